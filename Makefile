@@ -1,0 +1,55 @@
+# make run and make test set up everything they need; the rest is for development.
+
+HEADWATER_INSTANCE ?= instance
+SAMPLE := $(HEADWATER_INSTANCE)/sample.db
+PACKAGES := wire encoders sources journal workers streaming
+# The packages that have a module yet, and the entries: mypy refuses an empty folder.
+TYPED := $(wildcard *.py) $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py,$(PACKAGES))))))
+PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m piptools compile --quiet \
+	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --no-emit-options
+
+# Two pips must not fill one .venv.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench sample requirements clean environment environment-dev tools
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+run: environment ## set up what is missing, then serve http://127.0.0.1:8000
+	@# Somebody's own catalogue needs no sample.
+	@test -n "$$HEADWATER_CATALOGUE" || setup/sample.sh "$(SAMPLE)"
+	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
+
+test: environment-dev sample tools ## set up what is missing, then run the tests
+	@.venv/bin/python -m pytest
+
+check: environment-dev ## formatting, lint and types, then the tests
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy --strict $(TYPED)
+	@$(MAKE) --no-print-directory test
+
+bench: environment-dev sample ## measure the whole server over loopback
+	@.venv/bin/python -m benchmarks
+
+sample: environment ## build the sample database
+	@setup/sample.sh "$(SAMPLE)"
+
+requirements: environment-dev ## compile requirements*.txt anew from requirements*.in
+	$(PIP_COMPILE) --upgrade --output-file requirements.txt requirements.in
+	$(PIP_COMPILE) --upgrade --output-file requirements-dev.txt requirements-dev.in
+
+clean: ## remove .venv and the caches; the instance folder stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@setup/environment.sh requirements.txt
+
+environment-dev:
+	@setup/environment.sh requirements.txt requirements-dev.txt
+
+tools:
+	@setup/tools.sh curl aria2c

@@ -1,0 +1,84 @@
+"""`python -m benchmarks [name ...]`: run those benchmarks, or all; write what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import csv_throughput, first_byte, hub_lag, memory, served_again, textbook
+from benchmarks.client import BadAnswer
+from benchmarks.data import build
+from benchmarks.machine import describe_commit, describe_machine, describe_versions
+from benchmarks.processes import DidNotStart
+from benchmarks.results import Figure, show, to_json
+from benchmarks.server import PROJECT
+
+BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
+    module.NAME: module.run
+    for module in (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
+}
+
+# The longest takes three minutes on two cores.
+LIMIT_S = 900
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := set(names) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    folder = Path(os.environ.get("HEADWATER_INSTANCE") or "instance").resolve() / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    about = {
+        "began": began,
+        "machine": describe_machine(),
+        "versions": describe_versions(),
+        "commit": describe_commit(PROJECT),
+    }
+    print(*(f"{key}: {value}" for key, value in about.items()), sep="\n", flush=True)
+    database = folder / "big.db"
+    build(database)
+    figures: list[Figure] = []
+    for name in names:
+        figures += _run(name, database)
+    print(show(figures))
+    path = folder / f"{began}.json"
+    path.write_text(to_json(figures, about))
+    print(path)
+    missed = [figure.name for figure in figures if figure.verdict() == "MISSED"]
+    if missed:
+        print("goals missed:", "; ".join(missed))
+    return 0
+
+
+def _run(name: str, database: Path) -> list[Figure]:
+    """Run one benchmark, at most LIMIT_S. What ends it becomes a figure that was not measured."""
+    figures = []
+    print(f"{name}, load {os.getloadavg()[0]:.1f}", end="", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGALRM, _time_is_up)
+    signal.alarm(LIMIT_S)
+    try:
+        for figure in BENCHMARKS[name](database):
+            figures.append(figure)
+            print(".", end="", file=sys.stderr, flush=True)
+    except (BadAnswer, DidNotStart, OSError) as error:  # a time-out is an OSError
+        figures.append(Figure(name, "the rest", None, "", note=f"{type(error).__name__}: {error}"))
+    finally:
+        signal.alarm(0)
+        print(file=sys.stderr)
+    return figures
+
+
+def _time_is_up(number: int, frame: object) -> None:
+    raise TimeoutError(f"not done after {LIMIT_S} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Parquet and the Arrow IPC file: every value in its own type.
+
+integer is int64, real float64, text string, blob binary; a mixed column is a string column,
+rendered as encoders/mixed.py says. NULL, NaN and the infinities are themselves. Neither format
+needs a sink that seeks.
+
+Way in: ParquetEncoder, ArrowEncoder.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from encoders.contract import KINDS, Column, Sink
+from encoders.mixed import to_text
+
+# A row group is held until it is written, so it ends at whichever comes first. 128 Ki rows is what
+# analytical readers work well with; 16 MiB keeps long texts from being gathered by the gigabyte.
+# The process grows by 40 MiB, whatever the number of rows (measured: 9,800,000 rows of 8 columns).
+GROUP_ROWS = 131_072
+GROUP_BYTES = 16 * 2**20
+
+
+class ParquetEncoder:
+    """Rows as Parquet, in row groups of at most GROUP_ROWS rows and about GROUP_BYTES.
+
+    A row group ends with the batch that takes it to GROUP_BYTES, so one batch may exceed it by its
+    size.
+    """
+
+    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+        self._schema = typed_schema(columns)
+        self._file = _SinkFile(sink)
+        with self._file.open():
+            self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        self._group: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        for start in range(0, batch.num_rows, GROUP_ROWS):
+            part = batch.slice(start, GROUP_ROWS)
+            if self._rows + part.num_rows > GROUP_ROWS:
+                self._write_group()
+            self._group.append(to_typed(part, self._schema))
+            self._rows += part.num_rows
+            self._bytes += self._group[-1].nbytes
+            if self._bytes >= GROUP_BYTES:
+                self._write_group()
+
+    def close(self) -> None:
+        self._write_group()
+        with self._file.open():
+            self._writer.close()
+
+    def _write_group(self) -> None:
+        if self._group:
+            group = pa.Table.from_batches(self._group)
+            self._group, self._rows, self._bytes = [], 0, 0
+            with self._file.open():
+                self._writer.write_table(group, row_group_size=GROUP_ROWS)
+
+
+class ArrowEncoder:
+    """Rows as an Arrow IPC file, a record batch for each one written, buffers uncompressed."""
+
+    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+        self._schema = typed_schema(columns)
+        self._file = _SinkFile(sink)
+        with self._file.open():
+            self._writer = pa.ipc.new_file(self._file, self._schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if batch.num_rows:
+            typed = to_typed(batch, self._schema)
+            with self._file.open():
+                self._writer.write_batch(typed)
+
+    def close(self) -> None:
+        with self._file.open():
+            self._writer.close()
+
+
+def typed_schema(columns: Sequence[Column]) -> pa.Schema:
+    return pa.schema([(c.name, KINDS["text" if c.kind == "mixed" else c.kind]) for c in columns])
+
+
+def to_typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the batch under the schema's names, with its mixed columns as text."""
+    arrays = [to_text(a) if pa.types.is_struct(a.type) else a for a in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+class _SinkFile(io.RawIOBase):
+    """A sink as the file object that pyarrow wants; closing it leaves the sink open.
+
+    pyarrow's writers write their footer when they are dropped, and a torn file must not get one:
+    what comes while the file is not open is let fall.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._position = 0
+        self._is_open = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        self._is_open = True
+        try:
+            yield
+        finally:
+            self._is_open = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
+        if self._is_open:
+            self._sink.write(data)
+        self._position += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._position

@@ -1,0 +1,55 @@
+"""What an encoder refuses. Nothing is ever cut short or altered to make it fit.
+
+EncodeError(ValueError)
+├── NotUtf8          a text that is not valid UTF-8
+├── CellTooLong      a text that a spreadsheet's cell cannot hold
+└── TableTooLarge    more rows, columns or bytes than a spreadsheet can hold
+
+Rows are counted from 1, as a reader of the file counts them below its header; row 0 is the header.
+"""
+
+from __future__ import annotations
+
+UNBOUNDED = "csv, tsv, ndjson, json, parquet and arrow"
+
+
+class EncodeError(ValueError):
+    __doc__ = __doc__
+
+
+class NotUtf8(EncodeError):
+    """A text column holds bytes that are not UTF-8."""
+
+    def __init__(self, column: str, row: int) -> None:
+        identifier = '"' + column.replace('"', '""') + '"'
+        super().__init__(
+            f"column {column!r}, row {row}: the text is not valid UTF-8; "
+            f"cast it in a query: CAST({identifier} AS BLOB)"
+        )
+        self.column = column
+        self.row = row
+
+
+class CellTooLong(EncodeError):
+    """A text is longer than a cell can be. length, limit: in UTF-16 units, as Excel counts."""
+
+    def __init__(self, column: str, row: int, length: int, limit: int) -> None:
+        super().__init__(
+            f"column {column!r}, row {row}: {length:,} characters, "
+            f"and a cell of xlsx holds {limit:,}; {UNBOUNDED} can hold them"
+        )
+        self.column = column
+        self.row = row
+        self.length = length
+        self.limit = limit
+
+
+class TableTooLarge(EncodeError):
+    """The table is larger than a sheet can be. what: "rows", "columns" or "bytes of XML"."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(
+            f"a sheet of xlsx holds {limit:,} {what}, and there are more; {UNBOUNDED} can hold them"
+        )
+        self.what = what
+        self.limit = limit

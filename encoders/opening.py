@@ -1,0 +1,83 @@
+"""open_encoder: the encoder for a format, with what every format needs put around it.
+
+That is the check of each batch's types and of its text (encoders/unicode.py), and compression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from encoders.columnar import ArrowEncoder, ParquetEncoder
+from encoders.compression import CompressingSink, compress_into
+from encoders.contract import KINDS, Column, Encoder, Sink
+from encoders.objects import ArrayEncoder, ObjectsEncoder
+from encoders.separated import SeparatedEncoder
+from encoders.spreadsheet import SpreadsheetEncoder
+from encoders.unicode import check_utf8
+from wire.formats import Packaging
+
+_SEPARATORS = {"csv": ",", "tsv": "\t"}
+
+_ENCODERS: dict[str, Callable[[Sequence[Column], Sink], Encoder]] = {
+    "ndjson": ObjectsEncoder,
+    "json": ArrayEncoder,
+    "parquet": ParquetEncoder,
+    "arrow": ArrowEncoder,
+    "xlsx": SpreadsheetEncoder,
+}
+
+
+def open_encoder(
+    packaging: Packaging, columns: Sequence[Column], sink: Sink, *, excel: bool = False
+) -> Encoder:
+    """Return an encoder that writes into the sink; it may have written the file's head already.
+
+    columns: at least one. excel: CSV and TSV only, see encoders/separated.py.
+    Raises ValueError when there are no columns, a kind is unknown, or excel is asked of another
+    format; TableTooLarge or CellTooLong when the columns do not fit the format. Nothing is to be
+    freed when the encoder is dropped without close().
+    """
+    name = packaging.format.name
+    if not columns:
+        raise ValueError("an export has at least one column")
+    if unknown := [column.kind for column in columns if column.kind not in KINDS]:
+        raise ValueError(f"no such kind of column: {unknown[0]!r}; there are {', '.join(KINDS)}")
+    if excel and name not in _SEPARATORS:
+        raise ValueError(f"excel is for csv and tsv, not for {name}")
+    compressor = compress_into(sink, packaging.compression) if packaging.compression else None
+    into = compressor or sink
+    encoder: Encoder
+    if name in _SEPARATORS:
+        encoder = SeparatedEncoder(columns, into, separator=_SEPARATORS[name], excel=excel)
+    else:
+        encoder = _ENCODERS[name](columns, into)
+    return _CheckedEncoder(encoder, columns, compressor)
+
+
+class _CheckedEncoder:
+    """An encoder that is only given batches it can trust."""
+
+    def __init__(
+        self, encoder: Encoder, columns: Sequence[Column], compressor: CompressingSink | None
+    ) -> None:
+        self._encoder = encoder
+        self._columns = columns
+        kinds = KINDS.values()
+        self._types = [list(kinds) if c.kind == "mixed" else [KINDS[c.kind]] for c in columns]
+        self._compressor = compressor
+        self._rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        types = batch.schema.types
+        if len(types) != len(self._types) or not all(map(list.__contains__, self._types, types)):
+            raise TypeError(f"the batch has {types}, the columns {self._columns}")
+        check_utf8(batch, self._columns, self._rows)
+        self._encoder.write(batch)
+        self._rows += batch.num_rows
+
+    def close(self) -> None:
+        self._encoder.close()
+        if self._compressor:
+            self._compressor.close()

@@ -1,0 +1,112 @@
+"""Going green: eventlet imported quietly, the call that patches a process, and what eventlet lacks.
+
+Way in: go_green, for wsgi.py first thing and for the worker after the fork; FileSocket and Body are
+the worker's. Importing this patches nothing: gunicorn's arbiter imports it through green_worker and
+has to stay an ordinary blocking process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+with warnings.catch_warnings():
+    # eventlet warns at its import that it gets bug fixes only. That is known and decided: DESIGN.md
+    # keeps it in few places, so that another library can take its place, and an operator can do
+    # nothing about it. The filter is by text: the warning's class has no name before the import.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+    import eventlet
+    import eventlet.wsgi
+
+__all__ = ["Body", "FileSocket", "eventlet", "go_green"]
+
+# How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
+TURN_S = 0.005
+# One turn of sendfile: 256 KiB take 0.1 ms from the page cache and 1 to 3 ms from a disk.
+SENDFILE_BYTES = 256 * 1024
+
+
+def go_green() -> None:
+    """Patch the standard library so that what blocks lets other greenlets run; again is harmless.
+
+    Must come before the modules of the application are imported: a name that was taken from a
+    module before it was patched (`from time import sleep`) goes on blocking the hub.
+    """
+    eventlet.monkey_patch()
+
+
+class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
+    """A green socket with sendfile; a listening one accepts its like."""
+
+    def sendfile(self, file: Any, offset: int = 0, count: int = 0) -> int:
+        """Send count bytes of file from offset, a turn at a time; return count.
+
+        eventlet forwards sendfile to the raw socket, which refuses since it is non-blocking.
+        Raises OSError when the file ends early: what is sent is then short of its announced
+        length, so the connection must end.
+        """
+        end = offset + count
+        while offset < end:
+            try:
+                size = min(SENDFILE_BYTES, end - offset)
+                sent = os.sendfile(self.fileno(), file.fileno(), offset, size)
+            except BlockingIOError:
+                eventlet.hubs.trampoline(self.fd, write=True)
+                continue
+            if not sent:
+                raise OSError(errno.ENODATA, f"the file ended {end - offset} bytes early")
+            offset += sent
+            eventlet.sleep(0)
+        return count
+
+
+class Body:
+    """A response body that gives others their turn, and that cannot be cut unseen.
+
+    A generator that never waits, read by a fast client, would hold the hub to its end: a write
+    only waits when the socket is full. HTTP/1.0 without a length ends by the close, so a cut
+    looks complete unless it is a reset; `reset_if_cut` is the socket to reset, None for HTTP/1.1.
+    close() closes the application's iterable.
+    """
+
+    def __init__(self, parts: Iterable[bytes], reset_if_cut: socket.socket | None) -> None:
+        self._parts = parts
+        self._items = iter(parts)
+        self._reset_if_cut = reset_if_cut
+        self._underway = False
+        self._turn_ends = monotonic() + TURN_S
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if monotonic() >= self._turn_ends:
+            eventlet.sleep(0)
+            self._turn_ends = monotonic() + TURN_S
+        try:
+            item = next(self._items)
+        except StopIteration:
+            self._underway = False
+            raise
+        self._underway = True
+        return item
+
+    def close(self) -> None:
+        try:
+            if close := getattr(self._parts, "close", None):
+                close()
+        finally:
+            if self._underway and self._reset_if_cut is not None:
+                with suppress(OSError):
+                    on, at_once = 1, 0
+                    self._reset_if_cut.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, at_once)
+                    )
+                    self._reset_if_cut.close()

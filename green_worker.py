@@ -1,0 +1,276 @@
+"""The gunicorn worker: one greenlet for each connection, on eventlet's hub.
+
+gunicorn 26 dropped its own eventlet worker; this is written against the contract of AsyncWorker,
+which parses, answers and keeps alive. Added here: patching and hub after the fork, a counted bound
+on connections, time for the request head, the heartbeat and the drain. Knows nothing of the
+application. AsyncWorker is internal to gunicorn, so gunicorn is pinned exactly, and
+tests/system/test_green_worker.py shows each of these on a real server.
+
+Way in: worker_class = "green_worker.GreenWorker" in gunicorn.conf.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+from gunicorn import sock, util
+from gunicorn.workers.base_async import AsyncWorker
+
+from green import Body, FileSocket, eventlet, go_green
+
+# The arbiter kills a worker that is silent for --timeout seconds, which may be as short as one.
+HEARTBEAT_S = 0.5
+# From the connect to the end of the first request head, TLS handshake included. A head is a packet
+# or two; ten seconds allow for three losses in a row (TCP retries after 1, 3 and 7 s). Later heads
+# share the keep-alive time: a client may sit idle for as long, so less would protect from nothing.
+HEAD_S = 10.0
+# A refused client gets this long to read its 503: a close while its request is unread sends a
+# reset, which may overtake the answer. So many may linger at once; the others are just closed.
+REFUSAL_S = 1.0
+MAX_REFUSALS = 100
+# When descriptors have run out the backlog stays readable, so accepting again at once would spin.
+ACCEPT_PAUSE_S = 0.5
+DRAIN_TICK_S = 0.1
+# A connection this young, that has not asked anything yet, has its first request on the way.
+NEWCOMER_S = 1.0
+# The arbiter kills at graceful_timeout; the last tenth is for close() of the bodies that are cut.
+DRAIN_SHARE = 0.9
+CUT_S = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One client: whether it waits for a request, since when, and how many it has made."""
+
+    socket: socket.socket
+    waiting_since: float | None = field(default_factory=monotonic)
+    requests: int = 0
+    head_timeout: Any = None
+
+    def wait(self) -> None:
+        """From now on it waits for its client, be it for a request or in an open WebSocket."""
+        self.waiting_since = monotonic()
+
+    def is_idle(self) -> bool:
+        """Tell whether a drain may close it: nothing is running, nor about to be asked."""
+        waited_s = 0.0 if self.waiting_since is None else monotonic() - self.waiting_since
+        return self.waiting_since is not None and (self.requests > 0 or waited_s > NEWCOMER_S)
+
+    def stop_reading(self) -> None:
+        """Let it read what has arrived, and then the end; a request among that is answered."""
+        # On a duplicate: SSLSocket.shutdown would drop the TLS state and read on in the clear.
+        with suppress(OSError), socket.socket(fileno=os.dup(self.socket.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RD)
+
+
+class GreenWorker(AsyncWorker):  # type: ignore[misc]
+    """See the module; the attributes below are read and written on the hub's thread only.
+
+    connections: each client's state by its greenlet. refused: clients beyond worker_connections.
+    """
+
+    alive: bool
+    wsgi: Callable[..., Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections: dict[Any, Connection] = {}
+        self.refused = 0
+        self._refusal_logged_at = -1.0
+        self._ends_at_once = False
+        self._reopens_logs = False
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what this worker does not do; gunicorn prints a RuntimeError as one line."""
+        if cfg.preload_app:
+            raise RuntimeError("--preload loads the application before GreenWorker has patched")
+        if "h2" in cfg.http_protocols:
+            raise RuntimeError("GreenWorker speaks HTTP/1 only: its time-outs know no HTTP/2")
+
+    def init_process(self) -> None:
+        """Patch and choose the hub in the worker, never in the arbiter; then load and run."""
+        # A hub made before the fork would share its epoll descriptor with the arbiter.
+        eventlet.hubs.use_hub()
+        go_green()
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = partial(self._call, self.wsgi)
+
+    def run(self) -> None:
+        """Accept until told to stop, drain, cut what is left; the return ends the process."""
+        self._tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        self._refusals = eventlet.GreenPool(MAX_REFUSALS)
+        acceptors = [eventlet.spawn(self._accept, FileSocket(s.sock)) for s in self.sockets]
+        while self.alive and not any(acceptor.dead for acceptor in acceptors):
+            self._beat(HEARTBEAT_S)
+        for acceptor in acceptors:
+            eventlet.kill(acceptor)
+        for listener in self.sockets:
+            listener.close()
+        self.alive = False
+        self._drain()
+        self._cut()
+        if self._ends_at_once:
+            self.cfg.worker_int(self)
+
+    # The heartbeat and signals. A signal may arrive in the hub itself, where nothing may wait or
+    # lock: a handler only notes it, and the byte that Python writes to PIPE for it wakes _beat.
+
+    def _beat(self, seconds: float) -> None:
+        """Tell the arbiter that the hub turns; then wait for a signal, at most so many seconds."""
+        self.notify()
+        with eventlet.Timeout(seconds, False):
+            os.read(self.PIPE[0], 64)
+        if self._reopens_logs:
+            self._reopens_logs = False
+            self.log.reopen_files()
+
+    def notify(self) -> None:
+        super().notify()
+        if os.getppid() != self.ppid:
+            self.log.info("arbiter=%s is gone, ending", self.ppid)
+            self.handle_quit()
+
+    def handle_quit(self, sig: int = 0, frame: FrameType | None = None) -> None:
+        self._ends_at_once = True
+        self.alive = False
+
+    def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
+        self._reopens_logs = True
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """The hub was held for --timeout seconds: say by what, and end without the hub."""
+        traceback.print_stack(frame)
+        self.cfg.worker_abort(self)
+        os._exit(1)
+
+    # Connections.
+
+    def _accept(self, listener: FileSocket) -> None:
+        while True:
+            try:
+                client, addr = listener.accept()
+            except OSError as error:
+                self.log.error("accept failed: %s", error)
+                eventlet.sleep(ACCEPT_PAUSE_S)
+                continue
+            if len(self.connections) < self.worker_connections:
+                greenlet = eventlet.spawn(self._serve, listener, client, addr)
+                self.connections[greenlet] = Connection(client)
+                greenlet.link(self.connections.pop)
+            else:
+                self._refuse(client)
+            # A flood of connects keeps the listener readable, so accept alone would never wait.
+            eventlet.sleep(0)
+
+    def _secure(self, client: FileSocket) -> Any:
+        # The handshake waits for the client: it is left to the first read or write.
+        if self._tls is None:
+            return client
+        return self._tls.wrap_socket(
+            client,
+            server_side=True,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=self.cfg.suppress_ragged_eofs,
+        )
+
+    def _serve(self, listener: FileSocket, client: FileSocket, addr: Any) -> None:
+        connection = self.connections[eventlet.getcurrent()]
+        with eventlet.Timeout(HEAD_S, False) as connection.head_timeout:
+            connection.socket = self._secure(client)
+            self.handle(listener, connection.socket, addr)
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        connection = self.connections[eventlet.getcurrent()]
+        connection.wait()
+        with eventlet.Timeout(self.cfg.keepalive, False):
+            yield
+
+    def handle_request(self, listener_name: Any, req: Any, client: Any, addr: Any) -> Any:
+        connection = self.connections[eventlet.getcurrent()]
+        connection.head_timeout.cancel()
+        connection.waiting_since = None
+        connection.requests += 1
+        return super().handle_request(listener_name, req, client, addr)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer an error; a kill or a time-out gets none, as it may come in mid-response."""
+        if isinstance(exc, Exception | SystemExit):
+            super().handle_error(req, client, addr, exc)
+
+    def _call(self, app: Callable[..., Any], environ: dict[str, Any], start_response: Any) -> Any:
+        client = environ["gunicorn.socket"]
+        # eventlet's WebSocket calls this, a name of eventlet's own server, once it is open.
+        environ["eventlet.set_idle"] = self.connections[eventlet.getcurrent()].wait
+        body = app(environ, start_response)
+        if isinstance(body, environ["wsgi.file_wrapper"]) and self._tls is None:
+            return body  # gunicorn hands it to sendfile, which takes turns itself
+        return Body(body, client if environ["SERVER_PROTOCOL"] == "HTTP/1.0" else None)
+
+    def is_already_handled(self, respiter: Any) -> bool:
+        """End the connection when the application has answered on the socket, as WebSockets do."""
+        if getattr(eventlet.wsgi.WSGI_LOCAL, "already_handled", False):
+            respiter.close()
+            raise StopIteration
+        return bool(super().is_already_handled(respiter))
+
+    def _refuse(self, client: FileSocket) -> None:
+        self.refused += 1
+        if monotonic() - self._refusal_logged_at >= 1.0:
+            self._refusal_logged_at = monotonic()
+            limit = self.worker_connections
+            self.log.warning("too many connections: limit=%d refused=%d", limit, self.refused)
+        if self._refusals.free() > 0:
+            self._refusals.spawn_n(self._turn_away, client)
+        else:
+            client.close()
+
+    def _turn_away(self, client: FileSocket) -> None:
+        answer = {
+            "error": "too_many_connections",
+            "message": "The server has as many connections as it may: try again in a second.",
+            "status": 503,
+            "detail": {"limit": self.worker_connections},
+        }
+        body = json.dumps(answer)
+        head = (
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with eventlet.Timeout(REFUSAL_S, False), suppress(OSError):
+            secured = self._secure(client)
+            secured.sendall((head + body).encode())
+            util.close_graceful(secured, timeout=REFUSAL_S)
+
+    def _drain(self) -> None:
+        """Wait until running responses have ended, or their time has; idle clients go at once."""
+        ends = monotonic() + self.cfg.graceful_timeout * DRAIN_SHARE
+        while self.connections and monotonic() < ends and not self._ends_at_once:
+            for connection in list(self.connections.values()):
+                if connection.is_idle():
+                    connection.stop_reading()
+            self._beat(DRAIN_TICK_S)
+
+    def _cut(self) -> None:
+        """End every connection as it is; each body's close() gets to run."""
+        if self.connections:
+            self.log.warning("cut connections=%d", len(self.connections))
+        for greenlet in list(self.connections):
+            eventlet.kill(greenlet)
+        ends = monotonic() + CUT_S
+        while self.connections and monotonic() < ends:
+            self._beat(DRAIN_TICK_S)

@@ -1,0 +1,90 @@
+"""gunicorn's settings for Headwater, and the checks that need to come before it listens.
+
+Run `gunicorn wsgi:app` in the project's folder: gunicorn finds this file by its name. What cannot
+work (an old Python, a bad setting, a second server, a busy port) ends with one line that says what
+to do, never with a traceback.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 (gunicorn itself starts on older ones)
+    sys.exit("headwater needs Python 3.11 or newer; this is " + sys.version.split()[0])
+
+import errno
+import fcntl
+import os
+import resource
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from settings import Settings, SettingsError
+
+try:
+    _settings = Settings.from_environ(os.environ)
+except SettingsError as error:
+    sys.exit(f"headwater: {error}")
+
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+
+proc_name = "headwater"
+bind = f"{_host}:{_settings.port}"
+worker_class = "green_worker.GreenWorker"
+# One hub carries thousands of clients; live feeds and the journal's writers are state of one
+# process, and its folder is locked. More processes come with a journal that they can share.
+workers = 1
+worker_connections = _settings.connections
+# The heartbeat is written every half second; a hub that is held for 30 s does not come back.
+timeout = 30
+graceful_timeout = 30
+# Longer than the 60 s of common proxies, so that the proxy closes an idle connection: the other way
+# round, a request may meet the close.
+keepalive = 75
+# The heartbeat is a change to a file, which must not wait for a busy disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+accesslog = None
+errorlog = "-"
+# On by default since gunicorn 25.1: a socket in $HOME/.gunicorn or $XDG_RUNTIME_DIR, served by a
+# thread of the arbiter, that nobody here asks for. HTTP/2 is off by default.
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Take the instance folder and see that the ports are free; end with one line otherwise."""
+    server.instance_lock = _lock(_settings.instance)  # on the arbiter: a reload drops this module
+    if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
+        for address in server.cfg.address:
+            if isinstance(address, tuple):
+                _check_free(*address)
+    # Each client is a descriptor, and 1,024 is a common default: take as many as are allowed.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Return the locked file; the kernel frees it when the last process that holds it is gone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = open(folder / "lock", "w")  # noqa: SIM115 (held for as long as the server lives)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"headwater: another server uses {folder}: stop it or set HEADWATER_INSTANCE")
+    except OSError as error:
+        sys.exit(f"headwater: {folder} cannot be used, set HEADWATER_INSTANCE: {error.strerror}")
+    return file
+
+
+def _check_free(host: str, port: int) -> None:
+    # gunicorn would try five times, a second apart, and then say only that it cannot connect.
+    try:
+        [(family, kind, _, _, address), *_] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        where, cure = f"port {port} on {host}", "set HEADWATER_PORT or stop the other server"
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(f"headwater: {where} is in use: {cure}")
+        sys.exit(f"headwater: {where} cannot be listened on: {error.strerror}")

@@ -1,0 +1,128 @@
+"""A journal in a file: as large as the disk allows, written by this process or by another.
+
+The writer calls `append`. Where the writer is another process, this side is told how far it has
+come by `advance` and how it ended by `finish`; readers see no difference.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from journal.contract import Complete, End
+from journal.errors import JournalEnded, JournalFull
+from journal.progress import Progress
+
+# A file system without it, or a system without the flag, answers with one of these.
+_NO_NOWAIT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+ReadCold = Callable[[Callable[[], bytes]], bytes]
+
+
+class DiskJournal:
+    """Append-only bytes in the file at path.
+
+    size, end: what is known of a journal that was written earlier. read_cold: runs a read that
+    may wait for the disk; a server with a hub hands in one that runs it on a native thread, so
+    that only bytes already in the page cache are read on the hub itself.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int = 0,
+        end: End | None = None,
+        read_cold: ReadCold = lambda read: read(),
+    ) -> None:
+        self.path = path
+        self._progress = Progress(size, end)
+        self._read_cold = read_cold
+        self._read_fd: int | None = None
+        self._write_fd: int | None = None
+
+    @property
+    def size(self) -> int:
+        return self._progress.size
+
+    @property
+    def end(self) -> End | None:
+        return self._progress.end
+
+    def append(self, data: bytes | memoryview, /) -> int:
+        if self.end is not None:
+            raise JournalEnded("the journal has ended")
+        if self._write_fd is None:
+            self._write_fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._write_fd, fcntl.LOCK_EX)
+        start = self.size
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.pwrite(self._write_fd, view, start + len(data) - len(view)) :]
+        except OSError as error:
+            os.ftruncate(self._write_fd, start)
+            if error.errno in _FULL:
+                raise JournalFull(os.strerror(error.errno)) from error
+            raise
+        self.advance(start + len(data))
+        return self.size
+
+    def advance(self, size: int) -> None:
+        """Another process has written the file up to size bytes."""
+        self._progress.advance(size)
+
+    def finish(self, end: End) -> None:
+        if self._write_fd is not None:
+            if isinstance(end, Complete):
+                os.fsync(self._write_fd)
+            os.close(self._write_fd)
+            self._write_fd = None
+        self._progress.finish(end)
+
+    def read(self, start: int, max_bytes: int) -> bytes:
+        length = min(max_bytes, self.size - start)
+        if length <= 0:
+            return b""
+        if self._read_fd is None:
+            self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = self._read_fd
+        cached = _read_cached(fd, start, length)
+        return cached or self._read_cold(lambda: os.pread(fd, length, start))
+
+    def wait(self, position: int, timeout_s: float) -> bool:
+        return self._progress.wait(position, timeout_s)
+
+    def close(self) -> None:
+        if self._read_fd is not None:
+            os.close(self._read_fd)
+            self._read_fd = None
+
+
+def is_being_written(path: Path) -> bool:
+    """Does some process have the journal at path open for writing?"""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _read_cached(fd: int, start: int, length: int) -> bytes:
+    """Return what of these bytes is in the page cache from start on, b"" if the disk is needed."""
+    buffer = bytearray(length)
+    try:
+        return bytes(memoryview(buffer)[: os.preadv(fd, [buffer], start, os.RWF_NOWAIT)])
+    except BlockingIOError:
+        return b""
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_NOWAIT:
+            raise
+        return b""

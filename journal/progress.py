@@ -1,0 +1,40 @@
+"""How far a journal has come, and who waits for more.
+
+The part that all kinds of journal share: a size, an end, and a condition that readers wait on.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from journal.contract import End
+
+
+class Progress:
+    """A size that grows and an end, with waiting. Any number of threads may wait."""
+
+    def __init__(self, size: int = 0, end: End | None = None) -> None:
+        self.size = size
+        self.end = end
+        self._changed = threading.Condition()
+
+    def advance(self, size: int) -> None:
+        """The journal has grown to size bytes; a size that is not larger changes nothing."""
+        with self._changed:
+            if size > self.size:
+                self.size = size
+                self._changed.notify_all()
+
+    def finish(self, end: End) -> None:
+        """The journal has ended; the first end counts."""
+        with self._changed:
+            if self.end is None:
+                self.end = end
+                self._changed.notify_all()
+
+    def wait(self, position: int, timeout_s: float) -> bool:
+        """Block until size > position or there is an end; False when timeout_s came first."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.size > position or self.end is not None, timeout_s
+            )

@@ -1,0 +1,197 @@
+"""Settings: what the environment may say about this server, checked all at once.
+
+One frozen dataclass; each field has a default, its unit in its name, and a help line. Knows nothing
+of the server. Way in: Settings.from_environ; only the entries call it. `python settings.py` prints
+the table that docs/settings.md holds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PREFIX = "HEADWATER_"
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+# Names and addresses; what a socket cannot bind is said by the server when it tries.
+# An IPv6 address has two colons at least; one would be a port.
+_HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}")
+
+
+class SettingsError(Exception):
+    """The environment holds settings that cannot be used; `problems` names each of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Kind(NamedTuple):
+    """What texts a setting takes: `right` says it to a reader; `read` returns None for others."""
+
+    right: str
+    read: Callable[[str], object]
+
+
+def _whole(low: int, high: int) -> _Kind:
+    """Plain ASCII digits, low <= value <= high: no sign, no underscore, no unit."""
+
+    def read(text: str) -> int | None:
+        value = int(text) if _DIGITS.fullmatch(text) else -1
+        return value if low <= value <= high else None
+
+    return _Kind(f"a whole number from {low} to {high}", read)
+
+
+def _seconds(high: int) -> _Kind:
+    """Seconds with or without decimals, 0 <= value <= high."""
+
+    def read(text: str) -> float | None:
+        value = float(text) if _DECIMAL.fullmatch(text) else -1.0
+        return value if 0 <= value <= high else None
+
+    return _Kind(f"seconds from 0 to {high}", read)
+
+
+def _one_of(*words: str) -> _Kind:
+    """One of the words, in any case."""
+    return _Kind(
+        "one of " + ", ".join(words),
+        lambda text: text.lower() if text.lower() in words else None,
+    )
+
+
+_PATH = _Kind("a path", Path)
+_ADDRESS = _Kind(
+    "an address or host name without a port",
+    lambda text: text if _HOST.fullmatch(text) else None,
+)
+
+
+def _asks(env: str, kind: _Kind, help_line: str) -> dict[str, object]:
+    """Return the metadata of a field: its name in the environment, what it takes, what it is."""
+    return {"env": PREFIX + env, "kind": kind, "help": help_line}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the entries read from the environment; everything else is handed what it needs."""
+
+    host: str = field(
+        default="127.0.0.1",
+        metadata=_asks("HOST", _ADDRESS, "The address to listen on."),
+    )
+    port: int = field(
+        default=8000,
+        metadata=_asks("PORT", _whole(0, 65535), "The port to listen on; 0 takes any free one."),
+    )
+    catalogue: Path | None = field(
+        default=None,
+        metadata=_asks(
+            "CATALOGUE", _PATH, "The headwater.toml that names what is served; none: the sample."
+        ),
+    )
+    instance: Path = field(
+        default=Path("instance"),
+        metadata=_asks(
+            "INSTANCE", _PATH, "The folder for all state: recordings and the sample database."
+        ),
+    )
+    connections: int = field(
+        default=2000,
+        metadata=_asks(
+            "CONNECTIONS", _whole(1, 1_000_000), "How many clients may be connected at once."
+        ),
+    )
+    exports_running: int = field(
+        default=2,
+        metadata=_asks("EXPORTS_RUNNING", _whole(1, 64), "How many exports record at once."),
+    )
+    exports_queued: int = field(
+        default=100,
+        metadata=_asks(
+            "EXPORTS_QUEUED",
+            _whole(0, 100_000),
+            "How many exports may wait for their turn; one more is refused.",
+        ),
+    )
+    recordings_max_bytes: int = field(
+        default=10 * 1024**3,
+        metadata=_asks(
+            "RECORDINGS_MAX_BYTES",
+            # Under a MiB not one small table fits; no file system counts past 2^63 - 1.
+            _whole(1024**2, 2**63 - 1),
+            "How much the recordings may fill; the oldest unread one goes first.",
+        ),
+    )
+    abandon_grace_s: float = field(
+        default=60.0,
+        metadata=_asks(
+            "ABANDON_GRACE_S",
+            _seconds(86_400),
+            "How long an export goes on that nobody reads and nobody asked to prepare.",
+        ),
+    )
+    resume_wait_s: float = field(
+        default=50.0,
+        metadata=_asks(
+            "RESUME_WAIT_S",
+            _seconds(3_600),
+            "How long a resumed download waits for bytes that are not recorded yet.",
+        ),
+    )
+    log_level: str = field(
+        default="info",
+        metadata=_asks(
+            "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "The least that is logged."
+        ),
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Return the settings that the HEADWATER_* names in environ ask for.
+
+        environ: os.environ or alike; other names are none of ours. An empty value counts as
+        not set. Raises SettingsError with every bad value and every unknown name.
+        """
+        known = {f.metadata["env"]: f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        problems = []
+        for env in sorted(name for name in environ if name.startswith(PREFIX)):
+            if env not in known:
+                problems.append(f"{env}: there is no such setting; {_nearest(env, list(known))}")
+            elif text := environ[env]:
+                kind: _Kind = known[env].metadata["kind"]
+                value = kind.read(text)
+                if value is None:
+                    problems.append(f"{env}: {text[:80]!r} is not {kind.right}")
+                values[known[env].name] = value
+        if problems:
+            raise SettingsError(problems)
+        return cls(**values)
+
+
+def _nearest(env: str, known: list[str]) -> str:
+    # Compared without the prefix, which makes every name look like every other.
+    bare = [name.removeprefix(PREFIX) for name in known]
+    near = difflib.get_close_matches(env.removeprefix(PREFIX), bare, n=1)
+    return f"did you mean {PREFIX}{near[0]}?" if near else "there are " + ", ".join(known)
+
+
+def settings_table() -> str:
+    """Return the settings as a markdown table that ends with a line end; in docs/settings.md."""
+    rows = ["| name | default | takes | what it is |", "| --- | --- | --- | --- |"]
+    for f in fields(Settings):
+        asks = f.metadata
+        default = "" if f.default is None else f"`{f.default}`"
+        rows.append(f"| `{asks['env']}` | {default} | {asks['kind'].right} | {asks['help']} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(settings_table(), end="")

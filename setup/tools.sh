@@ -1,0 +1,21 @@
+#!/bin/sh
+# Says in one line which of the named programs are missing and how to install them. Under CI=true
+# that is a failure; elsewhere the tests that need them are skipped.
+set -eu
+
+missing=
+packages=
+for tool in "$@"; do
+    if ! command -v "$tool" >/dev/null 2>&1; then
+        missing="$missing $tool"
+        case $tool in
+        aria2c) packages="$packages aria2" ;;
+        nginx) packages="$packages nginx-light" ;;
+        *) packages="$packages $tool" ;;
+        esac
+    fi
+done
+if [ -n "$missing" ]; then
+    echo "setup: missing for the system tests:$missing; on Debian and Ubuntu: apt install$packages" >&2
+    [ "${CI:-}" != true ]
+fi

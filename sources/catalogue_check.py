@@ -1,0 +1,105 @@
+"""Does each database hold what the catalogue says it holds?
+
+The catalogue's second reading, with I/O: every database is opened once, read-only, and asked for
+nothing but names and plans; no row is read. Way in: check_catalogue. Source: https://sqlite.org/uri.html
+and https://sqlite.org/opcode.html.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSource
+
+# Somebody else's write lasts milliseconds; a lock held longer is a problem to be named.
+LOCK_WAIT_S = 2.0
+
+# What a parameter without a default is bound to while its query is only planned.
+_ANY_VALUE: dict[str, int | float | str] = {"int": 0, "float": 0.0, "text": ""}
+
+
+def check_catalogue(catalogue: Catalogue) -> list[str]:
+    """Return what the catalogue names and the databases lack, one line each; [] when all is there.
+
+    Looks for: a file that is not there or not SQLite, a table or view that is not there or does
+    not work, a query that does not compile or would write. Blocks for the disk, and for at most
+    LOCK_WAIT_S on each locked database.
+    """
+    databases: dict[str, list[TableSource | QuerySource]] = {}
+    for source in catalogue.sources.values():
+        if not isinstance(source, GeneratedSource):
+            databases.setdefault(source.database.absolute().as_uri(), []).append(source)
+    return [problem for uri, used in databases.items() for problem in _check_database(uri, used)]
+
+
+def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str]:
+    """Return the problems of one database and of the sources that use it, at least one."""
+    path = used[0].database
+    keys = f"sources.{used[0].name}.database"
+    if len(used) > 1:
+        keys += f" (and {len(used) - 1} more)"
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "not there"
+        return [f"{keys}: {path} is {found}; the path of an SQLite file would be right"]
+    try:
+        # As a URI, because only so a missing file is not made.
+        connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=LOCK_WAIT_S)
+    except sqlite3.Error as error:
+        return [f"{keys}: {path} cannot be opened ({error})"]
+    with closing(connection):
+        try:
+            names = _tables(connection)
+        except sqlite3.Error as error:
+            return [f"{keys}: {path} cannot be read as an SQLite database ({error})"]
+        problems = []
+        for source in used:
+            if isinstance(source, QuerySource):
+                problem = _query_problem(connection, source)
+                key = "query"
+            else:
+                problem = _table_problem(connection, source, names)
+                key = "table"
+            if problem:
+                problems.append(f"sources.{source.name}.{key}: {problem}")
+        return problems
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        "select name from sqlite_master where type in ('table', 'view') order by name"
+    )
+    return [name for (name,) in rows]
+
+
+def _table_problem(
+    connection: sqlite3.Connection, source: TableSource, names: list[str]
+) -> str | None:
+    if source.table not in names:
+        same = [name for name in names if name.lower() == source.table.lower()]
+        shown = ", ".join((same or names)[:20]) or "none"
+        return f'there is no table or view "{source.table}" in {source.database}; there is {shown}'
+    quoted = '"' + source.table.replace('"', '""') + '"'
+    try:
+        # A view is only a text until it is used: what it reads may be gone.
+        connection.execute(f"explain select * from {quoted}").fetchone()
+    except sqlite3.Error as error:
+        return f'"{source.table}" cannot be read ({error})'
+    return None
+
+
+def _query_problem(connection: sqlite3.Connection, source: QuerySource) -> str | None:
+    bound = {
+        parameter.name: _ANY_VALUE[parameter.type]
+        if parameter.default is None
+        else parameter.default
+        for parameter in source.parameters
+    }
+    try:
+        plan = connection.execute(f"explain {source.query}", bound).fetchall()
+    except sqlite3.Error as error:
+        return f"SQLite refuses it ({error})"
+    # Transaction's second operand is not 0 in a statement that writes.
+    if any(opcode == "Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
+        return "it writes; a query that only reads would be right"
+    return None

@@ -1,0 +1,37 @@
+"""Has a database changed? A fingerprint that differs after every commit.
+
+Two identical requests share one production only while the fingerprint stays the same. It is made
+of what `stat` says of the database and of its write-ahead log. The files are never opened: POSIX
+drops every lock a process holds on a file when it closes any descriptor of it, and the locks are
+what keeps a reader's snapshot (https://sqlite.org/howtocorrupt.html, 2.2).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+# Two commits within one tick of the file system's clock (4 ms at 250 Hz, 10 ms at 100 Hz) leave
+# the same time, so a file written this recently has no fingerprint yet, as in git's index.
+SETTLED_S = 0.05
+
+
+def database_fingerprint(database: Path, *, now_s: float | None = None) -> str | None:
+    """Return text that is the same only while no commit has come, None when it cannot be told.
+
+    now_s: unix seconds, None for this moment. Takes microseconds.
+    """
+    now_s = time.time() if now_s is None else now_s
+    states = []
+    for path in (database, database.with_name(database.name + "-wal")):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            states.append("-")
+            continue
+        except OSError:
+            return None
+        if status.st_mtime > now_s - SETTLED_S:
+            return None
+        states.append(f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")
+    return None if states[0] == "-" else "/".join(states)

@@ -1,0 +1,29 @@
+"""Rows that are made up rather than stored: the textbook's users, in any number.
+
+They are written as a query on an empty database, so that selecting, filtering and exporting
+them is what it is for every other source.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sources.catalogue import GeneratedSource, QuerySource
+
+# SQLite's name for a database that is empty and in memory.
+IN_MEMORY = Path(":memory:")
+
+_QUERIES = {
+    "users": (
+        "with recursive n(i) as (select 1 union all select i + 1 from n limit {rows:d})"
+        " select i as id, 'User ' || i as name from n"
+    ),
+}
+
+
+def as_query(source: GeneratedSource) -> QuerySource:
+    """Return the query whose rows are the generated ones."""
+    query = _QUERIES[source.generate].format(rows=source.rows)
+    if source.rows == 0:  # a recursive query gives its first row whatever its limit
+        query += " where false"
+    return QuerySource(source.name, IN_MEMORY, query, ())

@@ -1,0 +1,77 @@
+"""SQL text: as much of it as the catalogue must understand before a database is asked.
+
+Pure: text in, a Statement out. It knows where words, parameters and statements begin, and that what
+looks like one inside a literal, a quoted name or a comment is none; it knows no grammar. Way in:
+read_statement. Source: SQLite's tokenizer, https://sqlite.org/lang_expr.html#varparam and
+https://sqlite.org/lang_comment.html.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Every character of a name: SQLite takes any beyond ASCII.
+_NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
+
+_TOKEN = re.compile(
+    rf"""
+    (?P<blank>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<quoted>'(?:[^']|'')*+'|"(?:[^"]|"")*+"|`(?:[^`]|``)*+`|\[[^\]]*\])
+    | (?P<unclosed>['"`\[])
+    | (?P<parameter>:{_NAME}+)
+    | (?P<foreign>\?[0-9]*|[@$]{_NAME}+)
+    | (?P<word>{_NAME}+)
+    | (?P<end>;)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SQL text, read.
+
+    text: without the blanks, comments and semicolon that end it, so that it can be put in
+    parentheses. parameters: the names of `:name`, in the order of their first use.
+    problems: what speaks against it as the query of a source, each with what would be right.
+    """
+
+    text: str
+    parameters: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def read_statement(sql: str) -> Statement:
+    """Return what sql says; anything but one SELECT or WITH statement is among its problems."""
+    parameters: dict[str, None] = {}
+    problems: dict[str, None] = {}
+    first_word = ""
+    stop = 0
+    ended = False
+    for token in _TOKEN.finditer(sql):
+        kind, text = token.lastgroup, token.group()
+        if kind == "blank":
+            continue
+        if kind == "end":
+            ended = True
+            continue
+        if ended:
+            problems["holds more than one statement; one SELECT or WITH would be right"] = None
+            break
+        first_word = first_word or text
+        stop = token.end()
+        if kind == "parameter":
+            parameters[text[1:]] = None
+        elif kind == "foreign":
+            problems[f"{text} is not a parameter here; :name would be right"] = None
+        elif kind == "unclosed":
+            problems[f"the {text} at character {token.start() + 1} is never closed"] = None
+            break
+        elif text == "\0":
+            problems["holds a NUL character"] = None
+    if first_word.lower() not in ("select", "with"):
+        begins = f"begins with {first_word[:40]}" if first_word else "is empty"
+        problems[f"{begins}; one SELECT or WITH statement would be right"] = None
+    return Statement(sql[:stop].strip(), tuple(parameters), tuple(problems))

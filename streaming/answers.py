@@ -1,0 +1,193 @@
+"""An export's bytes as the answer to one request: conditions, ranges, growing journals.
+
+Way in: Answer. Source: RFC 9110, 13 to 15; RFC 9530 for Repr-Digest.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+
+from flask import Request, Response
+
+from journal import Reader
+from streaming.bodies import Body
+from streaming.errors import Refusal
+from streaming.presence import make_has_left
+from wire.digests import repr_digest
+from wire.filenames import content_disposition
+from wire.formats import parse_extension
+from wire.multipart import ByteRanges
+from wire.ranges import (
+    IntRange,
+    RangeSpec,
+    Span,
+    UnsatisfiableRange,
+    content_range,
+    parse_range_spec,
+    resolve,
+    unsatisfied_range,
+)
+from wire.validators import Conditions, EntityTag, Outcome, evaluate
+from workers.export import Export
+from workers.exports import Exports
+
+# How often it is looked whether a client that waits for an export's end is still there.
+LOOK_EVERY_S = 0.5
+
+
+def etag_of(export: Export) -> EntityTag:
+    """Return the strong entity tag of an export's bytes: no other export has the same."""
+    return EntityTag(export.id)
+
+
+class Answer:
+    """Answers one request with the bytes of one export.
+
+    resume_wait_s: how long a request waits that can only be answered once the export is whole.
+    cache_control: of a successful answer. honour_range: False serves the whole for any Range.
+    """
+
+    def __init__(
+        self,
+        exports: Exports,
+        export: Export,
+        request: Request,
+        *,
+        resume_wait_s: float,
+        cache_control: str,
+        honour_range: bool = True,
+    ) -> None:
+        self._exports = exports
+        self._export = export
+        self._request = request
+        self._resume_wait_s = resume_wait_s
+        self._honour_range = honour_range
+        self._has_left = make_has_left(request.environ)
+        packaging = parse_extension(export.extension)
+        assert packaging is not None, export.extension
+        self._media_type = packaging.media_type
+        self._headers = {
+            "Content-Type": self._media_type,
+            "ETag": str(etag_of(export)),
+            "Accept-Ranges": "bytes",
+            "Cache-Control": cache_control,
+            "Headwater-Export": export.id,
+            # nginx hands on what it gets when it gets it.
+            "X-Accel-Buffering": "no",
+        }
+
+    def respond(self) -> Response:
+        """Return the response. Raises Refusal, RecordingGone or JournalFailed before any byte."""
+        conditions = Conditions.read(self._request.headers.get)
+        outcome = evaluate(self._request.method, conditions, etag_of(self._export), None)
+        if outcome is Outcome.PRECONDITION_FAILED:
+            message = "the export is not the one that If-Match names"
+            raise Refusal(412, "precondition_failed", message, headers=self._validator())
+        if outcome is Outcome.NOT_MODIFIED:
+            return Response(status=304, headers={**self._validator(), **self._caching()})
+        specs = parse_range_spec(conditions.range) if outcome is Outcome.SERVE_RANGE else None
+        if specs and self._honour_range:
+            return self._respond_with_ranges(specs)
+        return self._respond_with_the_whole()
+
+    def _respond_with_the_whole(self) -> Response:
+        is_http_1_0 = self._request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        if self._request.method == "HEAD":
+            return self._response(200, None)
+        if is_http_1_0:
+            # Without chunks only a length tells a whole body from a cut one.
+            self._wait_for_the_end()
+        body = self._body([self._reader(0, None)])
+        return self._response(200, body)
+
+    def _respond_with_ranges(self, specs: list[RangeSpec]) -> Response:
+        spans = self._recorded(specs)
+        if spans is None:
+            self._wait_for_the_end()
+            size = self._export.journal.size
+            try:
+                spans = resolve(specs, size)
+            except UnsatisfiableRange as error:
+                headers = {**self._validator(), "Content-Range": unsatisfied_range(size)}
+                message = f"the export has {size} bytes and none of those asked for"
+                detail = {"size": size}
+                raise Refusal(416, "range_not_satisfiable", message, detail, headers) from error
+        if spans is None:
+            return self._respond_with_the_whole()
+        if len(spans) == 1:
+            return self._respond_with_one_span(spans[0])
+        parts = ByteRanges(
+            tuple(spans), self._export.journal.size, self._media_type, secrets.token_hex(16)
+        )
+        response = self._response(206, self._body(self._open(parts)), parts.content_length)
+        response.headers["Content-Type"] = parts.content_type
+        return response
+
+    def _respond_with_one_span(self, span: Span) -> Response:
+        size = self._export.journal.size if self._is_complete() else None
+        body = self._body([self._reader(*span)])
+        response = self._response(206, body, span.stop - span.start)
+        response.headers["Content-Range"] = content_range(span, size)
+        return response
+
+    def _recorded(self, specs: list[RangeSpec]) -> list[Span] | None:
+        """Return the one span asked for if its bytes are there before the whole is known."""
+        if len(specs) == 1 and isinstance(specs[0], IntRange) and not self._is_complete():
+            first, last = specs[0]
+            if last is not None and last < self._export.journal.size:
+                return [Span(first, last + 1)]
+        return None
+
+    def _wait_for_the_end(self) -> None:
+        """Wait until the export is whole. Raises Refusal when that takes too long."""
+        deadline_s = time.monotonic() + self._resume_wait_s
+        reader = self._reader(self._export.journal.size, None)
+        try:
+            while self._export.journal.end is None:
+                if time.monotonic() > deadline_s or self._has_left():
+                    message = "the export is still being recorded; this needs its end"
+                    detail = {"rows": self._export.rows, "bytes": self._export.journal.size}
+                    raise Refusal(503, "still_recording", message, detail)
+                self._export.journal.wait(2**63, LOOK_EVERY_S)
+            next(reader, None)  # raises what the export has failed with
+        finally:
+            reader.close()
+
+    def _is_complete(self) -> bool:
+        return self._export.state == "complete"
+
+    def _reader(self, start: int, stop: int | None) -> Reader:
+        return self._exports.read(self._export, start, stop, has_left=self._has_left)
+
+    def _open(self, parts: ByteRanges) -> Iterator[bytes | Reader]:
+        for piece in parts.pieces():
+            yield self._reader(*piece) if isinstance(piece, Span) else piece
+
+    def _body(self, pieces: Iterator[bytes | Reader] | list[Reader]) -> Body:
+        name = f"export={self._export.id} range={self._request.headers.get('Range', '')!a}"
+        return Body(name, pieces)
+
+    def _response(self, status: int, body: Body | None, length: int | None = None) -> Response:
+        # The size is asked for after the first chunk: a small export is often whole by then.
+        response = Response(body, status, self._headers, direct_passthrough=True)
+        # A HEAD has no body, and the length of a body that is not there says nothing.
+        response.automatically_set_content_length = False
+        name = f"{self._export.source}.{self._export.extension}"
+        response.headers["Content-Disposition"] = content_disposition(name)
+        if self._is_complete():
+            response.headers["Content-Length"] = str(
+                self._export.journal.size if length is None else length
+            )
+            if self._export.sha256 is not None:
+                response.headers["Repr-Digest"] = repr_digest(self._export.sha256)
+        elif length is not None:
+            response.headers["Content-Length"] = str(length)
+        return response
+
+    def _validator(self) -> dict[str, str]:
+        return {"ETag": self._headers["ETag"]}
+
+    def _caching(self) -> dict[str, str]:
+        return {"Cache-Control": self._headers["Cache-Control"]}

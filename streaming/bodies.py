@@ -1,0 +1,75 @@
+"""The body of a response that streams: pieces of journals in order, counted, and closed.
+
+Its first chunk is pulled before the status is sent, so that what fails early is a status. A
+failure after that is raised to the server, which cuts the connection without the end of the body.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from journal import JournalError, Reader
+
+log = logging.getLogger(__name__)
+
+OpenReader = Callable[[int, int | None], Reader]
+
+
+class Body:
+    """Bytes as they stand and the readers of spans, one after the other.
+
+    name: what the log line calls this transfer. The reader of a span is opened when it is its
+    turn, and closed with this body; one log line at the end says how it went.
+    """
+
+    def __init__(self, name: str, pieces: Iterable[bytes | Reader]) -> None:
+        self._name = name
+        self._pieces = iter(pieces)
+        self._reader: Reader | None = None
+        self._sent_bytes = 0
+        self._started_s = time.monotonic()
+        self._ending = "cut by the client"
+        self._chunks: Iterator[bytes] = self._run()
+        self._first: bytes | None = next(self._chunks, b"")
+
+    def _run(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            self._reader = piece
+            yield from piece
+            piece.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._first is not None:
+            chunk, self._first = self._first, None
+        else:
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
+                self._ending = "finished"
+                raise
+            except JournalError as error:
+                self._ending = f"failed ({error})"
+                raise
+        self._sent_bytes += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """Free what is read from. Called by the server, however the response ended."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._ending:
+            seconds = time.monotonic() - self._started_s
+            log.info(
+                "transfer %s bytes=%d seconds=%.3f ending=%s",
+                self._name, self._sent_bytes, seconds, self._ending,
+            )  # fmt: skip
+            self._ending = ""

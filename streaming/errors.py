@@ -1,0 +1,114 @@
+"""Errors as answers: one JSON shape, and one table from the lower floors' errors to it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
+from sources.errors import BadSelection, SourceFailed, SourceUnavailable
+from wire.errors import WireError
+from workers.errors import QueueFull, RecordingGone
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+
+
+class Refusal(Exception):
+    """A request that is not served. code: one word. detail: for programs; headers: for HTTP."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        detail: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.detail = detail or {}
+        self.headers = headers or {}
+
+
+# What a client is told of each error of the floors below: status, code.
+ANSWERS: dict[type[Exception], tuple[int, str]] = {
+    BadSelection: (400, "bad_selection"),
+    SourceUnavailable: (503, "source_unavailable"),
+    SourceFailed: (503, "source_failed"),
+    QueueFull: (503, "queue_full"),
+    RecordingGone: (410, "recording_gone"),
+    JournalFull: (507, "no_room"),
+    JournalEnded: (409, "ended"),
+    ReaderLeft: (408, "client_left"),
+    WireError: (400, "malformed"),
+}
+
+# An export that failed before its first byte was sent, by its outcome's code.
+FAILURES = {
+    "source_failed": 503,
+    "cannot_encode": 422,
+    "cancelled": 410,
+    "abandoned": 410,
+    "disk_full": 507,
+    "no_room": 507,
+}
+
+
+def answer_error(
+    status: int,
+    code: str,
+    message: str,
+    detail: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return an error in the one shape: error, message, status, detail."""
+    response = jsonify(error=code, message=message, status=status, detail=detail or {})
+    response.status_code = status
+    response.headers.update(headers or {})
+    if status == 503:
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+    return response
+
+
+def register_errors(app: Flask) -> None:
+    """Make app answer every error in the one shape."""
+    app.register_error_handler(Refusal, _refuse)
+    app.register_error_handler(JournalFailed, _say_failure)
+    app.register_error_handler(HTTPException, _say_http)
+    app.register_error_handler(Exception, _say_internal)
+    for kind in ANSWERS:
+        app.register_error_handler(kind, _say_known)
+
+
+def _refuse(error: Refusal) -> Response:
+    return answer_error(error.status, error.code, str(error), error.detail, error.headers)
+
+
+def _say_known(error: Exception) -> Response:
+    status, code = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    detail = {"problems": error.problems} if isinstance(error, BadSelection) else {}
+    return answer_error(status, code, str(error), detail)
+
+
+def _say_failure(error: JournalFailed) -> Response:
+    return answer_error(FAILURES.get(error.code, 503), error.code, str(error))
+
+
+def _say_http(error: HTTPException) -> Response:
+    code = re.sub(r"[^a-z]+", "_", error.name.lower())
+    allowed = getattr(error, "valid_methods", None)
+    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+    return answer_error(error.code or 500, code, error.description or error.name, {}, headers)
+
+
+def _say_internal(error: Exception) -> Response:
+    log.exception("request failed", exc_info=error)
+    return answer_error(500, "internal_error", "the server made a mistake; it is in its log")

@@ -1,0 +1,180 @@
+"""Downloads and exports over HTTP: ask for one, follow it, take its bytes, cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Request, Response, jsonify, request, url_for
+
+from sources.errors import BadSelection
+from streaming.answers import Answer, etag_of
+from streaming.errors import Refusal
+from streaming.orders import Orders
+from wire.ranges import IntRange, parse_range_spec
+from wire.validators import Conditions
+from workers.export import Export, Order
+from workers.exports import Exports
+
+# The address of an export's file never changes what it holds.
+IMMUTABLE = "private, max-age=31536000, immutable"
+# A download is of the data as it is now: ask whether it still is.
+REVALIDATE = "private, no-cache"
+
+
+def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) -> Blueprint:
+    """Return the blueprint. resume_wait_s: how long a resumed download may wait for its bytes."""
+    blueprint = Blueprint("exports", __name__)
+
+    def answer(export: Export, cache_control: str, *, honour_range: bool = True) -> Response:
+        return Answer(
+            exports,
+            export,
+            request,
+            resume_wait_s=resume_wait_s,
+            cache_control=cache_control,
+            honour_range=honour_range,
+        ).respond()
+
+    @blueprint.get("/download/<path:file>")
+    def download(file: str) -> Response:
+        name, _, extension = file.partition(".")
+        order = orders.read(name, extension, request.args.items(multi=True))
+        resumed = _resumed(exports, order, request)
+        if resumed is not None:
+            return answer(resumed, REVALIDATE)
+        if request.method == "HEAD":
+            shared = exports.find(order)
+            if shared is None:
+                media_type = orders.packaging(extension).media_type
+                response = Response(content_type=media_type, headers=_HEAD_OF_A_NEW_ONE)
+                response.automatically_set_content_length = False
+                return response
+            return answer(shared, REVALIDATE)
+        export = exports.submit(order, prepared=False)
+        return answer(export, REVALIDATE, honour_range=_can_begin_here(exports, order, request))
+
+    @blueprint.post("/exports")
+    def prepare() -> tuple[Response, int, dict[str, str]]:
+        words = list(_words_of_the_body(request))
+        given = dict(words)
+        for key in ("source", "format"):
+            if key not in given:
+                raise BadSelection([f"{key}: is missing"])
+        rest = [(key, value) for key, value in words if key not in ("source", "format")]
+        order = orders.read(given["source"], given["format"], rest)
+        export = exports.submit(order, prepared=True)
+        address = url_for(".show", export_id=export.id)
+        return jsonify(show_export(exports, export)), 202, {"Location": address}
+
+    @blueprint.get("/exports")
+    def show_all() -> Response:
+        return jsonify(exports=[show_export(exports, export) for export in exports.all()])
+
+    @blueprint.get("/exports/<export_id>")
+    def show(export_id: str) -> Response:
+        return jsonify(show_export(exports, _known(exports, export_id)))
+
+    @blueprint.get("/exports/<export_id>/file")
+    def file(export_id: str) -> Response:
+        return answer(_known(exports, export_id), IMMUTABLE)
+
+    @blueprint.delete("/exports/<export_id>")
+    def cancel(export_id: str) -> Response:
+        export = _known(exports, export_id)
+        exports.cancel(export)
+        return jsonify(show_export(exports, export))
+
+    return blueprint
+
+
+_HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
+
+
+def show_export(exports: Exports, export: Export) -> dict[str, Any]:
+    """Return what is told of an export: times in unix seconds, rate in bytes per second."""
+    waiting = exports.waiting() if export.state == "queued" else []
+    error = export.error and {"error": export.error.code, "message": export.error.message}
+    return {
+        "id": export.id,
+        "source": export.source,
+        "format": export.extension,
+        "selection": export.selection,
+        "state": export.state,
+        "rows": export.rows,
+        "rows_estimate": export.rows if export.state == "complete" else export.rows_estimate,
+        "bytes": export.journal.size,
+        "rate": export.rate(),
+        "queue_position": waiting.index(export) + 1 if export in waiting else None,
+        "sha256": export.sha256,
+        "readers": export.readers,
+        "prepared": export.prepared,
+        "kept": export.kept,
+        "requested": export.requested_s,
+        "started": export.started_s,
+        "ended": export.ended_s,
+        "url": url_for("exports.file", export_id=export.id) if export.kept else None,
+        "error": error,
+    }
+
+
+def _known(exports: Exports, export_id: str) -> Export:
+    export = exports.get(export_id)
+    if export is None:
+        message = f"there is no export {export_id[:100]!a}; /exports lists them"
+        raise Refusal(404, "unknown_export", message)
+    return export
+
+
+def _resumed(exports: Exports, order: Order, request: Request) -> Export | None:
+    """Return the export that this request goes on with, None when it begins anew.
+
+    If-Range names it. A bare Range, as curl and wget send, does not say whose first bytes the
+    client has: it goes on with an export only if there has been no other for such an order; then
+    they can be of no other.
+    """
+    conditions = Conditions.read(request.headers.get)
+    if conditions.range is None:
+        return None
+    same = exports.same(order)
+    if conditions.if_range is not None:
+        named = conditions.if_range.strip()
+        return next((e for e in same if e.kept and str(etag_of(e)) == named), None)
+    if len(same) == 1 and same[0].kept and not _is_a_beginning(conditions.range):
+        return same[0]
+    return None
+
+
+def _can_begin_here(exports: Exports, order: Order, request: Request) -> bool:
+    """Can no client have bytes of another export that a range of this one would be added to?"""
+    conditions = Conditions.read(request.headers.get)
+    return (
+        conditions.range is None
+        or conditions.if_range is not None
+        or _is_a_beginning(conditions.range)
+        or not (exports.same(order) or exports.has_forgotten())
+    )
+
+
+def _is_a_beginning(header: str) -> bool:
+    specs = parse_range_spec(header) or []
+    return all(isinstance(spec, IntRange) and spec.first == 0 for spec in specs)
+
+
+def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield the words of a form or of a JSON object, as a query string would have them."""
+    if not request.is_json:
+        yield from request.form.items(multi=True)
+        return
+    fields = request.get_json()
+    if not isinstance(fields, dict):
+        raise BadSelection(['the body: a JSON object like {"source": …, "format": …} is due'])
+    for key, value in fields.items():
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str | int | float) for each in values):
+            raise BadSelection([f"{key}: a text, a number, true, false or a list of them is due"])
+        yield key, ",".join(_word(each) for each in values)
+
+
+def _word(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,138 @@
+"""A request as an order: the words of a URL or of a form checked against what the source has.
+
+Way in: Orders.read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol, TypeVar
+
+from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source, TableSource
+from sources.errors import BadSelection
+from sources.fingerprint import database_fingerprint
+from sources.generated import IN_MEMORY, as_query
+from sources.query import Query
+from sources.selection import Selection, parse_selection, selection_sql
+from sources.tables import Description, count_at_most, describe, read_only_uri
+from streaming.errors import Refusal
+from wire.formats import EXTENSIONS, FORMATS, Packaging, parse_extension
+from workers.export import Order
+
+Result = TypeVar("Result")
+
+
+class RunNative(Protocol):
+    """Runs work on a thread where it may block, and returns what it returns."""
+
+    def __call__(self, work: Callable[[], Result], /) -> Result: ...
+
+
+# The formats that `excel` is for.
+DELIMITED = ("csv", "tsv")
+
+
+class Orders:
+    """Reads orders for the sources of a catalogue.
+
+    run_native: runs what may wait for a disk or a database's lock, where it holds nobody up.
+    """
+
+    def __init__(self, catalogue: Catalogue, run_native: RunNative) -> None:
+        self._catalogue = catalogue
+        self._run_native = run_native
+
+    def names(self) -> list[str]:
+        """Return the names of all sources, in the catalogue's order."""
+        return list(self._catalogue.sources)
+
+    def source(self, name: str) -> Source:
+        """Return the source with this name. Raises Refusal (404)."""
+        source = self._catalogue.sources.get(name)
+        if source is None:
+            near = difflib.get_close_matches(name[:100], self.names(), 1)
+            hint = f"; is it {near[0]}?" if near else ""
+            message = f"there is no source {name[:100]!a}{hint}"
+            raise Refusal(404, "unknown_source", message, {"sources": self.names()})
+        return source
+
+    def describe(self, source: Source) -> Description:
+        """Return what a source looks like now. Raises SourceUnavailable."""
+        if isinstance(source, GeneratedSource):
+            description = self._run_native(lambda: describe(as_query(source)))
+            return description._replace(rows_estimate=source.rows)
+        return self._run_native(lambda: describe(source))
+
+    def packaging(self, extension: str) -> Packaging:
+        """Return the format that an extension names. Raises Refusal (404)."""
+        packaging = parse_extension(extension)
+        if packaging is None:
+            message = f"there is no format {extension[:100]!a}; there are " + ", ".join(FORMATS)
+            message += ", each also with .gz or .zst"
+            raise Refusal(404, "unknown_format", message, {"formats": list(EXTENSIONS)})
+        return packaging
+
+    def read(self, name: str, extension: str, words: Iterable[tuple[str, str]]) -> Order:
+        """Return the order for the source `name` as `extension`.
+
+        words: (key, value) as in a query string.
+        Raises Refusal, BadSelection or SourceUnavailable, each saying what would be right.
+        """
+        source = self.source(name)
+        packaging = self.packaging(extension)
+        description = self.describe(source)
+        readable = as_query(source) if isinstance(source, GeneratedSource) else source
+        parameters = readable.parameters if isinstance(readable, QuerySource) else ()
+        selection = parse_selection(words, description.columns, parameters)
+        if selection.excel and packaging.format.name not in DELIMITED:
+            raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
+        sql, bound = selection_sql(readable, selection, description.columns)
+        by_name = {column.name: column for column in description.columns}
+        columns = [by_name[column] for column in selection.names(description.columns)]
+        query = Query(read_only_uri(readable.database), sql, bound, columns)
+        self._check_it_fits(readable, packaging, query)
+        return Order(
+            source=name,
+            extension=extension,
+            selection=selection.canonical(),
+            excel=selection.excel,
+            query=query,
+            rows_estimate=_rows_estimate(description, selection),
+            fingerprint=_fingerprint(readable),
+        )
+
+    def _check_it_fits(
+        self, source: TableSource | QuerySource, packaging: Packaging, query: Query
+    ) -> None:
+        name, _, _, max_rows, max_columns = packaging.format
+        roomy = [f.name for f in FORMATS.values() if f.max_rows is None and f.max_columns is None]
+        detail = {"formats": roomy}
+        if max_columns is not None and len(query.columns) > max_columns:
+            message = f"{len(query.columns)} columns: {name} holds at most {max_columns}"
+            raise Refusal(422, "too_many_columns", f"{message}; choose {_or(roomy)}", detail)
+        if max_rows is not None:
+            count = self._run_native(
+                partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
+            )
+            if count > max_rows:
+                message = f"more than {max_rows} rows: {name} holds no more; choose {_or(roomy)}"
+                raise Refusal(422, "too_many_rows", message, {**detail, "max_rows": max_rows})
+
+
+def _or(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + " or " + names[-1]
+
+
+def _fingerprint(source: TableSource | QuerySource) -> Callable[[], str | None]:
+    if source.database == IN_MEMORY:
+        return lambda: "always the same"
+    return partial(database_fingerprint, source.database)
+
+
+def _rows_estimate(description: Description, selection: Selection) -> int | None:
+    estimate = None if selection.filters else description.rows_estimate
+    if selection.limit is None or estimate is None:
+        return estimate
+    return min(estimate, selection.limit)

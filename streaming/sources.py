@@ -1,0 +1,57 @@
+"""What can be had: the sources, their columns, rows and formats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, url_for
+
+from sources.catalogue import QuerySource, Source
+from sources.errors import SourceUnavailable
+from streaming.orders import Orders
+from wire.formats import COMPRESSIONS, EXTENSIONS, FORMATS
+
+
+def make_blueprint(orders: Orders) -> Blueprint:
+    """Return the blueprint of `/sources`."""
+    blueprint = Blueprint("sources", __name__)
+
+    @blueprint.get("/sources")
+    def show_all() -> Response:
+        return jsonify(sources=show_sources(orders))
+
+    @blueprint.get("/sources/<name>")
+    def show(name: str) -> Response:
+        return jsonify(_show_source(orders, orders.source(name)))
+
+    return blueprint
+
+
+def show_sources(orders: Orders) -> list[dict[str, Any]]:
+    """Return all sources; one that cannot be read now has an `error` in place of its columns."""
+    shown = []
+    for name in orders.names():
+        try:
+            shown.append(_show_source(orders, orders.source(name)))
+        except SourceUnavailable as error:
+            shown.append({"name": name, "error": str(error)})
+    return shown
+
+
+def _show_source(orders: Orders, source: Source) -> dict[str, Any]:
+    description = orders.describe(source)
+    parameters = source.parameters if isinstance(source, QuerySource) else ()
+    return {
+        "name": source.name,
+        "columns": [
+            {"name": column.name, "type": column.affinity.lower()} for column in description.columns
+        ],
+        "parameters": [parameter.__dict__ for parameter in parameters],
+        "rows_estimate": description.rows_estimate,
+        "formats": list(FORMATS),
+        "compressions": list(COMPRESSIONS),
+        "urls": {
+            extension: url_for("exports.download", file=f"{source.name}.{extension}")
+            for extension in EXTENSIONS
+        },
+    }

@@ -1,0 +1,104 @@
+"""Small WSGI applications, one for each habit of the worker; gunicorn loads `app` or `live`."""
+
+import json
+import os
+import sys
+
+# Taken from its module as the application's modules would: it lets other greenlets run only if the
+# worker patched before it loaded this file.
+from time import sleep
+from urllib.parse import parse_qsl
+
+from flask import Flask
+from flask_socketio import SocketIO
+
+from green import eventlet
+
+PATCHED_BEFORE_LOAD = eventlet.patcher.is_monkey_patched("socket")
+
+
+def hello(query, environ, start_response):
+    start_response("200 OK", [("Content-Length", "6")])
+    return [b"hello\n"]
+
+
+def state(query, environ, start_response):
+    start_response("200 OK", [])
+    facts = {
+        "pid": os.getpid(),
+        "patched before load": PATCHED_BEFORE_LOAD,
+        "at fork": os.environ.get("AT_FORK"),
+    }
+    return [json.dumps(facts).encode()]
+
+
+def count(query, environ, start_response):
+    """n lines, gap seconds apart; says on stderr when it is closed."""
+    start_response("200 OK", [])
+    try:
+        for i in range(int(query["n"])):
+            yield b"%d\n" % i
+            sleep(float(query["gap"]))
+    finally:
+        print("count is closed", file=sys.stderr, flush=True)
+
+
+def breaks(query, environ, start_response):
+    """Raise after the first bytes; `length` announces more than comes."""
+    start_response("200 OK", [("Content-Length", "99")] if "length" in query else [])
+    yield b"first\n"
+    raise eventlet.Timeout() if "timeout" in query else RuntimeError("after the first byte")
+
+
+def flood(query, environ, start_response):
+    """Never end and never wait; pieces so small that a client reads them faster than they come."""
+    start_response("200 OK", [])
+    while True:
+        yield b"drop"
+
+
+def file(query, environ, start_response):
+    """The bytes offset <= i < offset + length of a file, by gunicorn's sendfile."""
+    opened = open(query["path"], "rb")  # noqa: SIM115 (the response closes it)
+    opened.seek(int(query.get("offset", 0)))
+    length = query.get("length", str(os.path.getsize(query["path"])))  # noqa: PTH202
+    start_response("200 OK", [("Content-Length", length)])
+    return environ["wsgi.file_wrapper"](opened)
+
+
+class Taken(list):
+    """An empty body whose close() tells that somebody closed it."""
+
+    def close(self):
+        print("taken is closed", file=sys.stderr, flush=True)
+
+
+def taken(query, environ, start_response):
+    """Answer on the socket itself, as a WebSocket under eventlet does."""
+    environ["gunicorn.socket"].sendall(b"HTTP/1.1 101 Taken\r\n\r\nmine")
+    eventlet.wsgi.WSGI_LOCAL.already_handled = True
+    return Taken()
+
+
+def hold(query, environ, start_response):
+    """Hold the hub, as a C library does that waits for a disk."""
+    eventlet.patcher.original("time").sleep(60)
+    return hello(query, environ, start_response)
+
+
+ROUTES = {f"/{route.__name__}": route for route in (hello, state, count, breaks)}
+ROUTES |= {f"/{route.__name__}": route for route in (flood, file, taken, hold)}
+
+
+def app(environ, start_response):
+    query = dict(parse_qsl(environ["QUERY_STRING"]))
+    return ROUTES[environ["PATH_INFO"]](query, environ, start_response)
+
+
+live = Flask(__name__)
+socketio = SocketIO(live, async_mode="eventlet")
+
+
+@socketio.on("echo")
+def echo(text):
+    socketio.emit("echoed", text)

@@ -1,0 +1,20 @@
+import re
+
+from wire import cursors, ranges
+from wire.errors import WireError
+
+
+def subclasses(cls):
+    return {c.__name__ for c in cls.__subclasses__()} | {
+        name for c in cls.__subclasses__() for name in subclasses(c)
+    }
+
+
+def test_the_docstring_prints_the_tree():
+    printed = set(re.findall(r"[├└]── (\w+)", WireError.__doc__))
+    assert printed == subclasses(WireError)
+    assert printed == {ranges.UnsatisfiableRange.__name__, cursors.MalformedCursor.__name__}
+
+
+def test_an_error_of_the_wire_is_a_value_error():
+    assert issubclass(WireError, ValueError)

@@ -1,0 +1,5 @@
+"""Pure bytes and text: what HTTP and our own names look like. No Flask, no files, no sockets.
+
+formats: which formats there are. ranges, multipart: byte ranges of a representation. validators:
+ETags, conditional requests, digests. filenames: Content-Disposition. cursors: positions as text.
+"""

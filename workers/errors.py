@@ -1,0 +1,24 @@
+"""What can go wrong when an export is asked for."""
+
+from __future__ import annotations
+
+
+class ExportError(Exception):
+    """Any error of this package.
+
+    ExportError
+    +-- QueueFull         too many exports are waiting already
+    +-- RecordingGone     its bytes are not kept any more
+    """
+
+
+class QueueFull(ExportError):
+    """`waiting` exports are in the queue already, and that is the bound."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} exports are waiting already")
+        self.waiting = waiting
+
+
+class RecordingGone(ExportError):
+    """The export's bytes are not there: it failed, was cancelled, or made room for newer ones."""

@@ -1,0 +1,121 @@
+"""One export: a request for rows in a format, and the journal that it is recorded in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from journal import Complete, DiskJournal, Failed
+from sources.query import Query
+
+WAITING_OR_RUNNING = ("queued", "running")
+
+
+class Order(NamedTuple):
+    """What somebody wants to have.
+
+    selection: its canonical text. excel: whether text is written for Excel. rows_estimate: None
+    where only counting would tell. fingerprint: asks what state the data is in, None when that
+    cannot be told.
+    """
+
+    source: str
+    extension: str
+    selection: str
+    excel: bool
+    query: Query
+    rows_estimate: int | None
+    fingerprint: Callable[[], str | None]
+
+    def identity(self) -> str:
+        """Return text that is the same for orders whose answer is the same over the same data."""
+        words = [self.extension, self.excel, *self.query[:2], sorted(self.query.parameters.items())]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+class Outcome(NamedTuple):
+    """Why an export has no bytes. code: one word for programs. message: for people."""
+
+    code: str
+    message: str
+
+
+@dataclass
+class Export:
+    """An export in one of the states queued, running, complete, failed, cancelled.
+
+    prepared: asked for in the background: it goes on with no reader. fingerprint: of the data it
+    holds, None when that is not certain; then nobody else shares it. kept: its bytes are there.
+    Times are unix seconds; `unread_since_s` is of the monotonic clock.
+    """
+
+    id: str
+    identity: str
+    source: str
+    extension: str
+    selection: str
+    journal: DiskJournal
+    prepared: bool
+    fingerprint: str | None = None
+    rows_estimate: int | None = None
+    state: str = "queued"
+    rows: int = 0
+    requested_s: float = field(default_factory=time.time)
+    started_s: float | None = None
+    ended_s: float | None = None
+    error: Outcome | None = None
+    kept: bool = True
+    readers: int = 0
+    unread_since_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def sha256(self) -> str | None:
+        end = self.journal.end
+        return end.sha256 if isinstance(end, Complete) else None
+
+    @property
+    def is_open(self) -> bool:
+        """Is it waiting or running?"""
+        return self.state in WAITING_OR_RUNNING
+
+    def rate(self) -> float | None:
+        """Return the bytes recorded per second, None before the first."""
+        if self.started_s is None or not self.journal.size:
+            return None
+        return self.journal.size / max((self.ended_s or time.time()) - self.started_s, 1e-3)
+
+    def end(self, state: str, error: Outcome | None = None, sha256: str | None = None) -> None:
+        """Come to a final state. Whoever reads gets the end, or the failure after what there is."""
+        self.state, self.error, self.ended_s = state, error, time.time()
+        self.kept = error is None
+        self.journal.finish(Complete(sha256) if error is None else Failed(*error))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what is written beside the journal, to know it again after a restart."""
+        kept = "id identity source extension selection prepared fingerprint rows_estimate state"
+        kept += " rows requested_s started_s ended_s error kept"
+        record = {name: getattr(self, name) for name in kept.split()}
+        return {**record, "bytes": self.journal.size, "sha256": self.sha256}
+
+    @classmethod
+    def from_record(
+        cls, record: dict[str, Any], open_journal: Callable[..., DiskJournal]
+    ) -> Export:
+        """Return the export that record describes. open_journal: as DiskJournal without a path.
+
+        Raises KeyError, TypeError or ValueError when it is no such record.
+        """
+        size, sha256, error = record.pop("bytes"), record.pop("sha256"), record.pop("error")
+        outcome = Outcome(*error) if error else None
+        end = Failed(*outcome) if outcome else Complete(sha256)
+        return cls(**record, error=outcome, journal=open_journal(size=size, end=end))
+
+
+def record_path(journal: Path) -> Path:
+    """Return where the record of the export with this journal is written."""
+    return journal.with_suffix(".json")

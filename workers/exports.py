@@ -1,0 +1,244 @@
+"""The export runner: a queue, a bounded number recorded at once, sharing, and what is kept.
+
+Way in: Exports.submit and Exports.read. Rows never come through here: recording processes write
+the journals' files (workers/recorder.py) and report how far they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from journal import Reader
+from journal.disk import ReadCold
+from workers.errors import QueueFull, RecordingGone
+from workers.export import Export, Order, Outcome
+from workers.job import Job
+from workers.recorders import Recorders
+from workers.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+# How often it is looked for exports that nobody reads any more.
+HOUSEKEEPING_S = 0.25
+
+CANCELLED = Outcome("cancelled", "the export was cancelled")
+ABANDONED = Outcome("abandoned", "nobody was reading it any more; ask for it again")
+STOPPED = Outcome("interrupted", "the server was stopped; ask for it again")
+
+
+class Exports:
+    """All exports of one instance folder. Thread-safe; everything that is kept is in `folder`.
+
+    running: how many are recorded at once. queued: how many may wait. max_bytes: how much the
+    recordings may take. abandon_grace_s: how long one goes on that nobody reads and nobody
+    prepares. read_cold: see DiskJournal.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        running: int,
+        queued: int,
+        max_bytes: int,
+        abandon_grace_s: float,
+        read_cold: ReadCold = lambda read: read(),
+    ) -> None:
+        self._max_running = running
+        self._max_queued = queued
+        self._abandon_grace_s = abandon_grace_s
+        self._lock = threading.RLock()
+        self._shelf = Shelf(folder, max_bytes, read_cold)
+        self._jobs: dict[str, tuple[Export, Job, Callable[[], str | None]]] = {}
+        self._recorders = Recorders(self._on_report, self._on_lost)
+        self._stopped = threading.Event()
+
+    # What others call.
+
+    def start(self) -> None:
+        """Load what is kept and start the recording processes. Called once, by a process entry."""
+        with self._lock:
+            self._shelf.load()
+        self._recorders.start()
+        threading.Thread(target=self._keep_house, daemon=True).start()
+
+    def stop(self) -> None:
+        """End every recording and free everything. What was not whole is gone."""
+        self._stopped.set()
+        with self._lock:
+            for export, *_ in list(self._jobs.values()):
+                self._end(export, "failed", STOPPED)
+        self._recorders.stop()
+
+    def submit(self, order: Order, *, prepared: bool) -> Export:
+        """Return an export for order: one that has the same bytes if there is one, or a new one.
+
+        prepared: it is to go on with no reader. Raises QueueFull.
+        """
+        with self._lock:
+            fingerprint = order.fingerprint()
+            shared = self._shelf.shareable(order.identity(), fingerprint)
+            if shared is not None:
+                shared.prepared = shared.prepared or prepared
+                shared.unread_since_s = time.monotonic()
+                return shared
+            if len(self.waiting()) >= self._max_queued and self._is_busy():
+                raise QueueFull(len(self.waiting()))
+            export = self._shelf.add(order, secrets.token_hex(8), fingerprint, prepared=prepared)
+            job = Job(
+                export.id, str(export.journal.path), order.extension, order.excel, order.query
+            )
+            self._jobs[export.id] = (export, job, order.fingerprint)
+            self._start_next()
+            return export
+
+    def find(self, order: Order) -> Export | None:
+        """Return the export that submit would share, None when it would make a new one."""
+        with self._lock:
+            return self._shelf.shareable(order.identity(), order.fingerprint())
+
+    def same(self, order: Order) -> list[Export]:
+        """Return the exports for such an order, of any data and state, that have had bytes."""
+        with self._lock:
+            identity = order.identity()
+            made = [e for e in self._shelf.exports() if e.identity == identity]
+            return [export for export in made if export.journal.size]
+
+    def has_forgotten(self) -> bool:
+        """Has there been an export that is not remembered any more?"""
+        return self._shelf.has_forgotten()
+
+    def get(self, export_id: str) -> Export | None:
+        with self._lock:
+            return self._shelf.get(export_id)
+
+    def all(self) -> list[Export]:
+        """Return every export that is remembered, newest first."""
+        with self._lock:
+            return sorted(self._shelf.exports(), key=lambda e: e.requested_s, reverse=True)
+
+    def waiting(self) -> list[Export]:
+        """Return the queue, first the one that is next."""
+        with self._lock:
+            return [export for export, *_ in self._jobs.values() if export.state == "queued"]
+
+    def cancel(self, export: Export) -> None:
+        """End an export now and free what it holds; one that has ended loses its bytes."""
+        with self._lock:
+            if export.is_open:
+                self._end(export, "cancelled", CANCELLED)
+            elif export.kept:
+                self._shelf.discard(export)
+
+    def read(
+        self,
+        export: Export,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        has_left: Callable[[], bool] = lambda: False,
+    ) -> Reader:
+        """Return a reader of its bytes; while there is one, they are kept. Raises RecordingGone."""
+        with self._lock:
+            if not export.kept:
+                raise RecordingGone(f"the bytes of export {export.id} are not kept any more")
+            export.readers += 1
+            return Reader(
+                export.journal,
+                start,
+                stop,
+                has_left=has_left,
+                on_close=lambda reader: self._on_reader_gone(export),
+            )
+
+    # What happens by itself.
+
+    def _on_reader_gone(self, export: Export) -> None:
+        with self._lock:
+            export.readers -= 1
+            export.unread_since_s = time.monotonic()
+            if not export.readers:
+                export.journal.close()
+                self._shelf.tidy(export)
+
+    def _is_busy(self) -> bool:
+        return len(self._jobs) - len(self.waiting()) >= self._max_running
+
+    def _start_next(self) -> None:
+        waiting = self.waiting()
+        while waiting and not self._is_busy():
+            export, job, _ = self._jobs[waiting.pop(0).id]
+            export.state, export.started_s = "running", time.time()
+            self._shelf.write_record(export)
+            self._recorders.record(job)
+
+    def _on_report(self, report: dict[str, Any]) -> None:
+        with self._lock:
+            entry = self._jobs.get(report["id"])
+            if entry is None:
+                return
+            export, _, fingerprint = entry
+            if "opened" in report:
+                # What was committed between the order and the snapshot makes it unfit to share.
+                if export.fingerprint != fingerprint():
+                    export.fingerprint = None
+            elif "failed" in report:
+                self._end(export, "failed", Outcome(report["failed"], report["message"]))
+            elif "exited" in report:
+                self._on_exit(export, report["exited"])
+            elif export.is_open:
+                self._on_progress(export, report)
+
+    def _on_progress(self, export: Export, report: dict[str, Any]) -> None:
+        export.rows = report["rows"]
+        export.journal.advance(report["bytes"])
+        if "complete" in report:
+            export.end("complete", sha256=report["complete"])
+            log.info("export complete id=%s rows=%d", export.id, export.rows)
+        elif not self._shelf.make_room():
+            message = f"recordings may take {self._shelf.max_bytes} bytes and all are in use"
+            self._end(export, "failed", Outcome("no_room", message))
+
+    def _on_exit(self, export: Export, status: int) -> None:
+        if export.is_open:
+            message = f"the recording process ended unexpectedly (status {status})"
+            self._end(export, "failed", Outcome("recorder_lost", message))
+        del self._jobs[export.id]
+        # Complete, but not safely on the disk: it serves now and is not known after a restart.
+        if status == 0 or export.state != "complete":
+            self._shelf.write_record(export)
+        self._shelf.make_room()
+        self._start_next()
+
+    def _on_lost(self) -> None:
+        with self._lock:
+            for export, *_ in list(self._jobs.values()):
+                if export.state != "queued":
+                    self._on_exit(export, -1)
+
+    def _end(self, export: Export, state: str, why: Outcome) -> None:
+        """End an export without its bytes. The job stays until its process has exited."""
+        was_running = export.state == "running"
+        export.end(state, why)
+        log.info("export %s id=%s code=%s", state, export.id, why.code)
+        if was_running:
+            self._recorders.kill(export.id)
+        else:
+            del self._jobs[export.id]
+        self._shelf.tidy(export)
+        self._shelf.write_record(export)
+
+    def _keep_house(self) -> None:
+        while not self._stopped.wait(HOUSEKEEPING_S):
+            with self._lock:
+                latest_s = time.monotonic() - self._abandon_grace_s
+                for export, *_ in list(self._jobs.values()):
+                    unread = not export.readers and export.unread_since_s < latest_s
+                    if export.is_open and not export.prepared and unread:
+                        self._end(export, "cancelled", ABANDONED)

@@ -1,0 +1,98 @@
+"""This side of the recording processes: start them, hand them jobs, kill them, hear from them.
+
+Way in: Recorders. Knows nothing of queues or states (that is `workers.exports`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from workers.job import Job
+
+log = logging.getLogger(__name__)
+
+PROJECT = Path(__file__).parent.parent
+
+# A report is a few hundred bytes; a datagram that is longer than this would be cut.
+MAX_REPORT_BYTES = 64 * 1024
+
+
+class Recorders:
+    """The fork server `workers.recorder` and the socket to it.
+
+    on_report: called with each report of each child, in order, on one thread of ours.
+    on_lost: called when the fork server has died, and all recordings with it; the next `record`
+    starts another.
+    """
+
+    def __init__(
+        self, on_report: Callable[[dict[str, Any]], None], on_lost: Callable[[], None]
+    ) -> None:
+        self._on_report = on_report
+        self._on_lost = on_lost
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the fork server and listen to it. Returns before it is ready to record."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "workers.recorder", str(theirs.fileno())],
+                cwd=PROJECT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # Not the terminal's Ctrl-C: running exports may end within the server's grace.
+                start_new_session=True,
+            )
+        self._socket = ours
+        threading.Thread(target=self._listen, args=(ours, self._process), daemon=True).start()
+
+    def record(self, job: Job) -> None:
+        """Have job recorded. What comes of it comes as reports."""
+        if self._socket is None:
+            self.start()
+        self._send({"record": job.to_json()})
+
+    def kill(self, export_id: str) -> None:
+        """End a recording now. Its last report is that its process has exited."""
+        self._send({"kill": export_id})
+
+    def stop(self) -> None:
+        """End the fork server and every recording, and wait for it."""
+        if self._socket is not None:
+            ours, self._socket = self._socket, None
+            ours.shutdown(socket.SHUT_RDWR)
+        if self._process is not None:
+            self._process.wait()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._socket is not None:
+            try:
+                self._socket.send(json.dumps(message).encode())
+            except OSError as error:  # it has died: the listener says so
+                log.warning("recorders unreachable error=%s", error.strerror)
+
+    def _listen(self, ours: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        while True:
+            try:
+                message = ours.recv(MAX_REPORT_BYTES)
+            except OSError:
+                message = b""
+            if not message:
+                break
+            self._on_report(json.loads(message))
+        ours.close()
+        status = process.wait()
+        if self._socket is ours:
+            log.error("recorders lost status=%s", status)
+            self._socket = None
+            self._on_lost()

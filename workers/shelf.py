@@ -1,0 +1,145 @@
+"""The shelf: the exports that are remembered, and those whose bytes are kept.
+
+Each export is `<id>.data` (the journal) and `<id>.json` (its record) in one folder. Not
+thread-safe: the runner's lock is held around every call.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from journal.disk import DiskJournal, ReadCold, is_being_written
+from workers.export import Export, Order, Outcome, record_path
+
+log = logging.getLogger(__name__)
+
+# How many ended exports are remembered without their bytes: what became of them can be asked,
+# and a resumed download is only answered when no other production can have been its beginning.
+MAX_REMEMBERED = 1000
+
+INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; ask for it again")
+
+
+class Shelf:
+    """All exports of one folder. max_bytes: what their journals may take together."""
+
+    def __init__(self, folder: Path, max_bytes: int, read_cold: ReadCold) -> None:
+        self.max_bytes = max_bytes
+        self._folder = folder
+        self._read_cold = read_cold
+        self._exports: dict[str, Export] = {}
+        self._forgotten = folder / "forgotten"
+
+    def load(self) -> None:
+        """Read what an earlier process has left: whole recordings stay, torn ones are removed."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+            self._load_one(path)
+        for data in self._folder.glob("*.data"):
+            known = self._exports.get(data.stem)
+            if not (known and known.kept) and not is_being_written(data):
+                data.unlink()
+        self.make_room()
+
+    def _load_one(self, path: Path) -> None:
+        data = path.with_suffix(".data")
+        if data.exists() and is_being_written(data):
+            return  # by a server that is still ending, beside us
+        journal = partial(DiskJournal, data, read_cold=self._read_cold)
+        try:
+            export = Export.from_record(json.loads(path.read_bytes()), journal)
+        except (OSError, ValueError, KeyError, TypeError):
+            log.warning("record unreadable path=%s", path.name)
+            path.unlink()
+            return
+        is_whole = data.exists() and data.stat().st_size == export.journal.size
+        if export.is_open:
+            export.journal = journal(size=data.stat().st_size if data.exists() else 0)
+            export.end("failed", INTERRUPTED)
+        elif not (export.state == "complete" and is_whole):
+            export.kept = False
+        self._exports[export.id] = export
+        self.write_record(export)
+
+    def add(
+        self, order: Order, export_id: str, fingerprint: str | None, *, prepared: bool
+    ) -> Export:
+        """Return a new export for order, with an empty journal."""
+        path = self._folder / f"{export_id}.data"
+        export = Export(
+            export_id,
+            order.identity(),
+            order.source,
+            order.extension,
+            order.selection,
+            DiskJournal(path, read_cold=self._read_cold),
+            prepared,
+            fingerprint,
+            order.rows_estimate,
+        )
+        self._exports[export_id] = export
+        self._forget()
+        return export
+
+    def exports(self) -> Iterable[Export]:
+        return self._exports.values()
+
+    def get(self, export_id: str) -> Export | None:
+        return self._exports.get(export_id)
+
+    def shareable(self, identity: str, fingerprint: str | None) -> Export | None:
+        """Return the kept export with this identity of data that has not changed since."""
+        if fingerprint is None:
+            return None
+        for export in self._exports.values():
+            if export.kept and (export.identity, export.fingerprint) == (identity, fingerprint):
+                return export
+        return None
+
+    def make_room(self) -> bool:
+        """Discard what nobody reads, the longest unread first, until all fits. Does it now?"""
+        kept = [export for export in self._exports.values() if export.kept]
+        surplus = sum(export.journal.size for export in kept) - self.max_bytes
+        for export in sorted(kept, key=lambda export: export.unread_since_s):
+            if surplus > 0 and not export.readers and not export.is_open:
+                surplus -= export.journal.size
+                self.discard(export)
+        return surplus <= 0
+
+    def discard(self, export: Export) -> None:
+        """Keep the export in memory only: its bytes go."""
+        export.kept = False
+        self.tidy(export)
+        self.write_record(export)
+
+    def tidy(self, export: Export) -> None:
+        """Remove the bytes of an export that does not keep them, once nobody reads them."""
+        if not export.kept and not export.readers:
+            export.journal.path.unlink(missing_ok=True)
+
+    def write_record(self, export: Export) -> None:
+        """Write what is to be known after a restart. A disk that is full only costs that."""
+        path = record_path(export.journal.path)
+        if export.id not in self._exports:
+            return
+        try:
+            draft = path.with_suffix(".json.new")
+            draft.write_text(json.dumps(export.to_record()))
+            draft.replace(path)
+        except OSError as error:
+            log.warning("record not written id=%s error=%s", export.id, error.strerror)
+
+    def _forget(self) -> None:
+        gone = [e for e in self._exports.values() if not e.kept and not e.readers and not e.is_open]
+        for export in gone[: max(0, len(gone) - MAX_REMEMBERED)]:
+            del self._exports[export.id]
+            record_path(export.journal.path).unlink(missing_ok=True)
+            self._forgotten.touch()
+
+    def has_forgotten(self) -> bool:
+        """Has there ever been an export that is not remembered any more?"""
+        return self._forgotten.exists()

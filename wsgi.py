@@ -1,0 +1,36 @@
+"""gunicorn's entry: `.venv/bin/gunicorn -c gunicorn.conf.py wsgi:app`.
+
+Goes green before anything else is imported, reads the settings, builds the app, starts the workers.
+"""
+
+from green import go_green
+
+go_green()
+
+import atexit  # noqa: E402
+import logging  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+
+from eventlet import tpool  # noqa: E402
+
+from app import create_app  # noqa: E402
+from settings import Settings, SettingsError  # noqa: E402
+from sources.errors import CatalogueError  # noqa: E402
+
+# gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
+WORKER_BOOT_ERROR = 3
+
+try:
+    settings = Settings.from_environ(os.environ)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    app = create_app(settings, run_native=tpool.execute)
+except (SettingsError, CatalogueError) as error:
+    print(f"headwater cannot start:\n{error}", file=sys.stderr)
+    sys.exit(WORKER_BOOT_ERROR)
+
+exports = app.extensions["headwater"].exports
+exports.start()
+atexit.register(exports.stop)
