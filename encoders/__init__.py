@@ -11,7 +11,7 @@ them. mixed: columns whose rows differ in kind. unicode: text is checked before 
 
 from encoders.contract import Column, Encoder, Sink
 from encoders.errors import CellTooLong, EncodeError, NotUtf8, TableTooLarge
-from encoders.opening import open_encoder
+from encoders.opening import first_bytes, open_encoder
 
 __all__ = [
     "CellTooLong",
@@ -21,5 +21,6 @@ __all__ = [
     "NotUtf8",
     "Sink",
     "TableTooLarge",
+    "first_bytes",
     "open_encoder",
 ]

@@ -29,6 +29,25 @@ _ENCODERS: dict[str, Callable[[Sequence[Column], Sink], Encoder]] = {
 }
 
 
+# What every file begins with, whatever it holds. (RFC 1952 2.3.1; RFC 8878 3.1.1; the formats of
+# Parquet, Arrow IPC files and ZIP.)
+_MAGIC = {
+    "gz": b"\x1f\x8b\x08",
+    "zst": b"\x28\xb5\x2f\xfd",
+    "parquet": b"PAR1",
+    "arrow": b"ARROW1\0\0",
+    "xlsx": b"PK\x03\x04",
+}
+
+
+def first_bytes(packaging: Packaging) -> bytes:
+    """Return what every file of this packaging begins with, b"" where that is not known.
+
+    They can be handed out before anything is known of the rows.
+    """
+    return _MAGIC.get(packaging.compression or packaging.format.name, b"")
+
+
 def open_encoder(
     packaging: Packaging, columns: Sequence[Column], sink: Sink, *, excel: bool = False
 ) -> Encoder:

@@ -126,7 +126,10 @@ def open_rows(query: Query, *, typed: bool) -> Rows:
             _execute(connection, "select count(*) from sqlite_schema")
             if not typed:
                 columns = [Column(column.name, "mixed") for column in query.columns]
-                reads = [_BY_AFFINITY.get(column.affinity, "split") for column in query.columns]
+                reads = [
+                    _BY_AFFINITY.get(column.affinity, column.stored or "split")
+                    for column in query.columns
+                ]
                 return Rows(connection, query, columns, reads)
             reads = _look_through(connection, query)
         except BaseException:

@@ -81,6 +81,9 @@ _COMPARISONS = {
     "like": lambda column, value: column.like(value),
 }
 OPERATORS = (*_COMPARISONS, "in", "null")
+# The words of a query string that are no filters; a column of that name is filtered with `__eq`.
+RESERVED = ("columns", "sort", "limit", "excel")
+_AFFINITY_OF = {"int": "INTEGER", "float": "REAL", "text": "TEXT"}
 
 
 def parse_selection(
@@ -94,66 +97,49 @@ def parse_selection(
     Raises BadSelection with every problem at once, each naming what would be right.
     """
     parser = _Parser(columns, parameters)
-    for key, value in words:
-        parser.read(key, value)
-    return parser.result()
+    selection = parser.parse(words)
+    if parser.problems:
+        raise BadSelection(parser.problems)
+    return selection
 
 
 class _Parser:
-    """Collects one selection and all that is wrong with it."""
+    """Reads one selection; `problems` has all that is wrong with it."""
 
     def __init__(self, columns: Sequence[ColumnInfo], parameters: Sequence[Parameter]) -> None:
         self._columns = {column.name: column for column in columns}
-        self._parameters = {parameter.name: parameter for parameter in parameters}
-        self._given: dict[str, Value] = {}
-        self._filters: list[Filter] = []
-        self._seen: dict[str, object] = {}
-        self._problems: list[str] = []
+        self._parameters = parameters
+        self.problems: list[str] = []
 
-    def read(self, key: str, text: str) -> None:
-        if key in self._parameters:
-            self._once(key, lambda: self._read_parameter(key, text))
-        elif key in _RESERVED:
-            self._once(key, lambda: self._seen.__setitem__(key, _RESERVED[key](self, text)))
-        else:
-            self._read_filter(key, text)
-
-    def _once(self, key: str, read: object) -> None:
-        if key in self._seen or key in self._given:
-            self._problems.append(f"{key}: given twice")
-        else:
-            read()  # type: ignore[operator]
-
-    def result(self) -> Selection:
-        for parameter in self._parameters.values():
-            if parameter.name not in self._given and parameter.default is None:
-                self._problems.append(
-                    f"{parameter.name}: this source needs it, a value of type {parameter.type}"
-                )
-        if self._problems:
-            raise BadSelection(self._problems)
+    def parse(self, words: Iterable[tuple[str, str]]) -> Selection:
+        singles = {*RESERVED, *(parameter.name for parameter in self._parameters)}
+        given: dict[str, str] = {}
+        filters = []
+        for key, text in words:
+            if key not in singles:
+                filters.append(self._filter(key, text))
+            elif key in given:
+                self.problems.append(f"{key}: given twice")
+            else:
+                given[key] = text
         return Selection(
-            filters=tuple(self._filters),
-            parameters=tuple(
-                (name, self._given.get(name, parameter.default))
-                for name, parameter in self._parameters.items()
-            ),
-            **self._seen,  # type: ignore[arg-type]
+            columns=self._names(given["columns"]) if "columns" in given else (),
+            filters=tuple(each for each in filters if each is not None),
+            sort=self._sort_keys(given["sort"]) if "sort" in given else (),
+            limit=self._limit(given["limit"]) if "limit" in given else None,
+            parameters=tuple((p.name, self._argument(p, given)) for p in self._parameters),
+            excel=self._yes_or_no("excel", given.get("excel", "0")),
         )
 
-    def _read_parameter(self, name: str, text: str) -> None:
-        affinity = {"int": "INTEGER", "float": "REAL", "text": "TEXT"}[self._parameters[name].type]
-        self._given[name] = self._value(name, text, affinity)
-
-    def _read_columns(self, text: str) -> tuple[str, ...]:
+    def _names(self, text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         for name in names:
             self._known("columns", name)
         if len(set(names)) < len(names):
-            self._problems.append("columns: a column is named twice")
+            self.problems.append("columns: a column is named twice")
         return names
 
-    def _read_sort(self, text: str) -> tuple[tuple[str, bool], ...]:
+    def _sort_keys(self, text: str) -> tuple[tuple[str, bool], ...]:
         keys = []
         for word in text.split(","):
             down = word.startswith("-") and word not in self._columns
@@ -162,37 +148,42 @@ class _Parser:
             keys.append((name, down))
         return tuple(keys)
 
-    def _read_limit(self, text: str) -> int | None:
-        if not re.fullmatch(r"[0-9]{1,18}", text):
-            self._problems.append(f"limit: {_shown(text)} is not a number of rows, 0 or more")
-            return None
-        return int(text)
+    def _limit(self, text: str) -> int | None:
+        if re.fullmatch(r"[0-9]{1,18}", text):
+            return int(text)
+        self.problems.append(f"limit: {_shown(text)} is not a number of rows, 0 or more")
+        return None
 
-    def _read_excel(self, text: str) -> bool:
-        return self._yes_or_no("excel", text)
+    def _argument(self, parameter: Parameter, given: Mapping[str, str]) -> Value:
+        name, kind, default = parameter.name, parameter.type, parameter.default
+        if name in given:
+            return self._value(name, given[name], _AFFINITY_OF[kind])
+        if default is None:
+            self.problems.append(f"{name}: this source needs it, a value of type {kind}")
+        return default
 
-    def _read_filter(self, key: str, text: str) -> None:
+    def _filter(self, key: str, text: str) -> Filter | None:
         name, separator, operator = key.rpartition("__")
         if key in self._columns or not separator:
             name, operator = key, "eq"
         column = self._known(key, name)
         if operator not in OPERATORS:
-            self._problems.append(
-                f"{key}: there is no operator {_shown(operator)}; there are {', '.join(OPERATORS)}"
+            known = ", ".join(OPERATORS)
+            self.problems.append(
+                f"{key}: there is no operator {_shown(operator)}; there are {known}"
             )
         elif column is not None:
-            self._filters.append(Filter(name, operator, self._values(key, operator, text, column)))
+            return Filter(name, operator, self._values(key, operator, text, column))
+        return None
 
     def _values(self, key: str, operator: str, text: str, column: ColumnInfo) -> tuple[Value, ...]:
         if operator == "null":
             return (self._yes_or_no(key, text),)
         if operator == "like":
             return (text,)
-        if operator != "in":
-            return (self._value(key, text, column.affinity),)
-        words = text.split(",")
+        words = text.split(",") if operator == "in" else [text]
         if len(words) > MAX_VALUES_IN_A_LIST:
-            self._problems.append(f"{key}: at most {MAX_VALUES_IN_A_LIST} values can be listed")
+            self.problems.append(f"{key}: at most {MAX_VALUES_IN_A_LIST} values can be listed")
             return ()
         return tuple(self._value(key, word, column.affinity) for word in words)
 
@@ -206,45 +197,30 @@ class _Parser:
             return float(text)
         if affinity in ("INTEGER", "REAL"):
             kind = "whole number of 64 bits" if affinity == "INTEGER" else "number"
-            self._problems.append(f"{key}: {_shown(text)} is not a {kind}")
+            self.problems.append(f"{key}: {_shown(text)} is not a {kind}")
             return None
         return text
 
     def _yes_or_no(self, key: str, text: str) -> bool:
         if text not in _YES_NO:
-            self._problems.append(f"{key}: {_shown(text)} is neither 1 (yes) nor 0 (no)")
+            self.problems.append(f"{key}: {_shown(text)} is neither 1 (yes) nor 0 (no)")
         return _YES_NO.get(text, False)
 
     def _known(self, key: str, name: str) -> ColumnInfo | None:
         if name not in self._columns:
-            names = [*self._columns, *self._parameters, *_RESERVED]
-            near = difflib.get_close_matches(name[:100], names, 1)
-            hint = f"; is it {near[0]}?" if near else ""
+            words = [*self._columns, *(parameter.name for parameter in self._parameters), *RESERVED]
+            near = difflib.get_close_matches(name[:100], words, 1)
             some = ", ".join([*self._columns][:20]) + (", …" if len(self._columns) > 20 else "")
+            right = f"is it {near[0]}?" if near else f"there are {some}"
             where = "" if key == name else f"{_shown(key)}: "
-            self._problems.append(
-                f"{where}there is no column {_shown(name)}{hint} There are {some}"
-                if near
-                else f"{where}there is no column {_shown(name)}; there are {some}"
-            )
+            self.problems.append(f"{where}there is no column {_shown(name)}; {right}")
         return self._columns.get(name)
-
-
-_RESERVED = {
-    "columns": _Parser._read_columns,
-    "sort": _Parser._read_sort,
-    "limit": _Parser._read_limit,
-    "excel": _Parser._read_excel,
-}
 
 
 def _shown(text: str) -> str:
     """Return text quoted for a message: at most 60 characters, control characters escaped."""
-    return (
-        ascii(text if len(text) <= 60 else text[:59] + "…")
-        if not text.isprintable()
-        else (f'"{text if len(text) <= 60 else text[:59] + "…"}"')
-    )
+    short = text if len(text) <= 60 else text[:59] + "…"
+    return f'"{short}"' if short.isprintable() else ascii(short)
 
 
 def selection_sql(
@@ -278,7 +254,8 @@ def selection_sql(
         *(cells[name].desc() if down else cells[name] for name, down in selection.sort)
     )
     if selection.limit is not None:
-        statement = statement.limit(bind(selection.limit))
+        # With an offset of ours, as SQLAlchemy would bind one of its own.
+        statement = statement.limit(bind(selection.limit)).offset(bind(0))
     return str(statement.compile(dialect=_DIALECT)), bound
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
 
-from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source, TableSource
+from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source
 from sources.errors import BadSelection
 from sources.fingerprint import database_fingerprint
 from sources.generated import IN_MEMORY, as_query
 from sources.query import Query
 from sources.selection import Selection, parse_selection, selection_sql
-from sources.tables import Description, count_at_most, describe, read_only_uri
+from sources.tables import Description, Stored, count_at_most, describe, read_only_uri
 from streaming.errors import Refusal
 from wire.formats import EXTENSIONS, FORMATS, Packaging, parse_extension
 from workers.export import Order
@@ -60,10 +60,10 @@ class Orders:
 
     def describe(self, source: Source) -> Description:
         """Return what a source looks like now. Raises SourceUnavailable."""
+        description = self._run_native(partial(describe, _as_stored(source)))
         if isinstance(source, GeneratedSource):
-            description = self._run_native(lambda: describe(as_query(source)))
             return description._replace(rows_estimate=source.rows)
-        return self._run_native(lambda: describe(source))
+        return description
 
     def packaging(self, extension: str) -> Packaging:
         """Return the format that an extension names. Raises Refusal (404)."""
@@ -83,16 +83,16 @@ class Orders:
         source = self.source(name)
         packaging = self.packaging(extension)
         description = self.describe(source)
-        readable = as_query(source) if isinstance(source, GeneratedSource) else source
-        parameters = readable.parameters if isinstance(readable, QuerySource) else ()
+        stored = _as_stored(source)
+        parameters = stored.parameters if isinstance(stored, QuerySource) else ()
         selection = parse_selection(words, description.columns, parameters)
         if selection.excel and packaging.format.name not in DELIMITED:
             raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
-        sql, bound = selection_sql(readable, selection, description.columns)
+        sql, bound = selection_sql(stored, selection, description.columns)
         by_name = {column.name: column for column in description.columns}
         columns = [by_name[column] for column in selection.names(description.columns)]
-        query = Query(read_only_uri(readable.database), sql, bound, columns)
-        self._check_it_fits(readable, packaging, query)
+        query = Query(read_only_uri(stored.database), sql, bound, columns)
+        self._check_it_fits(stored, packaging, query)
         return Order(
             source=name,
             extension=extension,
@@ -100,12 +100,10 @@ class Orders:
             excel=selection.excel,
             query=query,
             rows_estimate=_rows_estimate(description, selection),
-            fingerprint=_fingerprint(readable),
+            fingerprint=_fingerprint(stored),
         )
 
-    def _check_it_fits(
-        self, source: TableSource | QuerySource, packaging: Packaging, query: Query
-    ) -> None:
+    def _check_it_fits(self, source: Stored, packaging: Packaging, query: Query) -> None:
         name, _, _, max_rows, max_columns = packaging.format
         roomy = [f.name for f in FORMATS.values() if f.max_rows is None and f.max_columns is None]
         detail = {"formats": roomy}
@@ -125,7 +123,11 @@ def _or(names: list[str]) -> str:
     return ", ".join(names[:-1]) + " or " + names[-1]
 
 
-def _fingerprint(source: TableSource | QuerySource) -> Callable[[], str | None]:
+def _as_stored(source: Source) -> Stored:
+    return as_query(source) if isinstance(source, GeneratedSource) else source
+
+
+def _fingerprint(source: Stored) -> Callable[[], str | None]:
     if source.database == IN_MEMORY:
         return lambda: "always the same"
     return partial(database_fingerprint, source.database)

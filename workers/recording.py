@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from encoders import Column, EncodeError, open_encoder
+from encoders import Column, EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
 from sources.errors import SourceFailed
 from sources.rows import open_rows
@@ -68,11 +68,17 @@ class _Recording:
         self._hash = hashlib.sha256()
         self._rows = 0
         self._reported_s = 0.0
+        # Bytes that the encoder is still to write and that the journal has already.
+        self._ahead = b""
 
     def run(self) -> None:
         packaging = parse_extension(self._job.extension)
         assert packaging is not None, self._job.extension
         try:
+            if packaging.format.typed:
+                # The rows are looked through first, which may take long: begin at once all the
+                # same, so that no client or proxy gives up waiting.
+                self._begin(first_bytes(packaging))
             rows = open_rows(self._job.query, typed=packaging.format.typed)
             with closing(rows):
                 self._report({"opened": True})
@@ -90,9 +96,20 @@ class _Recording:
         self._report({"complete": sha256, "rows": self._rows, "bytes": self._journal.size})
         self._journal.finish(Complete(sha256))
 
+    def _begin(self, data: bytes) -> None:
+        self.write(data)
+        self._ahead = data
+        self._say_progress()
+
     def write(self, data: bytes | memoryview, /) -> int:
-        self._journal.append(data)
-        self._hash.update(data)
+        if self._ahead:
+            again, left = min(len(data), len(self._ahead)), self._ahead
+            assert data[:again] == left[:again], "the file begins with other bytes"
+            self._ahead = left[again:]
+            self.write(memoryview(data)[again:])
+        elif data:
+            self._journal.append(data)
+            self._hash.update(data)
         return len(data)
 
     def _say_progress(self) -> None:

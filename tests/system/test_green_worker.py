@@ -244,24 +244,35 @@ def test_the_heartbeat_goes_on_through_streams_idleness_and_drain(start):
     assert "WORKER TIMEOUT" not in server.log
 
 
+def refuses(server):
+    try:
+        server.send()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_term_stops_accepting_closes_idle_clients_and_lets_a_response_end(start):
     server = start()
     [idle], running = fill(server, 1), server.ask("/count?n=15&gap=0.2")
     read_until(running, b"0\n")
     server.signal(signal.SIGTERM)
     assert idle.recv(1) == b""
-
-    def is_refused():
-        try:
-            server.send()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-    wait_until(is_refused, "new connections are refused", timeout_s=1)
+    wait_until(lambda: refuses(server), "new connections are refused", timeout_s=1)
     read_until(running, b"\n14\n\r\n0\r\n\r\n")
     assert server.process.wait(2) == 0
     assert "cut connections" not in server.log
+
+
+def test_a_client_that_has_just_connected_may_still_ask(start):
+    server = start()
+    newcomer = server.send()
+    server.get("/hello")  # accepted after the newcomer
+    server.signal(signal.SIGTERM)
+    wait_until(lambda: refuses(server), "new connections are refused", timeout_s=1)
+    newcomer.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert read_to_end(newcomer).endswith(b"hello\n")
+    assert server.process.wait(2) == 0
 
 
 def test_term_cuts_what_outlives_the_graceful_time(start):
