@@ -266,12 +266,13 @@ def test_term_stops_accepting_closes_idle_clients_and_lets_a_response_end(start)
 
 def test_a_client_that_has_just_connected_may_still_ask(start):
     server = start()
-    newcomer = server.send()
-    server.get("/hello")  # accepted after the newcomer
+    newcomer, silent = server.send(), server.send()
+    [idle] = fill(server, 1)  # accepted after the newcomers
     server.signal(signal.SIGTERM)
-    wait_until(lambda: refuses(server), "new connections are refused", timeout_s=1)
+    assert idle.recv(1) == b""  # the drain has been round
     newcomer.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
     assert read_to_end(newcomer).endswith(b"hello\n")
+    assert silent.recv(1) == b""
     assert server.process.wait(2) == 0
 
 
