@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from flask import Flask
 
+from journal import RunNative, run_here
 from settings import Settings
 from sources.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue_check import check_catalogue
@@ -18,7 +19,7 @@ from streaming import exports as exports_blueprint
 from streaming import home, textbook
 from streaming import sources as sources_blueprint
 from streaming.errors import register_errors
-from streaming.orders import Orders, RunNative
+from streaming.orders import Orders
 from workers.exports import Exports
 
 # A form or a JSON object with a selection; nothing else is sent to us.
@@ -31,7 +32,7 @@ class Parts(NamedTuple):
     exports: Exports
 
 
-def create_app(settings: Settings, *, run_native: RunNative = lambda work: work()) -> Flask:
+def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask:
     """Return the application.
 
     run_native: runs a function that may block, on a thread that holds nobody up.
@@ -44,7 +45,7 @@ def create_app(settings: Settings, *, run_native: RunNative = lambda work: work(
         queued=settings.exports_queued,
         max_bytes=settings.recordings_max_bytes,
         abandon_grace_s=settings.abandon_grace_s,
-        read_cold=run_native,
+        run_native=run_native,
     )
     orders = Orders(catalogue, run_native)
     app = Flask(__name__)

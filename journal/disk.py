@@ -9,26 +9,23 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from journal.contract import Complete, End
 from journal.errors import JournalEnded, JournalFull
+from journal.native import RunNative, run_here
 from journal.progress import Progress
 
 # A file system without it, or a system without the flag, answers with one of these.
 _NO_NOWAIT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
-ReadCold = Callable[[Callable[[], bytes]], bytes]
-
 
 class DiskJournal:
     """Append-only bytes in the file at path.
 
-    size, end: what is known of a journal that was written earlier. read_cold: runs a read that
-    may wait for the disk; a server with a hub hands in one that runs it on a native thread, so
-    that only bytes already in the page cache are read on the hub itself.
+    size, end: what is known of a journal that was written earlier. run_native: runs the reads
+    that wait for the disk; bytes that are in the page cache are read on the caller's thread.
     """
 
     def __init__(
@@ -37,11 +34,11 @@ class DiskJournal:
         *,
         size: int = 0,
         end: End | None = None,
-        read_cold: ReadCold = lambda read: read(),
+        run_native: RunNative = run_here,
     ) -> None:
         self.path = path
         self._progress = Progress(size, end)
-        self._read_cold = read_cold
+        self._run_native = run_native
         self._read_fd: int | None = None
         self._write_fd: int | None = None
 
@@ -92,7 +89,7 @@ class DiskJournal:
             self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         fd = self._read_fd
         cached = _read_cached(fd, start, length)
-        return cached or self._read_cold(lambda: os.pread(fd, length, start))
+        return cached or self._run_native(lambda: os.pread(fd, length, start))
 
     def wait(self, position: int, timeout_s: float) -> bool:
         return self._progress.wait(position, timeout_s)

@@ -27,10 +27,13 @@ def database_fingerprint(database: Path, *, now_s: float | None = None) -> str |
         try:
             status = path.stat()
         except FileNotFoundError:
-            states.append("-")
-            continue
+            status = None
         except OSError:
             return None
+        # Whoever opens a database in WAL mode first makes its log, which holds nothing yet.
+        if status is None or not status.st_size:
+            states.append("-")
+            continue
         if status.st_mtime > now_s - SETTLED_S:
             return None
         states.append(f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")

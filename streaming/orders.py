@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol, TypeVar
 
+from journal import RunNative
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source
 from sources.errors import BadSelection
 from sources.fingerprint import database_fingerprint
@@ -20,15 +20,6 @@ from sources.tables import Description, Stored, count_at_most, describe, read_on
 from streaming.errors import Refusal
 from wire.formats import EXTENSIONS, FORMATS, Packaging, parse_extension
 from workers.export import Order
-
-Result = TypeVar("Result")
-
-
-class RunNative(Protocol):
-    """Runs work on a thread where it may block, and returns what it returns."""
-
-    def __call__(self, work: Callable[[], Result], /) -> Result: ...
-
 
 # The formats that `excel` is for.
 DELIMITED = ("csv", "tsv")

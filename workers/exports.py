@@ -12,10 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from journal import Reader
-from journal.disk import ReadCold
+from journal import Reader, RunNative, run_here
 from workers.errors import QueueFull, RecordingGone
 from workers.export import Export, Order, Outcome
 from workers.job import Job
@@ -32,12 +31,20 @@ ABANDONED = Outcome("abandoned", "nobody was reading it any more; ask for it aga
 STOPPED = Outcome("interrupted", "the server was stopped; ask for it again")
 
 
+class _Underway(NamedTuple):
+    """An export that is queued or running, or whose process has not quite ended yet."""
+
+    export: Export
+    job: Job
+    fingerprint: Callable[[], str | None]
+
+
 class Exports:
     """All exports of one instance folder. Thread-safe; everything that is kept is in `folder`.
 
     running: how many are recorded at once. queued: how many may wait. max_bytes: how much the
     recordings may take. abandon_grace_s: how long one goes on that nobody reads and nobody
-    prepares. read_cold: see DiskJournal.
+    prepares. run_native: runs what may wait for the disk.
     """
 
     def __init__(
@@ -48,14 +55,14 @@ class Exports:
         queued: int,
         max_bytes: int,
         abandon_grace_s: float,
-        read_cold: ReadCold = lambda read: read(),
+        run_native: RunNative = run_here,
     ) -> None:
         self._max_running = running
         self._max_queued = queued
         self._abandon_grace_s = abandon_grace_s
         self._lock = threading.RLock()
-        self._shelf = Shelf(folder, max_bytes, read_cold)
-        self._jobs: dict[str, tuple[Export, Job, Callable[[], str | None]]] = {}
+        self._shelf = Shelf(folder, max_bytes, run_native)
+        self._underway: dict[str, _Underway] = {}
         self._recorders = Recorders(self._on_report, self._on_lost)
         self._stopped = threading.Event()
 
@@ -72,8 +79,9 @@ class Exports:
         """End every recording and free everything. What was not whole is gone."""
         self._stopped.set()
         with self._lock:
-            for export, *_ in list(self._jobs.values()):
-                self._end(export, "failed", STOPPED)
+            for export, *_ in list(self._underway.values()):
+                if export.is_open:
+                    self._end(export, "failed", STOPPED)
         self._recorders.stop()
 
     def submit(self, order: Order, *, prepared: bool) -> Export:
@@ -94,7 +102,7 @@ class Exports:
             job = Job(
                 export.id, str(export.journal.path), order.extension, order.excel, order.query
             )
-            self._jobs[export.id] = (export, job, order.fingerprint)
+            self._underway[export.id] = _Underway(export, job, order.fingerprint)
             self._start_next()
             return export
 
@@ -126,7 +134,7 @@ class Exports:
     def waiting(self) -> list[Export]:
         """Return the queue, first the one that is next."""
         with self._lock:
-            return [export for export, *_ in self._jobs.values() if export.state == "queued"]
+            return [export for export, *_ in self._underway.values() if export.state == "queued"]
 
     def cancel(self, export: Export) -> None:
         """End an export now and free what it holds; one that has ended loses its bytes."""
@@ -168,19 +176,19 @@ class Exports:
                 self._shelf.tidy(export)
 
     def _is_busy(self) -> bool:
-        return len(self._jobs) - len(self.waiting()) >= self._max_running
+        return len(self._underway) - len(self.waiting()) >= self._max_running
 
     def _start_next(self) -> None:
         waiting = self.waiting()
         while waiting and not self._is_busy():
-            export, job, _ = self._jobs[waiting.pop(0).id]
+            export, job, _ = self._underway[waiting.pop(0).id]
             export.state, export.started_s = "running", time.time()
             self._shelf.write_record(export)
             self._recorders.record(job)
 
     def _on_report(self, report: dict[str, Any]) -> None:
         with self._lock:
-            entry = self._jobs.get(report["id"])
+            entry = self._underway.get(report["id"])
             if entry is None:
                 return
             export, _, fingerprint = entry
@@ -209,7 +217,7 @@ class Exports:
         if export.is_open:
             message = f"the recording process ended unexpectedly (status {status})"
             self._end(export, "failed", Outcome("recorder_lost", message))
-        del self._jobs[export.id]
+        del self._underway[export.id]
         # Complete, but not safely on the disk: it serves now and is not known after a restart.
         if status == 0 or export.state != "complete":
             self._shelf.write_record(export)
@@ -218,7 +226,7 @@ class Exports:
 
     def _on_lost(self) -> None:
         with self._lock:
-            for export, *_ in list(self._jobs.values()):
+            for export, *_ in list(self._underway.values()):
                 if export.state != "queued":
                     self._on_exit(export, -1)
 
@@ -230,7 +238,7 @@ class Exports:
         if was_running:
             self._recorders.kill(export.id)
         else:
-            del self._jobs[export.id]
+            del self._underway[export.id]
         self._shelf.tidy(export)
         self._shelf.write_record(export)
 
@@ -238,7 +246,7 @@ class Exports:
         while not self._stopped.wait(HOUSEKEEPING_S):
             with self._lock:
                 latest_s = time.monotonic() - self._abandon_grace_s
-                for export, *_ in list(self._jobs.values()):
+                for export, *_ in list(self._underway.values()):
                     unread = not export.readers and export.unread_since_s < latest_s
                     if export.is_open and not export.prepared and unread:
                         self._end(export, "cancelled", ABANDONED)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from journal.disk import DiskJournal, ReadCold, is_being_written
+from journal import DiskJournal, RunNative
+from journal.disk import is_being_written
 from workers.export import Export, Order, Outcome, record_path
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,15 @@ INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; as
 
 
 class Shelf:
-    """All exports of one folder. max_bytes: what their journals may take together."""
+    """All exports of one folder.
 
-    def __init__(self, folder: Path, max_bytes: int, read_cold: ReadCold) -> None:
+    max_bytes: what their journals may take together. run_native: runs what may wait for the disk.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, run_native: RunNative) -> None:
         self.max_bytes = max_bytes
         self._folder = folder
-        self._read_cold = read_cold
+        self._run_native = run_native
         self._exports: dict[str, Export] = {}
         self._forgotten = folder / "forgotten"
 
@@ -49,7 +53,7 @@ class Shelf:
         data = path.with_suffix(".data")
         if data.exists() and is_being_written(data):
             return  # by a server that is still ending, beside us
-        journal = partial(DiskJournal, data, read_cold=self._read_cold)
+        journal = partial(DiskJournal, data, run_native=self._run_native)
         try:
             export = Export.from_record(json.loads(path.read_bytes()), journal)
         except (OSError, ValueError, KeyError, TypeError):
@@ -76,7 +80,7 @@ class Shelf:
             order.source,
             order.extension,
             order.selection,
-            DiskJournal(path, read_cold=self._read_cold),
+            DiskJournal(path, run_native=self._run_native),
             prepared,
             fingerprint,
             order.rows_estimate,
@@ -119,7 +123,8 @@ class Shelf:
     def tidy(self, export: Export) -> None:
         """Remove the bytes of an export that does not keep them, once nobody reads them."""
         if not export.kept and not export.readers:
-            export.journal.path.unlink(missing_ok=True)
+            # To free the blocks of a large file takes the file system a while.
+            self._run_native(partial(export.journal.path.unlink, missing_ok=True))
 
     def write_record(self, export: Export) -> None:
         """Write what is to be known after a restart. A disk that is full only costs that."""

@@ -46,7 +46,7 @@ def test_a_full_disk_keeps_what_was_appended_before(tmp_path, small_disk):
 def test_bytes_that_are_not_cached_are_read_elsewhere(tmp_path):
     asked = []
 
-    def read_cold(read):
+    def run_native(read):
         asked.append(True)
         return read()
 
@@ -56,7 +56,7 @@ def test_bytes_that_are_not_cached_are_read_elsewhere(tmp_path):
     os.fsync(fd)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(fd)
-    journal = DiskJournal(path, size=1 << 20, end=Complete(), read_cold=read_cold)
+    journal = DiskJournal(path, size=1 << 20, end=Complete(), run_native=run_native)
     whole = b""
     while len(whole) < journal.size:
         whole += journal.read(len(whole), 1 << 20)

@@ -272,6 +272,7 @@ def test_a_client_that_has_just_connected_may_still_ask(start):
     assert idle.recv(1) == b""  # the drain has been round
     newcomer.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
     assert read_to_end(newcomer).endswith(b"hello\n")
+    silent.settimeout(4)  # its time for the head would be ten seconds
     assert silent.recv(1) == b""
     assert server.process.wait(2) == 0
 
