@@ -80,6 +80,7 @@ class Answer:
 
     def respond(self) -> Response:
         """Return the response. Raises Refusal, RecordingGone or JournalFailed before any byte."""
+        self._export.check_kept()
         conditions = Conditions.read(self._request.headers.get)
         outcome = evaluate(self._request.method, conditions, etag_of(self._export), None)
         if outcome is Outcome.PRECONDITION_FAILED:

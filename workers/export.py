@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from journal import Complete, DiskJournal, Failed
 from sources.query import Query
+from workers.errors import RecordingGone
 
 WAITING_OR_RUNNING = ("queued", "running")
 
@@ -82,6 +83,12 @@ class Export:
     def is_open(self) -> bool:
         """Is it waiting or running?"""
         return self.state in WAITING_OR_RUNNING
+
+    def check_kept(self) -> None:
+        """Raise RecordingGone, saying why, when its bytes are not there."""
+        if not self.kept:
+            why = self.error.message if self.error else "they made room for newer ones"
+            raise RecordingGone(f"the bytes of export {self.id} are not kept: {why}")
 
     def rate(self) -> float | None:
         """Return the bytes recorded per second, None before the first."""

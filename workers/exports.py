@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Reader, RunNative, run_here
-from workers.errors import QueueFull, RecordingGone
+from workers.errors import QueueFull
 from workers.export import Export, Order, Outcome
 from workers.job import Job
 from workers.recorders import Recorders
@@ -154,8 +154,7 @@ class Exports:
     ) -> Reader:
         """Return a reader of its bytes; while there is one, they are kept. Raises RecordingGone."""
         with self._lock:
-            if not export.kept:
-                raise RecordingGone(f"the bytes of export {export.id} are not kept any more")
+            export.check_kept()
             export.readers += 1
             return Reader(
                 export.journal,

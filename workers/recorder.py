@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -142,6 +143,10 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     os.nice(NICENESS)
     import workers.recording  # noqa: F401 (loaded before the first fork)
+
+    # Python 3.12 warns of forks beside threads. The ones here are the allocators' and polars' own,
+    # which know of forks; no pool of theirs has started before the first batch of a child.
+    warnings.filterwarnings("ignore", r"This process .* is multi-threaded", DeprecationWarning)
 
     ForkServer(control).serve()
 
