@@ -1,6 +1,6 @@
 """The tables that are exported: 8 mixed columns, the same rows on every machine.
 
-One SQLite file, built once (30 s, 0.8 GB) by SQL alone. Way in: build.
+One SQLite file, built once (20 s, 0.8 GB) by SQL alone. Way in: build.
 """
 
 from __future__ import annotations

@@ -53,4 +53,4 @@ def describe_commit(project: Path) -> str | None:
 def _said_by(command: list[str]) -> str:
     """Return the first line that a program says of itself."""
     said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    return (said.stdout or said.stderr).partition("\n")[0].strip()
+    return (said.stdout or said.stderr).partition("\n")[0].strip()[:40]

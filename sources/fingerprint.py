@@ -23,6 +23,8 @@ def database_fingerprint(database: Path, *, now_s: float | None = None) -> str |
     """
     now_s = time.time() if now_s is None else now_s
     states = []
+    # SQLite puts the log beside the file itself, not beside a link to it.
+    database = database.resolve()
     for path in (database, database.with_name(database.name + "-wal")):
         try:
             status = path.stat()

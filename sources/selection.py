@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from sources.catalogue import Parameter, QuerySource, Source, TableSource
+from sources.entry import INT64
 from sources.errors import BadSelection
 from sources.tables import ColumnInfo
 
@@ -23,7 +24,6 @@ Value = int | float | str | None
 
 # SQLite's own bound is 32,766 variables; a URL that long would have been refused before.
 MAX_VALUES_IN_A_LIST = 500
-MAX_INT64 = 2**63 - 1
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _REAL = re.compile(r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
@@ -56,10 +56,10 @@ class Selection(NamedTuple):
     def canonical(self) -> str:
         """Return text that is the same for every way to write this selection, as a query string."""
         words: list[tuple[str, str]] = [(name, str(value)) for name, value in self.parameters]
-        words += sorted(
-            (f"{f.column}__{f.operator}", ",".join("" if v is None else str(v) for v in f.values))
+        words += [
+            (f"{f.column}__{f.operator}", ",".join(_written(value) for value in f.values))
             for f in self.filters
-        )
+        ]
         if self.columns:
             words.append(("columns", ",".join(self.columns)))
         if self.sort:
@@ -72,15 +72,13 @@ class Selection(NamedTuple):
 
 
 _COMPARISONS = {
-    "eq": lambda column, value: column == value,
-    "ne": lambda column, value: column != value,
     "gt": lambda column, value: column > value,
     "gte": lambda column, value: column >= value,
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "like": lambda column, value: column.like(value),
 }
-OPERATORS = (*_COMPARISONS, "in", "null")
+OPERATORS = ("eq", "ne", *_COMPARISONS, "in", "null")
 # The words of a query string that are no filters; a column of that name is filtered with `__eq`.
 RESERVED = ("columns", "sort", "limit", "excel")
 _AFFINITY_OF = {"int": "INTEGER", "float": "REAL", "text": "TEXT"}
@@ -124,7 +122,8 @@ class _Parser:
                 given[key] = text
         return Selection(
             columns=self._names(given["columns"]) if "columns" in given else (),
-            filters=tuple(each for each in filters if each is not None),
+            # In an order of their own: that of the words says nothing.
+            filters=tuple(sorted((each for each in filters if each is not None), key=repr)),
             sort=self._sort_keys(given["sort"]) if "sort" in given else (),
             limit=self._limit(given["limit"]) if "limit" in given else None,
             parameters=tuple((p.name, self._argument(p, given)) for p in self._parameters),
@@ -188,18 +187,15 @@ class _Parser:
         return tuple(self._value(key, word, column.affinity) for word in words)
 
     def _value(self, key: str, text: str, affinity: str) -> Value:
-        """Return the text as a value of this affinity; a number where there is none to go by."""
-        if affinity == "TEXT":
+        """Return the text as a value of this affinity; as it is where there is none to go by."""
+        if affinity in ("TEXT", "BLOB"):
             return text
-        if _INTEGER.fullmatch(text) and abs(int(text)) <= MAX_INT64:
-            return int(text)
-        if affinity != "INTEGER" and _REAL.fullmatch(text):
-            return float(text)
-        if affinity in ("INTEGER", "REAL"):
-            kind = "whole number of 64 bits" if affinity == "INTEGER" else "number"
-            self.problems.append(f"{key}: {_shown(text)} is not a {kind}")
-            return None
-        return text
+        number = _number(text)
+        if affinity == "INTEGER" and not isinstance(number, int):
+            self.problems.append(f"{key}: {_shown(text)} is not a whole number of 64 bits")
+        elif affinity == "REAL" and number is None:
+            self.problems.append(f"{key}: {_shown(text)} is not a number")
+        return text if number is None else number
 
     def _yes_or_no(self, key: str, text: str) -> bool:
         if text not in _YES_NO:
@@ -215,6 +211,22 @@ class _Parser:
             where = "" if key == name else f"{_shown(key)}: "
             self.problems.append(f"{where}there is no column {_shown(name)}; {right}")
         return self._columns.get(name)
+
+
+def _number(text: str) -> int | float | None:
+    if _INTEGER.fullmatch(text) and int(text) in INT64:
+        return int(text)
+    return float(text) if _REAL.fullmatch(text) else None
+
+
+def _readings(value: Value, affinity: str) -> tuple[Value, ...]:
+    """Return what a value may be: without an affinity, `1` is a number or a text of one digit."""
+    number = _number(value) if affinity == "BLOB" and isinstance(value, str) else None
+    return (value,) if number is None else (number, value)
+
+
+def _written(value: Value) -> str:
+    return "01"[value] if isinstance(value, bool) else str(value)
 
 
 def _shown(text: str) -> str:
@@ -233,6 +245,7 @@ def selection_sql(
     cells: dict[str, sa.ColumnClause[object]] = {
         c.name: sa.column(sa.sql.quoted_name(c.name, quote=True)) for c in columns
     }
+    affinities = {column.name: column.affinity for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
     statement = statement.select_from(_body(source, list(cells.values())))
     bound: dict[str, Value] = dict(selection.parameters)
@@ -246,10 +259,14 @@ def selection_sql(
         cell = cells[column]
         if operator == "null":
             statement = statement.where(cell.is_(None) if values[0] else cell.is_not(None))
-        elif operator == "in":
-            statement = statement.where(sa.or_(*(cell == bind(value) for value in values)))
+            continue
+        readings = [each for value in values for each in _readings(value, affinities[column])]
+        if operator in ("eq", "in"):
+            statement = statement.where(sa.or_(*(cell == bind(each) for each in readings)))
+        elif operator == "ne":
+            statement = statement.where(*(cell != bind(each) for each in readings))
         else:
-            statement = statement.where(_COMPARISONS[operator](cell, bind(values[0])))
+            statement = statement.where(_COMPARISONS[operator](cell, bind(readings[0])))
     statement = statement.order_by(
         *(cells[name].desc() if down else cells[name] for name, down in selection.sort)
     )

@@ -118,14 +118,19 @@ def _with_stored(
 
 
 def _estimate_rows(connection: sqlite3.Connection, table: str) -> int | None:
+    if connection.execute(
+        "select type from sqlite_schema where name = ? collate nocase", [table]
+    ).fetchone() != ("table",):
+        return None
     # The span of rowids costs two seeks at any size and is exact where nothing was deleted.
     try:
         low, high = connection.execute(
             f"select (select min(_rowid_) from {quoted(table)}),"
             f" (select max(_rowid_) from {quoted(table)})"
         ).fetchone()
-    except sqlite3.OperationalError:  # a view or a table WITHOUT ROWID
+    except sqlite3.OperationalError:  # a table WITHOUT ROWID
         return None
     if high is None:
         return 0
+    # A column of the table's own may be called _rowid_, and hold anything.
     return high - low + 1 if isinstance(high, int) and isinstance(low, int) else None

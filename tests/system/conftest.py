@@ -16,20 +16,31 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def serve(tmp_path):
-    """A verb: serve(HEADWATER_X=...) returns a started server that ends with the test."""
+def launch(tmp_path):
+    """A verb: launch(HEADWATER_X=...) returns a server that may not come up."""
     made = []
 
-    def serve(*prefix, catalogue=CATALOGUE, **environ):
+    def launch(*prefix, catalogue=CATALOGUE, **environ):
         folder = tmp_path / str(len(made))
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         fill(folder)
         made.append(Server(folder, catalogue, **environ))
-        return made[-1].start(*prefix)
+        made[-1].launch(*prefix)
+        return made[-1]
 
-    yield serve
+    yield launch
     for server in made:
         server.clean_up()
+
+
+@pytest.fixture
+def serve(launch):
+    """A verb: serve(HEADWATER_X=...) returns a server that answers."""
+
+    def serve(*prefix, **more):
+        return launch(*prefix, **more).wait_until_it_answers()
+
+    return serve
 
 
 @pytest.fixture

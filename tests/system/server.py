@@ -28,6 +28,7 @@ ROWS = 200_000
 CATALOGUE = """
 sources.things = { database = "sqlite:///things.db", table = "things" }
 sources.numbers = { database = "sqlite:///numbers.db", table = "numbers" }
+sources.twin = { database = "sqlite:///numbers.db", table = "numbers" }
 sources.changing = { database = "sqlite:///changing.db", table = "changing" }
 sources.users = { generate = "users", rows = 10000 }
 
@@ -75,6 +76,13 @@ def wait_until(condition, what, timeout_s=10.0):
         assert time.monotonic() < ends, f"not within {timeout_s} s: {what}"
         time.sleep(0.01)
     return value
+
+
+def open_paths(process):
+    """Return the paths of the files that a process has open; none when it has just ended."""
+    with suppress(psutil.Error):
+        return [file.path for file in process.open_files()]
+    return []
 
 
 def need(program):
@@ -174,6 +182,9 @@ class Server:
     def start(self, *prefix):
         """Start and return once it answers."""
         self.launch(*prefix)
+        return self.wait_until_it_answers()
+
+    def wait_until_it_answers(self):
         wait_until(lambda: self._answers() or self.process.poll() is not None, "answers", 20)
         assert self.process.poll() is None, self.log
         self.family()
@@ -213,6 +224,17 @@ class Server:
         found = self.worker().children(recursive=True)
         self._seen.update(found)
         return found
+
+    def recorder_of(self, export_id):
+        """Return the process that writes an export's journal, once it does."""
+        path = str(self.recordings / f"{export_id}.data")
+        return wait_until(
+            lambda: next((p for p in self.recorders() if path in open_paths(p)), None), "it records"
+        )
+
+    def wait_until_idle(self):
+        """Wait until only the fork server and its spare child are left: all is on the disk."""
+        wait_until(lambda: len(self.recorders()) == 2, "no export is recorded")
 
     def kill(self):
         """SIGKILL master and worker, so that nothing is tidied; return what they leave behind."""

@@ -183,6 +183,26 @@ def test_head_of_a_running_export_says_no_length(server, running):
     assert (answer.status, answer.headers["Content-Length"]) == (200, None)
 
 
+def test_a_bounded_range_waits_for_its_own_bytes_only(server, running):
+    export_id = running.split("/")[2]
+    ahead = server.export(export_id)["bytes"] + 1_000_000
+    answer = server.get(running, Range=f"bytes=4-{ahead}")
+    assert (answer.status, len(answer.body)) == (206, ahead - 3)
+    assert answer.headers["Content-Range"] == f"bytes 4-{ahead}/*"
+    assert server.export(export_id)["state"] == "running"
+
+
+@pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-999"])
+def test_a_download_that_begins_with_a_range_begins_at_once(server, header):
+    # Download managers and players ask so for a file that they have nothing of.
+    rows = 1_900_000_000 + len(header)
+    stream = server.open(f"/download/long.csv?rows={rows}", Range=header)
+    assert stream.status in (200, 206)
+    assert stream.read(11) == b"i,t\n1,row 1"
+    stream.close()
+    server.get(f"/exports/{stream.headers['Headwater-Export']}", "DELETE")
+
+
 def test_an_open_range_waits_for_the_end(server):
     export_id = server.prepare("long", rows=1_500_000)
     path = f"/exports/{export_id}/file"

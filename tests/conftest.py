@@ -1,0 +1,289 @@
+"""What the tests share: databases, orders for their rows, and export runners that are stopped.
+
+A fixture is a noun (`numbers`) or does a verb (`until`, `make_database`, `start_exports`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import psutil
+import pytest
+from flask import Flask
+
+from app import create_app
+from settings import Settings
+from sources.catalogue import QuerySource, TableSource
+from sources.fingerprint import database_fingerprint
+from sources.query import Query
+from sources.selection import parse_selection, selection_sql
+from sources.tables import describe, read_only_uri
+from workers.export import Order
+from workers.exports import Exports
+
+# A busy machine makes an example slow; it does not make it wrong.
+hypothesis.settings.register_profile("headwater", deadline=None)
+hypothesis.settings.load_profile("headwater")
+
+# Long enough that only what never happens comes so late.
+DEADLINE_S = 20.0
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = DEADLINE_S) -> Any:
+    deadline_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline_s, "what was waited for did not come"
+        time.sleep(0.002)
+    return found
+
+
+@pytest.fixture(scope="session")
+def until():
+    """until(condition): wait for it to be true, fail when it is not in time; return its value."""
+    return wait_until
+
+
+def settle(database: Path) -> None:
+    """Make the last change look ten seconds old, so that the database has a fingerprint."""
+    then_s = time.time() - 10
+    os.utime(database, (then_s, then_s))
+
+
+def write(database: Path, *statements: str) -> Path:
+    """Run and commit the statements, and let the database look settled."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+    settle(database)
+    return database
+
+
+@pytest.fixture(scope="session")
+def change():
+    """change(database, *statements): commit them; the database looks settled afterwards."""
+    return write
+
+
+@pytest.fixture
+def make_database(tmp_path):
+    """make_database(*statements, name=...): a settled SQLite file with what they make."""
+
+    def make(*statements: str, name: str = "data.db") -> Path:
+        return write(tmp_path / name, *statements)
+
+    return make
+
+
+@pytest.fixture
+def numbers(make_database):
+    """A table of 1,000 rows: id 1 to 1000, and a name."""
+    database = make_database(
+        "create table numbers (id integer primary key, name text)",
+        "with recursive n(i) as (select 1 union all select i + 1 from n limit 1000)"
+        " insert into numbers select i, 'number ' || i from n",
+        name="numbers.db",
+    )
+    return TableSource("numbers", database, "numbers")
+
+
+NUMBERS_CSV = b"id,name\n" + b"".join(b"%d,number %d\n" % (i, i) for i in range(1, 1001))
+
+
+@pytest.fixture(scope="session")
+def numbers_csv():
+    """What the table `numbers` is as CSV."""
+    return NUMBERS_CSV
+
+
+_COUNT = "with recursive n(i) as (select 1 union all select i + 1 from n) select "
+QUERIES = {
+    # Gives rows for ever.
+    "endless": _COUNT + "i, 'and so on' as text from n",
+    # Looks for a row for ever.
+    "silent": _COUNT + "i from n where i < 0",
+    # Fails after 100,000 rows.
+    "failing": _COUNT + "iif(i > 100000, json('no'), i) as i from n",
+    # Fails at the first row.
+    "hopeless": "select json('no') as i",
+}
+
+
+@pytest.fixture
+def query(make_database):
+    """query(name): the source of one of QUERIES, or of other SQL, on a database of its own."""
+
+    def make(name: str, parameters: tuple[Any, ...] = ()) -> QuerySource:
+        database = make_database("create table if not exists t (x)", name="queries.db")
+        return QuerySource("query", database, QUERIES.get(name, name), parameters)
+
+    return make
+
+
+def make_order(
+    source: TableSource | QuerySource, extension: str = "csv", words: Iterable[Any] = ()
+) -> Order:
+    description = describe(source)
+    parameters = source.parameters if isinstance(source, QuerySource) else ()
+    selection = parse_selection(words, description.columns, parameters)
+    sql, bound = selection_sql(source, selection, description.columns)
+    by_name = {column.name: column for column in description.columns}
+    columns = [by_name[name] for name in selection.names(description.columns)]
+    return Order(
+        source=source.name,
+        extension=extension,
+        selection=selection.canonical(),
+        excel=selection.excel,
+        query=Query(read_only_uri(source.database), sql, bound, columns),
+        rows_estimate=description.rows_estimate,
+        fingerprint=partial(database_fingerprint, source.database),
+    )
+
+
+@pytest.fixture(scope="session")
+def order():
+    """order(source, extension, words): the order for its rows."""
+    return make_order
+
+
+def run_exports(folder: Path) -> Iterator[Callable[..., Exports]]:
+    """Yield a function that starts export runners; stop them all afterwards."""
+    started = []
+
+    def start(**changes: Any) -> Exports:
+        usual = {"running": 2, "queued": 10, "max_bytes": 1 << 30, "abandon_grace_s": 60.0}
+        exports = Exports(changes.pop("folder", folder), **{**usual, **changes})
+        started.append(exports)
+        exports.start()
+        return exports
+
+    yield start
+    for exports in started:
+        exports.stop()
+
+
+@pytest.fixture
+def start_exports(tmp_path):
+    """start_exports(running=..., ...): a started runner, by default in tmp_path/recordings."""
+    yield from run_exports(tmp_path / "recordings")
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """A runner that the tests of a module share; each has a database of its own."""
+    starting = run_exports(tmp_path_factory.mktemp("shared") / "recordings")
+    yield next(starting)()
+    for _ in starting:
+        pass
+
+
+@pytest.fixture(scope="session")
+def newest_recorder(until):
+    """newest_recorder(): the process of the fork server that was started last."""
+
+    def find() -> psutil.Process | None:
+        children = [p for p in psutil.Process().children() if "workers.recorder" in p.cmdline()]
+        return max(children, key=lambda p: (p.create_time(), p.pid), default=None)
+
+    return lambda: until(find)
+
+
+@pytest.fixture(scope="session")
+def read_all():
+    """read_all(exports, export): all bytes of an export, followed to its end."""
+
+    def read(exports: Exports, export: Any) -> bytes:
+        with closing(exports.read(export)) as reader:
+            return b"".join(reader)
+
+    return read
+
+
+CATALOGUE = """
+[sources.numbers]
+database = "sqlite:///data.db"
+table = "numbers"
+
+[sources.empty]
+database = "sqlite:///data.db"
+table = "empty"
+
+[sources.users]
+generate = "users"
+rows = 100
+
+[sources.above]
+database = "sqlite:///data.db"
+query = "select * from numbers where id > :least"
+parameters.least = { type = "int", default = 990 }
+
+[sources.needs]
+database = "sqlite:///data.db"
+query = "select :word as word"
+parameters.word = { type = "text" }
+"""
+
+
+def make_site(folder: Path) -> Path:
+    """Make a database and a catalogue of it in folder; return the catalogue's path."""
+    write(
+        folder / "data.db",
+        "create table numbers (id integer primary key, name text)",
+        f"insert into numbers {_COUNT} i, 'number ' || i from n limit 1000",
+        "create table empty (x integer)",
+    )
+    text = CATALOGUE
+    for name, sql in QUERIES.items():
+        text += f"[sources.{name}]\ndatabase = 'sqlite:///data.db'\nquery = '''{sql}'''\n"
+    catalogue = folder / "headwater.toml"
+    catalogue.write_text(text)
+    return catalogue
+
+
+@pytest.fixture(scope="session")
+def lay_site():
+    """lay_site(folder): a database and a catalogue of it there; the catalogue's path."""
+    return make_site
+
+
+def run_site(folder: Path, **changes: Any) -> Iterator[Flask]:
+    """Yield an app whose exports are started, for the catalogue of make_site; stop them."""
+    usual = {"exports_running": 4, "resume_wait_s": 0.2}
+    settings = Settings(
+        catalogue=make_site(folder), instance=folder / "instance", **{**usual, **changes}
+    )
+    app = create_app(settings)
+    exports = app.extensions["headwater"].exports
+    exports.start()
+    yield app
+    exports.stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """An app with its exports started, shared by the tests of a module; `site.data` is its data."""
+    folder = tmp_path_factory.mktemp("site")
+    for app in run_site(folder):
+        app.data = folder / "data.db"
+        yield app
+
+
+@pytest.fixture
+def own_site(tmp_path):
+    """As `site`, for one test."""
+    for app in run_site(tmp_path):
+        app.data = tmp_path / "data.db"
+        yield app
+
+
+@pytest.fixture
+def client(site):
+    with site.test_client() as client:
+        yield client

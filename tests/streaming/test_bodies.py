@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from journal import Complete, Failed, JournalFailed, MemoryJournal, Reader, ReaderLeft
+from streaming.bodies import Body
+
+
+@pytest.fixture
+def journal():
+    made = MemoryJournal(1 << 20)
+    made.append(b"0123456789")
+    return made
+
+
+@pytest.fixture
+def closed():
+    """The readers that have been closed."""
+    return []
+
+
+@pytest.fixture
+def reader(journal, closed):
+    return lambda start=0, stop=None, **how: Reader(
+        journal, start, stop, on_close=closed.append, **how
+    )
+
+
+@pytest.fixture
+def endings(caplog):
+    """endings(): how the transfers so far have ended, as the log says."""
+    caplog.set_level(logging.INFO, logger="streaming.bodies")
+    return lambda: [record.getMessage().split(" ending=")[1] for record in caplog.records]
+
+
+def test_pieces_come_in_order(reader, closed):
+    body = Body("test", [b"head ", reader(2, 4), b" and ", reader(7, 9), b" tail"])
+    assert b"".join(body) == b"head 23 and 78 tail"
+    assert len(closed) == 2
+
+
+def test_a_reader_is_closed_before_the_next_is_opened(reader, closed):
+    def pieces():
+        for start in range(3):
+            assert len(closed) == start
+            yield reader(start, start + 1)
+
+    assert b"".join(Body("test", pieces())) == b"012"
+
+
+def test_the_first_chunk_is_pulled_at_once(reader):
+    opened = []
+
+    def pieces():
+        opened.append(True)
+        yield reader()
+
+    Body("test", pieces()).close()
+    assert opened == [True]
+
+
+def test_what_fails_early_is_raised_before_there_is_a_body(journal, reader):
+    journal.finish(Failed("source_failed", "the database stopped"))
+    with pytest.raises(JournalFailed):
+        Body("test", [reader(10)])
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the reader is never closed: the export stays in use for ever"
+)
+@pytest.mark.parametrize("why", ["failed", "left"])
+def test_what_fails_early_leaves_no_reader(journal, reader, closed, why):
+    if why == "failed":
+        journal.finish(Failed("source_failed", "the database stopped"))
+    with pytest.raises((JournalFailed, ReaderLeft)):
+        Body("test", [reader(10, has_left=lambda: True)])
+    assert len(closed) == 1
+
+
+def test_one_that_is_finished(journal, reader, closed, endings):
+    journal.finish(Complete())
+    body = Body("test", [reader()])
+    assert list(body) == [b"0123456789"]
+    body.close()
+    assert len(closed) == 1
+    assert endings() == ["finished"]
+
+
+def test_one_that_the_client_cuts(reader, closed, endings):
+    body = Body("test", [reader()])
+    assert next(body) == b"0123456789"
+    body.close()
+    assert len(closed) == 1
+    assert endings() == ["cut by the client"]
+
+
+def test_one_that_fails_is_raised_after_its_bytes(journal, reader, closed, endings):
+    journal.finish(Failed("source_failed", "the database stopped"))
+    body = Body("test", [reader()])
+    assert next(body) == b"0123456789"
+    with pytest.raises(JournalFailed):
+        next(body)
+    body.close()
+    assert len(closed) == 1
+    assert endings() == ["failed (the database stopped)"]
+
+
+def test_one_whose_client_left_while_there_was_nothing_to_send(reader, closed):
+    body = Body("test", [reader(has_left=lambda: True)])
+    next(body)
+    with pytest.raises(ReaderLeft):
+        next(body)
+    body.close()
+    assert len(closed) == 1
+
+
+def test_one_that_was_never_read(reader, closed, endings):
+    Body("test", [reader()]).close()
+    assert len(closed) == 1
+    assert endings() == ["cut by the client"]
+
+
+def test_closing_again_changes_nothing(reader, closed, endings):
+    body = Body("test", [reader()])
+    body.close()
+    body.close()
+    assert len(closed) == 1
+    assert len(endings()) == 1
+
+
+def test_an_empty_one(journal, endings):
+    journal.finish(Complete())
+    body = Body("test", [Reader(journal, 10)])
+    assert b"".join(body) == b""
+    body.close()
+    assert endings() == ["finished"]
+
+
+def test_the_log_counts_what_was_sent(reader, caplog):
+    caplog.set_level(logging.INFO, logger="streaming.bodies")
+    body = Body("export=x", [b"abc", reader(0, 4)])
+    assert b"".join(body) == b"abc0123"
+    body.close()
+    assert "transfer export=x bytes=7 seconds=0." in caplog.text

@@ -1,0 +1,162 @@
+"""Every public error of the floors below has its answer."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import pkgutil
+
+import pytest
+from flask import Flask
+from werkzeug.exceptions import default_exceptions
+
+import encoders.errors
+import journal.errors
+import sources.errors
+import workers.errors
+from journal import JournalFailed
+from sources.errors import BadSelection
+from streaming.errors import ANSWERS, FAILURES, RETRY_AFTER_S, Refusal, register_errors
+from workers import exports as exports_module
+from workers.errors import QueueFull
+
+FLOORS = ("wire", "encoders", "sources", "journal", "workers")
+
+# Public errors that no request can meet, with the reason.
+NEVER_MET = {
+    sources.errors.SourceError: "a root: only what is below it is raised",
+    journal.errors.JournalError: "a root: only what is below it is raised",
+    workers.errors.ExportError: "a root: only what is below it is raised",
+    sources.errors.CatalogueError: "stops the start",
+    sources.errors.SampleError: "stops `make run`",
+    encoders.errors.EncodeError: "raised in recording processes; it comes as JournalFailed",
+}
+
+
+def public_errors():
+    """Yield every exception class with a public name that a module of FLOORS defines."""
+    for floor in FLOORS:
+        package = importlib.import_module(floor)
+        for info in pkgutil.walk_packages(package.__path__, f"{floor}."):
+            module = importlib.import_module(info.name)
+            for name, value in inspect.getmembers(module, inspect.isclass):
+                is_ours = issubclass(value, BaseException) and value.__module__ == module.__name__
+                if is_ours and not name.startswith("_"):
+                    yield value
+
+
+PUBLIC = sorted(public_errors(), key=lambda kind: kind.__name__)
+
+
+def test_the_errors_were_found():
+    assert {"BadSelection", "UnsatisfiableRange", "JournalFull", "QueueFull", "NotUtf8"} <= {
+        kind.__name__ for kind in PUBLIC
+    }
+
+
+@pytest.mark.parametrize("kind", PUBLIC, ids=lambda kind: kind.__name__)
+def test_every_public_error_has_an_answer_or_a_reason(kind):
+    is_answered = any(base in ANSWERS or base is JournalFailed for base in kind.__mro__)
+    is_never_met = kind in NEVER_MET or issubclass(kind, encoders.errors.EncodeError)
+    assert is_answered != is_never_met, f"{kind.__name__}: streaming/errors.py, or NEVER_MET here"
+
+
+@pytest.fixture
+def answer_to():
+    """answer_to(error): the response to a request whose handler raises it."""
+
+    def ask(error, **request):
+        app = Flask(__name__)
+        register_errors(app)
+
+        @app.get("/")
+        def fail():
+            raise error
+
+        return app.test_client().get("/", **request)
+
+    return ask
+
+
+def make(kind):
+    """Return an error of this kind, whatever it takes."""
+    arguments = {BadSelection: (["a: is bad", "b: too"],), QueueFull: (3,)}
+    return kind(*arguments.get(kind, ("the reason",)))
+
+
+@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
+def test_the_answer_to_each_error(answer_to, kind):
+    status, code = ANSWERS[kind]
+    error = make(kind)
+    answer = answer_to(error)
+    assert answer.status_code == status
+    detail = answer.json.pop("detail")
+    assert answer.json["error"] == code
+    assert answer.json["message"] == str(error)
+    assert answer.json["status"] == status
+    assert detail == ({"problems": ["a: is bad", "b: too"]} if kind is BadSelection else {})
+
+
+def test_a_kind_below_one_in_the_table_has_its_answer(answer_to):
+    from wire.ranges import UnsatisfiableRange
+
+    assert answer_to(UnsatisfiableRange("no such byte")).json["error"] == "malformed"
+
+
+def test_what_can_be_tried_again_says_when(answer_to):
+    assert answer_to(QueueFull(3)).headers["Retry-After"] == str(RETRY_AFTER_S)
+    assert "Retry-After" not in answer_to(BadSelection(["x"])).headers
+
+
+@pytest.mark.parametrize(("code", "status"), [*FAILURES.items(), ("anything_else", 503)])
+def test_an_export_that_failed_before_its_first_byte(answer_to, code, status):
+    answer = answer_to(JournalFailed(code, "the reason"))
+    assert (answer.status_code, answer.json["error"]) == (status, code)
+    assert answer.json["message"] == "the reason"
+
+
+def test_the_outcomes_of_the_runner_are_words_of_the_table():
+    codes = [
+        value.code
+        for value in vars(exports_module).values()
+        if isinstance(value, exports_module.Outcome)
+    ]
+    assert {"cancelled", "abandoned", "interrupted"} == set(codes)
+    assert {"cancelled", "abandoned"} <= set(FAILURES)
+
+
+def test_a_refusal_has_its_detail_and_headers(answer_to):
+    answer = answer_to(
+        Refusal(416, "no_range", "none", {"size": 3}, {"Content-Range": "bytes */3"})
+    )
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"] == "bytes */3"
+    assert answer.json == {
+        "error": "no_range", "message": "none", "status": 416, "detail": {"size": 3}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 411, 413, 414, 415, 429, 503])
+def test_every_http_error_has_the_one_shape(answer_to, status):
+    answer = answer_to(default_exceptions[status]())
+    assert answer.status_code == status
+    assert set(answer.json) == {"error", "message", "status", "detail"}
+    assert answer.json["error"].replace("_", "").isalpha()
+
+
+def test_a_405_says_what_is_allowed():
+    app = Flask(__name__)
+    register_errors(app)
+    app.get("/")(lambda: "")
+    answer = app.test_client().delete("/")
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert answer.json["error"] == "method_not_allowed"
+
+
+def test_a_mistake_of_ours_tells_nothing_of_us(answer_to, caplog):
+    caplog.set_level(logging.ERROR)
+    answer = answer_to(ZeroDivisionError("in /etc/secret"))
+    assert (answer.status_code, answer.json["error"]) == (500, "internal_error")
+    assert "secret" not in answer.text
+    assert "in /etc/secret" in caplog.text

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from journal import run_here
+from sources import tables
+from sources.catalogue import load_catalogue
+from sources.errors import BadSelection, SourceUnavailable
+from streaming.errors import Refusal
+from streaming.orders import Orders
+from wire.formats import FORMATS
+
+
+@pytest.fixture
+def make_orders(tmp_path, lay_site):
+    """make_orders(run_native): the orders of the catalogue of the sites."""
+    catalogue = load_catalogue(lay_site(tmp_path))
+    return lambda run_native=run_here: Orders(catalogue, run_native)
+
+
+@pytest.fixture
+def orders(make_orders):
+    return make_orders()
+
+
+def test_an_order_of_a_table(orders, tmp_path):
+    words = [("columns", "name"), ("id__lte", "3"), ("sort", "-name"), ("excel", "1")]
+    order = orders.read("numbers", "csv.gz", words)
+    assert order[:4] == (
+        "numbers", "csv.gz", "id__lte=3&columns=name&sort=-name&excel=1", True,
+    )  # fmt: skip
+    assert [column.name for column in order.query.columns] == ["name"]
+    assert order.query.database == tables.read_only_uri(tmp_path / "data.db")
+    assert list(order.query.parameters.values()) == [3]
+    assert order.rows_estimate is None
+    assert order.fingerprint() is not None
+
+
+ESTIMATES = {
+    "a table": ("numbers", [], 1000),
+    "an empty one": ("empty", [], 0),
+    "a limit": ("numbers", [("limit", "10")], 10),
+    "a limit above": ("numbers", [("limit", "2000")], 1000),
+    "a filter": ("numbers", [("id", "1")], None),
+    "a sort and columns": ("numbers", [("sort", "id"), ("columns", "id")], 1000),
+    "a query": ("above", [], None),
+    "generated": ("users", [], 100),
+    "generated, with a limit": ("users", [("limit", "7")], 7),
+}
+
+
+@pytest.mark.parametrize(("name", "words", "want"), ESTIMATES.values(), ids=ESTIMATES.keys())
+def test_the_estimate(orders, name, words, want):
+    assert orders.read(name, "csv", words).rows_estimate == want
+
+
+def test_parameters_of_a_query(orders):
+    assert orders.read("above", "csv", []).query.parameters["least"] == 990
+    assert orders.read("above", "csv", [("least", "5")]).query.parameters["least"] == 5
+
+
+def test_a_generated_source_is_filtered_like_others(orders):
+    order = orders.read("users", "csv", [("id__gt", "98"), ("name__like", "User%")])
+    assert order.query.database.startswith("file:%3Amemory%3A")
+    assert order.fingerprint() == orders.read("users", "csv", []).fingerprint() is not None
+
+
+def test_one_address_is_one_identity(orders):
+    one, other = (orders.read("numbers", "csv", [("id__gt", n)]).identity() for n in ("1", "2"))
+    assert one != other
+    assert one == orders.read("numbers", "csv", [("id__gt", "01")]).identity()
+
+
+REFUSED = {
+    "an unknown source": ("unheard", "csv", 404, "unknown_source", "unheard"),
+    "one that is near": ("numbrs", "csv", 404, "unknown_source", "is it numbers?"),
+    "no name": ("", "csv", 404, "unknown_source", "''"),
+    "an unknown format": ("numbers", "doc", 404, "unknown_format", "parquet"),
+    "an unknown compression": ("numbers", "csv.rar", 404, "unknown_format", ".gz or .zst"),
+    "another case": ("numbers", "CSV", 404, "unknown_format", "csv"),
+    "compressed twice": ("numbers", "csv.gz.gz", 404, "unknown_format", "csv"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "extension", "status", "code", "says"), REFUSED.values(), ids=REFUSED.keys()
+)
+def test_what_is_refused(orders, name, extension, status, code, says):
+    with pytest.raises(Refusal) as caught:
+        orders.read(name, extension, [])
+    assert (caught.value.status, caught.value.code) == (status, code)
+    assert says in str(caught.value)
+
+
+def test_a_long_name_is_not_echoed(orders):
+    with pytest.raises(Refusal) as caught:
+        orders.read("x" * 9999, "csv", [])
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("extension", ["json", "parquet", "xlsx", "ndjson.gz"])
+def test_excel_is_for_delimited_text(orders, extension):
+    with pytest.raises(BadSelection, match="excel: is for csv and tsv"):
+        orders.read("numbers", extension, [("excel", "1")])
+    assert not orders.read("numbers", extension, [("excel", "0")]).excel
+
+
+@pytest.fixture
+def small_sheets(monkeypatch):
+    """A sheet of xlsx holds 1,000 rows and 2 columns."""
+    small = FORMATS["xlsx"]._replace(max_rows=1000, max_columns=2)
+    monkeypatch.setitem(FORMATS, "xlsx", small)
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_what_fits_a_sheet(orders):
+    assert orders.read("numbers", "xlsx", []).rows_estimate == 1000
+    assert orders.read("endless", "xlsx", [("limit", "1000")])
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_more_rows_than_a_sheet_holds(orders):
+    with pytest.raises(Refusal, match="more than 1000 rows: xlsx holds no more") as caught:
+        orders.read("endless", "xlsx", [])
+    assert (caught.value.status, caught.value.code) == (422, "too_many_rows")
+    assert caught.value.detail["formats"] == ["csv", "tsv", "ndjson", "json", "parquet", "arrow"]
+    assert "parquet or arrow" in str(caught.value)
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_more_columns_than_a_sheet_holds(orders, change, tmp_path):
+    change(tmp_path / "data.db", "alter table numbers add column more")
+    with pytest.raises(Refusal, match="3 columns: xlsx holds at most 2"):
+        orders.read("numbers", "xlsx", [])
+    assert orders.read("numbers", "xlsx", [("columns", "id,more")])
+
+
+def test_a_database_that_has_gone(orders, tmp_path):
+    (tmp_path / "data.db").unlink()
+    with pytest.raises(SourceUnavailable):
+        orders.read("numbers", "csv", [])
+
+
+def test_what_asks_a_database_runs_where_it_may_block(make_orders, small_sheets):
+    threads = []
+
+    def run_native(work):
+        done = []
+        thread = threading.Thread(target=lambda: done.append(work()))
+        thread.start()
+        thread.join()
+        threads.append(thread)
+        return done[0]
+
+    make_orders(run_native).read("numbers", "xlsx", [])
+    assert len(threads) == 2  # describe, count_at_most

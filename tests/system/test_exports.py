@@ -1,0 +1,276 @@
+"""Exports: prepared, queued, cancelled, abandoned, and kept within their bound."""
+
+import hashlib
+
+import psutil
+import pytest
+
+from tests.system.server import Database, wait_until
+
+
+def test_a_prepared_export(server):
+    answer = server.get(
+        "/exports",
+        "POST",
+        "source=numbers&format=csv&limit=10",
+        Content_Type="application/x-www-form-urlencoded",
+    )
+    assert answer.status == 202
+    assert answer.headers["Location"] == f"/exports/{answer.json()['id']}"
+    told = server.wait_for(answer.json()["id"], "complete")
+    file = server.get(told["url"])
+    assert file.headers["ETag"] == f'"{told["id"]}"'
+    assert hashlib.sha256(file.body).hexdigest() == told["sha256"]
+    assert (told["rows"], told["bytes"], told["error"]) == (10, len(file.body), None)
+
+
+def test_json_asks_the_same_as_a_query_string(server):
+    answer = server.get("/download/numbers.csv?columns=i,x&limit=7&i__gte=3")
+    same = server.prepare("numbers", columns=["i", "x"], limit=7, i__gte=3)
+    assert answer.headers["Headwater-Export"] == same
+
+
+def test_progress_is_told_while_it_runs(server):
+    export_id = server.running()
+    told = server.export(export_id)
+    assert (told["state"], told["sha256"]) == ("running", None)
+    assert told["rate"] > 0
+    rows = told["rows"]
+    wait_until(lambda: server.export(export_id)["rows"] > rows, "more rows")
+    server.get(f"/exports/{export_id}", "DELETE")
+
+
+# Cancelling.
+
+
+def test_cancel_ends_the_process_and_cuts_its_readers(server):
+    export_id = server.running()
+    curl = server.curl(f"/exports/{export_id}/file", "-o", "/dev/null", "--limit-rate", "1M")
+    wait_until(lambda: server.export(export_id)["readers"] == 1, "curl reads")
+    process = server.recorder_of(export_id)
+    answer = server.get(f"/exports/{export_id}", "DELETE")
+    assert (answer.status, answer.json()["state"]) == (200, "cancelled")
+    wait_until(lambda: not process.is_running(), "its process is gone", 1)
+    curl.kill()
+    assert server.get(f"/exports/{export_id}/file").status == 410
+    wait_until(lambda: not (server.recordings / f"{export_id}.data").exists(), "its bytes go")
+
+
+def test_a_reader_of_a_cancelled_export_sees_it_cut(server):
+    export_id = server.running()
+    curl = server.curl(f"/exports/{export_id}/file", "-o", "/dev/null")
+    wait_until(lambda: server.export(export_id)["readers"] == 1, "curl reads")
+    server.get(f"/exports/{export_id}", "DELETE")
+    assert curl.wait(10) in (18, 56)
+
+
+def test_cancel_in_a_long_sort(server):
+    export_id = server.prepare("sorts")
+    process = server.recorder_of(export_id)
+    assert server.export(export_id)["rows"] == 0
+    server.get(f"/exports/{export_id}", "DELETE")
+    wait_until(lambda: not process.is_running(), "its process is gone", 1)
+    assert server.export(export_id)["state"] == "cancelled"
+
+
+def test_cancel_of_a_complete_export_takes_its_bytes(server):
+    told = server.finished("numbers", limit=11)
+    assert server.get(f"/exports/{told['id']}", "DELETE").json()["kept"] is False
+    assert server.get(told["url"]).status == 410
+    assert not (server.recordings / f"{told['id']}.data").exists()
+
+
+# The queue.
+
+
+@pytest.fixture
+def narrow(serve):
+    """A server that records one export at once and lets two wait."""
+    return serve(HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_QUEUED="2")
+
+
+def positions(server, *ids):
+    return [server.export(export_id)["queue_position"] for export_id in ids]
+
+
+def test_the_queue_is_visible_and_moves(narrow):
+    first = narrow.running()
+    second, third = (narrow.prepare("numbers", limit=n) for n in (1, 2))
+    assert positions(narrow, first, second, third) == [None, 1, 2]
+    assert narrow.get(f"/exports/{second}", "DELETE").json()["state"] == "cancelled"
+    assert positions(narrow, second, third) == [None, 1]
+    narrow.get(f"/exports/{first}", "DELETE")
+    assert narrow.wait_for(third, "complete")["queue_position"] is None
+
+
+def test_a_full_queue_is_503(narrow):
+    first = narrow.running()
+    for limit in 1, 2:
+        narrow.prepare("numbers", limit=limit)
+    for answer in (
+        narrow.get("/download/numbers.csv?limit=3"),
+        narrow.get("/exports", "POST", '{"source": "things", "format": "csv"}', **JSON),
+    ):
+        assert (answer.status, answer.json()["error"]) == (503, "queue_full")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert narrow.get(f"/exports/{first}", "DELETE").status == 200
+    wait_until(lambda: narrow.get("/download/numbers.csv?limit=3").status == 200, "room")
+
+
+JSON = {"Content_Type": "application/json"}
+
+
+def test_a_download_waits_for_its_turn(narrow):
+    first = narrow.running()
+    curl = narrow.curl("/download/numbers.csv?limit=3")
+    wait_until(lambda: narrow.get("/exports").json()["exports"][0]["readers"], "it waits")
+    assert narrow.get("/exports").json()["exports"][0]["queue_position"] == 1
+    narrow.get(f"/exports/{first}", "DELETE")
+    assert curl.communicate(timeout=10)[0].count(b"\n") == 4
+    assert curl.returncode == 0
+
+
+# Leaving.
+
+
+@pytest.fixture
+def impatient(serve):
+    return serve(HEADWATER_ABANDON_GRACE_S="0.5")
+
+
+def test_what_nobody_reads_any_more_is_given_up(impatient):
+    stream = impatient.open("/download/long.csv")
+    stream.read(1000)
+    process = impatient.recorder_of(stream.headers["Headwater-Export"])
+    stream.close()
+    told = impatient.wait_for(stream.headers["Headwater-Export"], "cancelled", timeout_s=4)
+    assert told["error"]["error"] == "abandoned"
+    wait_until(lambda: not process.is_running(), "its process is gone", 1)
+    path = impatient.recordings / f"{told['id']}.data"
+    wait_until(lambda: not path.exists(), "its bytes go", 2)
+
+
+def test_what_is_prepared_goes_on_with_no_reader(impatient):
+    prepared = impatient.running()
+    read = impatient.open("/download/long.csv?rows=1999999999")
+    read.read(1000)
+    read.close()
+    # When the other one is given up, this one would have been long before.
+    impatient.wait_for(read.headers["Headwater-Export"], "cancelled", timeout_s=4)
+    assert impatient.export(prepared)["state"] == "running"
+
+
+def test_a_client_that_leaves_before_the_first_byte_is_noticed(serve):
+    server = serve(HEADWATER_ABANDON_GRACE_S="0.5", HEADWATER_EXPORTS_RUNNING="1")
+    first = server.running()
+    client = server.send(b"GET /download/numbers.csv HTTP/1.1\r\nHost: x\r\n\r\n")
+    (waiting,) = wait_until(lambda: [e for e in exports(server) if e["readers"]], "it waits")
+    assert waiting["state"] == "queued"
+    client.close()
+    told = server.wait_for(waiting["id"], "cancelled", timeout_s=4)
+    assert (told["error"]["error"], told["readers"]) == ("abandoned", 0)
+    assert server.export(first)["state"] == "running"
+
+
+def test_a_failed_download_leaves_no_reader_and_no_bytes(server):
+    answer = server.get("/download/no_text.csv?at=1")
+    assert answer.status == 422
+    (told, *_) = server.get("/exports").json()["exports"]
+    assert (told["state"], told["readers"]) == ("failed", 0)
+    assert not (server.recordings / f"{told['id']}.data").exists()
+
+
+def test_downloads_leak_nothing(serve):
+    server = serve()
+    for i in range(10):
+        server.get(f"/download/numbers.csv?limit={i}")
+    server.wait_until_idle()
+    worker = server.worker()
+    before = worker.num_fds()
+    for i in range(200):
+        assert server.get(f"/download/numbers.csv?limit={i % 20}").status == 200
+    for i in range(100):
+        stream = server.open(f"/download/numbers.csv?limit={199_999 - i % 3}")
+        stream.read(100)
+        stream.close()
+    wait_until(lambda: not any(e["readers"] for e in exports(server)), "readers are gone")
+    server.wait_until_idle()
+    wait_until(lambda: worker.num_fds() <= before + 3, "descriptors are closed")
+    wait_until(lambda: worker.num_threads() <= 30, "threads")
+
+
+def exports(server):
+    return server.get("/exports").json()["exports"]
+
+
+# Room.
+
+
+@pytest.fixture
+def small(serve):
+    """A server that keeps 3,000,000 bytes; 50,000 rows of `numbers` are 1.4 MB."""
+    return serve(HEADWATER_RECORDINGS_MAX_BYTES="3000000")
+
+
+def kept(server, *exports):
+    return [server.export(export["id"])["kept"] for export in exports]
+
+
+def test_the_longest_unread_makes_room(small):
+    old, read = (small.finished("numbers", limit=50_000 + n) for n in (1, 2))
+    assert kept(small, old, read) == [True, True]
+    small.get(old["url"])  # now the other is the longest unread
+    new = small.finished("numbers", limit=50_003)
+    wait_until(lambda: kept(small, old, read, new) == [True, False, True], "room is made")
+    small.wait_until_idle()
+    assert sum(path.stat().st_size for path in small.recordings.glob("*.data")) <= 3_000_000
+    assert small.get(read["url"]).status == 410
+
+
+def test_what_is_being_read_is_never_removed(serve):
+    server = serve(HEADWATER_RECORDINGS_MAX_BYTES="20000000")
+    # 18 MB: more than the sockets between us hold.
+    in_use = server.finished("long", rows=1_000_000)
+    stream = server.open(in_use["url"])
+    start = stream.read(1000)
+    failed = server.wait_for(server.prepare("long", rows=500_000), "failed", "complete")
+    assert kept(server, in_use) == [True]
+    assert (failed["state"], failed["error"]["error"]) == ("failed", "no_room")
+    body = start + stream.read()
+    assert hashlib.sha256(body).hexdigest() == in_use["sha256"]
+
+
+def test_what_alone_is_too_large_is_told_so(small):
+    told = small.wait_for(small.prepare("long"), "failed")
+    assert told["error"]["error"] == "no_room"
+    assert small.get("/download/numbers.csv?limit=2").status == 200
+
+
+def test_changed_data_makes_a_new_export(server, changing):
+    first = server.get("/download/changing.csv?limit=5")
+    changing.write("update changing set name = 'changed'")
+    second = server.get("/download/changing.csv?limit=5")
+    assert first.headers["ETag"] != second.headers["ETag"]
+    assert second.body == b"i,name\n" + b"".join(b"%d,changed\n" % i for i in range(1, 6))
+    assert server.get(f"/exports/{first.headers['Headwater-Export']}/file").body == first.body
+
+
+def test_all_rows_are_of_one_snapshot(serve):
+    server = serve()
+    database = Database(server.folder / "changing.db")
+    server.get("/sources")
+    stream = server.open("/download/changing.csv")
+    head = stream.read(10)
+    database.write("pragma busy_timeout = 5000", "update changing set name = 'second'")
+    body = head + stream.read()
+    assert body.count(b"first") == 100_000
+
+
+def test_no_process_is_left_when_the_server_has_stopped(serve):
+    server = serve()
+    server.running()
+    family = server.family()
+    assert server.stop() == 0
+    _, left = psutil.wait_procs(family, timeout=2)
+    assert not left
+    assert not list(server.recordings.glob("*.data"))

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+
+import psutil
+import pytest
+
+from app import MAX_BODY_BYTES, create_app
+from settings import Settings
+from sources.catalogue import load_catalogue
+from sources.errors import CatalogueError
+
+
+def test_it_starts_nothing(tmp_path, lay_site):
+    settings = Settings(catalogue=lay_site(tmp_path), instance=tmp_path / "instance")
+    threads, processes = threading.active_count(), len(psutil.Process().children())
+    create_app(settings)
+    assert threading.active_count() == threads
+    assert len(psutil.Process().children()) == processes
+    assert not (tmp_path / "instance").exists()
+
+
+def test_two_apps_share_nothing(tmp_path, lay_site):
+    settings = Settings(catalogue=lay_site(tmp_path), instance=tmp_path / "instance")
+    one, other = (create_app(settings).extensions["headwater"].exports for _ in range(2))
+    assert one is not other
+
+
+def test_every_problem_of_the_catalogue_stops_the_start(tmp_path):
+    catalogue = tmp_path / "headwater.toml"
+    catalogue.write_text(
+        '[sources.a]\ndatabase = "sqlite:///missing.db"\ntable = "t"\n'
+        '[sources.b]\ndatabase = "sqlite:///gone.db"\ntable = "t"\n'
+    )
+    with pytest.raises(CatalogueError) as caught:
+        create_app(Settings(catalogue=catalogue, instance=tmp_path))
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "sources.a.database", "sources.b.database",
+    ]  # fmt: skip
+
+
+def test_without_a_catalogue_the_sample_is_due(tmp_path):
+    with pytest.raises(CatalogueError, match=r"sample\.db is not there"):
+        create_app(Settings(instance=tmp_path))
+
+
+def test_the_settings_reach_the_runner(tmp_path, lay_site):
+    settings = Settings(
+        catalogue=lay_site(tmp_path), instance=tmp_path / "here", exports_running=3,
+        exports_queued=4, recordings_max_bytes=5 << 20, abandon_grace_s=6.0,
+    )  # fmt: skip
+    exports = create_app(settings).extensions["headwater"].exports
+    assert (exports._max_running, exports._max_queued, exports._abandon_grace_s) == (3, 4, 6.0)
+    assert exports._shelf.max_bytes == 5 << 20
+    assert exports._shelf._folder == tmp_path / "here" / "recordings"
+
+
+def test_every_source_is_listed(client, site):
+    listed = client.get("/sources").json["sources"]
+    catalogue = load_catalogue(site.data.with_name("headwater.toml"))
+    assert [each["name"] for each in listed] == list(catalogue.sources)
+    (numbers,) = [each for each in listed if each["name"] == "numbers"]
+    assert numbers["rows_estimate"] == 1000
+    assert numbers["columns"][0] == {"name": "id", "type": "integer"}
+    assert client.get("/sources/numbers").json == numbers
+    assert client.head(numbers["urls"]["csv.zst"]).status_code == 200
+
+
+def test_one_source_that_cannot_be_read_hides_no_other(own_site):
+    client = own_site.test_client()
+    own_site.data.unlink()
+    listed = {each["name"]: each for each in client.get("/sources").json["sources"]}
+    assert "error" in listed["numbers"]
+    assert str(own_site.data) not in listed["numbers"]["error"]
+    assert listed["users"]["rows_estimate"] == 100
+    answer = client.get("/download/numbers.csv")
+    assert (answer.status_code, answer.json["error"]) == (503, "source_unavailable")
+    assert client.get("/").status_code == 200
+
+
+def test_the_first_page_names_the_sources(client):
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "/download/numbers.csv" in page.text
+
+
+@pytest.mark.parametrize("path", ["/download", "/download-async"])
+def test_the_textbooks_downloads(client, path):
+    answer = client.get(path)
+    lines = [f"{i},User {i}\n" for i in range(1, 10_001)]
+    assert answer.data == "".join(["id,name\n", *lines]).encode()
+    assert answer.mimetype == "text/csv"
+    assert 'attachment; filename="users.csv"' in answer.headers["Content-Disposition"]
+
+
+def test_what_is_large_is_refused(client):
+    answer = client.post("/exports", data={"source": "x" * MAX_BODY_BYTES})
+    assert (answer.status_code, answer.json["status"]) == (413, 413)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/download", "/sources", "/unheard", "/download/numbers.csv"]
+)
+def test_every_answer_is_what_it_says_it_is(client, path):
+    assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_unknown_address_has_the_one_shape(client):
+    answer = client.get("/unheard")
+    assert answer.status_code == 404
+    assert set(answer.json) == {"error", "message", "status", "detail"}

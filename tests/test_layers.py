@@ -1,0 +1,215 @@
+"""The house of docs/architecture.md: every import in the tree, and which way its arrow points."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+
+# What each floor may import of the project besides itself. A top-level module is a floor too.
+_BELOW_STREAMING = ("wire", "encoders", "sources", "journal", "workers")
+FLOORS: dict[str, tuple[str, ...]] = {
+    "settings": (),
+    "wire": (),
+    "encoders": ("wire",),
+    "journal": (),
+    "sources": ("encoders", "wire"),
+    "workers": ("wire", "encoders", "sources", "journal"),
+    "streaming": _BELOW_STREAMING,
+    "sockets": _BELOW_STREAMING,
+    "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
+    "green": (),
+    "green_worker": ("green",),
+    "gunicorn.conf": ("settings",),
+    "wsgi": ("settings", *_BELOW_STREAMING, "streaming", "sockets", "app", "green"),
+}
+
+# These import nothing but the standard library and what FLOORS allows.
+WITHOUT_LIBRARIES = ("settings", "wire", "journal")
+
+# Who may name a library: floors, or single files.
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("flask", "werkzeug", "flask_socketio", "socketio", "engineio"),
+        ("streaming", "sockets", "app", "wsgi"),
+    ),
+    **dict.fromkeys(("eventlet", "greenlet"), ("green", "green_worker", "wsgi")),
+    **dict.fromkeys(("pyarrow", "polars"), ("encoders", "sources/rows.py", "workers/recording.py")),
+}
+
+# Folders that hold no part of the server.
+NO_FLOORS = ("tests", "benchmarks", "setup", "docs", "deploy", "instance", "static", "templates")
+
+
+class Import(NamedTuple):
+    """An import statement. path: of the file, from the root. name: dotted, resolved."""
+
+    path: Path
+    line: int
+    name: str
+
+    @property
+    def top(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def imports_of(root: Path, path: Path) -> Iterator[Import]:
+    """Yield every import of one file, those inside functions and by name at run time included."""
+    inside = path.relative_to(root)
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = inside.parent.parts[: len(inside.parent.parts) - node.level + 1]
+            start = [*(parents if node.level else ()), *filter(None, [node.module])]
+            names = [".".join(start)] if start else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and node.args:
+            called = ast.unparse(node.func)
+            argument = node.args[0]
+            if called in ("__import__", "import_module", "importlib.import_module"):
+                is_text = isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+                names = [str(argument.value) if is_text else "(a name that is computed)"]
+        for name in names:
+            yield Import(inside, node.lineno, name)
+
+
+def floor_of(path: Path) -> str:
+    return path.parts[0] if len(path.parts) > 1 else path.stem
+
+
+def files_of(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*.py")):
+        top = path.relative_to(root).parts[0]
+        if not top.startswith(".") and top not in NO_FLOORS:
+            yield path
+
+
+def why_broken(found: Import, project: set[str]) -> str | None:
+    """Return why this arrow may not be, None when it may. project: the top-level names of ours."""
+    floor, top = floor_of(found.path), found.top
+    if floor not in FLOORS:
+        return "it has no floor in FLOORS of tests/test_layers.py"
+    if top == floor:
+        return None
+    if top in project:
+        return None if top in FLOORS[floor] else f"{floor} may not import {top}"
+    if top in LIBRARIES:
+        allowed = LIBRARIES[top]
+        is_allowed = floor in allowed or found.path.as_posix() in allowed
+        return None if is_allowed else f"only {', '.join(allowed)} may import {top}"
+    if floor in WITHOUT_LIBRARIES and top not in sys.stdlib_module_names:
+        return f"{floor} imports only the standard library"
+    return None
+
+
+def broken_arrows(root: Path) -> list[str]:
+    """Return one line for each arrow in the tree that may not be: `file:line imports name: why`."""
+    files = list(files_of(root))
+    project = {floor_of(path.relative_to(root)) for path in files} | set(FLOORS)
+    return [
+        f"{found.path.as_posix()}:{found.line} imports {found.name}: {why}"
+        for path in files
+        for found in imports_of(root, path)
+        if (why := why_broken(found, project)) is not None
+    ]
+
+
+def test_arrows_point_down_only():
+    assert broken_arrows(PROJECT) == []
+
+
+def test_the_tree_was_read():
+    read = {floor_of(path.relative_to(PROJECT)) for path in files_of(PROJECT)}
+    assert read == set(FLOORS) - {"sockets"} | ({"sockets"} if "sockets" in read else set())
+
+
+BAD_ARROWS = {
+    "wire is the lowest": ("wire/a.py", "import sources.tables"),
+    "wire has no libraries": ("wire/a.py", "import sqlalchemy"),
+    "encoders know no source": ("encoders/a.py", "from sources import rows"),
+    "encoders know no journal": ("encoders/a.py", "from journal.contract import Journal"),
+    "sources and journal are beside each other": ("sources/a.py", "from journal import Reader"),
+    "journal and sources are beside each other": ("journal/a.py", "from sources import query"),
+    "journal stands alone": ("journal/a.py", "from wire.cursors import parse_cursor"),
+    "journal has no libraries": ("journal/a.py", "import redis"),
+    "workers know no HTTP of ours": ("workers/a.py", "from streaming.errors import Refusal"),
+    "streaming and sockets are beside each other": ("streaming/a.py", "import sockets.events"),
+    "sockets and streaming are beside each other": ("sockets/a.py", "import streaming.errors"),
+    "nobody imports the app": ("streaming/a.py", "from app import create_app"),
+    "nobody imports the entry": ("app.py", "import wsgi"),
+    "settings are for the entries": ("streaming/a.py", "from settings import Settings"),
+    "settings of a lower floor": ("workers/a.py", "import settings"),
+    "settings know nothing": ("settings.py", "import wire.formats"),
+    "no Flask below streaming": ("workers/a.py", "from flask import current_app"),
+    "no Werkzeug below streaming": ("wire/a.py", "from werkzeug.http import parse_date"),
+    "no Socket.IO below": ("journal/a.py", "import socketio"),
+    "no Flask-SocketIO below": ("sources/a.py", "from flask_socketio import emit"),
+    "eventlet has its files": ("streaming/a.py", "from eventlet import sleep"),
+    "greenlet too": ("app.py", "import greenlet"),
+    "the green seam is the entry's": ("workers/a.py", "from green import go_green"),
+    "pyarrow in a source that is not rows.py": ("sources/tables.py", "import pyarrow as pa"),
+    "polars in a worker that is not recording.py": ("workers/exports.py", "import polars"),
+    "a submodule of pyarrow": ("streaming/a.py", "import pyarrow.csv"),
+    "inside a function": ("sources/a.py", "def f():\n    import journal"),
+    "inside a class, in a branch": ("wire/a.py", "class A:\n    if 1:\n        import flask"),
+    "for the type checker only": ("wire/a.py", "if TYPE_CHECKING:\n    from journal import End"),
+    "relative, out of the package": ("sources/a.py", "from ..journal import Reader"),
+    "relative, of the root": ("sources/a.py", "from .. import journal"),
+    "relative, from a package below": ("sources/deep/a.py", "from ...workers.job import Job"),
+    "the second of several": ("sources/a.py", "import os, journal"),
+    "by name at run time": ("sources/a.py", "importlib.import_module('journal.disk')"),
+    "by a name that is computed": ("journal/a.py", "__import__(name)"),
+    "in a package's table of contents": ("sources/__init__.py", "import journal"),
+    "a package without a floor": ("helpers/a.py", "import os"),
+}
+
+
+def lay(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(("path", "text"), BAD_ARROWS.values(), ids=BAD_ARROWS.keys())
+def test_a_bad_arrow_is_reported_with_its_file_and_line(tmp_path, path, text):
+    (reported,) = broken_arrows(lay(tmp_path, {path: f'"""A module."""\n\n{text}\n'}))
+    line = 3 + text.count("\n")
+    assert reported.startswith(f"{path}:{line} imports ")
+
+
+GOOD_ARROWS = {
+    "wire/a.py": "import re\nfrom wire.errors import WireError\nfrom . import errors\n",
+    "encoders/a.py": "import polars, pyarrow.csv, zstandard\nimport wire.formats\n",
+    "journal/a.py": "import fcntl\nfrom journal.contract import End\n",
+    "sources/a.py": "import sqlalchemy\nfrom encoders import Column\nfrom .tables import x\n",
+    "sources/rows.py": "import pyarrow as pa\n",
+    "workers/recording.py": "import pyarrow\nfrom journal import Reader\nimport sources.rows\n",
+    "streaming/a.py": "import flask, werkzeug.http\nimport workers.exports, journal, wire.ranges\n",
+    "sockets/a.py": "import socketio, flask_socketio\nimport workers.exports\n",
+    "app.py": "import flask, streaming, sockets, workers\nfrom settings import Settings\n",
+    "wsgi.py": "import eventlet, app, settings\nfrom green import go_green\n",
+    "green_worker.py": "import green, greenlet, gunicorn\n",
+    "gunicorn.conf.py": "from settings import Settings\n",
+    "tests/test_a.py": "import app, eventlet, wire\n",
+    ".venv/lib/a.py": "import eventlet\n",
+}
+
+
+def test_good_arrows_are_not_reported(tmp_path):
+    assert broken_arrows(lay(tmp_path, GOOD_ARROWS)) == []
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "polars", "eventlet", "greenlet"])
+def test_the_servers_side_does_not_load(library):
+    """Directly or through another module: what importing the app has loaded is looked through."""
+    program = f"import app, sys; sys.exit({library!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=60).returncode == 0

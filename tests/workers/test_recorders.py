@@ -1,0 +1,167 @@
+"""This side of the recording processes, with real ones on the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from workers.job import Job
+from workers.recorders import Recorders
+
+
+class Heard(list):
+    """The reports that came; `lost` counts the fork servers that died."""
+
+    lost = 0
+
+    def of(self, export_id):
+        return [{**report, "id": None} for report in self if report["id"] == export_id]
+
+    def has_exited(self, export_id):
+        return any("exited" in report for report in self.of(export_id))
+
+    def on_lost(self):
+        self.lost += 1
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+@pytest.fixture
+def recorders(heard):
+    recorders = Recorders(heard.append, heard.on_lost)
+    recorders.start()
+    yield recorders
+    recorders.stop()
+
+
+@pytest.fixture
+def fork_server(recorders, newest_recorder):
+    return newest_recorder()
+
+
+@pytest.fixture
+def job(tmp_path, order):
+    def make(export_id, source):
+        path = str(tmp_path / f"{export_id}.data")
+        return Job(export_id, path, "csv", False, order(source).query)
+
+    return make
+
+
+def test_the_reports_of_one_job(recorders, heard, job, numbers, numbers_csv, until, tmp_path):
+    recorders.record(job("one", numbers))
+    until(lambda: heard.has_exited("one"))
+    reports = heard.of("one")
+    assert reports[0] == {"id": None, "opened": True}
+    assert reports[-2]["rows"] == 1000
+    assert "complete" in reports[-2]
+    assert reports[-1] == {"id": None, "exited": 0}
+    assert (tmp_path / "one.data").read_bytes() == numbers_csv
+
+
+def test_a_failure_is_said_and_the_process_ends_well(recorders, heard, job, query, until):
+    recorders.record(job("one", query("hopeless")))
+    until(lambda: heard.has_exited("one"))
+    assert [sorted(each) for each in heard.of("one")][-2:] == [
+        ["failed", "id", "message"], ["exited", "id"],
+    ]  # fmt: skip
+    assert heard.of("one")[-1]["exited"] == 0
+
+
+def test_jobs_run_beside_each_other(recorders, heard, job, query, numbers, until):
+    recorders.record(job("long", query("endless")))
+    recorders.record(job("short", numbers))
+    until(lambda: heard.has_exited("short"))
+    assert not heard.has_exited("long")
+
+
+def test_kill_ends_one_job(recorders, heard, job, query, until):
+    for name in ("one", "two"):
+        recorders.record(job(name, query("silent")))
+    until(lambda: len([each for each in heard if "opened" in each]) == 2)
+    recorders.kill("one")
+    until(lambda: heard.has_exited("one"))
+    assert heard.of("one")[-1]["exited"] == -signal.SIGKILL
+    assert not heard.has_exited("two")
+
+
+def test_killing_what_is_not_there_is_harmless(recorders, heard, job, numbers, until):
+    recorders.kill("nobody")
+    recorders.record(job("one", numbers))
+    until(lambda: heard.has_exited("one"))
+
+
+def test_a_spare_that_died_is_replaced(recorders, heard, fork_server, job, numbers, until):
+    (spare,) = until(fork_server.children)
+    spare.kill()
+    until(lambda: [each.pid for each in fork_server.children()] not in ([], [spare.pid]))
+    recorders.record(job("one", numbers))
+    until(lambda: heard.has_exited("one"))
+    assert heard.of("one")[-1]["exited"] == 0
+
+
+def test_a_lost_fork_server_takes_its_children_and_is_replaced(
+    recorders, heard, fork_server, job, query, numbers, until
+):
+    recorders.record(job("one", query("silent")))
+    until(lambda: len(fork_server.children()) == 2)
+    children = fork_server.children()
+    os.kill(fork_server.pid, signal.SIGKILL)
+    until(lambda: heard.lost == 1)
+    until(lambda: not any(each.is_running() for each in children))
+    recorders.record(job("two", numbers))
+    until(lambda: heard.has_exited("two"))
+    assert heard.lost == 1
+
+
+def test_a_killed_fork_server_that_nobody_used_is_replaced(
+    recorders, heard, fork_server, job, numbers, until
+):
+    fork_server.kill()
+    until(lambda: heard.lost == 1)
+    recorders.record(job("one", numbers))
+    until(lambda: heard.has_exited("one"))
+
+
+def test_stop_ends_every_process_and_is_no_loss(recorders, heard, fork_server, job, query, until):
+    recorders.record(job("one", query("silent")))
+    until(lambda: len(fork_server.children()) == 2)
+    processes = [fork_server, *fork_server.children()]
+    recorders.stop()
+    assert psutil.wait_procs(processes, timeout=5)[1] == []
+    assert heard.lost == 0
+
+
+def test_no_descriptor_is_left(heard, job, numbers, until):
+    def run_one():
+        recorders = Recorders(heard.append, heard.on_lost)
+        recorders.start()
+        recorders.stop()
+
+    run_one()
+    process = psutil.Process()
+    before = process.num_fds()
+    run_one()
+    until(lambda: process.num_fds() <= before)
+
+
+def test_a_recording_does_not_outlive_its_server(tmp_path):
+    """What is left when the server is killed: nothing, as its end of the socket is gone."""
+    import socket
+    import subprocess
+    import sys
+
+    from workers.recorders import PROJECT
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-m", "workers.recorder", str(theirs.fileno())]
+        process = subprocess.Popen(command, cwd=PROJECT, pass_fds=[theirs.fileno()])
+    ours.close()
+    assert process.wait(timeout=20) == 0
