@@ -56,7 +56,10 @@ class Journal(Protocol):
         """End it; the first end counts, a later one changes nothing."""
 
     def read(self, start: int, max_bytes: int) -> bytes:
-        """Return up to max_bytes from start, at least one byte if start < size, else b""."""
+        """Return up to max_bytes from start, at least one byte if start < size, else b"".
+
+        Raises JournalFailed when bytes that were there are gone.
+        """
 
     def wait(self, position: int, timeout_s: float) -> bool:
         """Block until it has grown past position or ended; False when timeout_s came first."""

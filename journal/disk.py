@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from journal.contract import Complete, End
-from journal.errors import JournalEnded, JournalFull
+from journal.errors import JournalEnded, JournalFailed, JournalFull
 from journal.native import RunNative, run_here
 from journal.progress import Progress
 
@@ -21,7 +21,7 @@ _NO_NOWAIT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class DiskJournal:
+class DiskJournal(Progress):
     """Append-only bytes in the file at path.
 
     size, end: what is known of a journal that was written earlier. run_native: runs the reads
@@ -36,19 +36,11 @@ class DiskJournal:
         end: End | None = None,
         run_native: RunNative = run_here,
     ) -> None:
+        super().__init__(size, end)
         self.path = path
-        self._progress = Progress(size, end)
         self._run_native = run_native
         self._read_fd: int | None = None
         self._write_fd: int | None = None
-
-    @property
-    def size(self) -> int:
-        return self._progress.size
-
-    @property
-    def end(self) -> End | None:
-        return self._progress.end
 
     def append(self, data: bytes | memoryview, /) -> int:
         if self.end is not None:
@@ -69,30 +61,30 @@ class DiskJournal:
         self.advance(start + len(data))
         return self.size
 
-    def advance(self, size: int) -> None:
-        """Another process has written the file up to size bytes."""
-        self._progress.advance(size)
-
     def finish(self, end: End) -> None:
         if self._write_fd is not None:
             if isinstance(end, Complete):
                 os.fsync(self._write_fd)
             os.close(self._write_fd)
             self._write_fd = None
-        self._progress.finish(end)
+        super().finish(end)
 
     def read(self, start: int, max_bytes: int) -> bytes:
         length = min(max_bytes, self.size - start)
         if length <= 0:
             return b""
         if self._read_fd is None:
-            self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise JournalFailed("torn", "somebody has removed the recording") from error
         fd = self._read_fd
-        cached = _read_cached(fd, start, length)
-        return cached or self._run_native(lambda: os.pread(fd, length, start))
-
-    def wait(self, position: int, timeout_s: float) -> bool:
-        return self._progress.wait(position, timeout_s)
+        data = _read_cached(fd, start, length) or self._run_native(
+            lambda: os.pread(fd, length, start)
+        )
+        if not data:
+            raise JournalFailed("torn", "somebody has cut the recording short")
+        return data
 
     def close(self) -> None:
         if self._read_fd is not None:

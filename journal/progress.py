@@ -1,7 +1,4 @@
-"""How far a journal has come, and who waits for more.
-
-The part that all kinds of journal share: a size, an end, and a condition that readers wait on.
-"""
+"""How far a journal has come, and who waits for more: what all kinds of journal share."""
 
 from __future__ import annotations
 
@@ -19,14 +16,14 @@ class Progress:
         self._changed = threading.Condition()
 
     def advance(self, size: int) -> None:
-        """The journal has grown to size bytes; a size that is not larger changes nothing."""
+        """It has grown to size bytes; a size that is not larger changes nothing."""
         with self._changed:
             if size > self.size:
                 self.size = size
                 self._changed.notify_all()
 
     def finish(self, end: End) -> None:
-        """The journal has ended; the first end counts."""
+        """It has ended; the first end counts."""
         with self._changed:
             if self.end is None:
                 self.end = end
