@@ -3,7 +3,7 @@ import resource
 
 import pytest
 
-from journal import Complete, DiskJournal, JournalFull
+from journal import Complete, DiskJournal, JournalFailed, JournalFull
 
 
 def test_it_follows_another_writer(tmp_path):
@@ -22,6 +22,19 @@ def test_one_written_earlier_is_read_again(tmp_path):
     journal = DiskJournal(tmp_path / "data", size=5, end=Complete("00"))
     assert journal.wait(5, 0)
     assert journal.read(0, 10) == b"whole"
+
+
+def test_a_file_that_was_cut_short_is_a_failure_not_an_end(tmp_path):
+    (tmp_path / "data").write_bytes(b"half")
+    journal = DiskJournal(tmp_path / "data", size=8, end=Complete("00"))
+    assert journal.read(0, 10) == b"half"
+    with pytest.raises(JournalFailed, match="cut"):
+        journal.read(4, 10)
+
+
+def test_a_file_that_was_removed_is_a_failure(tmp_path):
+    with pytest.raises(JournalFailed, match="removed"):
+        DiskJournal(tmp_path / "data", size=8, end=Complete("00")).read(0, 10)
 
 
 @pytest.fixture

@@ -1,12 +1,27 @@
 """The nouns of the system tests: a server per test file, and verbs that start others."""
 
+import shutil
+
 import pytest
 
-from tests.system.server import CATALOGUE, Database, Server, fill
+from tests.system.server import CATALOGUE, Database, Server, make_databases
+
+
+@pytest.fixture(scope="session")
+def fill(tmp_path_factory):
+    """A verb: fill(folder) puts the databases there, as old as when they were made."""
+    made = tmp_path_factory.mktemp("databases")
+    make_databases(made)
+
+    def fill(folder):
+        for path in made.iterdir():
+            shutil.copy2(path, folder)
+
+    return fill
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, fill):
     """One server for the tests of a file, each of which leaves it able to serve."""
     folder = tmp_path_factory.mktemp("server")
     fill(folder)
@@ -16,7 +31,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def launch(tmp_path):
+def launch(tmp_path, fill):
     """A verb: launch(HEADWATER_X=...) returns a server that may not come up."""
     made = []
 

@@ -232,8 +232,13 @@ class Server:
             lambda: next((p for p in self.recorders() if path in open_paths(p)), None), "it records"
         )
 
+    def wait_until_kept(self, export_id):
+        """Wait until a complete export is safely on the disk: so says its record."""
+        record = self.recordings / f"{export_id}.json"
+        wait_until(lambda: json.loads(record.read_text())["state"] == "complete", "it is kept")
+
     def wait_until_idle(self):
-        """Wait until only the fork server and its spare child are left: all is on the disk."""
+        """Wait until only the fork server and its spare child are left."""
         wait_until(lambda: len(self.recorders()) == 2, "no export is recorded")
 
     def kill(self):
@@ -335,8 +340,8 @@ class Server:
         return export_id
 
 
-def fill(folder):
-    """Make the databases that CATALOGUE names."""
+def make_databases(folder):
+    """Make the databases that CATALOGUE names, and wait until they are settled."""
     things, numbers = Database(folder / "things.db"), folder / "numbers.db"
     with closing(sqlite3.connect(things.path)) as connection:
         connection.execute(

@@ -166,7 +166,6 @@ BODIES = {
         400,
         "",
     ),
-    "half a character as the source": (JSON, b'{"source": "\\ud800", "format": "csv"}', 404, ""),
     "unknown source": (JSON, b'{"source": "nmbers", "format": "csv"}', 404, "numbers"),
     "unknown format": (JSON, b'{"source": "numbers", "format": "doc"}', 404, "doc"),
     "unknown word": (FORM, b"source=numbers&format=csv&nope=1", 400, "nope"),

@@ -81,7 +81,7 @@ def test_sigkill_in_mid_export_and_a_restart(serve):
     server = serve()
     whole = server.finished("numbers", limit=1000)
     before = server.get(whole["url"])
-    server.wait_until_idle()
+    server.wait_until_kept(whole["id"])
     torn = server.running()
     curl = server.curl(f"/exports/{torn}/file", "-o", os.devnull)
     wait_until(lambda: server.export(torn)["readers"] == 1, "curl reads")
@@ -120,7 +120,7 @@ def test_what_waited_in_the_queue_is_interrupted_too(serve):
 def test_a_torn_record_does_not_stop_the_start(serve):
     server = serve()
     told = server.finished("numbers", limit=9)
-    server.wait_until_idle()
+    server.wait_until_kept(told["id"])
     assert server.stop() == 0
     (server.recordings / "0123456789abcdef.json").write_text('{"id": "0123')
     (server.recordings / "0123456789abcdef.data").write_text("torn")

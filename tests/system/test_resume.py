@@ -163,7 +163,7 @@ def test_curl_goes_on_after_a_restart(serve, tmp_path):
     data, etag = cut(server, "/download/numbers.csv", 1_000_000)
     file.write_bytes(data)
     told = server.wait_for(etag.strip('"'), "complete")
-    server.wait_until_idle()
+    server.wait_until_kept(told["id"])
     assert server.stop() == 0
     server.start()
     curl = server.curl("/download/numbers.csv", "-C", "-", "-o", file)

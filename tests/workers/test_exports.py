@@ -42,7 +42,12 @@ def ended(until):
 @pytest.fixture
 def settled(until):
     """settled(exports): wait until no process of it runs any more; what it keeps is on the disk."""
-    return lambda exports: until(lambda: not exports._underway)
+
+    def is_settled(exports):
+        with exports._lock:
+            return not exports._underway
+
+    return lambda exports: until(lambda: is_settled(exports))
 
 
 @pytest.fixture

@@ -98,6 +98,8 @@ def test_killing_what_is_not_there_is_harmless(recorders, heard, job, numbers, u
 
 
 def test_a_spare_that_died_is_replaced(recorders, heard, fork_server, job, numbers, until):
+    recorders.record(job("zero", numbers))
+    until(lambda: heard.has_exited("zero"))
     (spare,) = until(fork_server.children)
     spare.kill()
     until(lambda: [each.pid for each in fork_server.children()] not in ([], [spare.pid]))
