@@ -95,11 +95,13 @@ def _query_problem(connection: sqlite3.Connection, source: QuerySource) -> str |
         else parameter.default
         for parameter in source.parameters
     }
+    # The plan may hold a literal of the query's that is not UTF-8.
+    connection.text_factory = bytes
     try:
         plan = connection.execute(f"explain {source.query}", bound).fetchall()
     except sqlite3.Error as error:
         return f"SQLite refuses it ({error})"
     # Transaction's second operand is not 0 in a statement that writes.
-    if any(opcode == "Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
+    if any(opcode == b"Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
         return "it writes; a query that only reads would be right"
     return None

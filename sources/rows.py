@@ -143,7 +143,7 @@ def open_rows(query: Query, *, typed: bool) -> Rows:
     to find it. Otherwise every column is `mixed` and rows come at once.
     Raises SourceFailed when the database cannot be read.
     """
-    with _failures_of_the_database():
+    with _told_as_failures():
         connection = adbc.connect(query.database, autocommit=False)
         try:
             _execute(connection, f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
@@ -267,6 +267,16 @@ def _execute(
 
 def _bound(parameters: Mapping[str, object]) -> dict[str, object] | None:
     return {f":{name}": value for name, value in parameters.items()} or None
+
+
+@contextmanager
+def _told_as_failures() -> Iterator[None]:
+    """Where no value is read yet, nothing can fit or not: an overflow is the query's own."""
+    try:
+        with _failures_of_the_database():
+            yield
+    except _DoesNotFit as error:
+        raise SourceFailed(f"the database stopped: {error}") from error
 
 
 @contextmanager

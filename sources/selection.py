@@ -24,6 +24,8 @@ Value = int | float | str | None
 
 # SQLite's own bound is 32,766 variables; a URL that long would have been refused before.
 MAX_VALUES_IN_A_LIST = 500
+# Nobody reads more at once, and each costs a search for the nearest name.
+MAX_PROBLEMS = 20
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _REAL = re.compile(r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
@@ -114,6 +116,8 @@ class _Parser:
         given: dict[str, str] = {}
         filters = []
         for key, text in words:
+            if len(self.problems) >= MAX_PROBLEMS:
+                break
             if key not in singles:
                 filters.append(self._filter(key, text))
             elif key in given:
@@ -242,12 +246,12 @@ def selection_sql(
 
     columns: the source's own. Parameters of a query keep their names; ours begin with `_`.
     """
-    cells: dict[str, sa.ColumnClause[object]] = {
-        c.name: sa.column(sa.sql.quoted_name(c.name, quote=True)) for c in columns
-    }
+    # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
+    body = _body(source, columns)
+    cells = {column.name: body.c[column.name] for column in columns}
     affinities = {column.name: column.affinity for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
-    statement = statement.select_from(_body(source, list(cells.values())))
+    statement = statement.select_from(body)
     bound: dict[str, Value] = dict(selection.parameters)
 
     def bind(value: Value) -> sa.BindParameter[Value]:
@@ -276,9 +280,13 @@ def selection_sql(
     return str(statement.compile(dialect=_DIALECT)), bound
 
 
-def _body(source: Source, cells: Sequence[sa.ColumnClause[object]]) -> sa.FromClause:
+def _body(source: Source, columns: Sequence[ColumnInfo]) -> sa.FromClause:
+    cells = [
+        sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
+        for column in columns
+    ]
     if isinstance(source, TableSource):
-        return sa.table(sa.sql.quoted_name(source.table, quote=True))
+        return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
     assert isinstance(source, QuerySource), f"{type(source).__name__} is not read with SQL"
     # Every colon is escaped: SQLAlchemy then leaves the query alone, its parameters included.
     return sa.text(source.query.replace(":", r"\:")).columns(*cells).subquery("source")

@@ -7,6 +7,7 @@ Asks the database with Python's own sqlite3, read-only, for moments; it never re
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -47,6 +48,12 @@ class Description(NamedTuple):
 # with one DATE column: 0.6 s, without the guess 0.9 s), no promise.
 SAMPLE_ROWS = 100
 
+# What can be answered without a look at all rows is looked for no longer than this; a view may
+# sort or group all there is before its first row.
+LOOK_S = 2.0
+# SQLite's steps between two looks at the clock: about 0.5 ms.
+STEPS_PER_LOOK = 50_000
+
 # What `create table as` calls the affinities (SQLite's createTableStmt).
 _AFFINITIES = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC", "": "BLOB"}
 
@@ -75,12 +82,19 @@ def describe(source: Stored) -> Description:
         return Description(sampled, _estimate_rows(connection, source.table))
 
 
-def count_at_most(source: Stored, sql: str, parameters: Mapping[str, object], most: int) -> int:
-    """Return how many rows the selection sql has, at most `most`: that many are read, no more."""
+def count_at_most(
+    source: Stored, sql: str, parameters: Mapping[str, object], most: int
+) -> int | None:
+    """Return how many rows the selection sql has, at most `most`: that many are read, no more.
+
+    None when it takes longer than LOOK_S to tell.
+    """
     with _connect(source) as connection:
         statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
-        (count,) = connection.execute(statement, dict(parameters)).fetchone()
-        return int(count)
+        with _in_time(connection):
+            (count,) = connection.execute(statement, dict(parameters)).fetchone()
+            return int(count)
+        return None
 
 
 @contextmanager
@@ -92,6 +106,20 @@ def _connect(source: Stored) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise SourceUnavailable(f"the database of {source.name} answers: {error}") from error
+
+
+@contextmanager
+def _in_time(connection: sqlite3.Connection) -> Iterator[None]:
+    """Break off what is run in here after LOOK_S; then go on behind it."""
+    ends_s = time.monotonic() + LOOK_S
+    connection.set_progress_handler(lambda: time.monotonic() > ends_s, STEPS_PER_LOOK)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _columns_of(
@@ -112,7 +140,10 @@ def _with_stored(
         return columns
     classes = ", ".join(f"typeof({quoted(column.name)})" for column in unclear)
     sql = f"select {classes} from {quoted(table)} limit {SAMPLE_ROWS}"
-    seen = [set(each) - {"null"} for each in zip(*connection.execute(sql), strict=True)]
+    rows: list[tuple[str, ...]] = []
+    with _in_time(connection):
+        rows = connection.execute(sql).fetchall()
+    seen = [set(each) - {"null"} for each in zip(*rows, strict=True)]
     stored = {c.name: min(each) for c, each in zip(unclear, seen, strict=False) if len(each) == 1}
     return tuple(column._replace(stored=stored.get(column.name)) for column in columns)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import closing
 
 from flask import Request, Response
 
-from journal import Reader
+from journal import Failed, JournalFailed, Reader
 from streaming.bodies import Body
 from streaming.errors import Refusal
 from streaming.presence import make_has_left
@@ -89,7 +90,9 @@ class Answer:
         if outcome is Outcome.NOT_MODIFIED:
             return Response(status=304, headers={**self._validator(), **self._caching()})
         specs = parse_range_spec(conditions.range) if outcome is Outcome.SERVE_RANGE else None
-        if specs and self._honour_range:
+        # While it grows, all of it is answered as the whole, which needs not wait for its end.
+        is_all = specs == [IntRange(0, None)] and not self._is_complete()
+        if specs and self._honour_range and not is_all:
             return self._respond_with_ranges(specs)
         return self._respond_with_the_whole()
 
@@ -99,14 +102,18 @@ class Answer:
             return self._response(200, None)
         if is_http_1_0:
             # Without chunks only a length tells a whole body from a cut one.
-            self._wait_for_the_end()
+            self._wait_for(2**63)
         body = self._body([self._reader(0, None)])
         return self._response(200, body)
 
     def _respond_with_ranges(self, specs: list[RangeSpec]) -> Response:
-        spans = self._recorded(specs)
-        if spans is None:
-            self._wait_for_the_end()
+        bounded = specs[0] if len(specs) == 1 and isinstance(specs[0], IntRange) else None
+        last = bounded.last if bounded else None
+        self._wait_for(2**63 if last is None else last)
+        spans: list[Span] | None
+        if bounded and last is not None and not self._is_complete():
+            spans = [Span(bounded.first, last + 1)]
+        else:
             size = self._export.journal.size
             try:
                 spans = resolve(specs, size)
@@ -133,28 +140,21 @@ class Answer:
         response.headers["Content-Range"] = content_range(span, size)
         return response
 
-    def _recorded(self, specs: list[RangeSpec]) -> list[Span] | None:
-        """Return the one span asked for if its bytes are there before the whole is known."""
-        if len(specs) == 1 and isinstance(specs[0], IntRange) and not self._is_complete():
-            first, last = specs[0]
-            if last is not None and last < self._export.journal.size:
-                return [Span(first, last + 1)]
-        return None
+    def _wait_for(self, position: int) -> None:
+        """Wait until the byte at position is there, or the end, which raises if it is a failure.
 
-    def _wait_for_the_end(self) -> None:
-        """Wait until the export is whole. Raises Refusal when that takes too long."""
+        Raises Refusal when that takes too long.
+        """
+        journal = self._export.journal
         deadline_s = time.monotonic() + self._resume_wait_s
-        reader = self._reader(self._export.journal.size, None)
-        try:
-            while self._export.journal.end is None:
+        with closing(self._reader(0, None)):  # or it would be given up meanwhile
+            while not journal.wait(position, LOOK_EVERY_S):
                 if time.monotonic() > deadline_s or self._has_left():
-                    message = "the export is still being recorded; this needs its end"
-                    detail = {"rows": self._export.rows, "bytes": self._export.journal.size}
+                    message = "the export is still being recorded; ask again for these bytes"
+                    detail = {"rows": self._export.rows, "bytes": journal.size}
                     raise Refusal(503, "still_recording", message, detail)
-                self._export.journal.wait(2**63, LOOK_EVERY_S)
-            next(reader, None)  # raises what the export has failed with
-        finally:
-            reader.close()
+        if isinstance(journal.end, Failed):
+            raise JournalFailed(*journal.end)
 
     def _is_complete(self) -> bool:
         return self._export.state == "complete"
@@ -162,11 +162,10 @@ class Answer:
     def _reader(self, start: int, stop: int | None) -> Reader:
         return self._exports.read(self._export, start, stop, has_left=self._has_left)
 
-    def _open(self, parts: ByteRanges) -> Iterator[bytes | Reader]:
-        for piece in parts.pieces():
-            yield self._reader(*piece) if isinstance(piece, Span) else piece
+    def _open(self, parts: ByteRanges) -> list[bytes | Reader]:
+        return [self._reader(*p) if isinstance(p, Span) else p for p in parts.pieces()]
 
-    def _body(self, pieces: Iterator[bytes | Reader] | list[Reader]) -> Body:
+    def _body(self, pieces: Sequence[bytes | Reader]) -> Body:
         name = f"export={self._export.id} range={self._request.headers.get('Range', '')!a}"
         return Body(name, pieces)
 

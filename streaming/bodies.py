@@ -8,40 +8,41 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from journal import JournalError, Reader
 
 log = logging.getLogger(__name__)
 
-OpenReader = Callable[[int, int | None], Reader]
-
 
 class Body:
     """Bytes as they stand and the readers of spans, one after the other.
 
-    name: what the log line calls this transfer. The reader of a span is opened when it is its
-    turn, and closed with this body; one log line at the end says how it went.
+    name: what the log line calls this transfer. The readers are this body's to close, all of them
+    at its end, so that what is read stays kept from the first piece to the last; one log line
+    then says how it went. Raises what the first chunk raises.
     """
 
-    def __init__(self, name: str, pieces: Iterable[bytes | Reader]) -> None:
+    def __init__(self, name: str, pieces: Sequence[bytes | Reader]) -> None:
         self._name = name
-        self._pieces = iter(pieces)
-        self._reader: Reader | None = None
+        self._pieces = pieces
         self._sent_bytes = 0
         self._started_s = time.monotonic()
         self._ending = "cut by the client"
-        self._chunks: Iterator[bytes] = self._run()
-        self._first: bytes | None = next(self._chunks, b"")
+        self._chunks = self._run()
+        try:
+            self._first: bytes | None = next(self._chunks, b"")
+        except JournalError as error:
+            self._ending = f"failed ({error})"
+            self.close()
+            raise
 
     def _run(self) -> Iterator[bytes]:
         for piece in self._pieces:
             if isinstance(piece, bytes):
                 yield piece
-                continue
-            self._reader = piece
-            yield from piece
-            piece.close()
+            else:
+                yield from piece
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -63,9 +64,9 @@ class Body:
 
     def close(self) -> None:
         """Free what is read from. Called by the server, however the response ended."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        for piece in self._pieces:
+            if isinstance(piece, Reader):
+                piece.close()
         if self._ending:
             seconds = time.monotonic() - self._started_s
             log.info(

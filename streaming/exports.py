@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,6 +90,9 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
     return blueprint
 
 
+# JSON can spell what no text can hold.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
 
@@ -130,18 +135,19 @@ def _resumed(exports: Exports, order: Order, request: Request) -> Export | None:
     """Return the export that this request goes on with, None when it begins anew.
 
     If-Range names it. A bare Range, as curl and wget send, does not say whose first bytes the
-    client has: it goes on with an export only if there has been no other for such an order; then
+    client has: it goes on with an export only if there has been no other of this address; then
     they can be of no other.
     """
     conditions = Conditions.read(request.headers.get)
     if conditions.range is None:
         return None
-    same = exports.same(order)
+    made = exports.made_at(order.address())
     if conditions.if_range is not None:
         named = conditions.if_range.strip()
-        return next((e for e in same if e.kept and str(etag_of(e)) == named), None)
-    if len(same) == 1 and same[0].kept and not _is_a_beginning(conditions.range):
-        return same[0]
+        return next((e for e in made if e.kept and str(etag_of(e)) == named), None)
+    is_the_only_one = len(made) == 1 and not exports.has_forgotten(order.address())
+    if is_the_only_one and made[0].kept and not _is_a_beginning(conditions.range):
+        return made[0]
     return None
 
 
@@ -152,7 +158,7 @@ def _can_begin_here(exports: Exports, order: Order, request: Request) -> bool:
         conditions.range is None
         or conditions.if_range is not None
         or _is_a_beginning(conditions.range)
-        or not (exports.same(order) or exports.has_forgotten())
+        or not (exports.made_at(order.address()) or exports.has_forgotten(order.address()))
     )
 
 
@@ -166,14 +172,20 @@ def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
     if not request.is_json:
         yield from request.form.items(multi=True)
         return
-    fields = request.get_json()
+    try:
+        fields = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        fields = None
     if not isinstance(fields, dict):
         raise BadSelection(['the body: a JSON object like {"source": …, "format": …} is due'])
     for key, value in fields.items():
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(each, str | int | float) for each in values):
             raise BadSelection([f"{key}: a text, a number, true, false or a list of them is due"])
-        yield key, ",".join(_word(each) for each in values)
+        word = ",".join(_word(each) for each in values)
+        if _SURROGATE.search(key + word):
+            raise BadSelection([f"{key!a}: half a surrogate pair is no text"])
+        yield key, word
 
 
 def _word(value: str | float | bool) -> str:

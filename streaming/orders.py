@@ -105,7 +105,7 @@ class Orders:
             count = self._run_native(
                 partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
             )
-            if count > max_rows:
+            if count is not None and count > max_rows:
                 message = f"more than {max_rows} rows: {name} holds no more; choose {_or(roomy)}"
                 raise Refusal(422, "too_many_rows", message, {**detail, "max_rows": max_rows})
 

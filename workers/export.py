@@ -33,10 +33,29 @@ class Order(NamedTuple):
     rows_estimate: int | None
     fingerprint: Callable[[], str | None]
 
+    def address(self) -> str:
+        """Return text that is the same for orders that a client cannot tell apart."""
+        return _digest([self.source, self.extension, self.selection])
+
     def identity(self) -> str:
-        """Return text that is the same for orders whose answer is the same over the same data."""
-        words = [self.extension, self.excel, *self.query[:2], sorted(self.query.parameters.items())]
-        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+        """Return text that is the same for orders whose bytes are the same over the same data."""
+        database, sql, parameters, _ = self.query
+        bound = sorted(parameters.items())
+        return _digest([RECORDING_VERSION, self.address(), database, sql, bound])
+
+
+# Raised when the same rows become other bytes: exports of older versions are then not shared.
+RECORDING_VERSION = 1
+
+# What is written of an export beside its journal, which has the rest.
+_RECORDED = (
+    "id address identity source extension selection prepared fingerprint rows_estimate state"
+    " rows requested_s started_s ended_s error kept"
+)
+
+
+def _digest(words: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
 class Outcome(NamedTuple):
@@ -56,6 +75,7 @@ class Export:
     """
 
     id: str
+    address: str
     identity: str
     source: str
     extension: str
@@ -104,9 +124,7 @@ class Export:
 
     def to_record(self) -> dict[str, Any]:
         """Return what is written beside the journal, to know it again after a restart."""
-        kept = "id identity source extension selection prepared fingerprint rows_estimate state"
-        kept += " rows requested_s started_s ended_s error kept"
-        record = {name: getattr(self, name) for name in kept.split()}
+        record = {name: getattr(self, name) for name in _RECORDED.split()}
         return {**record, "bytes": self.journal.size, "sha256": self.sha256}
 
     @classmethod

@@ -7,7 +7,6 @@ the journals' files (workers/recorder.py) and report how far they are.
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +24,9 @@ log = logging.getLogger(__name__)
 
 # How often it is looked for exports that nobody reads any more.
 HOUSEKEEPING_S = 0.25
+
+# How long a stop waits for what has just been completed to be on the disk.
+STOP_S = 10.0
 
 CANCELLED = Outcome("cancelled", "the export was cancelled")
 ABANDONED = Outcome("abandoned", "nobody was reading it any more; ask for it again")
@@ -61,7 +63,8 @@ class Exports:
         self._max_queued = queued
         self._abandon_grace_s = abandon_grace_s
         self._lock = threading.RLock()
-        self._shelf = Shelf(folder, max_bytes, run_native)
+        self._all_ended = threading.Condition(self._lock)
+        self._shelf = Shelf(folder.absolute(), max_bytes, run_native)
         self._underway: dict[str, _Underway] = {}
         self._recorders = Recorders(self._on_report, self._on_lost)
         self._stopped = threading.Event()
@@ -82,6 +85,9 @@ class Exports:
             for export, *_ in list(self._underway.values()):
                 if export.is_open:
                     self._end(export, "failed", STOPPED)
+            # What is whole may still be on its way to the disk, and is not known after a restart
+            # before it is there.
+            self._all_ended.wait_for(lambda: not self._underway, STOP_S)
         self._recorders.stop()
 
     def submit(self, order: Order, *, prepared: bool) -> Export:
@@ -98,7 +104,7 @@ class Exports:
                 return shared
             if len(self.waiting()) >= self._max_queued and self._is_busy():
                 raise QueueFull(len(self.waiting()))
-            export = self._shelf.add(order, secrets.token_hex(8), fingerprint, prepared=prepared)
+            export = self._shelf.add(order, fingerprint, prepared=prepared)
             job = Job(
                 export.id, str(export.journal.path), order.extension, order.excel, order.query
             )
@@ -111,16 +117,16 @@ class Exports:
         with self._lock:
             return self._shelf.shareable(order.identity(), order.fingerprint())
 
-    def same(self, order: Order) -> list[Export]:
-        """Return the exports for such an order, of any data and state, that have had bytes."""
+    def made_at(self, address: str) -> list[Export]:
+        """Return the exports of an address, of any data and state, that have had bytes."""
         with self._lock:
-            identity = order.identity()
-            made = [e for e in self._shelf.exports() if e.identity == identity]
+            made = [e for e in self._shelf.exports() if e.address == address]
             return [export for export in made if export.journal.size]
 
-    def has_forgotten(self) -> bool:
-        """Has there been an export that is not remembered any more?"""
-        return self._shelf.has_forgotten()
+    def has_forgotten(self, address: str) -> bool:
+        """May there have been an export of this address that is not remembered any more?"""
+        with self._lock:
+            return self._shelf.has_forgotten(address)
 
     def get(self, export_id: str) -> Export | None:
         with self._lock:
@@ -183,7 +189,12 @@ class Exports:
             export, job, _ = self._underway[waiting.pop(0).id]
             export.state, export.started_s = "running", time.time()
             self._shelf.write_record(export)
-            self._recorders.record(job)
+            try:
+                self._recorders.record(job)
+            except OSError as error:  # no descriptor or no process is to be had
+                message = f"no recording could be started: {error.strerror}"
+                self._end(export, "failed", Outcome("not_started", message))
+                self._on_exit(export, -1)
 
     def _on_report(self, report: dict[str, Any]) -> None:
         with self._lock:
@@ -195,7 +206,7 @@ class Exports:
                 # What was committed between the order and the snapshot makes it unfit to share.
                 if export.fingerprint != fingerprint():
                     export.fingerprint = None
-            elif "failed" in report:
+            elif "failed" in report and export.is_open:
                 self._end(export, "failed", Outcome(report["failed"], report["message"]))
             elif "exited" in report:
                 self._on_exit(export, report["exited"])
@@ -217,17 +228,21 @@ class Exports:
             message = f"the recording process ended unexpectedly (status {status})"
             self._end(export, "failed", Outcome("recorder_lost", message))
         del self._underway[export.id]
+        self._shelf.tidy(export)
         # Complete, but not safely on the disk: it serves now and is not known after a restart.
         if status == 0 or export.state != "complete":
             self._shelf.write_record(export)
         self._shelf.make_room()
         self._start_next()
+        if not self._underway:
+            self._all_ended.notify_all()
 
     def _on_lost(self) -> None:
         with self._lock:
-            for export, *_ in list(self._underway.values()):
-                if export.state != "queued":
-                    self._on_exit(export, -1)
+            self._recorders.forget()
+            handed_over = [e for e, *_ in self._underway.values() if e.state != "queued"]
+            for export in handed_over:
+                self._on_exit(export, -1)
 
     def _end(self, export: Export, state: str, why: Outcome) -> None:
         """End an export without its bytes. The job stays until its process has exited."""
@@ -238,14 +253,22 @@ class Exports:
             self._recorders.kill(export.id)
         else:
             del self._underway[export.id]
+            self._all_ended.notify_all()
         self._shelf.tidy(export)
         self._shelf.write_record(export)
 
     def _keep_house(self) -> None:
         while not self._stopped.wait(HOUSEKEEPING_S):
-            with self._lock:
-                latest_s = time.monotonic() - self._abandon_grace_s
-                for export, *_ in list(self._underway.values()):
-                    unread = not export.readers and export.unread_since_s < latest_s
-                    if export.is_open and not export.prepared and unread:
-                        self._end(export, "cancelled", ABANDONED)
+            try:
+                self._give_up_the_unread()
+            except Exception:
+                # One mistake of ours must not end the housekeeping for good.
+                log.exception("housekeeping failed")
+
+    def _give_up_the_unread(self) -> None:
+        with self._lock:
+            latest_s = time.monotonic() - self._abandon_grace_s
+            for export, *_ in list(self._underway.values()):
+                unread = not export.readers and export.unread_since_s < latest_s
+                if export.is_open and not export.prepared and unread:
+                    self._end(export, "cancelled", ABANDONED)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,21 @@ log = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).parent.parent
 
-# A report is a few hundred bytes; a datagram that is longer than this would be cut.
-MAX_REPORT_BYTES = 64 * 1024
+# A datagram may be no longer than the socket's buffer, 208 KiB by default. A job, which has a
+# statement and all its columns, goes as several: each begins with whether there is more to come.
+PIECE_BYTES = 64 * 1024
+MORE, LAST = b"+", b"."
+
+# To end, the fork server has nothing to do but to kill its children.
+STOP_S = 5.0
 
 
 class Recorders:
     """The fork server `workers.recorder` and the socket to it.
 
     on_report: called with each report of each child, in order, on one thread of ours.
-    on_lost: called when the fork server has died, and all recordings with it; the next `record`
-    starts another.
+    on_lost: called when the fork server has died, and all recordings with it. It calls `forget`;
+    the next `record` then starts another.
     """
 
     def __init__(
@@ -66,33 +72,49 @@ class Recorders:
         """End a recording now. Its last report is that its process has exited."""
         self._send({"kill": export_id})
 
+    def forget(self) -> None:
+        """The fork server is dead: have no more to do with it."""
+        self._socket = None
+
     def stop(self) -> None:
         """End the fork server and every recording, and wait for it."""
         if self._socket is not None:
             ours, self._socket = self._socket, None
-            ours.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # it has just died by itself
+                ours.shutdown(socket.SHUT_RDWR)
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
     def _send(self, message: dict[str, Any]) -> None:
+        # One message at a time: the runner's lock is held around every call.
         if self._socket is not None:
             try:
-                self._socket.send(json.dumps(message).encode())
+                text = json.dumps(message).encode()
+                for start in range(0, len(text), PIECE_BYTES):
+                    piece = text[start : start + PIECE_BYTES]
+                    is_last = start + PIECE_BYTES >= len(text)
+                    self._socket.send((LAST if is_last else MORE) + piece)
             except OSError as error:  # it has died: the listener says so
                 log.warning("recorders unreachable error=%s", error.strerror)
 
     def _listen(self, ours: socket.socket, process: subprocess.Popen[bytes]) -> None:
         while True:
             try:
-                message = ours.recv(MAX_REPORT_BYTES)
+                message = ours.recv(PIECE_BYTES)
             except OSError:
                 message = b""
             if not message:
                 break
-            self._on_report(json.loads(message))
+            try:
+                self._on_report(json.loads(message))
+            except Exception:
+                # A mistake of ours over one report must not leave all others unheard.
+                log.exception("report not handled report=%r", message[:200])
         ours.close()
         status = process.wait()
         if self._socket is ours:
             log.error("recorders lost status=%s", status)
-            self._socket = None
             self._on_lost()

@@ -112,7 +112,7 @@ class _Recording:
         self._say_progress()
 
     def write(self, data: bytes | memoryview, /) -> int:
-        if self._ahead:
+        if self._ahead and data:
             again, left = min(len(data), len(self._ahead)), self._ahead
             assert data[:again] == left[:again], "the file begins with other bytes"
             self._ahead = left[again:]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 # How many ended exports are remembered without their bytes: what became of them can be asked,
 # and a resumed download is only answered when no other production can have been its beginning.
 MAX_REMEMBERED = 1000
+
+# So many characters of an address are enough: to take one for another only costs a resume.
+ADDRESS_CHARS = 8
 
 INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; ask for it again")
 
@@ -36,15 +41,21 @@ class Shelf:
         self._folder = folder
         self._run_native = run_native
         self._exports: dict[str, Export] = {}
-        self._forgotten = folder / "forgotten"
+        # The beginnings of the addresses of exports that are not remembered any more.
+        self._forgotten: set[str] = set()
+        self._forgotten_path = folder / "forgotten"
 
     def load(self) -> None:
         """Read what an earlier process has left: whole recordings stay, torn ones are removed."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._forgotten_path.exists():
+            self._forgotten.update(self._forgotten_path.read_text().split())
         for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
             self._load_one(path)
         for data in self._folder.glob("*.data"):
             known = self._exports.get(data.stem)
+            if known is None:
+                self._note_forgotten(data.stem)
             if not (known and known.kept) and not is_being_written(data):
                 data.unlink()
         self.make_room()
@@ -52,12 +63,14 @@ class Shelf:
     def _load_one(self, path: Path) -> None:
         data = path.with_suffix(".data")
         if data.exists() and is_being_written(data):
+            self._note_forgotten(path.stem)
             return  # by a server that is still ending, beside us
         journal = partial(DiskJournal, data, run_native=self._run_native)
         try:
             export = Export.from_record(json.loads(path.read_bytes()), journal)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("record unreadable path=%s", path.name)
+            self._note_forgotten(path.stem)
             path.unlink()
             return
         is_whole = data.exists() and data.stat().st_size == export.journal.size
@@ -69,13 +82,15 @@ class Shelf:
         self._exports[export.id] = export
         self.write_record(export)
 
-    def add(
-        self, order: Order, export_id: str, fingerprint: str | None, *, prepared: bool
-    ) -> Export:
+    def add(self, order: Order, fingerprint: str | None, *, prepared: bool) -> Export:
         """Return a new export for order, with an empty journal."""
+        # An id begins as its address does, so that a file whose record is lost tells it.
+        address = order.address()
+        export_id = address[:ADDRESS_CHARS] + secrets.token_hex(8)
         path = self._folder / f"{export_id}.data"
         export = Export(
             export_id,
+            address,
             order.identity(),
             order.source,
             order.extension,
@@ -86,6 +101,7 @@ class Shelf:
             order.rows_estimate,
         )
         self._exports[export_id] = export
+        self.write_record(export)
         self._forget()
         return export
 
@@ -107,12 +123,15 @@ class Shelf:
     def make_room(self) -> bool:
         """Discard what nobody reads, the longest unread first, until all fits. Does it now?"""
         kept = [export for export in self._exports.values() if export.kept]
+        unread = [export for export in kept if not export.readers and not export.is_open]
         surplus = sum(export.journal.size for export in kept) - self.max_bytes
-        for export in sorted(kept, key=lambda export: export.unread_since_s):
-            if surplus > 0 and not export.readers and not export.is_open:
+        if surplus > sum(export.journal.size for export in unread):
+            return False  # nobody loses anything for what does not fit all the same
+        for export in sorted(unread, key=lambda export: export.unread_since_s):
+            if surplus > 0:
                 surplus -= export.journal.size
                 self.discard(export)
-        return surplus <= 0
+        return True
 
     def discard(self, export: Export) -> None:
         """Keep the export in memory only: its bytes go."""
@@ -143,8 +162,15 @@ class Shelf:
         for export in gone[: max(0, len(gone) - MAX_REMEMBERED)]:
             del self._exports[export.id]
             record_path(export.journal.path).unlink(missing_ok=True)
-            self._forgotten.touch()
+            self._note_forgotten(export.id)
 
-    def has_forgotten(self) -> bool:
-        """Has there ever been an export that is not remembered any more?"""
-        return self._forgotten.exists()
+    def _note_forgotten(self, export_id: str) -> None:
+        beginning = export_id[:ADDRESS_CHARS]
+        if beginning not in self._forgotten:
+            self._forgotten.add(beginning)
+            with suppress(OSError), open(self._forgotten_path, "a") as file:
+                file.write(beginning + "\n")
+
+    def has_forgotten(self, address: str) -> bool:
+        """May there have been an export of this address that is not remembered any more?"""
+        return address[:ADDRESS_CHARS] in self._forgotten

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import pytest
@@ -501,13 +502,14 @@ def test_a_restart_knows_what_has_failed(start_exports, order, query, ended, set
     assert (again.state, again.error) == ("failed", export.error)
 
 
+@pytest.mark.xfail(strict=True, reason="the recorder takes a relative folder from its own cwd")
 def test_a_relative_folder_is_the_servers(
     start_exports, order, numbers, ended, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    folder = type(tmp_path)("instance/recordings")
-    export = start_exports(folder=folder).submit(order(numbers), prepared=True)
-    assert ended(export).state == "complete"
+    folder = Path(f"relative to {tmp_path.name}")
+    export = ended(start_exports(folder=folder).submit(order(numbers), prepared=True))
+    assert (export.state, export.journal.path.exists()) == ("complete", True)
 
 
 def test_a_query_of_no_table(exports, order, query, read_all):
