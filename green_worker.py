@@ -73,6 +73,25 @@ class Connection:
             twin.shutdown(socket.SHUT_RD)
 
 
+def error_answer(
+    status: str, code: str, message: str, detail: dict[str, Any], headers: str = ""
+) -> bytes:
+    """Return a whole response in the one shape that errors have. headers: more of them."""
+    fields = {"error": code, "message": message, "status": int(status[:3]), "detail": detail}
+    body = json.dumps(fields)
+    head = (
+        f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode()
+
+
+def write_error(client: Any, status: int, reason: str, message: str) -> None:
+    """Send what gunicorn answers to a request that it cannot read; gunicorn's own is HTML."""
+    code = reason.lower().replace(" ", "_")
+    util.write_nonblock(client, error_answer(f"{status} {reason}", code, message or reason, {}))
+
+
 class GreenWorker(AsyncWorker):  # type: ignore[misc]
     """See the module; the attributes below are read and written on the hub's thread only.
 
@@ -103,6 +122,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         # A hub made before the fork would share its epoll descriptor with the arbiter.
         eventlet.hubs.use_hub()
         go_green()
+        util.write_error = write_error
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -208,7 +228,10 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         return super().handle_request(listener_name, req, client, addr)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer an error; a kill or a time-out gets none, as it may come in mid-response."""
+        """Answer a request that never became one, as JSON.
+
+        A kill or a time-out gets no answer, as it may come in mid-response.
+        """
         if isinstance(exc, Exception | SystemExit):
             super().handle_error(req, client, addr, exc)
 
@@ -240,20 +263,16 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             client.close()
 
     def _turn_away(self, client: FileSocket) -> None:
-        answer = {
-            "error": "too_many_connections",
-            "message": "The server has as many connections as it may: try again in a second.",
-            "status": 503,
-            "detail": {"limit": self.worker_connections},
-        }
-        body = json.dumps(answer)
-        head = (
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        answer = error_answer(
+            "503 Service Unavailable",
+            "too_many_connections",
+            "The server has as many connections as it may: try again in a second.",
+            {"limit": self.worker_connections},
+            "Retry-After: 1\r\n",
         )
         with eventlet.Timeout(REFUSAL_S, False), suppress(OSError):
             secured = self._secure(client)
-            secured.sendall((head + body).encode())
+            secured.sendall(answer)
             util.close_graceful(secured, timeout=REFUSAL_S)
 
     def _drain(self) -> None:

@@ -40,6 +40,8 @@ graceful_timeout = 30
 # Longer than the 60 s of common proxies, so that the proxy closes an idle connection: the other way
 # round, a request may meet the close.
 keepalive = 75
+# The longest that gunicorn takes: a selection may list hundreds of values.
+limit_request_line = 8190
 # The heartbeat is a change to a file, which must not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 accesslog = None
