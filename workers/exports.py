@@ -110,6 +110,8 @@ class Exports:
             )
             self._underway[export.id] = _Underway(export, job, order.fingerprint)
             self._start_next()
+            if export.state == "queued":
+                self._shelf.write_record(export)
             return export
 
     def find(self, order: Order) -> Export | None:
@@ -188,13 +190,14 @@ class Exports:
         while waiting and not self._is_busy():
             export, job, _ = self._underway[waiting.pop(0).id]
             export.state, export.started_s = "running", time.time()
-            self._shelf.write_record(export)
             try:
                 self._recorders.record(job)
             except OSError as error:  # no descriptor or no process is to be had
                 message = f"no recording could be started: {error.strerror}"
                 self._end(export, "failed", Outcome("not_started", message))
                 self._on_exit(export, -1)
+            else:
+                self._shelf.write_record(export)
 
     def _on_report(self, report: dict[str, Any]) -> None:
         with self._lock:

@@ -101,7 +101,6 @@ class Shelf:
             order.rows_estimate,
         )
         self._exports[export_id] = export
-        self.write_record(export)
         self._forget()
         return export
 
@@ -150,10 +149,16 @@ class Shelf:
         path = record_path(export.journal.path)
         if export.id not in self._exports:
             return
-        try:
+        text = json.dumps(export.to_record())
+
+        def write() -> None:
             draft = path.with_suffix(".json.new")
-            draft.write_text(json.dumps(export.to_record()))
+            draft.write_text(text)
             draft.replace(path)
+
+        try:
+            # A rename waits for the file system's journal, which waits for others' fsync.
+            self._run_native(write)
         except OSError as error:
             log.warning("record not written id=%s error=%s", export.id, error.strerror)
 
