@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from sources.fingerprint import SETTLED_S, database_fingerprint
+from sources.fingerprint import LOG_SETTLED_S, SETTLED_S, database_fingerprint
 
 WRITER = """
 import sqlite3, sys
@@ -137,12 +137,15 @@ def test_what_was_written_just_now_has_none(start_writer, database):
     assert database_fingerprint(database, now_s=written_s + SETTLED_S * 1.1) is not None
 
 
-def test_a_log_that_was_written_just_now_counts(start_writer, database, tmp_path):
+def test_a_log_takes_longer_to_settle(start_writer, database, tmp_path):
+    """It is written before the commit can be seen, which waits for the disk."""
     start_writer("wal")("insert into t values (1)")
     os.utime(database, (1, 1))
     written_s = (tmp_path / "data.db-wal").stat().st_mtime
     assert database_fingerprint(database, now_s=written_s) is None
-    assert database_fingerprint(database, now_s=written_s + 1) is not None
+    assert database_fingerprint(database, now_s=written_s + LOG_SETTLED_S * 0.9) is None
+    assert database_fingerprint(database, now_s=written_s + LOG_SETTLED_S * 1.1) is not None
+    assert LOG_SETTLED_S > SETTLED_S
 
 
 def test_a_clock_that_was_set_back_gives_none(start_writer, database):

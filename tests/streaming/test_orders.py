@@ -67,10 +67,19 @@ def test_a_generated_source_is_filtered_like_others(orders):
     assert order.fingerprint() == orders.read("users", "csv", []).fingerprint() is not None
 
 
-def test_one_address_is_one_identity(orders):
-    one, other = (orders.read("numbers", "csv", [("id__gt", n)]).identity() for n in ("1", "2"))
-    assert one != other
-    assert one == orders.read("numbers", "csv", [("id__gt", "01")]).identity()
+def test_one_selection_has_one_address_and_one_identity(orders):
+    one, same, other = (orders.read("numbers", "csv", [("id__gt", n)]) for n in ("1", "01", "2"))
+    assert (one.identity(), one.address()) == (same.identity(), same.address())
+    assert one.identity() != other.identity()
+    assert one.address() != other.address()
+
+
+def test_another_column_is_another_identity_at_the_same_address(orders, change, tmp_path):
+    before = orders.read("numbers", "csv", [])
+    change(tmp_path / "data.db", "alter table numbers add column more")
+    after = orders.read("numbers", "csv", [])
+    assert before.address() == after.address()
+    assert before.identity() != after.identity()
 
 
 REFUSED = {
@@ -127,6 +136,13 @@ def test_more_rows_than_a_sheet_holds(orders):
     assert (caught.value.status, caught.value.code) == (422, "too_many_rows")
     assert caught.value.detail["formats"] == ["csv", "tsv", "ndjson", "json", "parquet", "arrow"]
     assert "parquet or arrow" in str(caught.value)
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_what_takes_long_to_count_is_not_refused(orders, monkeypatch):
+    """The recording says so when it comes to that."""
+    monkeypatch.setattr(tables, "LOOK_S", 0.01)
+    assert orders.read("silent", "xlsx", []).extension == "xlsx"
 
 
 @pytest.mark.usefixtures("small_sheets")

@@ -30,6 +30,22 @@ def server(tmp_path_factory, fill):
     server.clean_up()
 
 
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory, fill):
+    """A verb as `serve`, for a server that several tests of a file share."""
+    made = []
+
+    def serve_all(**environ):
+        folder = tmp_path_factory.mktemp("server")
+        fill(folder)
+        made.append(Server(folder, **environ))
+        return made[-1].start()
+
+    yield serve_all
+    for server in made:
+        server.clean_up()
+
+
 @pytest.fixture
 def launch(tmp_path, fill):
     """A verb: launch(HEADWATER_X=...) returns a server that may not come up."""

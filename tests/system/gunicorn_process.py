@@ -5,25 +5,11 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from contextlib import suppress
-from pathlib import Path
-from time import monotonic, sleep
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
-# The script, not `-m gunicorn`: after a USR2 that finds gunicorn/http in the place of http.
-GUNICORN = Path(sys.executable).with_name("gunicorn")
-
-
-def wait_until(condition, what, timeout_s=10.0):
-    """Return the first true value of condition(); fail with `what` when there is none in time."""
-    ends = monotonic() + timeout_s
-    while not (value := condition()):
-        assert monotonic() < ends, f"not within {timeout_s} s: {what}"
-        sleep(0.01)
-    return value
+from tests.system.server import GUNICORN, ROOT, need, wait_until
 
 
 class GunicornProcess:
@@ -89,6 +75,7 @@ class GunicornProcess:
 
     def curl(self, path, *options, scheme="http"):
         """Return a running curl for path: a Popen with stdout and stderr."""
+        need("curl")
         command = ["curl", "-sS", "-N", *options, f"{scheme}://127.0.0.1:{self.port}{path}"]
         curl = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._clients.append(curl)

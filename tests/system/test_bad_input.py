@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.system.server import Answer
 from wire.formats import EXTENSIONS
 
 # Nothing of these may be in an answer: the server's insides.
@@ -104,6 +105,13 @@ def test_words(server, words, names):
     for name in names:
         assert name in told["message"]
     assert len(server.get("/exports").json()["exports"]) == before
+
+
+def test_at_most_twenty_problems_are_told(server):
+    words = "&".join(f"nope{i}=1" for i in range(200))
+    told = check(server.get(f"/download/numbers.csv?{words}"), 400)
+    named = [i for i in range(200) if f'"nope{i}"' in told["message"]]
+    assert named == list(range(20))
 
 
 def test_parameters_of_a_query(server):
@@ -205,8 +213,19 @@ def test_an_error_has_no_body_on_head(server):
     assert (answer.status, answer.body) == (404, b"")
 
 
-def test_a_line_of_8_kb_is_refused(server):
-    assert 400 <= server.get(f"/download/{'a' * 8000}.csv").status < 500
+# What is wrong before it is a request, and the status it gets.
+NO_REQUESTS = {
+    "a line of 8 kB": (b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 8190), 414),
+    "a header of 9 kB": (b"GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n" % (b"a" * 9000), 431),
+    "no request line": (b"GARBAGE\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize(("data", "status"), NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
+def test_what_is_no_request_is_answered_in_the_same_shape(server, data, status):
+    answer = http.client.HTTPResponse(server.send(data))
+    answer.begin()
+    check(Answer(answer.status, answer.headers, answer.read()), status)
 
 
 def test_a_chunked_body_that_never_says_its_length_is_bounded(server):

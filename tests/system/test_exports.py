@@ -1,6 +1,10 @@
 """Exports: prepared, queued, cancelled, abandoned, and kept within their bound."""
 
 import hashlib
+import os
+import sqlite3
+import time
+from contextlib import closing
 
 import psutil
 import pytest
@@ -83,10 +87,10 @@ def test_cancel_of_a_complete_export_takes_its_bytes(server):
 # The queue.
 
 
-@pytest.fixture
-def narrow(serve):
-    """A server that records one export at once and lets two wait."""
-    return serve(HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_QUEUED="2")
+@pytest.fixture(scope="module")
+def narrow(serve_all):
+    """A server that records one export at once and lets two wait; no selection is asked twice."""
+    return serve_all(HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_QUEUED="2")
 
 
 def positions(server, *ids):
@@ -105,16 +109,16 @@ def test_the_queue_is_visible_and_moves(narrow):
 
 def test_a_full_queue_is_503(narrow):
     first = narrow.running()
-    for limit in 1, 2:
+    for limit in 3, 4:
         narrow.prepare("numbers", limit=limit)
     for answer in (
-        narrow.get("/download/numbers.csv?limit=3"),
+        narrow.get("/download/numbers.csv?limit=5"),
         narrow.get("/exports", "POST", '{"source": "things", "format": "csv"}', **JSON),
     ):
         assert (answer.status, answer.json()["error"]) == (503, "queue_full")
         assert int(answer.headers["Retry-After"]) > 0
     assert narrow.get(f"/exports/{first}", "DELETE").status == 200
-    wait_until(lambda: narrow.get("/download/numbers.csv?limit=3").status == 200, "room")
+    wait_until(lambda: narrow.get("/download/numbers.csv?limit=5").status == 200, "room")
 
 
 JSON = {"Content_Type": "application/json"}
@@ -122,20 +126,20 @@ JSON = {"Content_Type": "application/json"}
 
 def test_a_download_waits_for_its_turn(narrow):
     first = narrow.running()
-    curl = narrow.curl("/download/numbers.csv?limit=3")
+    curl = narrow.curl("/download/numbers.csv?limit=6")
     wait_until(lambda: narrow.get("/exports").json()["exports"][0]["readers"], "it waits")
     assert narrow.get("/exports").json()["exports"][0]["queue_position"] == 1
     narrow.get(f"/exports/{first}", "DELETE")
-    assert curl.communicate(timeout=10)[0].count(b"\n") == 4
+    assert curl.communicate(timeout=10)[0].count(b"\n") == 7
     assert curl.returncode == 0
 
 
 # Leaving.
 
 
-@pytest.fixture
-def impatient(serve):
-    return serve(HEADWATER_ABANDON_GRACE_S="0.5")
+@pytest.fixture(scope="module")
+def impatient(serve_all):
+    return serve_all(HEADWATER_ABANDON_GRACE_S="0.5")
 
 
 def test_what_nobody_reads_any_more_is_given_up(impatient):
@@ -158,6 +162,7 @@ def test_what_is_prepared_goes_on_with_no_reader(impatient):
     # When the other one is given up, this one would have been long before.
     impatient.wait_for(read.headers["Headwater-Export"], "cancelled", timeout_s=4)
     assert impatient.export(prepared)["state"] == "running"
+    impatient.get(f"/exports/{prepared}", "DELETE")
 
 
 def test_a_client_that_leaves_before_the_first_byte_is_noticed(serve):
@@ -206,10 +211,10 @@ def exports(server):
 # Room.
 
 
-@pytest.fixture
-def small(serve):
+@pytest.fixture(scope="module")
+def small(serve_all):
     """A server that keeps 3,000,000 bytes; 50,000 rows of `numbers` are 1.4 MB."""
-    return serve(HEADWATER_RECORDINGS_MAX_BYTES="3000000")
+    return serve_all(HEADWATER_RECORDINGS_MAX_BYTES="3000000")
 
 
 def kept(server, *exports):
@@ -228,12 +233,12 @@ def test_the_longest_unread_makes_room(small):
 
 
 def test_what_is_being_read_is_never_removed(serve):
-    server = serve(HEADWATER_RECORDINGS_MAX_BYTES="20000000")
-    # 18 MB: more than the sockets between us hold.
-    in_use = server.finished("long", rows=1_000_000)
+    server = serve(HEADWATER_RECORDINGS_MAX_BYTES="12000000")
+    # 11 MB: more than the sockets between us hold.
+    in_use = server.finished("long", rows=600_000)
     stream = server.open(in_use["url"])
     start = stream.read(1000)
-    failed = server.wait_for(server.prepare("long", rows=500_000), "failed", "complete")
+    failed = server.wait_for(server.prepare("long", rows=300_000), "failed", "complete")
     assert kept(server, in_use) == [True]
     assert (failed["state"], failed["error"]["error"]) == ("failed", "no_room")
     body = start + stream.read()
@@ -253,6 +258,24 @@ def test_changed_data_makes_a_new_export(server, changing):
     assert first.headers["ETag"] != second.headers["ETag"]
     assert second.body == b"i,name\n" + b"".join(b"%d,changed\n" % i for i in range(1, 6))
     assert server.get(f"/exports/{first.headers['Headwater-Export']}/file").body == first.body
+
+
+def test_a_log_of_writes_makes_new_exports_until_it_has_settled(server):
+    path, log = "/download/logged.csv", server.folder / "logged.db-wal"
+    with closing(sqlite3.connect(server.folder / "logged.db")) as connection:
+        first = server.get(path)
+        assert server.get(path).headers["ETag"] == first.headers["ETag"]
+        connection.execute("update logged set name = 'second'")
+        connection.commit()
+        # What is in the log is read, and while the log is so new, shared with nobody.
+        young = [server.get(path) for _ in range(2)]
+        assert [answer.body for answer in young] == [b"name\nsecond\n"] * 2
+        assert len({answer.headers["ETag"] for answer in (first, *young)}) == 3
+        # Two seconds after its last write it is.
+        os.utime(log, (0, time.time() - 2.5))
+        old = [server.get(path) for _ in range(2)]
+        assert [answer.body for answer in old] == [b"name\nsecond\n"] * 2
+        assert len({answer.headers["ETag"] for answer in old}) == 1
 
 
 def test_all_rows_are_of_one_snapshot(serve):
