@@ -116,12 +116,10 @@ class _Parser:
         given: dict[str, str] = {}
         filters = []
         for key, text in words:
-            if len(self.problems) >= MAX_PROBLEMS:
-                break
             if key not in singles:
                 filters.append(self._filter(key, text))
             elif key in given:
-                self.problems.append(f"{key}: given twice")
+                self._note(f"{key}: given twice")
             else:
                 given[key] = text
         return Selection(
@@ -134,12 +132,17 @@ class _Parser:
             excel=self._yes_or_no("excel", given.get("excel", "0")),
         )
 
+    def _note(self, problem: str) -> None:
+        self.problems.append(problem)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise BadSelection(self.problems)
+
     def _names(self, text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         for name in names:
             self._known("columns", name)
         if len(set(names)) < len(names):
-            self.problems.append("columns: a column is named twice")
+            self._note("columns: a column is named twice")
         return names
 
     def _sort_keys(self, text: str) -> tuple[tuple[str, bool], ...]:
@@ -154,7 +157,7 @@ class _Parser:
     def _limit(self, text: str) -> int | None:
         if re.fullmatch(r"[0-9]{1,18}", text):
             return int(text)
-        self.problems.append(f"limit: {_shown(text)} is not a number of rows, 0 or more")
+        self._note(f"limit: {_shown(text)} is not a number of rows, 0 or more")
         return None
 
     def _argument(self, parameter: Parameter, given: Mapping[str, str]) -> Value:
@@ -162,7 +165,7 @@ class _Parser:
         if name in given:
             return self._value(name, given[name], _AFFINITY_OF[kind])
         if default is None:
-            self.problems.append(f"{name}: this source needs it, a value of type {kind}")
+            self._note(f"{name}: this source needs it, a value of type {kind}")
         return default
 
     def _filter(self, key: str, text: str) -> Filter | None:
@@ -172,7 +175,7 @@ class _Parser:
         column = self._known(key, name)
         if operator not in OPERATORS:
             known = ", ".join(OPERATORS)
-            self.problems.append(
+            self._note(
                 f"{key}: there is no operator {_shown(operator)}; there are {known}"
             )
         elif column is not None:
@@ -186,7 +189,7 @@ class _Parser:
             return (text,)
         words = text.split(",") if operator == "in" else [text]
         if len(words) > MAX_VALUES_IN_A_LIST:
-            self.problems.append(f"{key}: at most {MAX_VALUES_IN_A_LIST} values can be listed")
+            self._note(f"{key}: at most {MAX_VALUES_IN_A_LIST} values can be listed")
             return ()
         return tuple(self._value(key, word, column.affinity) for word in words)
 
@@ -196,14 +199,14 @@ class _Parser:
             return text
         number = _number(text)
         if affinity == "INTEGER" and not isinstance(number, int):
-            self.problems.append(f"{key}: {_shown(text)} is not a whole number of 64 bits")
+            self._note(f"{key}: {_shown(text)} is not a whole number of 64 bits")
         elif affinity == "REAL" and number is None:
-            self.problems.append(f"{key}: {_shown(text)} is not a number")
+            self._note(f"{key}: {_shown(text)} is not a number")
         return text if number is None else number
 
     def _yes_or_no(self, key: str, text: str) -> bool:
         if text not in _YES_NO:
-            self.problems.append(f"{key}: {_shown(text)} is neither 1 (yes) nor 0 (no)")
+            self._note(f"{key}: {_shown(text)} is neither 1 (yes) nor 0 (no)")
         return _YES_NO.get(text, False)
 
     def _known(self, key: str, name: str) -> ColumnInfo | None:
@@ -213,7 +216,7 @@ class _Parser:
             some = ", ".join([*self._columns][:20]) + (", …" if len(self._columns) > 20 else "")
             right = f"is it {near[0]}?" if near else f"there are {some}"
             where = "" if key == name else f"{_shown(key)}: "
-            self.problems.append(f"{where}there is no column {_shown(name)}; {right}")
+            self._note(f"{where}there is no column {_shown(name)}; {right}")
         return self._columns.get(name)
 
 

@@ -32,7 +32,7 @@ class Body:
         self._chunks = self._run()
         try:
             self._first: bytes | None = next(self._chunks, b"")
-        except JournalError as error:
+        except BaseException as error:
             self._ending = f"failed ({error})"
             self.close()
             raise

@@ -21,6 +21,9 @@ from streaming.errors import Refusal
 from wire.formats import EXTENSIONS, FORMATS, Packaging, parse_extension
 from workers.export import Order
 
+# As long as a URL may be; every list of exports repeats it.
+MAX_SELECTION_CHARS = 8190
+
 # The formats that `excel` is for.
 DELIMITED = ("csv", "tsv")
 
@@ -79,6 +82,8 @@ class Orders:
         selection = parse_selection(words, description.columns, parameters)
         if selection.excel and packaging.format.name not in DELIMITED:
             raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
+        if len(selection.canonical()) > MAX_SELECTION_CHARS:
+            raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
         sql, bound = selection_sql(stored, selection, description.columns)
         by_name = {column.name: column for column in description.columns}
         columns = [by_name[column] for column in selection.names(description.columns)]

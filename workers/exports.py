@@ -186,9 +186,8 @@ class Exports:
         return len(self._underway) - len(self.waiting()) >= self._max_running
 
     def _start_next(self) -> None:
-        waiting = self.waiting()
-        while waiting and not self._is_busy():
-            export, job, _ = self._underway[waiting.pop(0).id]
+        while not self._is_busy() and (waiting := self.waiting()):
+            export, job, _ = self._underway[waiting[0].id]
             export.state, export.started_s = "running", time.time()
             try:
                 self._recorders.record(job)

@@ -50,7 +50,7 @@ class Recorders:
     def start(self) -> None:
         """Start the fork server and listen to it. Returns before it is ready to record."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "workers.recorder", str(theirs.fileno())],
                 cwd=PROJECT,
@@ -59,6 +59,11 @@ class Recorders:
                 # Not the terminal's Ctrl-C: running exports may end within the server's grace.
                 start_new_session=True,
             )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self._socket = ours
         threading.Thread(target=self._listen, args=(ours, self._process), daemon=True).start()
 

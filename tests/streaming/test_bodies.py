@@ -83,7 +83,6 @@ def test_what_fails_early_leaves_no_reader(journal, reader, closed, endings, why
     assert endings()[0].startswith("failed (")
 
 
-@pytest.mark.xfail(strict=True, reason="Body closes its readers for a JournalError only")
 def test_what_cannot_be_opened_leaves_no_reader(tmp_path, closed):
     """As when no descriptor is to be had: an OSError, which is no JournalError."""
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

@@ -9,7 +9,7 @@ from sources import tables
 from sources.catalogue import load_catalogue
 from sources.errors import BadSelection, SourceUnavailable
 from streaming.errors import Refusal
-from streaming.orders import Orders
+from streaming.orders import MAX_SELECTION_CHARS, Orders
 from wire.formats import FORMATS
 
 
@@ -114,6 +114,14 @@ def test_excel_is_for_delimited_text(orders, extension):
     with pytest.raises(BadSelection, match="excel: is for csv and tsv"):
         orders.read("numbers", extension, [("excel", "1")])
     assert not orders.read("numbers", extension, [("excel", "0")]).excel
+
+
+def test_a_selection_has_a_bound(orders):
+    most = MAX_SELECTION_CHARS - len("name__like=")
+    order = orders.read("numbers", "csv", [("name__like", "x" * most)])
+    assert len(order.selection) == MAX_SELECTION_CHARS
+    with pytest.raises(BadSelection, match=f"at most {MAX_SELECTION_CHARS} characters"):
+        orders.read("numbers", "csv", [("name__like", "x" * (most + 1))])
 
 
 @pytest.fixture

@@ -161,7 +161,6 @@ def test_no_descriptor_is_left(heard, job, numbers, until):
     until(lambda: process.num_fds() <= before)
 
 
-@pytest.mark.xfail(strict=True, reason="start leaves its end of the socket open when Popen fails")
 def test_no_descriptor_is_left_where_none_could_be_started(heard, monkeypatch, tmp_path):
     made = []
     make = socket.socketpair
