@@ -1,7 +1,7 @@
-"""Which rows and columns of a source are wanted: from the words of a URL to bound SQL.
+"""Which rows and columns of a source are wanted, as the words of a URL say it.
 
-Pure. Names are checked against the source's columns, values against their types and always
-bound, never written into the SQL. Way in: parse_selection, then selection_sql.
+Pure. Names are checked against the source's columns, values against their types.
+Way in: parse_selection; `sources.sql` makes SQL of what it returns.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
-
-from sources.catalogue import Parameter, QuerySource, Source, TableSource
+from sources.catalogue import Parameter
 from sources.entry import INT64
 from sources.errors import BadSelection
 from sources.tables import ColumnInfo
@@ -30,7 +27,6 @@ MAX_PROBLEMS = 20
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _REAL = re.compile(r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _YES_NO = {"1": True, "true": True, "0": False, "false": False}
-_DIALECT = sqlite.dialect(paramstyle="named")
 
 
 class Filter(NamedTuple):
@@ -73,14 +69,7 @@ class Selection(NamedTuple):
         return urlencode(words)
 
 
-_COMPARISONS = {
-    "gt": lambda column, value: column > value,
-    "gte": lambda column, value: column >= value,
-    "lt": lambda column, value: column < value,
-    "lte": lambda column, value: column <= value,
-    "like": lambda column, value: column.like(value),
-}
-OPERATORS = ("eq", "ne", *_COMPARISONS, "in", "null")
+OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "like", "in", "null")
 # The words of a query string that are no filters; a column of that name is filtered with `__eq`.
 RESERVED = ("columns", "sort", "limit", "excel")
 _AFFINITY_OF = {"int": "INTEGER", "float": "REAL", "text": "TEXT"}
@@ -175,9 +164,7 @@ class _Parser:
         column = self._known(key, name)
         if operator not in OPERATORS:
             known = ", ".join(OPERATORS)
-            self._note(
-                f"{key}: there is no operator {_shown(operator)}; there are {known}"
-            )
+            self._note(f"{key}: there is no operator {_shown(operator)}; there are {known}")
         elif column is not None:
             return Filter(name, operator, self._values(key, operator, text, column))
         return None
@@ -197,7 +184,7 @@ class _Parser:
         """Return the text as a value of this affinity; as it is where there is none to go by."""
         if affinity in ("TEXT", "BLOB"):
             return text
-        number = _number(text)
+        number = read_number(text)
         if affinity == "INTEGER" and not isinstance(number, int):
             self._note(f"{key}: {_shown(text)} is not a whole number of 64 bits")
         elif affinity == "REAL" and number is None:
@@ -220,16 +207,11 @@ class _Parser:
         return self._columns.get(name)
 
 
-def _number(text: str) -> int | float | None:
+def read_number(text: str) -> int | float | None:
+    """Return the number that text is, as SQLite would store it; None when it is none."""
     if _INTEGER.fullmatch(text) and int(text) in INT64:
         return int(text)
     return float(text) if _REAL.fullmatch(text) else None
-
-
-def _readings(value: Value, affinity: str) -> tuple[Value, ...]:
-    """Return what a value may be: without an affinity, `1` is a number or a text of one digit."""
-    number = _number(value) if affinity == "BLOB" and isinstance(value, str) else None
-    return (value,) if number is None else (number, value)
 
 
 def _written(value: Value) -> str:
@@ -240,56 +222,3 @@ def _shown(text: str) -> str:
     """Return text quoted for a message: at most 60 characters, control characters escaped."""
     short = text if len(text) <= 60 else text[:59] + "…"
     return f'"{short}"' if short.isprintable() else ascii(short)
-
-
-def selection_sql(
-    source: Source, selection: Selection, columns: Sequence[ColumnInfo]
-) -> tuple[str, Mapping[str, Value]]:
-    """Return one SELECT and the values to bind by name.
-
-    columns: the source's own. Parameters of a query keep their names; ours begin with `_`.
-    """
-    # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
-    body = _body(source, columns)
-    cells = {column.name: body.c[column.name] for column in columns}
-    affinities = {column.name: column.affinity for column in columns}
-    statement = sa.select(*(cells[name] for name in selection.names(columns)))
-    statement = statement.select_from(body)
-    bound: dict[str, Value] = dict(selection.parameters)
-
-    def bind(value: Value) -> sa.BindParameter[Value]:
-        name = f"_{len(bound)}"
-        bound[name] = value
-        return sa.bindparam(name, value)
-
-    for column, operator, values in selection.filters:
-        cell = cells[column]
-        if operator == "null":
-            statement = statement.where(cell.is_(None) if values[0] else cell.is_not(None))
-            continue
-        readings = [each for value in values for each in _readings(value, affinities[column])]
-        if operator in ("eq", "in"):
-            statement = statement.where(sa.or_(*(cell == bind(each) for each in readings)))
-        elif operator == "ne":
-            statement = statement.where(*(cell != bind(each) for each in readings))
-        else:
-            statement = statement.where(_COMPARISONS[operator](cell, bind(readings[0])))
-    statement = statement.order_by(
-        *(cells[name].desc() if down else cells[name] for name, down in selection.sort)
-    )
-    if selection.limit is not None:
-        # With an offset of ours, as SQLAlchemy would bind one of its own.
-        statement = statement.limit(bind(selection.limit)).offset(bind(0))
-    return str(statement.compile(dialect=_DIALECT)), bound
-
-
-def _body(source: Source, columns: Sequence[ColumnInfo]) -> sa.FromClause:
-    cells = [
-        sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
-        for column in columns
-    ]
-    if isinstance(source, TableSource):
-        return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
-    assert isinstance(source, QuerySource), f"{type(source).__name__} is not read with SQL"
-    # Every colon is escaped: SQLAlchemy then leaves the query alone, its parameters included.
-    return sa.text(source.query.replace(":", r"\:")).columns(*cells).subquery("source")

@@ -15,7 +15,8 @@ from sources.errors import BadSelection
 from sources.fingerprint import database_fingerprint
 from sources.generated import IN_MEMORY, as_query
 from sources.query import Query
-from sources.selection import Selection, parse_selection, selection_sql
+from sources.selection import Selection, parse_selection
+from sources.sql import selection_sql
 from sources.tables import Description, Stored, count_at_most, describe, read_only_uri
 from streaming.errors import Refusal
 from wire.formats import EXTENSIONS, FORMATS, Packaging, parse_extension

@@ -24,7 +24,8 @@ from settings import Settings
 from sources.catalogue import QuerySource, TableSource
 from sources.fingerprint import database_fingerprint
 from sources.query import Query
-from sources.selection import parse_selection, selection_sql
+from sources.selection import parse_selection
+from sources.sql import selection_sql
 from sources.tables import describe, read_only_uri
 from workers.export import Order
 from workers.exports import Exports

@@ -19,8 +19,8 @@ from sources.selection import (
     MAX_VALUES_IN_A_LIST,
     Selection,
     parse_selection,
-    selection_sql,
 )
+from sources.sql import selection_sql
 from sources.tables import ColumnInfo
 
 NOWHERE = Path("nowhere.db")
