@@ -63,7 +63,6 @@ class Shelf:
     def _load_one(self, path: Path) -> None:
         data = path.with_suffix(".data")
         if data.exists() and is_being_written(data):
-            self._note_forgotten(path.stem)
             return  # by a server that is still ending, beside us
         journal = partial(DiskJournal, data, run_native=self._run_native)
         try:
@@ -77,6 +76,8 @@ class Shelf:
         if export.is_open:
             export.journal = journal(size=data.stat().st_size if data.exists() else 0)
             export.end("failed", INTERRUPTED)
+            # It may have had bytes that a power loss took, or get some from that other server.
+            self._note_forgotten(export.id)
         elif not (export.state == "complete" and is_whole):
             export.kept = False
         self._exports[export.id] = export

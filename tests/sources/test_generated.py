@@ -17,7 +17,7 @@ def rows_of(source):
         return [column[0] for column in found.description], found.fetchall()
 
 
-@pytest.mark.parametrize("rows", [0, 1, 2, 10_000])
+@pytest.mark.parametrize("rows", [0, 1, 2, 999, 1_000, 1_001, 10_000, 12_345])
 def test_the_users_of_the_textbook(rows):
     names, got = rows_of(GeneratedSource("users", "users", rows))
     assert names == ["id", "name"]
