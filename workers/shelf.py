@@ -76,8 +76,9 @@ class Shelf:
         if export.is_open:
             export.journal = journal(size=data.stat().st_size if data.exists() else 0)
             export.end("failed", INTERRUPTED)
-            # It may have had bytes that a power loss took, or get some from that other server.
-            self._note_forgotten(export.id)
+            if not export.journal.size:
+                # It may have had bytes that a power loss took, or get some from a server beside us.
+                self._note_forgotten(export.id)
         elif not (export.state == "complete" and is_whole):
             export.kept = False
         self._exports[export.id] = export

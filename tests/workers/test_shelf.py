@@ -77,6 +77,15 @@ def test_an_id_begins_as_its_address_and_is_nobody_elses(open_shelf):
 # Loading
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_what_was_under_way_without_a_byte_may_have_had_some(open_shelf, state):
+    shelf = open_shelf()
+    export = shelf.add(an_order(), None, prepared=False)
+    export.state = state
+    shelf.write_record(export)
+    assert open_shelf().has_forgotten(export.address)
+
+
 def test_a_folder_is_made_for_us_only(open_shelf, folder):
     open_shelf()
     assert folder.stat().st_mode & 0o777 == 0o700
