@@ -170,16 +170,27 @@ def test_when_the_fork_server_dies_the_queue_goes_on(mortal):
         assert server.wait_for(export_id, "complete", "failed")["error"] is None
 
 
-def test_a_long_order_is_recorded(mortal):
-    # A control character takes six in JSON: the order is longer than what a socket takes at once.
-    body = b"source=numbers&format=csv&name=" + b"\x01" * 60_000
+def order_named(server, name):
+    """Ask for the numbers with this name, which may be any bytes."""
+    body = b"source=numbers&format=csv&name=" + name
     form = "application/x-www-form-urlencoded"
-    answer = mortal.get("/exports", "POST", body, Content_Type=form)
+    return server.get("/exports", "POST", body, Content_Type=form)
+
+
+def test_a_long_order_is_recorded(mortal):
+    # A control character takes three in a URL and six in JSON.
+    answer = order_named(mortal, b"\x01" * 2_500)
     assert answer.status == 202
     told = mortal.wait_for(answer.json()["id"], "complete", "failed", timeout_s=5)
     assert (told["state"], told["rows"]) == ("complete", 0)
     assert mortal.get(told["url"]).body == b"i,name,x\n"
     mortal.get(told["url"].removesuffix("/file"), "DELETE")
+
+
+def test_a_longer_one_is_refused(mortal):
+    answer = order_named(mortal, b"\x01" * 60_000)
+    assert (answer.status, answer.json()["error"]) == (400, "bad_selection")
+    assert "8190 characters" in answer.json()["message"]
 
 
 # The disk is full.
