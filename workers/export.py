@@ -16,6 +16,15 @@ from workers.errors import RecordingGone
 
 WAITING_OR_RUNNING = ("queued", "running")
 
+# Raised when the same rows become other bytes: exports of older versions are then not shared.
+RECORDING_VERSION = 1
+
+# What is written of an export beside its journal, which has the rest.
+_RECORDED = (
+    "id address identity source extension selection prepared fingerprint rows_estimate state"
+    " rows requested_s started_s ended_s error kept"
+)
+
 
 class Order(NamedTuple):
     """What somebody wants to have.
@@ -42,16 +51,6 @@ class Order(NamedTuple):
         database, sql, parameters, _ = self.query
         bound = sorted(parameters.items())
         return _digest([RECORDING_VERSION, self.address(), database, sql, bound])
-
-
-# Raised when the same rows become other bytes: exports of older versions are then not shared.
-RECORDING_VERSION = 1
-
-# What is written of an export beside its journal, which has the rest.
-_RECORDED = (
-    "id address identity source extension selection prepared fingerprint rows_estimate state"
-    " rows requested_s started_s ended_s error kept"
-)
 
 
 def _digest(words: list[Any]) -> str:

@@ -72,6 +72,7 @@ class Shelf:
             self._note_forgotten(path.stem)
             path.unlink()
             return
+        self._exports[export.id] = export
         is_whole = data.exists() and data.stat().st_size == export.journal.size
         if export.is_open:
             export.journal = journal(size=data.stat().st_size if data.exists() else 0)
@@ -79,9 +80,10 @@ class Shelf:
             if not export.journal.size:
                 # It may have had bytes that a power loss took, or get some from a server beside us.
                 self._note_forgotten(export.id)
-        elif not (export.state == "complete" and is_whole):
+        elif export.kept and not (export.state == "complete" and is_whole):
             export.kept = False
-        self._exports[export.id] = export
+        else:
+            return  # it is as its record says
         self.write_record(export)
 
     def add(self, order: Order, fingerprint: str | None, *, prepared: bool) -> Export:

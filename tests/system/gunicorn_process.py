@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 
-from tests.system.server import GUNICORN, ROOT, need, wait_until
+from tests.system.server import GUNICORN, ROOT, end_clients, need, wait_until
 
 
 class GunicornProcess:
@@ -93,12 +93,7 @@ class GunicornProcess:
         for worker in self.seen_workers:  # by id and start time, so never another process
             with suppress(psutil.NoSuchProcess):
                 worker.kill()
-        for client in self._clients:
-            if isinstance(client, subprocess.Popen):
-                client.kill()
-                client.communicate()
-            else:
-                client.close()
+        end_clients(self._clients)
 
 
 def read_to_end(client):

@@ -148,6 +148,16 @@ class Stream:
         self._connection.close()
 
 
+def end_clients(clients):
+    """End what was started beside a server: processes and sockets."""
+    for client in clients:
+        if isinstance(client, subprocess.Popen):
+            client.kill()
+            client.communicate()
+        else:
+            client.close()
+
+
 class Server:
     """start() and the others may be called again: the folder and what it holds stay."""
 
@@ -270,12 +280,7 @@ class Server:
         for process in self._seen:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        for client in self._clients:
-            if isinstance(client, subprocess.Popen):
-                client.kill()
-                client.communicate()
-            else:
-                client.close()
+        end_clients(self._clients)
 
     def cancel_all(self):
         """End whatever is queued or recorded."""
