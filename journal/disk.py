@@ -12,12 +12,11 @@ import os
 from pathlib import Path
 
 from journal.contract import Complete, End
+from journal.descriptor import read_cached
 from journal.errors import JournalEnded, JournalFailed, JournalFull
 from journal.native import RunNative, run_here
 from journal.progress import Progress
 
-# A file system without it, or a system without the flag, answers with one of these.
-_NO_NOWAIT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -79,7 +78,7 @@ class DiskJournal(Progress):
             except FileNotFoundError as error:
                 raise JournalFailed("torn", "somebody has removed the recording") from error
         fd = self._read_fd
-        data = _read_cached(fd, start, length) or self._run_native(
+        data = read_cached(fd, start, length) or self._run_native(
             lambda: os.pread(fd, length, start)
         )
         if not data:
@@ -102,16 +101,3 @@ def is_being_written(path: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def _read_cached(fd: int, start: int, length: int) -> bytes:
-    """Return what of these bytes is in the page cache from start on, b"" if the disk is needed."""
-    buffer = bytearray(length)
-    try:
-        return bytes(memoryview(buffer)[: os.preadv(fd, [buffer], start, os.RWF_NOWAIT)])
-    except BlockingIOError:
-        return b""
-    except (AttributeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_NOWAIT:
-            raise
-        return b""
