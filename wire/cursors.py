@@ -1,8 +1,8 @@
-"""Cursors: a position in a journal as text, the same on every transport.
+"""Cursors: where a reader of events is, as text, the same on every transport.
 
-Pure: knows nothing of journals. Clients keep the text and hand it back; they may compare two of the
-same journal as strings, and nothing else. It is an event's `id`, so it must survive a URL, a header
-and a line of SSE as it is.
+Pure: knows nothing of journals. Clients keep the text and hand it back; they may compare two of
+them as strings, and nothing else. It is an event's `id`, so it must survive a URL, a header and a
+line of SSE as it is.
 Way in: format_cursor, parse_cursor. The alphabet is RFC 4648's base32hex (section 7) in lower case,
 the one whose characters sort as their values; the number is padded in front, not behind.
 """
@@ -10,46 +10,63 @@ the one whose characters sort as their values; the number is padded in front, no
 from __future__ import annotations
 
 import re
+import zlib
 from typing import NamedTuple
 
 from wire.errors import WireError
 
-# Unix milliseconds fit until the year 10889.
-EPOCH_BITS = 48
+# Unix milliseconds fit until the year 2109.
+EPOCH_BITS = 42
+# A million events a second for two years.
+POSITION_BITS = 46
+ORDINAL_BITS = 46
+MARK_BITS = 16
 
-# What SQLite, C and Java hold in a signed integer.
-POSITION_BITS = 63
+CURSOR_CHARS = 30
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
-_BITS = EPOCH_BITS + POSITION_BITS
-_CHARS = -(-_BITS // 5)
-_TEXT = re.compile(f"[0-9a-v]{{{_CHARS}}}")
+_TEXT = re.compile(f"[0-9a-v]{{{CURSOR_CHARS}}}")
+# Two characters at a time: an event is published for every few microseconds.
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+_SHIFTS = range(5 * (CURSOR_CHARS - 2), -1, -10)
+_WIDTHS = (EPOCH_BITS, POSITION_BITS, ORDINAL_BITS, MARK_BITS)
 
 
 class Cursor(NamedTuple):
-    """Where a reader is: cursors order as (epoch, position).
+    """Where a reader is. Cursors order as the events of all topics did.
 
-    epoch: which life of the journal; it grows when the journal starts anew, 0 <= epoch < 2**48.
-    position: in that life, 0 <= position < 2**63.
+    epoch: which life of the server, by its start; a later one is larger. position: the how-manieth
+    event of that life, over all topics, from 1. So one cursor is enough for any set of topics.
+    ordinal: the how-manieth event of its topic, from 1; from it a topic tells how many a reader
+    has missed, although they are gone. mark: of which topic the ordinal is (see topic_mark).
     """
 
     epoch: int
     position: int
+    ordinal: int = 0
+    mark: int = 0
 
 
 class MalformedCursor(WireError):
     """The text is not a cursor that format_cursor wrote. HTTP: 400."""
 
 
-def format_cursor(cursor: Cursor) -> str:
-    """Return the one text of a cursor: 23 characters that sort as the cursors do.
+def topic_mark(topic: str) -> int:
+    """Return the mark of a topic's cursors: 16 bits, never 0, which is of no topic."""
+    return zlib.crc32(topic.encode()) % 0xFFFF + 1
 
-    Raises ValueError when epoch or position is out of its bounds.
+
+def format_cursor(cursor: Cursor) -> str:
+    """Return the one text of a cursor: 30 characters that sort as the cursors do.
+
+    Raises ValueError when a part is out of its bounds.
     """
-    if not (0 <= cursor.epoch < 1 << EPOCH_BITS and 0 <= cursor.position < 1 << POSITION_BITS):
-        raise ValueError(f"no cursor has the epoch {cursor.epoch}, position {cursor.position}")
-    number = cursor.epoch << POSITION_BITS | cursor.position
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * (_CHARS - 1), -1, -5))
+    number = 0
+    for part, bits in zip(cursor, _WIDTHS, strict=True):
+        if not 0 <= part < 1 << bits:
+            raise ValueError(f"no cursor has the parts {tuple(cursor)}")
+        number = number << bits | part
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def parse_cursor(text: str) -> Cursor:
@@ -59,10 +76,12 @@ def parse_cursor(text: str) -> Cursor:
     """
     if not _TEXT.fullmatch(text):
         raise MalformedCursor(
-            f"a cursor is {_CHARS} characters of 0-9 and a-v, exactly as an event's id showed it"
+            f"a cursor is {CURSOR_CHARS} characters of 0-9 and a-v, exactly as an event's id showed"
         )
     # Digits of base 32 are those of the alphabet, and _TEXT has bounded how many.
     number = int(text, 32)
-    if number >> _BITS:
-        raise MalformedCursor("this cursor is larger than any that was given out")
-    return Cursor(number >> POSITION_BITS, number & (1 << POSITION_BITS) - 1)
+    parts = []
+    for bits in reversed(_WIDTHS):
+        parts.append(number & (1 << bits) - 1)
+        number >>= bits
+    return Cursor(*reversed(parts))

@@ -1,6 +1,6 @@
 import re
 
-from wire import cursors, ranges
+from wire import cursors, events, ranges
 from wire.errors import WireError
 
 
@@ -13,7 +13,8 @@ def subclasses(cls):
 def test_the_docstring_prints_the_tree():
     printed = set(re.findall(r"[├└]── (\w+)", WireError.__doc__))
     assert printed == subclasses(WireError)
-    assert printed == {ranges.UnsatisfiableRange.__name__, cursors.MalformedCursor.__name__}
+    kinds = (ranges.UnsatisfiableRange, cursors.MalformedCursor, events.MalformedEvent)
+    assert printed == {kind.__name__ for kind in kinds}
 
 
 def test_an_error_of_the_wire_is_a_value_error():

@@ -1,0 +1,97 @@
+"""How events look on HTTP: newline-JSON, and Server-Sent Events, as they are or in HTTP's chunks.
+
+Pure: lines of wire/events.py in, bytes for the socket out, the same for all of a transport.
+Way in: NDJSON, SSE, WHOLE_SSE, CHUNKED. What a reader is fed through is a Framing; the ones of
+sockets are in sockets/. Sources: https://github.com/ndjson/ndjson-spec, WHATWG HTML 9.2 (SSE),
+RFC 9112 7.1 (chunks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from wire.events import HEARTBEAT, RECONNECT, id_of, parts_of
+
+
+class Framing(Protocol):
+    """How one transport writes. An instance has no state: many readers share one.
+
+    transport: its name, as presence shows it.
+    """
+
+    transport: str
+
+    def events(self, lines: Sequence[bytes], /) -> bytes:
+        """Return the events of the lines, all for one write."""
+
+    def notice(self, name: str, line: bytes, /) -> bytes:
+        """Return what the server itself says: an event of one of the RESERVED_NAMES."""
+
+
+class Ndjson:
+    """An event is a line. A heartbeat is a blank line too, for proxies and impatient readers."""
+
+    transport = "ndjson"
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        return b"".join(lines)
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        return b"\n" + line if name == HEARTBEAT else line
+
+
+class Sse:
+    """id, event and data, as EventSource reads them.
+
+    whole: data is the whole event, and heartbeats are events.
+    """
+
+    transport = "sse"
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        return b"".join([self._event(line) for line in lines])
+
+    def _event(self, line: bytes) -> bytes:
+        event_id, name, data = parts_of(line)
+        if self._whole:
+            data = line[:-1]
+        return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id, name, data)
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        if name == HEARTBEAT:
+            comment = b": heartbeat %b\n\n" % id_of(line)
+            # With its id, or an EventSource would come back with the one before.
+            return comment + self._event(line) if self._whole else comment
+        if name == RECONNECT:
+            after_ms = parts_of(line).data.partition(b":")[2].rstrip(b"}")
+            return b"retry: %b\n\n" % after_ms
+        return self._event(line)
+
+
+class Chunked:
+    """Another framing in a chunk of HTTP/1.1 for each write."""
+
+    def __init__(self, inner: Framing) -> None:
+        self.transport = inner.transport
+        self._inner = inner
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        return chunk(self._inner.events(lines))
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        return chunk(self._inner.notice(name, line))
+
+
+def chunk(data: bytes) -> bytes:
+    """Return data, not empty, as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+NDJSON = Ndjson()
+SSE = Sse(whole=False)
+WHOLE_SSE = Sse(whole=True)
+CHUNKED: dict[Framing, Framing] = {each: Chunked(each) for each in (NDJSON, SSE, WHOLE_SSE)}

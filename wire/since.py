@@ -1,0 +1,57 @@
+"""Where a reader of events wants to begin: `since=`, as every transport takes it.
+
+Pure. Way in: parse_since.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from wire.cursors import Cursor, MalformedCursor, parse_cursor
+
+_AGE = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Now(NamedTuple):
+    """What comes from now on."""
+
+
+class All(NamedTuple):
+    """Everything that is kept."""
+
+
+class Age(NamedTuple):
+    """What is not older than so many seconds."""
+
+    seconds: float
+
+
+class After(NamedTuple):
+    """What comes after a cursor. text: the cursor as it was sent."""
+
+    cursor: Cursor
+    text: str
+
+
+Since = Now | All | Age | After
+
+
+def parse_since(text: str | None) -> Since:
+    """Return where to begin: a cursor, `all`, an age as 5m, None or "" for now.
+
+    Raises MalformedCursor.
+    """
+    if not text:
+        return Now()
+    if text == "all":
+        return All()
+    if age := _AGE.fullmatch(text):
+        return Age(int(age[1]) * _UNIT_S[age[2]])
+    try:
+        return After(parse_cursor(text), text)
+    except MalformedCursor as error:
+        raise MalformedCursor(
+            f"since is a cursor, all, or an age like 30s, 5m, 2h: {error}"
+        ) from error
