@@ -2,7 +2,7 @@
 
 HEADWATER_INSTANCE ?= instance
 SAMPLE := $(HEADWATER_INSTANCE)/sample.db
-PACKAGES := wire encoders sources journal workers streaming
+PACKAGES := wire encoders sources journal topics workers streaming sockets
 # The packages that have a module yet, and the entries: mypy refuses an empty folder.
 TYPED := $(wildcard *.py) $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py,$(PACKAGES))))))
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m piptools compile --quiet \
@@ -12,17 +12,18 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m pi
 # Two pips must not fill one .venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench sample requirements clean environment environment-dev tools
+.PHONY: help run test check bench soak sample requirements clean environment environment-dev \
+	browser browser-dev tools
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-run: environment ## set up what is missing, then serve http://127.0.0.1:8000
+run: environment browser ## set up what is missing, then serve http://127.0.0.1:8000
 	@# Somebody's own catalogue needs no sample.
 	@test -n "$$HEADWATER_CATALOGUE" || setup/sample.sh "$(SAMPLE)"
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
-test: environment-dev sample tools ## set up what is missing, then run the tests
+test: environment-dev sample tools browser-dev ## set up what is missing, then run the tests
 	@.venv/bin/python -m pytest
 
 check: environment-dev ## formatting, lint and types, then the tests
@@ -34,6 +35,9 @@ check: environment-dev ## formatting, lint and types, then the tests
 bench: environment-dev sample ## measure the whole server over loopback
 	@.venv/bin/python -m benchmarks
 
+soak: environment-dev browser-dev ## the feeds under cuts, stalls and kills for SOAK_S seconds (600)
+	@.venv/bin/python -m pytest tests/system/soak.py
+
 sample: environment ## build the sample database
 	@setup/sample.sh "$(SAMPLE)"
 
@@ -42,7 +46,7 @@ requirements: environment-dev ## compile requirements*.txt anew from requirement
 	$(PIP_COMPILE) --upgrade --output-file requirements-dev.txt requirements-dev.in
 
 clean: ## remove .venv and the caches; the instance folder stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis node_modules static/vendor
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:
@@ -51,5 +55,11 @@ environment:
 environment-dev:
 	@setup/environment.sh requirements.txt requirements-dev.txt
 
+browser:
+	@setup/browser.sh
+
+browser-dev:
+	@setup/browser.sh tests
+
 tools:
-	@setup/tools.sh curl aria2c
+	@setup/tools.sh curl aria2c node npm

@@ -31,6 +31,9 @@ except (SettingsError, CatalogueError) as error:
     print(f"headwater cannot start:\n{error}", file=sys.stderr)
     sys.exit(WORKER_BOOT_ERROR)
 
-exports = app.extensions["headwater"].exports
-exports.start()
-atexit.register(exports.stop)
+parts = app.extensions["headwater"]
+for part in parts:
+    part.start()
+    atexit.register(part.stop)
+# The worker calls it when it stops accepting; see green_worker.py.
+app.on_drain = parts.drain  # type: ignore[attr-defined]

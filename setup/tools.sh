@@ -10,6 +10,7 @@ for tool in "$@"; do
         missing="$missing $tool"
         case $tool in
         aria2c) packages="$packages aria2" ;;
+        node) packages="$packages nodejs" ;;
         nginx) packages="$packages nginx-light" ;;
         *) packages="$packages $tool" ;;
         esac

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from sources.catalogue_topics import TopicEntry, read_topics
 from sources.entry import INT64, Entry, read_document, shown
 from sources.errors import CatalogueError
 from sources.statement import read_statement
@@ -31,7 +32,8 @@ GENERATORS = ("users",)
 # About 200 GB of text: more is a slip of the finger.
 MAX_GENERATED_ROWS = 10**10
 
-_LATER_SECTIONS = ("folders", "logs", "topics")
+_LATER_SECTIONS = ("folders", "logs")
+_SECTIONS = ("sources", "topics")
 _KEYS_OF = {
     "table": ("database", "table"),
     "query": ("database", "query", "parameters"),
@@ -90,6 +92,7 @@ class Catalogue:
     """Everything that is served, by name, in the order of the file."""
 
     sources: Mapping[str, Source]
+    topics: Mapping[str, TopicEntry] = field(default_factory=dict)
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -128,17 +131,18 @@ def parse_catalogue(text: str, folder: Path) -> Catalogue:
     for key in document.values:
         if key in _LATER_SECTIONS:
             document.refuse(key, "not served by this version; leave it out")
-        elif key != "sources":
-            document.refuse(key, "unknown section; sources would be right")
-    if document.values.get("sources", {}) == {}:
+        elif key not in _SECTIONS:
+            document.refuse(key, "unknown section; sources or topics would be right")
+    if not any(document.values.get(section) for section in _SECTIONS):
         document.refuse("sources", "there is none; [sources.<name>] begins one")
     sources = {
         name: _read_source(name, entry, folder)
         for name, entry in document.tables("sources", "[sources.<name>]")
     }
+    topics = read_topics(document)
     if document.problems:
         raise CatalogueError(document.problems)
-    return Catalogue({name: source for name, source in sources.items() if source is not None})
+    return Catalogue({n: source for n, source in sources.items() if source is not None}, topics)
 
 
 def _read_source(name: str, entry: Entry, folder: Path) -> Source | None:

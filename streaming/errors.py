@@ -12,7 +12,18 @@ from werkzeug.exceptions import HTTPException
 
 from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
 from sources.errors import BadSelection, SourceFailed, SourceUnavailable
+from topics import (
+    FutureCursor,
+    KeyReused,
+    MalformedTopic,
+    NotReady,
+    NotWritable,
+    TooManyTopics,
+    UnknownTopic,
+)
+from wire.cursors import MalformedCursor
 from wire.errors import WireError
+from wire.events import MalformedEvent
 from workers.errors import QueueFull, RecordingGone
 
 log = logging.getLogger(__name__)
@@ -48,6 +59,15 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     JournalFull: (507, "no_room"),
     JournalEnded: (409, "ended"),
     ReaderLeft: (408, "client_left"),
+    MalformedTopic: (400, "malformed_topic"),
+    UnknownTopic: (404, "unknown_topic"),
+    TooManyTopics: (409, "too_many_topics"),
+    FutureCursor: (409, "future_cursor"),
+    KeyReused: (422, "key_reused"),
+    NotWritable: (403, "not_writable"),
+    NotReady: (503, "not_ready"),
+    MalformedCursor: (400, "malformed_cursor"),
+    MalformedEvent: (400, "malformed_event"),
     WireError: (400, "malformed"),
 }
 

@@ -97,30 +97,10 @@ _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
 
 def show_export(exports: Exports, export: Export) -> dict[str, Any]:
-    """Return what is told of an export: times in unix seconds, rate in bytes per second."""
-    waiting = exports.waiting() if export.state == "queued" else []
-    error = export.error and {"error": export.error.code, "message": export.error.message}
-    return {
-        "id": export.id,
-        "source": export.source,
-        "format": export.extension,
-        "selection": export.selection,
-        "state": export.state,
-        "rows": export.rows,
-        "rows_estimate": export.rows if export.state == "complete" else export.rows_estimate,
-        "bytes": export.journal.size,
-        "rate": export.rate(),
-        "queue_position": waiting.index(export) + 1 if export in waiting else None,
-        "sha256": export.sha256,
-        "readers": export.readers,
-        "prepared": export.prepared,
-        "kept": export.kept,
-        "requested": export.requested_s,
-        "started": export.started_s,
-        "ended": export.ended_s,
-        "url": url_for("exports.file", export_id=export.id) if export.kept else None,
-        "error": error,
-    }
+    """Return what is told of an export; its address begins where this application is mounted."""
+    shown = export.describe(exports.queue_position(export))
+    url = url_for("exports.file", export_id=export.id) if export.kept else None
+    return {**shown, "url": url}
 
 
 def _known(exports: Exports, export_id: str) -> Export:

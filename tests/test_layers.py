@@ -14,14 +14,15 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 # What each floor may import of the project besides itself. A top-level module is a floor too.
-_BELOW_STREAMING = ("wire", "encoders", "sources", "journal", "workers")
+_BELOW_STREAMING = ("wire", "encoders", "sources", "journal", "topics", "workers")
 FLOORS: dict[str, tuple[str, ...]] = {
     "settings": (),
     "wire": (),
     "encoders": ("wire",),
     "journal": (),
     "sources": ("encoders", "wire"),
-    "workers": ("wire", "encoders", "sources", "journal"),
+    "topics": ("wire", "journal"),
+    "workers": ("wire", "encoders", "sources", "journal", "topics"),
     "streaming": _BELOW_STREAMING,
     "sockets": _BELOW_STREAMING,
     "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
@@ -32,7 +33,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 }
 
 # These import nothing but the standard library and what FLOORS allows.
-WITHOUT_LIBRARIES = ("settings", "wire", "journal")
+WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics")
 
 # Who may name a library: floors, or single files.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -128,7 +129,7 @@ def test_arrows_point_down_only():
 
 def test_the_tree_was_read():
     read = {floor_of(path.relative_to(PROJECT)) for path in files_of(PROJECT)}
-    assert read == set(FLOORS) - {"sockets"} | ({"sockets"} if "sockets" in read else set())
+    assert read == set(FLOORS)
 
 
 BAD_ARROWS = {
@@ -140,7 +141,22 @@ BAD_ARROWS = {
     "journal and sources are beside each other": ("journal/a.py", "from sources import query"),
     "journal stands alone": ("journal/a.py", "from wire.cursors import parse_cursor"),
     "journal has no libraries": ("journal/a.py", "import redis"),
+    "journal knows no topics": ("journal/a.py", "from topics import Topics"),
+    "wire knows no topics": ("wire/a.py", "from topics.names import check_name"),
+    "topics and sources are beside each other": ("topics/a.py", "from sources import catalogue"),
+    "sources and topics are beside each other": ("sources/a.py", "from topics import Rule"),
+    "topics know no producers": ("topics/a.py", "from workers.announcer import Announcer"),
+    "topics know no HTTP of ours": ("topics/a.py", "from streaming.errors import Refusal"),
+    "topics know no sockets of ours": ("topics/a.py", "from sockets.frames import text_frame"),
+    "topics know no Flask": ("topics/a.py", "from flask import request"),
+    "topics know no Socket.IO": ("topics/a.py", "import socketio"),
+    "topics know no Engine.IO": ("topics/a.py", "def f():\n    import engineio"),
+    "topics know no eventlet": ("topics/a.py", "from eventlet.green import threading"),
+    "topics know no greenlet": ("topics/a.py", "import greenlet"),
+    "topics are not the entry's": ("topics/a.py", "import green"),
+    "topics have no libraries": ("topics/a.py", "import orjson"),
     "workers know no HTTP of ours": ("workers/a.py", "from streaming.errors import Refusal"),
+    "workers know no sockets": ("workers/a.py", "from sockets.metronome import Metronome"),
     "streaming and sockets are beside each other": ("streaming/a.py", "import sockets.events"),
     "sockets and streaming are beside each other": ("sockets/a.py", "import streaming.errors"),
     "nobody imports the app": ("streaming/a.py", "from app import create_app"),
@@ -152,6 +168,7 @@ BAD_ARROWS = {
     "no Werkzeug below streaming": ("wire/a.py", "from werkzeug.http import parse_date"),
     "no Socket.IO below": ("journal/a.py", "import socketio"),
     "no Flask-SocketIO below": ("sources/a.py", "from flask_socketio import emit"),
+    "eventlet is not for sockets": ("sockets/a.py", "from eventlet import websocket"),
     "eventlet has its files": ("streaming/a.py", "from eventlet import sleep"),
     "greenlet too": ("app.py", "import greenlet"),
     "the green seam is the entry's": ("workers/a.py", "from green import go_green"),
@@ -192,10 +209,14 @@ GOOD_ARROWS = {
     "journal/a.py": "import fcntl\nfrom journal.contract import End\n",
     "sources/a.py": "import sqlalchemy\nfrom encoders import Column\nfrom .tables import x\n",
     "sources/rows.py": "import pyarrow as pa\n",
+    "topics/a.py": "import fcntl, threading\nimport journal\nfrom wire.cursors import Cursor\n",
+    "topics/topics.py": "from topics.errors import TopicError\nfrom .names import Patterns\n",
+    "workers/announcer.py": "from topics import Topics\n",
     "workers/recording.py": "import pyarrow\nfrom journal import Reader\nimport sources.rows\n",
     "streaming/a.py": "import flask, werkzeug.http\nimport workers.exports, journal, wire.ranges\n",
-    "sockets/a.py": "import socketio, flask_socketio\nimport workers.exports\n",
-    "app.py": "import flask, streaming, sockets, workers\nfrom settings import Settings\n",
+    "streaming/events.py": "from topics.presence import show_topics\n",
+    "sockets/a.py": "import socketio, flask_socketio, wsproto\nimport workers.exports, topics\n",
+    "app.py": "import flask, streaming, sockets, topics, workers\nfrom settings import Settings\n",
     "wsgi.py": "import eventlet, app, settings\nfrom green import go_green\n",
     "green_worker.py": "import green, greenlet, gunicorn\n",
     "gunicorn.conf.py": "from settings import Settings\n",

@@ -121,6 +121,34 @@ class Export:
         self.kept = error is None
         self.journal.finish(Complete(sha256) if error is None else Failed(*error))
 
+    def describe(self, queue_position: int | None) -> dict[str, Any]:
+        """Return what clients are told: times in unix seconds, rate in bytes per second.
+
+        queue_position: 1 for the next that is to run, None when it does not wait.
+        """
+        error = self.error and {"error": self.error.code, "message": self.error.message}
+        return {
+            "id": self.id,
+            "source": self.source,
+            "format": self.extension,
+            "selection": self.selection,
+            "state": self.state,
+            "rows": self.rows,
+            "rows_estimate": self.rows if self.state == "complete" else self.rows_estimate,
+            "bytes": self.journal.size,
+            "rate": self.rate(),
+            "queue_position": queue_position,
+            "sha256": self.sha256,
+            "readers": self.readers,
+            "prepared": self.prepared,
+            "kept": self.kept,
+            "requested": self.requested_s,
+            "started": self.started_s,
+            "ended": self.ended_s,
+            "url": f"/exports/{self.id}/file" if self.kept else None,
+            "error": error,
+        }
+
     def to_record(self) -> dict[str, Any]:
         """Return what is written beside the journal, to know it again after a restart."""
         record = {name: getattr(self, name) for name in _RECORDED.split()}

@@ -46,7 +46,8 @@ class Exports:
 
     running: how many are recorded at once. queued: how many may wait. max_bytes: how much the
     recordings may take. abandon_grace_s: how long one goes on that nobody reads and nobody
-    prepares. run_native: runs what may wait for the disk.
+    prepares. run_native: runs what may wait for the disk. announce: told of every change of an
+    export, with its place in the queue if it has one; must not wait.
     """
 
     def __init__(
@@ -58,7 +59,11 @@ class Exports:
         max_bytes: int,
         abandon_grace_s: float,
         run_native: RunNative = run_here,
+        announce: Callable[[Export, int | None], None] = lambda export, position: None,
     ) -> None:
+        self._announce = announce
+        self._sent_bytes = 0
+        self._reading: set[Reader] = set()
         self._max_running = running
         self._max_queued = queued
         self._abandon_grace_s = abandon_grace_s
@@ -109,6 +114,7 @@ class Exports:
                 export.id, str(export.journal.path), order.extension, order.excel, order.query
             )
             self._underway[export.id] = _Underway(export, job, order.fingerprint)
+            self._announce(export, self.queue_position(export))
             self._start_next()
             if export.state == "queued":
                 self._shelf.write_record(export)
@@ -152,6 +158,23 @@ class Exports:
             elif export.kept:
                 self._shelf.discard(export)
 
+    def queue_position(self, export: Export) -> int | None:
+        """Return its place in the queue, 1 for the next; None when it does not wait."""
+        if export.state != "queued":
+            return None
+        waiting = self.waiting()
+        return waiting.index(export) + 1 if export in waiting else None
+
+    def running(self) -> int:
+        """Return how many are recorded now."""
+        with self._lock:
+            return sum(export.state == "running" for export, *_ in self._underway.values())
+
+    def sent_bytes(self) -> int:
+        """Return how many bytes of exports clients have been sent so far."""
+        with self._lock:
+            return self._sent_bytes + sum(reader.position for reader in self._reading)
+
     def read(
         self,
         export: Export,
@@ -164,18 +187,23 @@ class Exports:
         with self._lock:
             export.check_kept()
             export.readers += 1
-            return Reader(
+            reader = Reader(
                 export.journal,
                 start,
                 stop,
                 has_left=has_left,
-                on_close=lambda reader: self._on_reader_gone(export),
+                on_close=lambda reader: self._on_reader_gone(export, reader),
             )
+            self._reading.add(reader)
+            self._sent_bytes -= start
+            return reader
 
     # What happens by itself.
 
-    def _on_reader_gone(self, export: Export) -> None:
+    def _on_reader_gone(self, export: Export, reader: Reader) -> None:
         with self._lock:
+            self._reading.discard(reader)
+            self._sent_bytes += reader.position
             export.readers -= 1
             export.unread_since_s = time.monotonic()
             if not export.readers:
@@ -196,6 +224,7 @@ class Exports:
                 self._end(export, "failed", Outcome("not_started", message))
                 self._on_exit(export, -1)
             else:
+                self._announce(export, None)
                 self._shelf.write_record(export)
 
     def _on_report(self, report: dict[str, Any]) -> None:
@@ -221,9 +250,12 @@ class Exports:
         if "complete" in report:
             export.end("complete", sha256=report["complete"])
             log.info("export complete id=%s rows=%d", export.id, export.rows)
+            self._announce(export, None)
         elif not self._shelf.make_room():
             message = f"recordings may take {self._shelf.max_bytes} bytes and all are in use"
             self._end(export, "failed", Outcome("no_room", message))
+        else:
+            self._announce(export, None)
 
     def _on_exit(self, export: Export, status: int) -> None:
         if export.is_open:
@@ -250,6 +282,7 @@ class Exports:
         """End an export without its bytes. The job stays until its process has exited."""
         was_running = export.state == "running"
         export.end(state, why)
+        self._announce(export, None)
         log.info("export %s id=%s code=%s", state, export.id, why.code)
         if was_running:
             self._recorders.kill(export.id)

@@ -67,8 +67,11 @@ REFUSED = {
         "folders: not served by this version; leave it out",
     ),
     "logs come later": (f"{TABLE}[logs.a]", "logs: not served by this version"),
-    "topics come later": (f"{TABLE}[topics.a]", "topics: not served by this version"),
-    "unknown section": (f"{TABLE}[source.b]", "source: unknown section; sources would be right"),
+    "unknown section": (f"{TABLE}[source.b]", "source: unknown section; sources or topics would"),
+    "neither a source nor a topic": (
+        "[sources]\n[topics]",
+        "sources: there is none; [sources.<name>]",
+    ),
     "unknown key": (
         f'{QUERY}parameter = "x"\nparameters.p.type = "int"',
         "sources.a.parameter: unknown key; did you mean parameters?",
@@ -296,6 +299,7 @@ def test_what_is_not_toml_is_named_with_its_line(text, want):
 def test_every_problem_is_named_at_once():
     problems = problems_of(
         '[sources.A]\ntable = 1\n[sources.b]\n[sources.c]\ngenerate = "x"\n[logs.d]\n'
+        "[topics.status]\ndurable = 1\nretain = 5\n"
         '[sources.e]\ndatabase = "x"\nquery = "select ?, :p; select 2"\nparameters.p.type = "x"\n'
     )
     assert [problem.split(": ")[0] for problem in problems] == [
@@ -310,6 +314,9 @@ def test_every_problem_is_named_at_once():
         "sources.e.parameters.p.type",
         "sources.e.query",
         "sources.e.query",
+        "topics.status",
+        "topics.status.retain",
+        "topics.status.durable",
     ]
 
 
@@ -339,7 +346,7 @@ def test_a_file_that_is_not_utf8_is_a_problem(tmp_path):
 
 
 def test_the_sample_is_what_the_design_says(tmp_path):
-    sources = sample_catalogue(tmp_path).sources
+    sources, topics = sample_catalogue(tmp_path).sources, sample_catalogue(tmp_path).topics
     database = tmp_path / "sample.db"
     for name in ("flights", "weather", "planes", "airports", "airlines"):
         assert sources[name] == TableSource(name, database, name)
@@ -348,3 +355,9 @@ def test_the_sample_is_what_the_design_says(tmp_path):
     assert sources["late"] == late
     assert sources["users"] == GeneratedSource("users", "users", 10000)
     assert len(sources) == 7
+    assert {pattern: topic.durable for pattern, topic in topics.items()} == {"demo/*": True}
+
+
+def test_a_catalogue_may_have_topics_only():
+    catalogue = parse_catalogue("[topics.a]", FOLDER)
+    assert (list(catalogue.sources), list(catalogue.topics)) == ([], ["a"])

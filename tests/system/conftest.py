@@ -1,10 +1,15 @@
 """The nouns of the system tests: a server per test file, and verbs that start others."""
 
+import re
 import shutil
+import socket
+import subprocess
 
 import pytest
 
-from tests.system.server import CATALOGUE, Database, Server, make_databases
+from tests.system.cutter import Cutter
+from tests.system.feeds import READERS
+from tests.system.server import CATALOGUE, ROOT, Database, Server, make_databases, need
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +85,54 @@ def changing(server):
     database = Database(server.folder / "changing.db")
     yield database
     database.write("update changing set name = 'first ' || i")
+
+
+@pytest.fixture
+def topic(request):
+    """The name of a durable topic of the test's own."""
+    return "demo/" + re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:90]
+
+
+@pytest.fixture(scope="session")
+def javascript():
+    """The JavaScript client is there: `npm ci` has put it there, once."""
+    need("npm")
+    if not (ROOT / "node_modules" / "socket.io-client").exists():
+        subprocess.run(["npm", "ci", "--silent"], cwd=ROOT, check=True, timeout=300)
+
+
+@pytest.fixture
+def follow(request):
+    """A verb: follow(server, transport, topics, since) returns a reader that is open."""
+    open_readers = []
+
+    def follow(server, transport, topics, since=None, **query):
+        if transport == "node":
+            request.getfixturevalue("javascript")
+        open_readers.append(READERS[transport](server.base, topics, since, **query))
+        return open_readers[-1]
+
+    yield follow
+    for reader in open_readers:
+        reader.close()
+
+
+@pytest.fixture
+def put_cutter():
+    """A verb: put_cutter(server) returns a Cutter before it."""
+    made = []
+
+    def put_cutter(server):
+        made.append(Cutter(server.port))
+        return made[-1]
+
+    yield put_cutter
+    for cutter in made:
+        cutter.close()
+
+
+@pytest.fixture
+def free_port():
+    """A port that nobody listens on, for a server that is to come back to it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return str(probe.getsockname()[1])

@@ -15,14 +15,14 @@ from tests.system.server import GUNICORN, ROOT, end_clients, need, wait_until
 class GunicornProcess:
     """Started by the constructor; stop() ends it, its workers and its clients, by their ids."""
 
-    def __init__(self, folder, *options, app="app", **environ):
+    def __init__(self, folder, *options, module="green_apps", app="app", **environ):
         self.log_path = folder / "gunicorn.log"
         self.instance = folder / "instance"
         plain = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
         settings = {"HEADWATER_PORT": "0", "HEADWATER_INSTANCE": str(self.instance)}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [GUNICORN, f"tests.system.green_apps:{app}", *options],
+                [GUNICORN, f"tests.system.{module}:{app}", *options],
                 cwd=ROOT,
                 env=plain | settings | {"HOME": str(folder)} | environ,
                 stdout=log,

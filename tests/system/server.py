@@ -58,6 +58,18 @@ database = "sqlite:///numbers.db"
 query = '''with recursive n(i) as (select 1 union all select i + 1 from n limit :at)
  select i, case when i = :at then (select t from torn) else 'fine' end as t from n'''
 parameters.at = { type = "int", default = 400000 }
+
+[topics."demo/*"]
+durable = true
+
+[topics."brief/*"]
+
+[topics."short/*"]
+durable = true
+retain_events = 20
+
+[topics."few/*"]
+retain_events = 20
 """
 
 # All storage classes; `m` has no affinity, so each of its rows is of a class of its own.
@@ -85,6 +97,13 @@ def open_paths(process):
     with suppress(psutil.Error):
         return [file.path for file in process.open_files()]
     return []
+
+
+def is_gone(process):
+    """Tell whether a process has ended; who inherits it may take seconds to bury it."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def need(program):
@@ -259,7 +278,7 @@ class Server:
         self.process.kill()
         worker.kill()
         self.process.wait(10)
-        wait_until(lambda: not worker.is_running(), "the worker is gone")
+        wait_until(lambda: is_gone(worker), "the worker is gone")
         return left
 
     def stop(self):
@@ -290,8 +309,12 @@ class Server:
 
     # Clients.
 
+    @property
+    def base(self):
+        return f"http://127.0.0.1:{self.port}"
+
     def url(self, path):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return self.base + path
 
     def get(self, path, method="GET", body=None, **headers):
         """Return the Answer; a header If_Range is sent as If-Range."""
@@ -322,6 +345,26 @@ class Server:
         curl = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._clients.append(curl)
         return curl
+
+    # Events.
+
+    def publish(self, topic, *data, name="number", **headers):
+        """Publish an event for each data at once and return the receipt."""
+        lines = "".join(json.dumps({"name": name, "data": each}) + "\n" for each in data)
+        headers = {"Content_Type": "application/x-ndjson", **headers}
+        answer = self.get(f"/events/{topic}", "POST", lines.encode(), **headers)
+        assert answer.status == 201, answer.body
+        return answer.json()
+
+    def events(self, topics, since="all"):
+        """Return what is kept."""
+        answer = self.get(f"/events/{topics}?since={since}&poll=1")
+        assert answer.status == 200, answer.body
+        return [json.loads(line) for line in answer.body.splitlines()]
+
+    def readers(self, topics):
+        """Return who follows."""
+        return self.get(f"/events/{topics}/readers").json()["readers"]
 
     # Exports.
 

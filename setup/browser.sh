@@ -1,0 +1,57 @@
+#!/bin/sh
+# Puts the Socket.IO client that the pages load into static/vendor; when it is there already, that
+# takes milliseconds. Usage, from the project's folder:
+#     setup/browser.sh [tests]
+# tests: also what tests/js needs. Without npm or its network one line says what is missing, and the
+# server runs without its pages' live parts; under CI=true that is a failure.
+set -eu
+
+give_up() {
+    echo "setup: $*" >&2
+    [ "${CI:-}" != true ]
+    exit
+}
+
+file=socket.io.esm.min.js
+vendor=static/vendor
+options=--omit=dev
+stamps=node_modules/.installed-run
+if [ "${1:-}" = tests ]; then
+    options=--include=dev
+    stamps="$stamps node_modules/.installed-tests"
+fi
+
+# A stamp is what it stands for.
+stamped() { cat package.json package-lock.json; }
+
+installed() {
+    [ -s "$vendor/$file" ] || return 1
+    for stamp in $stamps; do
+        stamped | cmp -s - "$stamp" || return 1
+    done
+}
+
+if installed; then
+    exit 0
+fi
+
+command -v npm >/dev/null 2>&1 ||
+    give_up "npm is missing: the pages will show nothing live; on Debian and Ubuntu: apt install npm"
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+
+# It empties node_modules first, so that a stamp never outlives what it stands for.
+if ! npm ci "$options" --ignore-scripts --loglevel=error >"$log" 2>&1; then
+    reason=$(grep -m 1 'npm error' "$log") || reason=$(tail -n 1 "$log")
+    give_up "could not install the pages' JavaScript: ${reason#npm error }; is the network there?"
+fi
+
+# Whole or not at all; without the address of a source map that is not served.
+mkdir -p "$vendor"
+sed '/^\/\/# sourceMappingURL=/d' "node_modules/socket.io-client/dist/$file" >"$vendor/$file.new"
+mv "$vendor/$file.new" "$vendor/$file"
+for stamp in $stamps; do
+    stamped >"$stamp"
+done

@@ -1,0 +1,504 @@
+"""Socket.IO on our own Engine.IO, in flask_socketio.SocketIO.
+
+A broadcast is encoded and framed once and written straight to every client; one client's backlog,
+mistake or failing handler is its own affair. Way in: make_socketio. Sources: the Socket.IO protocol
+5 (https://github.com/socketio/socket.io-protocol), and what Node's server does, by whose suite
+tests/system/test_engine.py goes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import flask_socketio
+import socketio
+from engineio.packet import MESSAGE as ENGINE_MESSAGE
+from engineio.packet import Packet as EnginePacket
+from flask import Flask
+
+from sockets.errors import BadPacket
+from sockets.members import MAX_HELD, Callback, Member, Members
+from sockets.packets import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+    Event,
+    Packet,
+    ack_packet,
+    event_packet,
+    put_attachments,
+    read_event,
+    text_packet,
+)
+from sockets.polling import PollOutlet
+from sockets.sessions import TURN_S, EngineServer
+from sockets.websocket import FrameOutlet
+
+log = logging.getLogger(__name__)
+# What the classes above ours say on INFO names events; on WARNING they say what somebody should do.
+_upstream_log = logging.getLogger(f"{__name__}.upstream")
+_upstream_log.setLevel(logging.WARNING)
+
+INTERNAL_ERROR = {
+    "ok": False,
+    "error": "internal_error",
+    "message": "the server made a mistake; it is in its log",
+    "status": 500,
+    "detail": {},
+}
+
+# Between the CONNECT and what the connect handler has emitted: in one read with it, that would
+# come before a client has had a chance to listen for it.
+CONNECT_PAUSE_S = 0.002
+
+# What is kept of the request that opened a session, besides the header fields.
+_KEPT = (
+    "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
+    "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "wsgi.url_scheme",
+)  # fmt: skip
+# Fields that were about that one request.
+_DROPPED = (
+    "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_ACCEPT_ENCODING", "HTTP_CACHE_CONTROL", "HTTP_PRAGMA",
+    "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION", "HTTP_SEC_WEBSOCKET_EXTENSIONS",
+)  # fmt: skip
+
+
+class KeptEnviron:
+    """A WSGI environ in a fifth of the space: one text, made an environ again for each handler."""
+
+    __slots__ = ("_app", "_text")
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._app = environ.get("flask.app")
+        names = [name for name in environ if name.startswith("HTTP_") and name not in _DROPPED]
+        names += [name for name in _KEPT if name in environ]
+        # Neither names nor values hold a NUL: HTTP refuses it.
+        self._text = "\0".join(f"{name}\0{environ[name]}" for name in names)
+
+    def environ(self) -> dict[str, Any]:
+        """Return an environ, the caller's own."""
+        parts = iter(self._text.split("\0"))
+        environ: dict[str, Any] = dict(zip(parts, parts, strict=True))
+        environ["flask.app"] = self._app
+        environ["wsgi.input"] = io.BytesIO()
+        environ["wsgi.errors"] = sys.stderr
+        environ["wsgi.version"] = (1, 0)
+        environ["wsgi.multithread"] = True
+        environ["wsgi.multiprocess"] = environ["wsgi.run_once"] = False
+        return environ
+
+
+class _Pending(NamedTuple):
+    """A binary event that waits for its attachments."""
+
+    event: Event
+    attachments: list[bytes]
+
+
+class Server(socketio.Server):  # type: ignore[misc]
+    """The Socket.IO server inside; what is not said here is as in socketio.Server.
+
+    Handlers run one after the other in the greenlet of their client, so `call` is not to be had.
+    """
+
+    eio: EngineServer
+    manager: Members
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            client_manager=Members(),
+            async_handlers=False,
+            logger=_upstream_log,
+            engineio_logger=_upstream_log,
+            **options,
+        )
+        self.eio.on_upgrade = self._handle_eio_upgrade
+        self._signatures: dict[Any, inspect.Signature] = {}
+        self._broadcasting = threading.Lock()
+
+    def _engineio_server_class(self) -> type[EngineServer]:
+        return EngineServer
+
+    # Sending
+
+    def emit_to(
+        self,
+        members: list[Member],
+        event: str,
+        data: Any,
+        namespace: str,
+        callback: Callback | None = None,
+        only_free: bool = False,
+    ) -> None:
+        """Emit an event. data: its argument, a tuple of them, or None for none.
+
+        only_free: clients that are busy do without. A broadcast waits for the one before it, and
+        lets others have their turn.
+        """
+        arguments = [] if data is None else list(data) if isinstance(data, tuple) else [data]
+        if callback is not None:
+            for member in members:
+                ack_id = self.manager.await_ack(member, callback)
+                self._give(member, event_packet(event, arguments, namespace, ack_id))
+            return
+        if not members:
+            return
+        packet = event_packet(event, arguments, namespace)
+        if len(members) == 1:
+            self._give(members[0], packet, only_free)
+            return
+        with self._broadcasting:
+            turn_ends_s = monotonic() + TURN_S
+            for member in members:
+                self._give(member, packet, only_free)
+                if monotonic() > turn_ends_s:
+                    sleep(0)
+                    turn_ends_s = monotonic() + TURN_S
+
+    def tick(self, event: str, data: Any, namespace: str) -> None:
+        """Emit an event to all who are free: it is only worth something now."""
+        members = self.manager.addressed(namespace, None, None)
+        self.emit_to(members, event, data, namespace, only_free=True)
+
+    def outlet_of(self, sid: str, namespace: str) -> PollOutlet | FrameOutlet | None:
+        """Return where a client's events go, None when it is gone. It changes with an upgrade."""
+        member = self.manager.member(sid, namespace)
+        session = self.eio.sockets.get(member.session) if member else None
+        return session.outlet if session else None
+
+    def _give(self, member: Member, packet: Packet, only_free: bool = False) -> None:
+        if member.held is None:
+            self._deliver(member.session, packet, only_free)
+        elif not only_free and len(member.held) < MAX_HELD:
+            member.held.append(packet)
+
+    def _deliver(self, eio_sid: str, packet: Packet, only_free: bool = False) -> None:
+        session = self.eio.sockets.get(eio_sid)
+        if session is None:
+            # Flask-SocketIO's test client has no session; it listens here.
+            for part in packet.parts:
+                data = part[1:] if isinstance(part, str) else part
+                self._send_eio_packet(eio_sid, EnginePacket(ENGINE_MESSAGE, data))
+        elif only_free:
+            session.offer(packet)
+        else:
+            session.send(packet)
+
+    def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        """Send nothing: the session is gone."""
+
+    def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        """Send a packet of socketio's own; `disconnect` of the class above does."""
+        encoded = pkt.encode()
+        text, *attachments = encoded if isinstance(encoded, list) else [encoded]
+        self._deliver(eio_sid, Packet(f"{ENGINE_MESSAGE}{text}", *attachments))
+
+    # Receiving
+
+    def _handle_eio_connect(self, eio_sid: str, environ: Mapping[str, Any]) -> None:
+        self.environ[eio_sid] = KeptEnviron(environ)
+
+    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace or "/")
+        kept = self.environ.get(eio_sid)
+        return kept.environ() if isinstance(kept, KeptEnviron) else kept
+
+    def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+        """Do what a message asks for. Raises BadPacket."""
+        pending: _Pending | None = self._binary_packet.get(eio_sid)
+        if isinstance(data, bytes):
+            if pending is None:
+                raise BadPacket("bytes belong to an event that has announced them")
+            self._attach(eio_sid, pending, data)
+            return
+        if pending is not None:
+            raise BadPacket("an event's attachments follow it at once")
+        event = read_event(data)
+        if event.attachments:
+            self._binary_packet[eio_sid] = _Pending(event, [])
+        else:
+            self._handle(eio_sid, event)
+
+    def _attach(self, eio_sid: str, pending: _Pending, data: bytes) -> None:
+        pending.attachments.append(data)
+        if sum(map(len, pending.attachments)) > self.eio.max_http_buffer_size:
+            raise BadPacket(f"attachments may have {self.eio.max_http_buffer_size} bytes")
+        if len(pending.attachments) == pending.event.attachments:
+            del self._binary_packet[eio_sid]
+            event = pending.event
+            whole = put_attachments(event.data, pending.attachments)
+            self._handle(eio_sid, event._replace(data=whole))
+
+    def _handle(self, eio_sid: str, event: Event) -> None:
+        if event.kind == CONNECT:
+            self._handle_connect(eio_sid, event.namespace, event.data)
+            return
+        sid = self.manager.sid_from_eio_sid(eio_sid, event.namespace)
+        if sid is None or not self.manager.is_connected(sid, event.namespace):
+            if not self.manager.sids_of(eio_sid):
+                raise BadPacket("connect to a namespace first")
+            # It was on its way when the server closed the namespace.
+            return
+        if event.kind == DISCONNECT:
+            self._leave(sid, event.namespace, self.reason.CLIENT_DISCONNECT)
+        elif event.kind in (EVENT, BINARY_EVENT):
+            self._run(eio_sid, sid, event)
+        elif event.kind in (ACK, BINARY_ACK) and event.id is not None:
+            self._acknowledge(sid, event.namespace, event.id, event.data)
+
+    # Connecting
+
+    def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        sid = self.manager.pre_connect(eio_sid, namespace) if self._serves(namespace) else None
+        if sid is None:
+            invalid = {"message": "Invalid namespace"}
+            self._deliver(eio_sid, text_packet(CONNECT_ERROR, namespace, invalid))
+            return
+        refused = self._ask_to_connect(sid, namespace, data or None)
+        member = self.manager.member(sid, namespace)
+        if refused is not None:
+            self.manager.disconnect(sid, namespace)
+            self._deliver(eio_sid, text_packet(CONNECT_ERROR, namespace, refused))
+        elif member is None or eio_sid not in self.environ:
+            # The client left while the handler ran, which has done what the other one undoes.
+            self._undo(sid, namespace, self.reason.TRANSPORT_CLOSE)
+        else:
+            self._deliver(eio_sid, text_packet(CONNECT, namespace, {"sid": sid}))
+            if member.held:
+                sleep(CONNECT_PAUSE_S)
+            held = member.held or []
+            self.manager.connect(sid, namespace)
+            for packet in held:
+                self._deliver(eio_sid, packet)
+            if session := self.eio.sockets.get(eio_sid):
+                session.connect_by_s = None
+
+    def _serves(self, namespace: str) -> bool:
+        return (
+            namespace in self.handlers
+            or namespace in self.namespace_handlers
+            or self.namespaces == "*"
+            or namespace in self.namespaces
+        )
+
+    def _ask_to_connect(self, sid: str, namespace: str, auth: Any) -> dict[str, Any] | None:
+        """Run the connect handler; return why it refuses, None when it does not."""
+        environ = self.get_environ(sid, namespace)
+        try:
+            answer = self._trigger_event("connect", namespace, sid, environ, auth)
+        except socketio.exceptions.ConnectionRefusedError as refusal:
+            reason: dict[str, Any] = refusal.error_args
+            return reason
+        except ConnectionRefusedError:
+            answer = False
+        except Exception:
+            log.exception("connect handler failed namespace=%s connection=%s", namespace, sid)
+            return {"message": INTERNAL_ERROR["error"], "data": INTERNAL_ERROR}
+        return {"message": "Connection rejected by server"} if answer is False else None
+
+    # Leaving
+
+    def disconnect(
+        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
+    ) -> None:
+        namespace = namespace or "/"
+        member = self.manager.member(sid, namespace)
+        if member is not None and self.manager.is_connected(sid, namespace):
+            self._deliver(member.session, text_packet(DISCONNECT, namespace))
+            self._leave(sid, namespace, self.reason.SERVER_DISCONNECT)
+
+    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        self._binary_packet.pop(eio_sid, None)
+        for namespace, sid in self.manager.sids_of(eio_sid):
+            if self.manager.is_connected(sid, namespace):
+                self._leave(sid, namespace, reason)
+        self.environ.pop(eio_sid, None)
+
+    def _leave(self, sid: str, namespace: str, reason: str) -> None:
+        eio_sid = self.manager.pre_disconnect(sid, namespace)
+        self._binary_packet.pop(eio_sid, None)
+        self._undo(sid, namespace, reason)
+
+    def _undo(self, sid: str, namespace: str, reason: str) -> None:
+        try:
+            self._trigger_event("disconnect", namespace, sid, reason)
+        except Exception:
+            log.exception("disconnect handler failed namespace=%s connection=%s", namespace, sid)
+        finally:
+            self.manager.disconnect(sid, namespace)
+
+    # Events
+
+    def _run(self, eio_sid: str, sid: str, event: Event) -> None:
+        """Run the handler of an event and acknowledge it, whatever becomes of that."""
+        name, *arguments = event.data
+        try:
+            answer = self._answer(name, event.namespace, sid, arguments)
+            given = (
+                [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
+            )
+            packet = None if event.id is None else ack_packet(given, event.namespace, event.id)
+        except Exception:
+            log.exception("handler failed event=%.40r connection=%s", name, sid)
+            packet = None
+            if event.id is not None:
+                packet = ack_packet([INTERNAL_ERROR], event.namespace, event.id)
+        if packet is not None:
+            self._deliver(eio_sid, packet)
+
+    def _answer(self, name: str, namespace: str, sid: str, arguments: list[Any]) -> Any:
+        """Return what the handler does, or what is wrong with the event."""
+        handler = self.namespace_handlers.get(namespace)
+        method = getattr(handler, f"on_{name}", None)
+        if method is not None:
+            if (namespace, name) not in self._signatures:
+                self._signatures[namespace, name] = inspect.signature(method)
+            try:
+                self._signatures[namespace, name].bind(*arguments)
+            except TypeError:
+                return _refusal(400, "malformed", f"{name} takes other arguments")
+        elif handler is not None and not self._get_event_handler(name, namespace, ())[0]:
+            return _refusal(404, "unknown_event", "there is no such event here")
+        answer = self._trigger_event(name, namespace, sid, *arguments)
+        if answer is self.not_handled:
+            return _refusal(404, "unknown_event", "there is no such event here")
+        return answer
+
+    def _acknowledge(self, sid: str, namespace: str, ack_id: int, data: list[Any]) -> None:
+        member = self.manager.member(sid, namespace)
+        try:
+            if member is not None:
+                self.manager.acknowledge(member, ack_id, data)
+        except Exception:
+            log.exception("acknowledgement failed connection=%s", sid)
+
+    # Changing the transport
+
+    def _handle_eio_upgrade(self, eio_sid: str) -> None:
+        for namespace, sid in self.manager.sids_of(eio_sid):
+            upgraded = getattr(self.namespace_handlers.get(namespace), "upgraded", None)
+            if upgraded is not None:
+                try:
+                    upgraded(sid)
+                except Exception:
+                    log.exception("upgraded failed namespace=%s connection=%s", namespace, sid)
+
+
+def _refusal(status: int, code: str, message: str) -> dict[str, Any]:
+    return {"ok": False, "error": code, "message": message, "status": status, "detail": {}}
+
+
+class _Middleware:
+    """The WSGI application in front of Flask's: /socket.io/ is the server's."""
+
+    def __init__(self, server: Server, app: Flask, path: str) -> None:
+        self._server = server
+        self._app = app
+        self._wsgi_app = app.wsgi_app
+        self._path = f"/{path.strip('/')}/"
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(self._path):
+            environ["flask.app"] = self._app
+            answer: Iterable[bytes] = self._server.handle_request(environ, start_response)
+            return answer
+        return self._wsgi_app(environ, start_response)
+
+
+class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
+    """Flask-SocketIO on our server. See flask_socketio.SocketIO.
+
+    A namespace handler that has a method `upgraded(sid)` is told when a client has changed from
+    polling to WebSocket, at once and before anything else is sent: its outlet is another one then.
+    Sessions of Flask are not kept between events (manage_session).
+    """
+
+    server: Server
+    server_options: dict[str, Any]
+
+    def init_app(self, app: Flask, **options: Any) -> None:
+        app.extensions["socketio"] = self
+        options = {**self.server_options, **options}
+        self.manage_session = False
+        path = options.pop("path", None) or options.pop("resource", None) or "socket.io"
+        self.server_options = options
+        self.server = Server(**options)
+        self.async_mode = self.server.async_mode
+        for message, handler, namespace in self.handlers:
+            self.server.on(message, handler, namespace=namespace)
+        for namespace_handler in self.namespace_handlers:
+            self.server.register_namespace(namespace_handler)
+        self.sockio_mw = _Middleware(self.server, app, path)
+        app.wsgi_app = self.sockio_mw  # type: ignore[method-assign]
+
+    def tick(self, event: str, data: Any, namespace: str = "/") -> None:
+        """Emit to all who are free; a client that is busy does without."""
+        self.server.tick(event, data, namespace)
+
+    def outlet_of(self, sid: str, namespace: str = "/") -> PollOutlet | FrameOutlet | None:
+        """Return where a client's events go, None when it is gone. It changes with an upgrade.
+
+        Its `transport` says what it takes: "websocket" frames, "polling" payloads.
+        """
+        return self.server.outlet_of(sid, namespace)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many clients there are by transport: polling, websocket."""
+        return self.server.eio.counts()
+
+    def cut_off(self) -> int:
+        """Return how many clients were cut off since they did not take what they were told."""
+        return self.server.eio.cut_off
+
+    def close_all(self, code: int, text: str) -> None:
+        """Close every client. code, text: what a WebSocket is closed with."""
+        self.server.eio.disconnect(code=code, text=text)
+
+
+class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
+    """Upstream's, as it is, for comparison."""
+
+    def tick(self, event: str, data: Any, namespace: str = "/") -> None:
+        self.emit(event, data, namespace=namespace)
+
+    def outlet_of(self, sid: str, namespace: str = "/") -> None:
+        """Return None: what is sent goes through upstream's queue."""
+
+    def counts(self) -> dict[str, int]:
+        sessions = self.server.eio.sockets.values()
+        websockets = sum(session.upgraded for session in sessions)
+        return {"polling": len(sessions) - websockets, "websocket": websockets}
+
+    def cut_off(self) -> int:
+        return 0
+
+    def close_all(self, code: int, text: str) -> None:
+        self.server.eio.disconnect()
+
+
+def make_socketio(
+    app: Flask | None = None, *, fan_out: str = "direct", **options: Any
+) -> SocketIO | StockSocketIO:
+    """Return Flask-SocketIO. fan_out: `direct` is ours, `stock` is upstream's, unchanged.
+
+    options: those of flask_socketio.SocketIO; `direct` takes connect_timeout_s and
+    upgrade_timeout_s too (sockets/sessions.py).
+    """
+    if fan_out == "stock":
+        return StockSocketIO(app, **{"async_mode": "eventlet", **options})
+    if fan_out != "direct":
+        raise ValueError("fan_out is direct or stock")
+    return SocketIO(app, **options)

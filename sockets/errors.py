@@ -1,0 +1,57 @@
+"""What can go wrong on a socket, and how HTTP answers it while it still is HTTP."""
+
+from __future__ import annotations
+
+
+class SocketError(Exception):
+    """Any error of this package. Where HTTP is still spoken, it is a status.
+
+    status, code, headers: of the answer; the message is the exception's text.
+
+    SocketError
+    +-- BadHandshake    the request asks for no WebSocket, or not as RFC 6455 wants (400, 426)
+    +-- NoConnection    the server gives the application no connection to speak on (501)
+    +-- BadPacket       the client sent no packet of Engine.IO or Socket.IO (400, or a close)
+    +-- BadSession      Engine.IO: there is no such session, or it is not asked like this (400)
+    """
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = headers or {}
+
+
+class BadHandshake(SocketError):
+    """The request is no opening handshake, or one that cannot be accepted. status: 400 or 426."""
+
+    code = "bad_handshake"
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message, headers)
+        self.status = status
+
+
+class NoConnection(SocketError):
+    """The WSGI server keeps the client's connection to itself."""
+
+    status = 501
+    code = "no_websocket"
+
+
+class BadPacket(SocketError):
+    """What a client sent is no packet; its session is closed."""
+
+    status = 400
+    code = "bad_packet"
+
+
+class BadSession(SocketError):
+    """An Engine.IO request that does not fit the session it names, or names none. status: 4xx."""
+
+    code = "bad_session"
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,146 @@
+"""Raw WebSockets: the feeds of topics at /ws/events, and the textbook's at /ws/live."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from sockets.errors import BadHandshake
+from sockets.frames import ping_frame, text_frame
+from sockets.handshake import is_same_origin
+from sockets.metronome import Metronome
+from sockets.websocket import WebSocket, serve
+from topics import Patterns, Reader, Topics
+from wire.events import HEARTBEAT, id_of
+from wire.since import parse_since
+
+# Five heartbeats without an answer. A minute of standing still is a slow client, not a dead one.
+DEAD_AFTER_S = 75.0
+
+# RFC 6455, 7.4.1, and the IANA registry of close codes for the last.
+POLICY_VIOLATION = 1008
+SERVICE_RESTART = 1012
+
+
+class TextFrames:
+    """How /ws/events writes: a line is a text message; see wire.framing.Framing."""
+
+    transport = "websocket"
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        return b"".join([text_frame(line[:-1]) for line in lines])
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        text = text_frame(line[:-1])
+        return ping_frame(id_of(line)) + text if name == HEARTBEAT else text
+
+
+TEXT_FRAMES = TextFrames()
+
+
+class Broadcasts:
+    """Everybody on /ws/live, and what /broadcast says to them."""
+
+    def __init__(self) -> None:
+        self.websockets: dict[WebSocket, None] = {}
+
+    def say(self, message: str) -> None:
+        """Send `Broadcast: <message>` to all."""
+        frame = text_frame(f"Broadcast: {message}".encode())
+        for websocket in list(self.websockets):
+            websocket.outlet.say(frame)
+
+
+def make_blueprint(
+    topics: Topics, metronome: Metronome, broadcast_live: Callable[[str], None]
+) -> Blueprint:
+    """Return the blueprint. broadcast_live: says a message to the clients of /live."""
+    blueprint = Blueprint("feeds", __name__)
+    broadcasts = Broadcasts()
+
+    # Each twice: a request that asks for no upgrade gets to its view too, which says so.
+    @blueprint.get("/ws/events/<path:names>")
+    @blueprint.get("/ws/events/<path:names>", websocket=True)
+    def events(names: str) -> Response:
+        _check_origin()
+        since = request.headers.get("Last-Event-ID") or request.args.get("since")
+        connection = secrets.token_hex(8)
+        reader = topics.reader(Patterns.parse(names), parse_since(since), connection, TEXT_FRAMES)
+        headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
+        serve(request.environ, partial(_push, topics, reader), headers)
+        return Response()
+
+    @blueprint.get("/ws/live/", strict_slashes=False)
+    @blueprint.get("/ws/live/", strict_slashes=False, websocket=True)
+    def live() -> Response:
+        _check_origin()
+        serve(request.environ, talk)
+        return Response()
+
+    def talk(websocket: WebSocket) -> None:
+        broadcasts.websockets[websocket] = None
+        metronome.add(partial(_tick, websocket))
+        try:
+            while (message := websocket.receive()) is not None:
+                websocket.send_text(json.dumps(_respond(message)))
+        finally:
+            del broadcasts.websockets[websocket]
+
+    @blueprint.post("/broadcast/<path:message>")
+    def broadcast(message: str) -> Response:
+        broadcasts.say(message)
+        broadcast_live(message)
+        return jsonify(message="Message broadcast sent")
+
+    return blueprint
+
+
+def _check_origin() -> None:
+    # A page of another site could read what its visitor may: browsers ask nobody before.
+    if not is_same_origin(request.environ):
+        raise BadHandshake(403, "a page of another site may not connect")
+
+
+def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> None:
+    """Have the reader pushed to until the WebSocket is closed."""
+    reader.outlet = websocket.outlet
+    reader.is_dead = lambda: monotonic() - websocket.last_heard_s > DEAD_AFTER_S
+
+    def end(last: bytes) -> None:
+        websocket.outlet.say(last)
+        websocket.close(SERVICE_RESTART, "the server restarts")
+
+    reader.end = end
+    topics.follow(reader)
+    try:
+        if websocket.receive() is not None:
+            websocket.close(
+                POLICY_VIOLATION, "nothing is said here; POST /events/<topic> publishes"
+            )
+    finally:
+        topics.leave(reader)
+
+
+def _tick(websocket: WebSocket, count: int) -> bool:
+    """Send the update of a second; False when the client is gone. A busy one does without."""
+    text = f"Server time: {datetime.now(UTC).isoformat()}, Count: {count}"
+    websocket.outlet.offer(text_frame(json.dumps({"type": "update", "data": text}).encode()))
+    return not websocket.outlet.gone
+
+
+def _respond(message: str | bytes) -> dict[str, Any]:
+    """Return the answer to what a client of /ws/live said."""
+    try:
+        fields = json.loads(message)
+        said = fields.get("message", "")
+    except (ValueError, AttributeError, RecursionError):
+        right = 'say it as JSON: {"message": …}'
+        return {"error": "malformed", "message": right, "status": 400, "detail": {}}
+    return {"type": "response", "message": f"Server received: {said}"}

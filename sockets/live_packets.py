@@ -1,0 +1,61 @@
+"""How events look on /live: Socket.IO packets, in WebSocket frames or in payloads for polling.
+
+Pure: lines of wire/events.py in. An event is the packet `event` with the line as its argument, so
+nothing is encoded anew. Way in: LIVE_FRAMES, LIVE_PAYLOADS, each a wire.framing.Framing.
+Source: Socket.IO protocol v5 and Engine.IO protocol v4, https://socket.io/docs/v4/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from sockets.frames import text_frame
+from wire.events import GAP, HEARTBEAT, RECONNECT, id_of, parts_of, topic_of
+
+NAMESPACE = "/live"
+# Engine.IO: a message; Socket.IO: an event of the namespace.
+_HEAD = b"42/live,"
+# Engine.IO: between the packets of a payload.
+_SEPARATOR = b"\x1e"
+
+
+def event_packet(line: bytes) -> bytes:
+    """Return the packet that emits the event of a line."""
+    return b'%b["event",%b]' % (_HEAD, line[:-1])
+
+
+def notice_packet(name: str, line: bytes) -> bytes:
+    """Return the packet that emits what the server says by itself."""
+    topic = topic_of(line)
+    newest = id_of(line).decode()
+    fields = json.loads(parts_of(line).data)
+    if name == GAP:
+        fields = {"topic": topic, "id": newest, **fields}
+    elif name == HEARTBEAT:
+        fields = {"topic": topic, "newest": newest}
+    else:
+        assert name == RECONNECT
+    return b"%b%b" % (_HEAD, json.dumps([name, fields], separators=(",", ":")).encode())
+
+
+class LiveFraming:
+    """Packets of /live as a transport has them. join: makes one piece of several packets."""
+
+    def __init__(self, transport: str, join: Callable[[Sequence[bytes]], bytes]) -> None:
+        self.transport = transport
+        self._join = join
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        return self._join([event_packet(line) for line in lines])
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        return self._join([notice_packet(name, line)])
+
+
+def _as_frames(packets: Sequence[bytes]) -> bytes:
+    return b"".join([text_frame(packet) for packet in packets])
+
+
+LIVE_FRAMES = LiveFraming("socket.io", _as_frames)
+LIVE_PAYLOADS = LiveFraming("socket.io polling", _SEPARATOR.join)

@@ -1,0 +1,195 @@
+"""A polling client's end of a feed: what an Outlet is to a socket, this is to polls.
+
+The client asks, and is answered with what there is, or as soon as there is something. Between two
+polls it is busy: what is said waits in a mailbox with a bound, and who feeds it keeps his cursor
+and is asked when the next poll comes. What it is given are payloads: packets joined by \\x1e.
+
+Way in: PollOutlet. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from sockets.packets import SEPARATOR
+from topics.outlet import MAX_CONTROL_BYTES, Source
+
+log = logging.getLogger(__name__)
+
+# What may wait for the next poll; the bytes are those of an Outlet.
+MAX_MAIL = 1024
+# How long a poll waits that comes while the answer is that there is nothing for it.
+HOLD_S = 0.1
+# An answer is not made longer than this, besides its last piece.
+ANSWER_BYTES = 64 * 1024
+
+_SEPARATOR = SEPARATOR.encode()
+
+
+class PollOutlet:
+    """One client's polls. on_gone: called once, when it was closed or cut off; must not wait.
+
+    busy: it takes no events now. gone: nor ever. overflowed: it was cut off since it did not fetch
+    what it was told. sent_bytes: how much polls were answered with.
+    """
+
+    transport = "polling"
+
+    __slots__ = (
+        "__weakref__", "_again", "_answer", "_held", "_last", "_mail", "_mail_bytes", "_on_gone",
+        "_sources", "busy", "gone", "overflowed", "sent_bytes",
+    )  # fmt: skip
+
+    def __init__(self, on_gone: Callable[[], None]) -> None:
+        self._on_gone = on_gone
+        self._sources: list[Source] = []
+        self._mail: deque[bytes] = deque()
+        self._mail_bytes = 0
+        # What was offered to the poll that waits, and what wakes that.
+        self._answer: bytes | None = None
+        self._again: threading.Event | None = None
+        # What polls are answered with at once: during an upgrade, and when it is over.
+        self._held: bytes | None = None
+        self._last: bytes | None = None
+        self.busy = True
+        self.gone = False
+        self.overflowed = False
+        self.sent_bytes = 0
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether a poll is being answered."""
+        return self._again is not None
+
+    def offer(self, data: bytes) -> bool:
+        """Take data as a whole for the poll that waits; False when there is none. Never waits."""
+        if self.busy or self.gone:
+            return False
+        self._answer = data
+        self._wake_poll()
+        return True
+
+    def say(self, data: bytes) -> bool:
+        """Take a control message: it goes out before any event that was not begun.
+
+        Never waits. False when the client is gone, or has now been cut off: more than MAX_MAIL
+        messages or MAX_CONTROL_BYTES wait to be fetched.
+        """
+        if self.gone:
+            return False
+        if len(self._mail) == MAX_MAIL or self._mail_bytes + len(data) > MAX_CONTROL_BYTES:
+            log.warning(
+                "client cut off reason=unfetched_mail messages=%d bytes=%d",
+                len(self._mail), self._mail_bytes,
+            )  # fmt: skip
+            self.overflowed = True
+            self.close()
+            return False
+        self._mail.append(data)
+        self._mail_bytes += len(data)
+        self._wake_poll()
+        return True
+
+    def feed_from(self, source: Source) -> None:
+        """Ask source for more from now on, whenever a poll has come."""
+        self._sources.append(source)
+        self.wake()
+
+    def forget(self, source: Source) -> None:
+        """Ask source no more."""
+        if source in self._sources:
+            self._sources.remove(source)
+
+    def wake(self) -> None:
+        """Have the poll that waits ask the sources for more."""
+        self._wake_poll()
+
+    def close(self, last: bytes = b"") -> None:
+        """Take nothing any more. last: what a poll that waits is answered with, behind the mail."""
+        if not self.gone:
+            self.gone = True
+            self._last = _SEPARATOR.join([*self._mail, last]) if last else last
+            self._let_go()
+            on_gone, self._on_gone = self._on_gone, _nothing
+            on_gone()
+
+    # The session's side
+
+    def poll(self) -> bytes:
+        """Wait for something to answer a poll with, and return it. One poll at a time."""
+        again = self._again = threading.Event()
+        try:
+            if self._held is not None:
+                again.wait(HOLD_S)
+            while True:
+                again.clear()
+                if data := self._next():
+                    self.sent_bytes += len(data)
+                    return data
+                if self._last is not None:
+                    return self._last
+                if self._held is not None:
+                    return self._held
+                if not again.is_set():
+                    self.busy = False
+                    again.wait()
+                    self.busy = True
+        finally:
+            self.busy = True
+            self._again = None
+
+    def hold(self, answer: bytes | None) -> None:
+        """Answer polls with this at once, and keep what there is; None: no longer."""
+        self._held = answer
+        self._wake_poll()
+
+    def hand_over(self, last: bytes) -> list[bytes]:
+        """Become gone, without a word to on_gone; return the mail, in order.
+
+        last: what a poll that comes all the same is answered with.
+        """
+        mail = list(self._mail)
+        self.gone = True
+        self._last = last
+        self._on_gone = _nothing
+        self._let_go()
+        return mail
+
+    def _next(self) -> bytes:
+        """Return what there is: an event that was taken, mail, then what the sources have."""
+        parts = [] if self._answer is None else [self._answer]
+        self._answer = None
+        if self._held is not None:
+            return b"".join(parts)
+        size = 0
+        while self._mail and size < ANSWER_BYTES:
+            parts.append(self._mail.popleft())
+            self._mail_bytes -= len(parts[-1])
+            size += len(parts[-1])
+        for source in list(self._sources):
+            if size >= ANSWER_BYTES:
+                break
+            while size < ANSWER_BYTES and (data := source.more()):
+                parts.append(data)
+                size += len(data)
+        if len(self._sources) > 1:
+            # The next time it is another one's turn.
+            self._sources.append(self._sources.pop(0))
+        return _SEPARATOR.join(parts)
+
+    def _let_go(self) -> None:
+        self._sources = []
+        self._mail.clear()
+        self._wake_poll()
+
+    def _wake_poll(self) -> None:
+        if self._again is not None:
+            self.busy = True
+            self._again.set()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,529 @@
+"""Engine.IO: sessions over polling and WebSocket, and the change from the one to the other.
+
+A subclass of engineio.Server that keeps its interface and none of its machinery: a session has no
+queue, no writer and no timer. What is sent goes straight to the session's outlet, which has a
+bound; one thread watches all sessions, sends the pings and finds the dead. The greenlet of a
+WebSocket reads and runs the handlers, one after the other, so a client's events are handled in
+their order and a slow handler slows down nobody but its client.
+
+Way in: EngineServer, for sockets/server.py. Source:
+https://github.com/socketio/engine.io-protocol, version 4; where that says nothing, what Node's
+server does, by whose suite the tests go. The defects of engineio.Server that this mends are listed
+in tests/system/test_engine.py, each with a test of the stock server beside the one of this.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from http import HTTPStatus
+from time import monotonic, sleep
+from typing import Any
+from urllib.parse import parse_qs
+
+import engineio
+
+from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
+from sockets.handshake import is_upgrade
+from sockets.packets import (
+    CLOSE,
+    MESSAGE,
+    NOOP,
+    OPEN,
+    PING,
+    PONG,
+    SEPARATOR,
+    UPGRADE,
+    Packet,
+    Received,
+    payload_frames,
+    read_packet,
+    read_payload,
+)
+from sockets.polling import PollOutlet
+from sockets.websocket import FrameOutlet, WebSocket, serve
+
+log = logging.getLogger(__name__)
+
+PING_PACKET = Packet(str(PING))
+CLOSE_PACKET = Packet(str(CLOSE))
+NOOP_PACKET = Packet(str(NOOP))
+PROBE, PROBED = f"{PING}probe", f"{PONG}probe"
+
+# Node's: a client has so long to join a namespace, and from the probe to the upgrade.
+CONNECT_TIMEOUT_S = 45.0
+UPGRADE_TIMEOUT_S = 10.0
+# How often the sessions are looked through: ten thousand take a millisecond. Short intervals, as
+# tests have them, are looked after more often.
+WATCH_S = 1.0
+WATCH_SHARE = 0.05
+# Who goes on without waiting gives the others their turn after this.
+TURN_S = 0.005
+# How long a poll that is being answered may hold the change to WebSocket up.
+HAND_OVER_S = 2.0
+
+# RFC 6455, 7.4.1
+NORMAL, GOING_AWAY, PROTOCOL_ERROR = 1000, 1001, 1002
+
+StartResponse = Callable[..., Any]
+
+
+class Session:
+    """A client, on one of the transports.
+
+    outlet: where everything for it goes. upgraded: that is a WebSocket's, which takes frames;
+    otherwise it takes payloads. closed: it is no session any more. is_handling: a handler of this
+    client runs, so nothing is read from it. due_s: when the watch has to look at it.
+    """
+
+    __slots__ = (
+        "__weakref__", "awaits_pong", "closed", "connect_by_s", "delivered_at_ping", "due_s",
+        "is_handling", "is_posting", "next_s", "outlet", "pinged_at_s", "session", "sid",
+        "upgrade_by_s", "upgraded", "websocket",
+    )  # fmt: skip
+
+    def __init__(self, sid: str, next_s: float, connect_by_s: float) -> None:
+        self.sid = sid
+        self.outlet: PollOutlet | FrameOutlet = PollOutlet(self.look_soon)
+        self.websocket: WebSocket | None = None
+        self.upgraded = False
+        self.closed = False
+        self.is_handling = False
+        self.is_posting = False
+        # What engineio.Server calls so: the application's own, made when it is asked for.
+        self.session: dict[str, Any] | None = None
+        # The next ping, or until when the pong has to come.
+        self.next_s = next_s
+        self.awaits_pong = False
+        self.pinged_at_s = 0.0
+        self.delivered_at_ping = 0
+        self.connect_by_s: float | None = connect_by_s
+        self.upgrade_by_s: float | None = None
+        self.due_s = 0.0
+        self.set_due()
+
+    def send(self, packet: Packet) -> bool:
+        """Send a packet, or keep it for a moment; False when it will not arrive. Never waits."""
+        return self.outlet.say(packet.frame if self.upgraded else packet.payload)
+
+    def offer(self, packet: Packet) -> bool:
+        """Send a packet if the client is free for it. Never waits."""
+        return self.outlet.offer(packet.frame if self.upgraded else packet.payload)
+
+    def look_soon(self) -> None:
+        """Have the watch look at it the next time."""
+        self.due_s = 0.0
+
+    def set_due(self) -> None:
+        times_s = (self.next_s, self.connect_by_s, self.upgrade_by_s)
+        self.due_s = min(time_s for time_s in times_s if time_s is not None)
+
+    def note_ping(self, now_s: float) -> None:
+        """Remember what shows later that somebody is there."""
+        self.pinged_at_s = now_s
+        if self.websocket is not None and self.upgraded:
+            self.delivered_at_ping = self.outlet.sent_bytes - self.websocket.undelivered_bytes()
+
+    def is_alive(self) -> bool:
+        """Tell whether a missing pong has other reasons than that nobody is there."""
+        if self.is_handling:
+            return True
+        if self.websocket is None or not self.upgraded:
+            return False
+        if self.websocket.last_heard_s > self.pinged_at_s:
+            return True
+        # The ping may be on its way still, behind what a slow connection takes bit by bit.
+        undelivered = self.websocket.undelivered_bytes()
+        has_moved = self.outlet.sent_bytes - undelivered > self.delivered_at_ping
+        return has_moved and (self.outlet.busy or undelivered > 0)
+
+
+class EngineServer(engineio.Server):  # type: ignore[misc]
+    """See the module. Options are engineio.Server's.
+
+    connect_timeout_s: how long a client may take to join a namespace. upgrade_timeout_s: and from
+    asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
+    has just changed; it must not wait. cut_off: how many clients were cut off since they did not
+    take what they were told. websockets: how many sessions are on WebSocket.
+    """
+
+    sockets: dict[str, Session]
+
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        upgrade_timeout_s: float = UPGRADE_TIMEOUT_S,
+        **options: Any,
+    ) -> None:
+        super().__init__(async_mode="threading", monitor_clients=False, **options)
+        self.connect_timeout_s = connect_timeout_s
+        self.upgrade_timeout_s = upgrade_timeout_s
+        self.interval_s = self.ping_interval + self.ping_interval_grace_period
+        self.on_upgrade: Callable[[str], None] = _nothing
+        self.cut_off = 0
+        self.websockets = 0
+        self._is_watched = False
+        self._stopped = threading.Event()
+
+    # What engineio.Server offers.
+
+    def send(self, sid: str, data: Any) -> None:
+        """Send a message to a client. data: text, bytes, or what becomes JSON."""
+        if not isinstance(data, str | bytes):
+            data = json.dumps(data, separators=(",", ":"))
+        packet = Packet(data if isinstance(data, bytes) else f"{MESSAGE}{data}")
+        if session := self.sockets.get(sid):
+            session.send(packet)
+
+    def get_session(self, sid: str) -> dict[str, Any]:
+        session = self._get_socket(sid)
+        if session.session is None:
+            session.session = {}
+        kept: dict[str, Any] = session.session
+        return kept
+
+    def disconnect(self, sid: str | None = None, code: int = NORMAL, text: str = "") -> None:
+        """Close a session, or all. code, text: what a WebSocket is closed with."""
+        sessions = self.sockets.values() if sid is None else filter(None, [self.sockets.get(sid)])
+        turn_ends_s = monotonic() + TURN_S
+        for session in list(sessions):
+            self.close_session(session, self.reason.SERVER_DISCONNECT, code, text)
+            if monotonic() > turn_ends_s:
+                sleep(0)
+                turn_ends_s = monotonic() + TURN_S
+
+    def counts(self) -> dict[str, int]:
+        """Return how many clients there are by transport."""
+        return {"polling": len(self.sockets) - self.websockets, "websocket": self.websockets}
+
+    def shutdown(self) -> None:
+        """Watch no longer."""
+        self._stopped.set()
+
+    # HTTP
+
+    def handle_request(
+        self, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer a request, or take its connection over for a WebSocket."""
+        try:
+            body = self._route(environ)
+        except SocketError as error:
+            fields = {
+                "error": error.code,
+                "message": str(error),
+                "status": error.status,
+                "detail": {},
+            }
+            return self._answer(
+                environ, start_response, error.status, "application/json",
+                json.dumps(fields).encode(), error.headers.items(),
+            )  # fmt: skip
+        if body is None:
+            return []
+        return self._answer(environ, start_response, 200, "text/plain; charset=UTF-8", body, ())
+
+    def _answer(
+        self,
+        environ: dict[str, Any],
+        start_response: StartResponse,
+        status: int,
+        kind: str,
+        body: bytes,
+        more: Iterable[tuple[str, str]],
+    ) -> Iterable[bytes]:
+        headers = [
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            *more,
+            *self._cors_headers(environ),
+        ]
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [body]
+
+    def _route(self, environ: dict[str, Any]) -> bytes | None:
+        """Return the body of an answer 200, None for a WebSocket. Raises SocketError."""
+        self._check_origin(environ)
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            return b""
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        transport = query.get("transport", [""])[0]
+        if transport not in self.transports:
+            raise BadSession(f"transport= is one of {', '.join(self.transports)}")
+        if (transport == "websocket") != is_upgrade(environ):
+            raise BadSession("transport=websocket, and nothing else, asks for an upgrade")
+        sids = query.get("sid")
+        if sids is None:
+            if query.get("EIO") != ["4"]:
+                raise BadSession("EIO=4 is spoken here: Socket.IO 3 and newer")
+            if method != "GET":
+                raise BadSession("a session is opened by GET")
+            return self._open(environ, transport)
+        session = self._find(sids[0])
+        if transport == "websocket":
+            self._upgrade(session, environ)
+            return None
+        if session.upgraded:
+            raise BadSession("the session has changed to a WebSocket")
+        if method == "GET":
+            return self._poll(session)
+        if method == "POST":
+            return self._post(session, environ)
+        raise BadSession("a session is polled by GET, and told by POST")
+
+    def _check_origin(self, environ: dict[str, Any]) -> None:
+        origin = environ.get("HTTP_ORIGIN")
+        if origin and self.cors_allowed_origins != []:
+            allowed = self._cors_allowed_origins(environ)
+            if allowed is not None and origin not in allowed:
+                raise BadSession("a page of another site may not connect", HTTPStatus.FORBIDDEN)
+
+    def _find(self, sid: str) -> Session:
+        session = self.sockets.get(sid)
+        if session is not None and monotonic() >= session.due_s:
+            self._look_at(session)
+        if session is None or session.closed:
+            raise BadSession("there is no such session: open another one")
+        return session
+
+    def _open(self, environ: dict[str, Any], transport: str) -> bytes | None:
+        now_s = monotonic()
+        sid = self.generate_id()
+        session = Session(sid, now_s + self.interval_s, now_s + self.connect_timeout_s)
+        if transport == "websocket":
+            talk = partial(self._talk, session)
+            websocket = serve(environ, talk, max_message_bytes=self.max_http_buffer_size)
+            session.websocket, session.outlet, session.upgraded = websocket, websocket.outlet, True
+            self.websockets += 1
+        self.sockets[sid] = session
+        self._start_watch()
+        self._trigger_event("connect", sid, environ, run_async=False)
+        can_upgrade = self.allow_upgrades and "websocket" in self.transports
+        is_ours = environ.get("headwater.client") is not None
+        fields = {
+            "sid": sid,
+            "upgrades": ["websocket"] if can_upgrade and is_ours and not session.upgraded else [],
+            "pingInterval": round(self.interval_s * 1000),
+            "pingTimeout": round(self.ping_timeout * 1000),
+            "maxPayload": self.max_http_buffer_size,
+        }
+        packet = Packet(f"{OPEN}{json.dumps(fields, separators=(',', ':'))}")
+        if session.upgraded:
+            session.send(packet)
+            return None
+        return packet.payload
+
+    # Polling
+
+    def _poll(self, session: Session) -> bytes:
+        outlet = session.outlet
+        assert isinstance(outlet, PollOutlet)
+        if outlet.is_polled:
+            self.close_session(session, self.reason.TRANSPORT_ERROR)
+            raise BadSession("a session is polled once at a time")
+        return outlet.poll()
+
+    def _post(self, session: Session, environ: dict[str, Any]) -> bytes:
+        if session.is_posting:
+            self.close_session(session, self.reason.TRANSPORT_ERROR)
+            raise BadSession("a session is told one thing at a time")
+        session.is_posting = True
+        try:
+            body = environ["wsgi.input"].read(self.max_http_buffer_size + 1)
+            if len(body) > self.max_http_buffer_size:
+                text = f"a payload may have {self.max_http_buffer_size} bytes"
+                raise BadSession(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            turn_ends_s = monotonic() + TURN_S
+            for packet in read_payload(body):
+                if session.closed:
+                    break
+                self._hear(session, packet)
+                if monotonic() > turn_ends_s:
+                    sleep(0)
+                    turn_ends_s = monotonic() + TURN_S
+        except (BadPacket, BadSession):
+            self.close_session(session, self.reason.TRANSPORT_ERROR)
+            raise
+        finally:
+            session.is_posting = False
+        return b"ok"
+
+    # WebSocket
+
+    def _talk(self, session: Session, websocket: WebSocket) -> None:
+        """Hear what comes until it is over."""
+        try:
+            while not session.closed and (message := websocket.receive()) is not None:
+                self._hear(session, read_packet(message))
+        except BadPacket as error:
+            reason = self.reason.TRANSPORT_ERROR
+            self.close_session(session, reason, PROTOCOL_ERROR, str(error))
+        finally:
+            self.close_session(session, self.reason.TRANSPORT_CLOSE)
+
+    def _upgrade(self, session: Session, environ: dict[str, Any]) -> None:
+        if environ.get("headwater.client") is None:
+            raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
+        if session.websocket is not None or not self.allow_upgrades:
+            # As Node does: a client sees that it is closed, not that it is refused.
+            serve(environ, _leave)
+            return
+        session.websocket = serve(
+            environ, partial(self._probe, session), max_message_bytes=self.max_http_buffer_size
+        )
+        session.upgrade_by_s = monotonic() + self.upgrade_timeout_s
+        session.set_due()
+
+    def _probe(self, session: Session, websocket: WebSocket) -> None:
+        """See whether the WebSocket carries; then change to it. Otherwise the polls go on."""
+        polls = session.outlet
+        assert isinstance(polls, PollOutlet)
+        try:
+            if websocket.receive() != PROBE:
+                return
+            websocket.send_text(PROBED)
+            # Ends the poll that waits; what there is from now on is for the WebSocket.
+            polls.hold(NOOP_PACKET.payload)
+            if websocket.receive() == str(UPGRADE) and not session.closed:
+                self._change_over(session, polls, websocket)
+        finally:
+            session.upgrade_by_s = None
+            if not session.upgraded:
+                session.websocket = None
+                polls.hold(None)
+        if session.upgraded:
+            self._talk(session, websocket)
+
+    def _change_over(self, session: Session, polls: PollOutlet, websocket: WebSocket) -> None:
+        ends_s = monotonic() + HAND_OVER_S
+        while polls.is_polled and monotonic() < ends_s:
+            # A client waits for the end of its poll before it changes, but who knows.
+            sleep(TURN_S)
+        if session.closed or polls.is_polled:
+            return
+        # Nobody else has a turn from here on, so nothing is lost or comes twice.
+        mail = polls.hand_over(NOOP_PACKET.payload)
+        session.outlet, session.upgraded = websocket.outlet, True
+        self.websockets += 1
+        if mail:
+            websocket.outlet.say(payload_frames(SEPARATOR.encode().join(mail)))
+        self.on_upgrade(session.sid)
+
+    # Both
+
+    def _hear(self, session: Session, packet: Received) -> None:
+        """Do what a packet asks for. Raises BadPacket."""
+        if packet.kind == PONG:
+            if session.awaits_pong:
+                session.awaits_pong = False
+                session.next_s = monotonic() + self.interval_s
+                session.set_due()
+        elif packet.kind == MESSAGE:
+            session.is_handling = True
+            try:
+                self.handlers["message"](session.sid, packet.data)
+            finally:
+                session.is_handling = False
+        elif packet.kind == CLOSE:
+            reason = self.reason.CLIENT_DISCONNECT
+            self.close_session(session, reason, last=NOOP_PACKET)
+        elif packet.kind not in (UPGRADE, NOOP):
+            raise BadPacket("a client sends no such packet")
+
+    def close_session(
+        self,
+        session: Session,
+        reason: str,
+        code: int = NORMAL,
+        text: str = "",
+        last: Packet = CLOSE_PACKET,
+    ) -> None:
+        """Close a session; again is harmless. Never waits but in handlers of its end.
+
+        reason: for the handlers. code, text: what a WebSocket is closed with. last: what a poll
+        that waits is answered with.
+        """
+        if session.closed:
+            return
+        session.closed = True
+        self.sockets.pop(session.sid, None)
+        self.websockets -= session.upgraded
+        outlet = session.outlet
+        if outlet.overflowed:
+            self.cut_off += 1
+        if isinstance(outlet, PollOutlet):
+            outlet.close(last.payload)
+        if session.websocket is not None:
+            session.websocket.close(code, text)
+        self._trigger_event("disconnect", session.sid, reason, run_async=False)
+
+    # The watch
+
+    def _start_watch(self) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            threading.Thread(target=self._watch, name="engine watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """Look at every session that is due, for ever."""
+        spans_s = (self.interval_s, self.ping_timeout, self.connect_timeout_s)
+        tick_s = min(WATCH_S, *(span_s * WATCH_SHARE for span_s in spans_s))
+        while not self._stopped.wait(tick_s):
+            turn_ends_s = monotonic() + TURN_S
+            for session in list(self.sockets.values()):
+                now_s = monotonic()
+                if now_s >= session.due_s:
+                    try:
+                        self._look_at(session)
+                    except Exception:
+                        log.exception("cannot look after session=%s", session.sid)
+                if now_s > turn_ends_s:
+                    sleep(0)
+                    turn_ends_s = monotonic() + TURN_S
+
+    def _look_at(self, session: Session) -> None:
+        """Send a ping that is due, or end what is over."""
+        now_s = monotonic()
+        if session.outlet.gone and not session.upgraded:
+            self.close_session(session, self.reason.TRANSPORT_ERROR)
+        elif session.connect_by_s is not None and now_s >= session.connect_by_s:
+            text = "connect to a namespace"
+            self.close_session(session, self.reason.TRANSPORT_CLOSE, PROTOCOL_ERROR, text)
+        elif now_s >= session.next_s:
+            self._ping_or_end(session, now_s)
+        if session.upgrade_by_s is not None and now_s >= session.upgrade_by_s:
+            session.upgrade_by_s = None
+            if session.websocket is not None:
+                session.websocket.cut()
+        session.set_due()
+
+    def _ping_or_end(self, session: Session, now_s: float) -> None:
+        if session.awaits_pong:
+            if not session.is_alive():
+                reason = self.reason.PING_TIMEOUT
+                self.close_session(session, reason, GOING_AWAY, "no pong came")
+                return
+            session.note_ping(now_s)
+            session.next_s = now_s + self.ping_timeout
+        else:
+            # On time, unless the hub was held for so long that this would cost clients theirs.
+            is_late = now_s - session.next_s > self.ping_timeout / 2
+            session.next_s = (now_s if is_late else session.next_s) + self.ping_timeout
+            session.awaits_pong = True
+            session.send(PING_PACKET)
+            session.note_ping(now_s)
+
+
+def _leave(websocket: WebSocket) -> None:
+    """Talk about nothing."""
+
+
+def _nothing(sid: str) -> None:
+    pass

@@ -1,0 +1,364 @@
+"""A WebSocket on the connection of a client: whole messages in, frames out through its outlet.
+
+The opening handshake is answered on the client's own socket; then the greenlet that serves it
+waits in `receive`, and everything that is sent, by whomever, goes through the outlet, so nothing is
+queued here. An idle one is this object and its outlet: no greenlet beside the one it has, no timer,
+no buffer, no parser.
+
+Way in: serve, accept. Frames are read by wsproto; those that are sent are made in frames.py.
+Source: RFC 6455; what it leaves open is read as the Autobahn test suite does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from fcntl import ioctl
+from functools import partial
+from termios import TIOCOUTQ
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any, Self
+
+from wsproto.frame_protocol import Frame, FrameProtocol, Opcode, ParseFailed
+
+from sockets.errors import NoConnection
+from sockets.frames import (
+    binary_frame,
+    close_frame,
+    ping_frame,
+    pong_frame,
+    text_frame,
+)
+from sockets.handshake import answer_handshake
+from topics.outlet import Outlet
+
+# What a client may say at once: an event of 64 KiB and what is around it.
+MAX_MESSAGE_BYTES = 65 * 1024
+# One read. It is allocated only while there is something to read.
+READ_BYTES = 16 * 1024
+# How long the other side has for its part of the closing handshake.
+CLOSE_S = 3.0
+# Who sends without a pause gets this long before the others have their turn.
+TURN_S = 0.005
+# A read that took this long has waited, and so let the others run.
+PAUSE_S = 0.0002
+
+# 7.4.1
+NORMAL, INTERNAL_ERROR, TOO_BIG, ABNORMAL = 1000, 1011, 1009, 1006
+
+
+def accept(
+    environ: Mapping[str, Any],
+    headers: Iterable[tuple[str, str]] = (),
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> WebSocket:
+    """Answer a request for a WebSocket and take its connection over.
+
+    environ: the request's. headers: more fields for the answer. max_message_bytes: a client that
+    sends a longer message is closed with 1009. The caller enters the WebSocket (`with`), and calls
+    receive until it returns None; what his view returns afterwards is not sent.
+
+    Raises BadHandshake and NoConnection before anything is sent.
+    """
+    return _accept(environ, headers, max_message_bytes, None)
+
+
+def serve(
+    environ: Mapping[str, Any],
+    talk: Callable[[WebSocket], None],
+    headers: Iterable[tuple[str, str]] = (),
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> WebSocket:
+    """Do as accept, and call talk with the WebSocket when the view has returned.
+
+    So nothing of the request is kept while the WebSocket is open (there is no flask.request in
+    talk), and it takes 10 KB instead of 24. It is closed when talk returns, with 1011 when talk
+    raises.
+    """
+    return _accept(environ, headers, max_message_bytes, talk)
+
+
+def _accept(
+    environ: Mapping[str, Any],
+    headers: Iterable[tuple[str, str]],
+    max_message_bytes: int,
+    talk: Callable[[WebSocket], None] | None,
+) -> WebSocket:
+    answer = answer_handshake(environ, headers)
+    client = environ.get("headwater.client")
+    if client is None:
+        raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
+    websocket = WebSocket(client, max_message_bytes)
+    client.take_over(None if talk is None else partial(_talk, websocket, talk))
+    websocket.outlet.say(answer)
+    return websocket
+
+
+def _talk(websocket: WebSocket, talk: Callable[[WebSocket], None]) -> None:
+    with websocket:
+        talk(websocket)
+
+
+class FrameOutlet(Outlet):
+    """An outlet that takes frames."""
+
+    __slots__ = ()
+
+    transport = "websocket"
+
+
+class WebSocket:
+    """One client's WebSocket; see the module. Nothing that a client does raises an error here.
+
+    outlet: what is to be sent goes there, as frames. last_heard_s: when something came from the
+    client last, a pong or anything else, on the monotonic clock. close_code: what the client closed
+    with, 1006 when it is gone without a word; None before.
+    """
+
+    __slots__ = (
+        "__weakref__", "_close_by_s", "_is_cut", "_is_deaf", "_is_flushed", "_is_waiting",
+        "_max_bytes", "_partial", "_protocol", "_socket", "_spawn", "_turn_ends_s",
+        "close_code", "last_heard_s", "outlet",
+    )  # fmt: skip
+
+    def __init__(self, client: Any, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._socket = client.socket
+        self._spawn = client.spawn
+        self._max_bytes = max_message_bytes
+        # What has come of a message in fragments.
+        self._partial: bytearray | None = None
+        # None between two messages, which is nearly always.
+        self._protocol: FrameProtocol | None = None
+        self._close_by_s: float | None = None
+        # Nothing that comes is listened to any more.
+        self._is_deaf = False
+        # The close was said, and the socket has taken it.
+        self._is_flushed = False
+        # The connection is dropped.
+        self._is_cut = False
+        self._is_waiting = False
+        self._turn_ends_s = 0.0
+        self.last_heard_s = monotonic()
+        self.close_code: int | None = None
+        self.outlet = FrameOutlet(client, self.cut)
+
+    def receive(self) -> str | bytes | None:
+        """Wait for the next message and return it whole; None when there will be no more.
+
+        Pings are answered, a close is too. After None everything is over: the connection is lost,
+        or both sides have said that they close, or the client took too long for that.
+        """
+        while not self._is_deaf:
+            pongs: list[bytes] = []
+            message = self._next_message(pongs)
+            if pongs:
+                self.outlet.say(b"".join(pongs))
+            if message is not None:
+                return message
+            if not self._is_deaf:
+                self._read_on()
+        self._end()
+        return None
+
+    def send_text(self, text: str) -> bool:
+        """Say a text message, as Outlet.say does; False when it will not arrive."""
+        return self.outlet.say(text_frame(text.encode()))
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Say a binary message, as Outlet.say does; False when it will not arrive."""
+        return self.outlet.say(binary_frame(data))
+
+    def ping(self, payload: bytes = b"") -> bool:
+        """Say a ping; that it was answered shows in last_heard_s."""
+        return self.outlet.say(ping_frame(payload))
+
+    def undelivered_bytes(self) -> int:
+        """Return how much the other side's machine has not taken yet of what the socket has."""
+        count = array("i", [0])
+        with suppress(OSError, ValueError):
+            ioctl(self._socket.fileno(), TIOCOUTQ, count)
+        return count[0]
+
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """Say that it closes, the last that is sent. Never waits: receive returns None soon."""
+        if self._close_by_s is None:
+            self._close_by_s = monotonic() + CLOSE_S
+            self.outlet.finish(close_frame(code, reason), self._said_close)
+            if self._is_waiting:
+                # Another one closes it; the reader's wait has no end of its own.
+                self._spawn(self._cut_in_time)
+
+    def cut(self) -> None:
+        """Drop the connection without a word: receive returns None soon. Never waits."""
+        if not self._is_cut:
+            self._is_cut = self._is_deaf = True
+            if self.close_code is None:
+                self.close_code = ABNORMAL
+            self._shut(socket.SHUT_RDWR)
+            self.outlet.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it if it is open, and see it to its end; at once when the greenlet is killed."""
+        if kind is not None and not issubclass(kind, Exception):
+            self.cut()
+            return
+        self.close(INTERNAL_ERROR if kind else NORMAL)
+        while self.receive() is not None:
+            pass
+
+    # Reading
+
+    def _next_message(self, pongs: list[bytes]) -> str | bytes | None:
+        """Return the next message that has arrived, None when there is none; or it is over."""
+        if self._protocol is None:
+            return None
+        try:
+            for frame in self._protocol.received_frames():
+                self._give_turns()
+                if frame.opcode is Opcode.PING:
+                    pongs.append(pong_frame(_bytes(frame)))
+                elif frame.opcode is Opcode.CLOSE:
+                    self._hear_close(frame)
+                    break
+                elif frame.opcode is not Opcode.PONG:
+                    message = self._join(frame)
+                    if message is not None:
+                        return message
+                if self._is_deaf:
+                    break
+        except ParseFailed as error:
+            self._fail(int(error.code), str(error))
+        return None
+
+    def _join(self, frame: Frame) -> str | bytes | None:
+        """Take a part of a message; return it whole when it is."""
+        part: Any = frame.payload
+        is_whole = frame.message_finished and self._partial is None
+        if is_whole and len(part) <= self._max_bytes // 4:
+            # Nearly always: four bytes a character are the most in UTF-8.
+            return self._heard(part)
+        if self._partial is None:
+            self._partial = bytearray()
+        self._partial += part.encode() if isinstance(part, str) else part
+        if len(self._partial) > self._max_bytes:
+            self._partial = None
+            self._fail(TOO_BIG, f"a message may have {self._max_bytes} bytes")
+            return None
+        if not frame.message_finished:
+            return None
+        whole, self._partial = self._partial, None
+        return self._heard(whole.decode() if isinstance(part, str) else bytes(whole))
+
+    def _heard(self, message: str | bytes) -> str | bytes | None:
+        # After our close the client may go on for a moment; nobody waits for that.
+        return message if self._close_by_s is None else None
+
+    def _hear_close(self, frame: Frame) -> None:
+        code: Any = frame.payload[0]
+        self.close_code = int(code)
+        self._is_deaf = True
+        if self._close_by_s is None:
+            self.close(self.close_code)
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Close since the client broke the protocol: from here on it is not understood (7.1.7)."""
+        self._is_deaf = True
+        if self.close_code is None:
+            self.close_code = ABNORMAL
+        self.close(code, reason)
+
+    def _read_on(self) -> None:
+        """Wait for bytes, and give them to the parser."""
+        if self._protocol is not None and self._is_between_frames(self._protocol):
+            self._protocol = None
+        data = self._read()
+        if not data:
+            self.cut()
+        else:
+            self.last_heard_s = monotonic()
+            if self._protocol is None:
+                self._protocol = FrameProtocol(client=False, extensions=[])
+            self._protocol.receive_bytes(data)
+
+    def _is_between_frames(self, protocol: FrameProtocol) -> bool:
+        # Names that wsproto does not promise; a new parser is 4 us, one that idles 840 bytes.
+        decoder = protocol._frame_decoder
+        return self._partial is None and decoder.header is None and not decoder.buffer
+
+    def _read(self) -> bytes:
+        """Wait for bytes and return them; none when the client is gone or its time is over."""
+        asked_s = monotonic()
+        if self._close_by_s is not None:
+            if asked_s >= self._close_by_s:
+                return b""
+            with suppress(OSError):
+                self._socket.settimeout(self._close_by_s - asked_s)
+        self._is_waiting = True
+        try:
+            data: bytes = self._socket.recv(READ_BYTES)
+        except (OSError, EOFError, ValueError):
+            # EOFError, ValueError: what eventlet and ssl say of a socket that was closed meanwhile.
+            return b""
+        finally:
+            self._is_waiting = False
+        if monotonic() - asked_s > PAUSE_S:
+            self._turn_ends_s = monotonic() + TURN_S
+        return data
+
+    def _give_turns(self) -> None:
+        if monotonic() > self._turn_ends_s:
+            sleep(0)
+            self._turn_ends_s = monotonic() + TURN_S
+
+    # The end
+
+    def _said_close(self) -> None:
+        self._is_flushed = True
+        if self._is_deaf:
+            # It learns from this too that it is over, and closes its side.
+            self._shut(socket.SHUT_WR)
+
+    def _end(self) -> None:
+        """See that our last frame arrives, then let everything go."""
+        if not self._is_cut and not (self._is_flushed and self.close_code != ABNORMAL):
+            if self._is_flushed:
+                self._shut(socket.SHUT_WR)
+            # A close while something is unread is a reset, which may overtake our last frame.
+            while self._read():
+                pass
+        self.cut()
+        self._protocol = self._partial = None
+        ends_s = monotonic() + CLOSE_S
+        while self.outlet.busy and monotonic() < ends_s:
+            # It waits in the socket: if that were closed under it, it would do so for ever.
+            sleep(0.001)
+
+    def _cut_in_time(self) -> None:
+        sleep(CLOSE_S)
+        self.cut()
+
+    def _shut(self, how: int) -> None:
+        # On a duplicate: SSLSocket.shutdown would drop the TLS state and go on in the clear.
+        with (
+            suppress(OSError, ValueError),
+            socket.socket(fileno=os.dup(self._socket.fileno())) as s,
+        ):
+            s.shutdown(how)
+
+
+def _bytes(frame: Frame) -> bytes:
+    payload = frame.payload
+    assert isinstance(payload, bytes)
+    return payload

@@ -1,0 +1,160 @@
+/**
+ * Feeds: what one subscription has seen, and what it hands on. Every event once, in the order of the
+ * ids, and a gap for what is not to be had.
+ *
+ * Pure: knows no network and no timers; a line tells it what arrived, and when. Way in: Feed.
+ */
+
+const namesIn = (topics) => topics.split(",");
+const covers = (name, topic) =>
+  name === topic || (name.endsWith("*") && topic.startsWith(name.slice(0, -1)));
+
+const UNKNOWN = "~"; // after every id
+
+const AGE = /^(all|[0-9]+(ms|[smhd]))$/;
+const REFUSED_CURSOR = new Set(["malformed_cursor", "future_cursor"]);
+
+/** What the server would not do. code, status, detail: of its answer; key: of a publish. */
+export class LiveError extends Error {
+  constructor({ error, message, status, detail }, key) {
+    super(message ?? error);
+    Object.assign(this, { name: "LiveError", code: error, status, detail, key });
+  }
+}
+
+/** Call a handler. What it throws is its own fault: it is reported, and the others get their event. */
+export function tell(handler, what) {
+  try {
+    handler?.(what);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+/** What others call of a feed: topic, cursor (null until the server has said where it begins), close(). */
+export class Feed {
+  cursor = null;
+  #names;
+  #since;
+  #on;
+  #leave;
+  #refused = null; // the gap to tell of once it is known where the feed begins anew
+  #begun = false; // what comes before the acknowledgement is of an earlier subscription
+  #target = UNKNOWN; // where it has caught up
+  #heardAt = 0;
+  #newest = ""; // what the last heartbeat said, "" once anything came after it
+  #doubts = 0;
+
+  /**
+   * since: a cursor, an age ("5m"), "all" or undefined for now. restart: where to begin when the
+   * server refuses the cursor, "now" or "all". leave: called by close().
+   */
+  constructor(topic, { since, restart = "now", onEvent, onGap, onError }, leave) {
+    this.topic = topic;
+    this.#names = namesIn(topic);
+    this.restart = restart;
+    this.#on = { onEvent, onGap, onError };
+    this.#leave = leave;
+    if (since === undefined || AGE.test(since)) this.#since = since;
+    else this.cursor = since;
+  }
+
+  close() {
+    this.#begun = false;
+    this.#leave(this);
+  }
+
+  /** Whether an event of topic belongs to it. A gap may be of all its topics together. */
+  follows(topic) {
+    return topic === this.topic || this.#names.some((name) => covers(name, topic));
+  }
+
+  /** Whether some topic may be in both: the server does not say for which of two an event is. */
+  overlaps(topics) {
+    const each = (other) => this.follows(other) || this.#names.some((name) => covers(other, name));
+    return namesIn(topics).some(each);
+  }
+
+  /** Where to go on. */
+  get since() {
+    return this.cursor ?? this.#since;
+  }
+
+  get caughtUp() {
+    return this.#begun && this.cursor >= this.#target;
+  }
+
+  /** The line is gone, or it is another one: take nothing until begin(). */
+  pause() {
+    this.#begun = false;
+  }
+
+  /** The server has acknowledged the subscription. newest: the newest event there was, if it said. */
+  begin({ cursor, newest }, nowMs) {
+    const isNow = this.since === undefined;
+    this.cursor ??= cursor;
+    this.#begun = true;
+    this.hear(nowMs);
+    this.#target = newest ?? (isNow ? "" : UNKNOWN);
+    const gap = this.#refused;
+    this.#refused = null;
+    if (gap) tell(this.#on.onGap, { ...gap, to: this.cursor });
+  }
+
+  /** The server has refused. Returns whether to ask again: the cursor was why, and is forgotten. */
+  refuse(answer) {
+    if (this.cursor !== null && REFUSED_CURSOR.has(answer.error)) {
+      const { error, message } = answer;
+      this.#refused = { topic: this.topic, from: this.cursor, lost: null, reason: "refused", error, message };
+      this.cursor = null;
+      this.#since = this.restart === "all" ? "all" : undefined;
+      return true;
+    }
+    const error = new LiveError(answer);
+    if (this.#on.onError) tell(this.#on.onError, error);
+    else console.error(`live feed ${this.topic}: ${error.message}`);
+    return false;
+  }
+
+  takeEvent(event, nowMs) {
+    if (this.#advance(event.id, nowMs)) tell(this.#on.onEvent, event);
+  }
+
+  /** gap: topic, from, to, lost, reason, … */
+  takeGap(gap, nowMs) {
+    if (this.#advance(gap.to, nowMs)) tell(this.#on.onGap, gap);
+  }
+
+  /** Something came. newest: what a heartbeat says is the newest there is. */
+  hear(nowMs, newest = "") {
+    this.#heardAt = nowMs;
+    this.#newest = newest;
+    this.#doubts = 0;
+    if (newest !== "" && this.#target === UNKNOWN) this.#target = newest;
+  }
+
+  /**
+   * Called on every tick: whether nothing comes although something should. silentMs: longer without
+   * any sign is too long; lagMs: so is this after a heartbeat that names what has not come. Twice in
+   * a row, for after a sleep the clock has jumped and the data waits unread behind this tick.
+   */
+  isDeaf(nowMs, { silentMs, lagMs }) {
+    const quietMs = nowMs - this.#heardAt;
+    // Nobody has said where it has caught up; a pause in what comes must do.
+    if (this.#target === UNKNOWN && quietMs > lagMs / 4) this.#target = "";
+    const doubt = quietMs > silentMs || (this.#newest > this.cursor && quietMs > lagMs);
+    this.#doubts = this.#begun && doubt ? this.#doubts + 1 : 0;
+    return this.#doubts > 1;
+  }
+
+  #advance(id, nowMs) {
+    if (!this.#begun) return false;
+    this.hear(nowMs);
+    if (id <= this.cursor) return false;
+    this.cursor = id;
+    return true;
+  }
+
+}

@@ -1,0 +1,314 @@
+/**
+ * Live feeds without loss: subscribe, publish, and an honest state, over Socket.IO, or over Server-Sent
+ * Events where that cannot get through. docs/live-js.md says how to use it; docs/events.md is the server.
+ *
+ * Nothing is lost because each feed keeps its cursor, and every new line goes on from there; nothing
+ * is seen twice because a feed takes only what is after its cursor; and a publish has a key, under which
+ * the server keeps it once, however often it is sent. Way in: connect.
+ */
+
+import { Feed, LiveError, tell } from "./feed.js";
+import { EventSourceLine, SocketLine } from "./lines.js";
+
+const DEFAULTS = {
+  url: globalThis.location?.origin, // where Headwater is; a path is what it is mounted under
+  io: undefined, // the Socket.IO client's io(); none: it is imported from client
+  client: new URL("../vendor/socket.io.esm.min.js", import.meta.url).href,
+  socket: {}, // more options for io(): auth, extraHeaders, …
+  sse: "auto", // "never", "only"
+  eventSource: globalThis.EventSource,
+  heartbeatMs: 15_000, // the server's
+  silentHeartbeats: 2.5, // without a sign for so many, a line is deaf
+  lagMs: 2_000, // so is one that has not brought what a heartbeat named so long ago
+  answerMs: 10_000, // without an answer, ask again
+  openMs: 10_000,
+  backoffMs: [500, 30_000], // the first and the longest wait, of which half to all is waited
+  triesBeforeSse: 3,
+  retrySocketMs: 60_000, // how often Socket.IO is tried again while SSE carries the feeds
+};
+
+const MAX_TOPICS = 64; // the server's, for one connection
+
+// From the best to the worst: what is told when there are two connections.
+const STATUSES = ["live", "fallback", "catching up", "reconnecting", "deaf", "closed"];
+
+/** Return a Live that connects at once. options: see DEFAULTS. */
+export function connect(options = {}) {
+  return new Live({ ...DEFAULTS, ...options });
+}
+
+class Live {
+  #options;
+  #base;
+  #feeds = new Set();
+  #asks = new Set(); // not answered yet; in the order they were asked
+  #watchers = new Set();
+  #told = {};
+  #line = null; // the one that is up
+  #trying = null; // the one that is being opened
+  #busy = false;
+  #failures = 0; // since the last answer
+  #socketFailures = 0; // since Socket.IO was up
+  #deaf = false;
+  #closed = false;
+  #retryAt = null;
+  #retryTimer;
+  #tickTimer;
+  #next = null; // another connection: for what overlaps, and for more topics than one may have
+
+  constructor(options) {
+    this.#options = options;
+    this.#base = new URL(options.url, globalThis.location?.href).href.replace(/\/*$/, "/");
+    this.#tickTimer = setInterval(() => this.#tick(), Math.min(options.lagMs, options.heartbeatMs) / 4);
+    this.#try();
+  }
+
+  /**
+   * Follow a topic, or several ("a,b", "demo/*"). handlers: since, restart, onEvent, onGap, onError
+   * (see Feed). Returns the Feed: its cursor may be kept and handed in as since.
+   */
+  subscribe(topic, handlers = {}) {
+    if (this.#closed) throw new Error("this connection is closed");
+    const feeds = [...this.#feeds];
+    const names = [topic, ...feeds.map((feed) => feed.topic)].join().split(",").length;
+    if (feeds.length && (names > MAX_TOPICS || feeds.some((feed) => feed.overlaps(topic)))) {
+      this.#next ??= this.#connectAnother();
+      return this.#next.subscribe(topic, handlers);
+    }
+    const feed = new Feed(topic, handlers, () => this.#leave(feed));
+    this.#feeds.add(feed);
+    if (this.#line) this.#follow(feed, this.#line);
+    this.#changed();
+    return feed;
+  }
+
+  /** Resolves to {id, topic, count} once it is kept; once, whatever happens to the connection. */
+  publish(topic, { name, data }, { key = randomKey() } = {}) {
+    return this.#ask("publish", { topic, name, data, key });
+  }
+
+  /** Cancel an export. Resolves to {id, state}. */
+  cancel(exportId) {
+    return this.#ask("cancel", { id: exportId });
+  }
+
+  /** Resolves to {topic, count, readers}. */
+  readers(topic) {
+    return this.#ask("readers", { topic });
+  }
+
+  /** {status, transport, retryInMs?}; see docs/live-js.md. */
+  get state() {
+    const mine = this.#ownState();
+    const other = this.#next?.state;
+    return other && STATUSES.indexOf(other.status) > STATUSES.indexOf(mine.status) ? other : mine;
+  }
+
+  /** Call fn(state) now and whenever it changes; returns what ends that. */
+  onState(fn) {
+    this.#watchers.add(fn);
+    tell(fn, this.state);
+    return () => this.#watchers.delete(fn);
+  }
+
+  /** End all feeds; what was asked and not answered is rejected, and may have happened. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#tickTimer);
+    clearTimeout(this.#retryTimer);
+    for (const feed of this.#feeds) feed.pause();
+    for (const line of [this.#line, this.#trying, this.#next]) line?.close();
+    for (const ask of this.#asks)
+      ask.reject(new LiveError({ error: "closed", message: "closed before the answer" }, ask.body.key));
+    this.#changed();
+  }
+
+  #ownState() {
+    if (this.#closed) return { status: "closed", transport: null };
+    if (this.#line?.isUp) {
+      const current = [...this.#feeds].every((feed) => feed.caughtUp);
+      const best = this.#line instanceof SocketLine ? "live" : "fallback";
+      return { status: current ? best : "catching up", transport: this.#line.transport };
+    }
+    const state = { status: this.#deaf ? "deaf" : "reconnecting", transport: null };
+    if (!this.#line && this.#retryAt !== null) state.retryInMs = Math.max(0, this.#retryAt - Date.now());
+    return state;
+  }
+
+  #changed() {
+    const { state } = this;
+    const now = { status: state.status, transport: state.transport, retryAt: this.#retryAt };
+    if (Object.keys(now).every((key) => now[key] === this.#told[key])) return;
+    this.#told = now;
+    for (const fn of this.#watchers) tell(fn, state);
+  }
+
+  #connectAnother() {
+    const next = new Live(this.#options);
+    next.onState(() => this.#changed());
+    return next;
+  }
+
+  // Connecting: one #try() at a time, which ends in a line or in a time for the next.
+
+  async #try() {
+    this.#busy = true;
+    this.#retryAt = null;
+    this.#changed();
+    const up = await this.#openOne();
+    this.#busy = false;
+    if (this.#closed || (up && this.#line)) return;
+    this.#failures += 1;
+    this.#retry(this.#line ? jitter(this.#options.retrySocketMs) : this.#backoff());
+  }
+
+  // Returns whether this is the line to stay with: SSE is not, if Socket.IO may be had again.
+  async #openOne() {
+    const { sse, triesBeforeSse } = this.#options;
+    if (sse !== "only") {
+      if (await this.#open(() => this.#socketLine())) return true;
+      this.#socketFailures += 1;
+      if (sse === "never" || this.#socketFailures < triesBeforeSse) return false;
+    }
+    if (!this.#line && !this.#closed)
+      await this.#open(() => new EventSourceLine(this.#base, this.#options, this.#ears()));
+    return sse === "only" && this.#line !== null;
+  }
+
+  async #open(make) {
+    let line;
+    try {
+      line = await make();
+      this.#trying = line;
+      await line.open();
+      if (this.#closed || !line.isUp) throw new Error("too late");
+    } catch {
+      line?.close();
+      this.#deaf = false;
+      return false;
+    } finally {
+      this.#trying = null;
+    }
+    this.#take(line);
+    return true;
+  }
+
+  async #socketLine() {
+    const { client, socket } = this.#options;
+    const { io = (await import(client)).io } = this.#options;
+    const { origin, pathname } = new URL(this.#base);
+    const transports = ["websocket", "polling"];
+    const options = { path: `${pathname}socket.io`, transports, tryAllTransports: true, ...socket };
+    const own = { forceNew: true, reconnection: false, autoConnect: false };
+    return new SocketLine(io(`${origin}/live`, { ...options, ...own }), this.#options, this.#ears());
+  }
+
+  #ears() {
+    return {
+      event: (event) => {
+        const now = Date.now();
+        for (const feed of this.#feeds) if (feed.follows(event.topic)) feed.takeEvent(event, now);
+        if (this.#told.status === "catching up") this.#changed();
+      },
+      gap: (gap) => {
+        const now = Date.now();
+        for (const feed of this.#feeds) if (feed.follows(gap.topic)) feed.takeGap(gap, now);
+      },
+      heartbeat: (newest, topic) => {
+        for (const feed of this.#feeds) if (feed.topic === topic) feed.hear(Date.now(), newest);
+      },
+      changed: () => this.#changed(),
+      down: (line, afterMs) => this.#lose(line, afterMs),
+    };
+  }
+
+  #take(line) {
+    this.#line?.close();
+    this.#line = line;
+    this.#deaf = false;
+    if (line instanceof SocketLine) this.#socketFailures = 0;
+    for (const feed of this.#feeds) this.#follow(feed, line);
+    for (const ask of this.#asks) this.#send(ask, line);
+    this.#changed();
+  }
+
+  #lose(line, afterMs = this.#backoff()) {
+    if (line !== this.#line || this.#closed) return;
+    this.#line = null;
+    line.close();
+    for (const feed of this.#feeds) feed.pause();
+    if (!this.#busy) this.#retry(afterMs);
+    this.#changed();
+  }
+
+  #retry(ms) {
+    clearTimeout(this.#retryTimer);
+    this.#retryAt = Date.now() + ms;
+    this.#retryTimer = setTimeout(() => this.#try(), ms);
+    this.#changed();
+  }
+
+  #backoff() {
+    const [first, longest] = this.#options.backoffMs;
+    return jitter(Math.min(longest, first * 2 ** this.#failures));
+  }
+
+  #tick() {
+    const { heartbeatMs, silentHeartbeats, lagMs } = this.#options;
+    const limits = { silentMs: heartbeatMs * silentHeartbeats, lagMs };
+    const now = Date.now();
+    if (this.#line?.isUp && [...this.#feeds].some((feed) => feed.isDeaf(now, limits))) {
+      this.#deaf = true;
+      this.#lose(this.#line);
+    }
+    this.#changed();
+  }
+
+  // What is carried.
+
+  #follow(feed, line) {
+    feed.pause();
+    line.follow(feed, (error, answer) => {
+      if (line !== this.#line || !this.#feeds.has(feed)) return;
+      if (error || isPassing(answer)) return this.#lose(line);
+      this.#failures = 0;
+      if (answer.ok) feed.begin(answer, Date.now());
+      else if (feed.refuse(answer)) return this.#follow(feed, line);
+      else this.#feeds.delete(feed);
+      this.#changed();
+    });
+  }
+
+  #leave(feed) {
+    if (this.#feeds.delete(feed)) this.#line?.drop(feed);
+    this.#changed();
+  }
+
+  #ask(name, body) {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw new Error("this connection is closed");
+      const ask = { name, body, resolve, reject };
+      this.#asks.add(ask);
+      if (this.#line) this.#send(ask, this.#line);
+    });
+  }
+
+  // Without an answer it stays, and the next line sends it again, after those before it.
+  #send(ask, line) {
+    line.ask(ask.name, ask.body, (error, answer) => {
+      if (error || isPassing(answer)) return this.#lose(line);
+      if (!this.#asks.delete(ask)) return;
+      this.#failures = 0;
+      const { ok, ...fields } = answer;
+      if (ok) ask.resolve(fields);
+      else ask.reject(new LiveError(answer, ask.body.key));
+    });
+  }
+}
+
+// Not crypto.randomUUID, which pages have over HTTPS only.
+const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+// Too many requests, or a server that starts or stops: its next process will know.
+const isPassing = ({ ok, status }) => !ok && (status === 429 || status === 503);
+const jitter = (ms) => ms * (0.5 + Math.random() / 2);

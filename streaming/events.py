@@ -1,0 +1,134 @@
+"""Events over HTTP: publish, follow as newline-JSON or Server-Sent Events, see who follows."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Request, Response, jsonify, request
+
+from streaming.errors import Refusal
+from streaming.feed import Feed
+from topics import Patterns, Publication, Reader, Topics
+from topics.presence import show_readers, show_topics
+from wire.events import MalformedEvent, NewEvent, parse_event
+from wire.framing import CHUNKED, NDJSON, SSE, WHOLE_SSE, Framing
+from wire.since import parse_since
+
+# One request publishes at most so much: ten thousand events of 400 bytes.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_EVENTS = 10_000
+# draft-ietf-httpapi-idempotency-key-header; its quotes are part of the key for us.
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+SSE_TYPE = "text/event-stream"
+# How soon an EventSource comes back after a cut.
+RETRY_MS = 2000
+
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    # nginx would hold back what is small.
+    "X-Accel-Buffering": "no",
+}
+
+
+def make_blueprint(topics: Topics) -> Blueprint:
+    """Return the blueprint of /events."""
+    blueprint = Blueprint("events", __name__)
+
+    @blueprint.get("/events")
+    def show_all() -> Response:
+        return jsonify(topics=show_topics(topics))
+
+    @blueprint.post("/events/<path:topic>")
+    def publish(topic: str) -> tuple[Response, int]:
+        request.max_content_length = MAX_BODY_BYTES
+        publication = Publication(list(_events_of(request)), _key_of(request))
+        receipt = topics.publish(topic, publication)
+        return jsonify(id=receipt.id, topic=receipt.topic, count=receipt.count), 201
+
+    @blueprint.get("/events/<path:topic>/readers")
+    def readers(topic: str) -> Response:
+        return jsonify(show_readers(topics, topic))
+
+    @blueprint.get("/events/<path:names>")
+    def follow(names: str) -> Response:
+        framing = _framing_of(request)
+        since = request.headers.get("Last-Event-ID") or request.args.get("since")
+        connection = secrets.token_hex(8)
+        is_poll = request.args.get("poll", "0") not in ("", "0")
+        client = request.environ.get("headwater.client")
+        is_chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+        pushed = CHUNKED[framing] if is_chunked and not is_poll else framing
+        reader = topics.reader(Patterns.parse(names), parse_since(since), connection, pushed)
+        opening = _opening(framing, reader)
+        if is_poll:
+            body: Any = _poll(opening, reader)
+        elif client is None:
+            raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
+        else:
+            body = Feed(topics, reader, client, opening)
+        mimetype = SSE_TYPE if framing.transport == "sse" else NDJSON_TYPES[0]
+        cursor = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
+        return Response(body, mimetype=mimetype, headers={**_HEADERS, **cursor})
+
+    return blueprint
+
+
+def _poll(opening: bytes, reader: Reader) -> Iterator[bytes]:
+    """Yield what the reader has not had, in pieces of about 64 KiB, and end."""
+    if opening:
+        yield opening
+    while data := reader.more():
+        yield data
+
+
+def _opening(framing: Framing, reader: Reader) -> bytes:
+    """Return what a stream begins with: for SSE, where to come back to before the first event."""
+    if framing.transport != "sse":
+        return b""
+    return b"retry: %d\nid: %b\n\n" % (RETRY_MS, reader.cursor.encode())
+
+
+def _framing_of(request: Request) -> Framing:
+    """Return what the client accepts; newline-JSON if it does not care."""
+    best = request.accept_mimetypes.best_match([*NDJSON_TYPES, SSE_TYPE])
+    if not request.accept_mimetypes:
+        return NDJSON
+    if best is None:
+        kinds = f"{NDJSON_TYPES[0]} or {SSE_TYPE}"
+        raise Refusal(406, "not_acceptable", f"events are sent as {kinds}: accept one of them")
+    if best != SSE_TYPE:
+        return NDJSON
+    return WHOLE_SSE if request.args.get("whole", "0") not in ("", "0") else SSE
+
+
+def _key_of(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        message = "an Idempotency-Key is 1 to 255 visible ASCII characters"
+        raise Refusal(400, "malformed_key", message)
+    return key
+
+
+def _events_of(request: Request) -> Iterator[NewEvent]:
+    """Yield the events of a request's body; the first that is none refuses all."""
+    if request.mimetype in NDJSON_TYPES:
+        lines = [line for line in request.get_data().split(b"\n") if line.strip()]
+    elif request.mimetype == "application/json":
+        lines = [request.get_data()]
+    else:
+        kinds = f"application/json, or {NDJSON_TYPES[0]} with one event a line"
+        raise Refusal(415, "unsupported_media_type", f"events are published as {kinds}")
+    if not lines:
+        raise MalformedEvent("there is no event in the body")
+    if len(lines) > MAX_EVENTS:
+        raise MalformedEvent(f"a request publishes at most {MAX_EVENTS} events")
+    for number, line in enumerate(lines, 1):
+        try:
+            yield parse_event(line)
+        except MalformedEvent as error:
+            raise MalformedEvent(f"event {number}: {error}") from error

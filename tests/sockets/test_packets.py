@@ -1,0 +1,180 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockets.errors import BadPacket
+from sockets.frames import binary_frame, text_frame
+from sockets.packets import (
+    MESSAGE,
+    SEPARATOR,
+    Event,
+    Packet,
+    Received,
+    ack_packet,
+    event_packet,
+    payload_frames,
+    put_attachments,
+    read_event,
+    read_packet,
+    read_payload,
+    text_packet,
+)
+
+# Engine.IO
+
+
+def test_the_payload_of_the_specification():
+    body = "4hello\x1e2\x1e4€\x1ebAQIDBA==".encode()
+    assert list(read_payload(body)) == [
+        Received(MESSAGE, "hello"),
+        Received(2, ""),
+        Received(MESSAGE, "€"),
+        Received(MESSAGE, b"\1\2\3\4"),
+    ]
+
+
+BAD_PAYLOADS = {
+    "empty": b"",
+    "an empty packet among others": b"4a\x1e\x1e4b",
+    "no type": b"abc",
+    "a type that there is not": b"7",
+    "a digit that is none in ASCII": "٤".encode(),
+    "not UTF-8": b"4\xff",
+    "not base64": b"b????",
+    "base64 that is cut": b"bAQI",
+}
+
+
+@pytest.mark.parametrize("body", BAD_PAYLOADS.values(), ids=BAD_PAYLOADS.keys())
+def test_a_bad_payload(body):
+    with pytest.raises(BadPacket):
+        list(read_payload(body))
+
+
+def test_what_is_before_a_bad_packet_is_read():
+    packets = read_payload(b"4a\x1eabc")
+    assert next(packets) == Received(MESSAGE, "a")
+    with pytest.raises(BadPacket):
+        next(packets)
+
+
+@pytest.mark.parametrize("message", ["", "abc", "7", "b64", "-1"])
+def test_a_bad_packet_on_a_websocket(message):
+    with pytest.raises(BadPacket):
+        read_packet(message)
+
+
+def test_a_binary_broadcast_is_encoded_for_each_transport():
+    packet = Packet("451-[]", b"\0\1")
+    for _ in range(2):  # upstream gives the second transport what the first was given
+        assert packet.payload == b"451-[]\x1ebAAE="
+        assert packet.frame == text_frame(b"451-[]") + binary_frame(b"\0\1")
+
+
+def test_a_packet_is_encoded_once():
+    packet = Packet("4a")
+    assert packet.frame is packet.frame
+    assert packet.payload is packet.payload
+
+
+@given(st.lists(st.one_of(st.binary(), st.text().map(lambda text: "4" + text)), min_size=1))
+def test_mail_for_a_poll_becomes_the_same_frames(parts):
+    parts = [p.replace(SEPARATOR, "") if isinstance(p, str) else p for p in parts]
+    packet = Packet(*parts)
+    assert payload_frames(packet.payload) == packet.frame
+
+
+# Socket.IO
+
+EVENTS = {
+    "0": Event(0, "/", None, None, 0),
+    '0{"token":"123"}': Event(0, "/", None, {"token": "123"}, 0),
+    "0/admin,": Event(0, "/admin", None, None, 0),
+    "0/admin": Event(0, "/admin", None, None, 0),
+    '0/admin?x=1,{"a":1}': Event(0, "/admin", None, {"a": 1}, 0),
+    "1/admin,": Event(1, "/admin", None, None, 0),
+    '2["foo"]': Event(2, "/", None, ["foo"], 0),
+    '2/admin,12["foo",1]': Event(2, "/admin", 12, ["foo", 1], 0),
+    "3/admin,13[]": Event(3, "/admin", 13, [], 0),
+    '51-["baz",{"_placeholder":true,"num":0}]': Event(
+        5, "/", None, ["baz", {"_placeholder": True, "num": 0}], 1
+    ),
+    '61-/admin,15["bar",{"_placeholder":true,"num":0}]': Event(
+        6, "/admin", 15, ["bar", {"_placeholder": True, "num": 0}], 1
+    ),
+    '50-["none"]': Event(5, "/", None, ["none"], 0),
+}
+
+
+@pytest.mark.parametrize(("text", "event"), EVENTS.items(), ids=EVENTS.keys())
+def test_an_event(text, event):
+    assert read_event(text) == event
+
+
+BAD_EVENTS = {
+    "empty": "",
+    "no type": "abc",
+    "a type that there is not": "7",
+    "a connect with text": '0"a"',
+    "a connect with a list": "0[]",
+    "a disconnect with something": '1{"a":1}',
+    "an event without a list": "2{}",
+    "an event without anything": "2",
+    "an event without a name": "2[]",
+    "an event whose name is a number": "2[1]",
+    "a name that is reserved": '2["disconnect"]',
+    "an acknowledgement without its number": '3["a"]',
+    "an acknowledgement without a list": "31{}",
+    "an error, which is the server's to say": '4{"message":"no"}',
+    "a number that is none": '2abc["a"]',
+    "attachments of an event that has none": '21-["a"]',
+    "a binary event without attachments": '5["a"]',
+    "attachments that are no number": '5x-["a"]',
+    "as many attachments as memory holds": '5999999999-["a"]',
+    "more attachments than allowed": '533-["a"]',
+    "no JSON": '2["a"',
+    "more behind the JSON": '2["a"]x',
+    "a number that JSON has not": '2["a",NaN]',
+    "a number that is too long": '2["a",' + "1" * 5000 + "]",
+    "so deep that Python gives up": '2["a",' + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
+def test_a_bad_event(text):
+    with pytest.raises(BadPacket):
+        read_event(text)
+
+
+PLACEHOLDER = {"_placeholder": True, "num": 1}
+
+
+def test_attachments_are_put_where_they_were():
+    data = ["a", [PLACEHOLDER], {"b": {**PLACEHOLDER, "num": 0}}, {"_placeholder": False}]
+    whole = put_attachments(data, [b"0", b"1"])
+    assert whole == ["a", [b"1"], {"b": b"0"}, {"_placeholder": False}]
+
+
+@pytest.mark.parametrize("number", [2, -1, True, "0", None, 0.0])
+def test_a_placeholder_for_nothing(number):
+    with pytest.raises(BadPacket):
+        put_attachments([{"_placeholder": True, "num": number}], [b"0", b"1"])
+
+
+def test_what_is_written():
+    assert event_packet("e", [1, "ä"], "/").parts == ('42["e",1,"\\u00e4"]',)
+    assert event_packet("e", [], "/live", 7).parts == ('42/live,7["e"]',)
+    assert ack_packet([{"ok": True}], "/live", 3).parts == ('43/live,3[{"ok":true}]',)
+    assert text_packet(0, "/live", {"sid": "x"}).parts == ('40/live,{"sid":"x"}',)
+    assert text_packet(1, "/").parts == ("41",)
+
+
+def test_bytes_become_attachments():
+    packet = event_packet("e", [b"a", {"b": [bytearray(b"c")]}, (b"d",)], "/live")
+    text, *attachments = packet.parts
+    assert attachments == [b"a", b"c", b"d"]
+    assert text.startswith("453-/live,[")
+    assert put_attachments(json.loads(text[10:])[1:], attachments) == [b"a", {"b": [b"c"]}, [b"d"]]
+    assert ack_packet([b"a"], "/", 1).parts[0].startswith("461-1[")

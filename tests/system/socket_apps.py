@@ -1,0 +1,260 @@
+"""Small applications that speak WebSocket and Socket.IO; gunicorn loads one of them."""
+
+import gc
+import os
+import re
+from pathlib import Path
+from time import sleep
+
+import engineio
+from flask import Flask, request
+from flask_socketio import ConnectionRefusedError as Refused
+from flask_socketio import Namespace, emit
+
+from sockets.engine import make_socketio
+from sockets.errors import SocketError
+from sockets.packets import event_packet
+from sockets.sessions import EngineServer
+from sockets.websocket import accept, serve
+
+
+def process():
+    """What this process holds; memory is what nobody shares, in bytes."""
+    gc.collect()
+    objects = gc.get_objects()
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
+        "greenlets": sum(type(each).__name__ in ("greenlet", "GreenThread") for each in objects),
+        "objects": len(objects),
+        "memory": int(re.search(r"Anonymous: +([0-9]+) kB", rollup)[1]) * 1024,
+    }
+
+
+# WebSocket
+
+raw = Flask(__name__)
+OPEN = set()
+
+
+def echo(websocket):
+    while (message := websocket.receive()) is not None:
+        (websocket.send_text if isinstance(message, str) else websocket.send_bytes)(message)
+
+
+def leave(websocket, code, reason):
+    websocket.close(code, reason)
+
+
+def fail(websocket):
+    return 1 / 0
+
+
+def flood(websocket):
+    """Offer until the outlet is busy, when asked for it."""
+    while websocket.receive() is not None:
+        while websocket.outlet.offer(b"\x82\x7e\xff\xff" + bytes(65535)):
+            pass
+
+
+def registered(talk):
+    def registered(websocket):
+        OPEN.add(websocket)
+        try:
+            talk(websocket)
+        finally:
+            OPEN.remove(websocket)
+
+    return registered
+
+
+@raw.get("/<talk>", websocket=True)
+@raw.get("/<talk>")
+def open_one(talk):
+    """One of the functions above; `within`: while the view runs."""
+    if talk == "facts":
+        return process() | {"open": len(OPEN), "busy": sum(each.outlet.busy for each in OPEN)}
+    if talk == "leave":
+        code, reason = int(request.args["code"]), request.args.get("reason", "")
+        serve(request.environ, lambda websocket: leave(websocket, code, reason))
+    elif "within" in request.args or talk == "within":
+        with accept(request.environ) as websocket:
+            registered({"within": echo, "fail": fail}[talk])(websocket)
+    else:
+        talks = {"echo": echo, "fail": fail, "flood": flood}
+        serve(request.environ, registered(talks[talk]), [("X-More", "yes")])
+    return ""
+
+
+@raw.get("/close_all")
+def close_all():
+    for websocket in OPEN:
+        websocket.close(int(request.args["code"]))
+    return ""
+
+
+@raw.errorhandler(SocketError)
+def refuse(error):
+    return {"error": error.code, "message": str(error)}, error.status, {**error.headers}
+
+
+# Engine.IO, as its protocol suite has it: what comes goes back
+
+
+def make_engine(kind, **options):
+    engine = kind(ping_interval=0.3, ping_timeout=0.2, **options)
+    engine.on("message", engine.send)
+    return engineio.WSGIApp(engine)
+
+
+engine = make_engine(EngineServer)
+stock_engine = make_engine(engineio.Server, async_mode="eventlet")
+
+
+# Socket.IO, as its protocol suite has it
+
+
+def make_suite(fan_out, **options):
+    app = Flask(__name__)
+    socketio = make_socketio(app, fan_out=fan_out, ping_interval=0.3, ping_timeout=0.2, **options)
+
+    def greet(auth=None):
+        emit("auth", auth or {})
+
+    def give_back(*arguments):
+        emit("message-back", arguments)
+
+    for namespace in ("/", "/custom"):
+        socketio.on_event("connect", greet, namespace)
+        socketio.on_event("message", give_back, namespace)
+        socketio.on_event("message-with-ack", lambda *arguments: arguments, namespace)
+    return app
+
+
+suite = make_suite("direct", connect_timeout_s=1.0)
+stock_suite = make_suite("stock")
+
+
+# Socket.IO, with everything that may go wrong
+
+
+class Feed:
+    """A source of the events fed(0) … fed(count - 1), for whatever outlet the client has."""
+
+    def __init__(self, count):
+        self.count = count
+        self.next = 0
+        self.outlet = None
+
+    def attach(self, outlet):
+        self.outlet = outlet
+        outlet.feed_from(self)
+
+    def more(self):
+        if self.next == self.count:
+            return None
+        sleep(0.001)  # as from a disk
+        packet = event_packet("fed", [self.next], "/live")
+        self.next += 1
+        return packet.frame if self.outlet.transport == "websocket" else packet.payload
+
+
+class Live(Namespace):
+    def __init__(self):
+        super().__init__("/live")
+        self.feeds = {}
+        self.left = []
+        self.failing = set()
+
+    def on_connect(self, auth=None):
+        auth = auth or {}
+        if auth.get("refuse"):
+            raise Refused("no", {"because": "so"})
+        if auth.get("fail"):
+            return 1 / 0
+        if auth.get("fail later"):
+            self.failing.add(request.sid)
+        sleep(auth.get("sleep", 0))
+        emit("greeting", auth)
+        return auth.get("answer")
+
+    def on_disconnect(self, reason):
+        self.left.append(reason)
+        self.feeds.pop(request.sid, None)
+        if request.sid in self.failing:
+            self.failing.remove(request.sid)
+            raise RuntimeError("failed later")
+
+    def on_same(self, *arguments):
+        return arguments
+
+    def on_one(self, argument):
+        return argument["key"]
+
+    def on_unsayable(self):
+        return object()
+
+    def on_whoami(self):
+        return [request.sid, request.path, request.headers["User-Agent"], request.remote_addr]
+
+    def on_numbers(self, count):
+        """Emit so many events, and let others have their turn in between."""
+        for number in range(count):
+            emit("number", number)
+            sleep(0.0005)
+
+    def on_much(self, count, size):
+        for _ in range(count):
+            emit("much", "x" * size)
+
+    def on_feed(self, count):
+        feed = self.feeds[request.sid] = Feed(count)
+        feed.attach(self.socketio.outlet_of(request.sid, "/live"))
+
+    def upgraded(self, sid):
+        if sid in self.feeds:
+            self.feeds[sid].attach(self.socketio.outlet_of(sid, "/live"))
+
+
+def make_live(fan_out, **options):
+    app = Flask(__name__)
+    socketio = make_socketio(app, fan_out=fan_out, **options)
+    namespace = Live()
+    socketio.on_namespace(namespace)
+
+    @app.get("/emit/<event>")
+    def emit_to_all(event):
+        data = [event.encode()] if "bytes" in request.args else event
+        socketio.emit(event, data, namespace="/live")
+        return ""
+
+    @app.get("/tick/<event>")
+    def tick(event):
+        socketio.tick(event, {"data": event}, "/live")
+        return ""
+
+    @app.get("/close_all")
+    def close_all():
+        socketio.close_all(1012, "the server restarts")
+        return ""
+
+    @app.get("/facts")
+    def facts():
+        left, namespace.left = namespace.left, []
+        manager = socketio.server.manager
+        members = sum(1 for _ in manager.get_participants("/live", None))
+        sessions = socketio.server.eio.sockets.values()
+        return process() | socketio.counts() | {
+            "left": left,
+            "cut_off": socketio.cut_off(),
+            "members": members,
+            "waiting": sum(hasattr(s, "outlet") and not s.outlet.busy for s in sessions),
+            "environs": len(socketio.server.environ),
+        }  # fmt: skip
+
+    return app
+
+
+live = make_live("direct")
+brisk = make_live("direct", ping_interval=0.3, ping_timeout=0.2)
+stock = make_live("stock")

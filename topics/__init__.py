@@ -1,0 +1,43 @@
+"""Live events: topics that are published to, and readers that miss nothing.
+
+topics: all of them; the way in. topic, publisher, receipts, commit, sequence: one topic, and how
+events come into it. reader, outlet, dispatcher: how they reach a client. names, rules: which topics
+there may be. Knows no Flask, no Socket.IO and no green library.
+"""
+
+from topics.errors import (
+    FutureCursor,
+    KeyReused,
+    MalformedTopic,
+    NotReady,
+    NotWritable,
+    TooManyTopics,
+    TopicError,
+    UnknownTopic,
+)
+from topics.names import Patterns
+from topics.outlet import Client, Outlet
+from topics.publisher import Publication
+from topics.reader import Reader
+from topics.receipts import Receipt
+from topics.rules import Rule
+from topics.topics import Topics
+
+__all__ = [
+    "Client",
+    "FutureCursor",
+    "KeyReused",
+    "MalformedTopic",
+    "NotReady",
+    "NotWritable",
+    "Outlet",
+    "Patterns",
+    "Publication",
+    "Reader",
+    "Receipt",
+    "Rule",
+    "TooManyTopics",
+    "TopicError",
+    "Topics",
+    "UnknownTopic",
+]

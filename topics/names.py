@@ -1,0 +1,77 @@
+"""Topic names, and the patterns that stand for many of them. Pure.
+
+Way in: check_name for what is published to, Patterns for what is followed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from topics.errors import MalformedTopic, TooManyTopics
+
+# So long a name still fits a log line and the head of a request.
+MAX_NAME_CHARS = 200
+# On one connection: each is a cursor to move and a place in presence.
+MAX_PATTERNS = 64
+
+_SEGMENT = "[A-Za-z0-9_.~-]{1,100}"
+_NAME = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
+_RIGHT = "segments of letters, digits and _ - . ~ joined by /"
+# Of an address: /events/<topic>/readers is not a topic.
+_RESERVED_END = "readers"
+
+
+def check_name(name: object) -> str:
+    """Return name if a topic can have it. Raises MalformedTopic."""
+    if not isinstance(name, str) or len(name) > MAX_NAME_CHARS or not _NAME.fullmatch(name):
+        raise MalformedTopic(f"a topic is {_RIGHT}, at most {MAX_NAME_CHARS} characters")
+    segments = name.split("/")
+    if segments[-1] == _RESERVED_END or not {".", ".."}.isdisjoint(segments):
+        raise MalformedTopic("no segment of a topic is . or .., and the last is not readers")
+    return name
+
+
+class Patterns(NamedTuple):
+    """What somebody follows. text: as asked for. names: single topics. prefixes: of many."""
+
+    text: str
+    names: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: object) -> Patterns:
+        """Return the patterns in a list joined by commas: names, `logs/*`, `*`.
+
+        Raises MalformedTopic, TooManyTopics.
+        """
+        if not isinstance(text, str):
+            raise MalformedTopic(f"a topic is a text: {_RIGHT}, or such a text with * at its end")
+        words = text.split(",")
+        if len(words) > MAX_PATTERNS:
+            raise TooManyTopics(f"a connection follows at most {MAX_PATTERNS} topics")
+        prefixes = []
+        names = []
+        for word in words:
+            if word == "*":
+                prefixes.append("")
+            elif word.endswith("/*"):
+                check_name(word[:-2])
+                prefixes.append(word[:-1])
+            else:
+                names.append(check_name(word))
+        return cls(text, frozenset(names), tuple(prefixes))
+
+    def meets(self, other: Patterns) -> bool:
+        """Is there a name that both this and other may stand for?"""
+        return (
+            any(map(self.match, other.names))
+            or any(map(other.match, self.names))
+            or any(
+                a.startswith(b) or b.startswith(a) for a in self.prefixes for b in other.prefixes
+            )
+        )
+
+    def match(self, name: str) -> bool:
+        """Does name belong to what is followed?"""
+        return name in self.names or name.startswith(self.prefixes)

@@ -1,0 +1,266 @@
+"""A client's end of a feed: bytes are written straight to its socket while that takes them.
+
+There is no queue: an outlet holds the rest of one write, at most one chunk that is shared with
+everybody it was made for, and a few control messages with a bound. While it is busy it takes no
+events; whoever feeds it keeps a cursor, and is asked for more once the socket has taken the rest.
+
+Way in: Outlet. Knows no protocol: what it is given is already framed. Everything is called on the
+threads of one process that take turns (green ones); what may wait is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+# What may wait behind a full socket besides the rest: pings, acknowledgements, answers. A client
+# that asks for more than this without reading what it was told is cut off.
+MAX_CONTROL_BYTES = 256 * 1024
+# How long a connection may take nothing before it is dropped. Slow is not dead: a client that
+# stands still for a minute comes back to what it has missed.
+DEAF_MS = 120_000
+
+# How long one client is fed before the others get a turn: a quick one on a long history never
+# makes the socket wait.
+TURN_S = 0.005
+
+# What the kernel may hold of what it has not sent. By default that is up to 4 MiB for each slow
+# client (measured), which is memory, and what a ping waits behind; with this it is 256 KiB.
+UNSENT_BYTES = 128 * 1024
+
+
+class Socket(Protocol):
+    """What an outlet needs of a socket; sendall waits."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
+
+    def sendall(self, data: bytes | memoryview, /) -> None: ...
+
+
+class Client(Protocol):
+    """A client's connection, as the worker hands it to who wants to speak on it by himself.
+
+    send_now: sends what the socket takes at once and returns how much, raises BlockingIOError when
+    it takes nothing and OSError when the connection is over; None where a socket cannot (TLS): then
+    everything goes through the pump. spawn: runs a function beside the caller.
+    """
+
+    socket: Socket
+    send_now: Callable[[bytes], int] | None
+    spawn: Callable[[Callable[[], None]], object]
+
+    def take_over(self) -> None:
+        """From now on the worker neither writes to the socket nor keeps it for another request."""
+
+
+class Source(Protocol):
+    """Where an outlet gets more from when it has become free."""
+
+    def more(self) -> bytes | None:
+        """Return the next bytes, None when there are none: then whoever has some offers them.
+
+        May wait for a disk.
+        """
+
+
+class Sink(Protocol):
+    """Where a reader's events go, as an Outlet takes them; polls and queues can be one too."""
+
+    @property
+    def busy(self) -> bool: ...
+
+    @property
+    def gone(self) -> bool: ...
+
+    def offer(self, data: bytes, /) -> bool: ...
+
+    def say(self, data: bytes, /) -> bool: ...
+
+    def feed_from(self, source: Source, /) -> None: ...
+
+    def forget(self, source: Source, /) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Outlet:
+    """One client's socket, written to by anybody, by one at a time.
+
+    client: whose connection it is; only the pump waits in its socket. on_gone: called once, when
+    the connection has failed or was closed; the socket stays its owner's.
+
+    busy: it takes no events now. gone: nor ever. overflowed: it was cut off by MAX_CONTROL_BYTES.
+    sent_bytes: how much the socket has taken.
+    """
+
+    __slots__ = (
+        "__weakref__", "_again", "_control", "_control_bytes", "_is_closed", "_on_finished",
+        "_on_gone", "_rest", "_send_now", "_sock", "_sources", "_spawn", "busy", "gone",
+        "overflowed", "sent_bytes",
+    )  # fmt: skip
+
+    def __init__(self, client: Client, on_gone: Callable[[], None]) -> None:
+        self._sock = client.socket
+        with suppress(OSError):
+            # A peer that takes nothing for so long is gone, or as good as that.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        self._send_now = client.send_now
+        self._spawn = client.spawn
+        self._on_gone = on_gone
+        self._on_finished = nothing
+        self._is_closed = False
+        self._sources: list[Source] = []
+        self._rest: bytes | memoryview = b""
+        self._control: deque[bytes] | None = None
+        self._control_bytes = 0
+        self._again = False
+        self.busy = False
+        self.gone = False
+        self.overflowed = False
+        self.sent_bytes = 0
+
+    def offer(self, data: bytes) -> bool:
+        """Take data as a whole and send it as the socket allows; False when busy or gone.
+
+        Never waits.
+        """
+        if self.busy or self.gone:
+            return False
+        if self._send_now is None:
+            self._pump_later(data)
+            return True
+        try:
+            sent = self._send_now(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return False
+        self.sent_bytes += sent
+        if sent < len(data):
+            self._pump_later(memoryview(data)[sent:])
+        return True
+
+    def say(self, data: bytes) -> bool:
+        """Take a control message: it goes out before any event that was not begun.
+
+        Never waits. False when the client is gone, or has now been cut off: it let more than
+        MAX_CONTROL_BYTES pile up.
+        """
+        if self.offer(data):
+            return True
+        if self.gone:
+            return False
+        if self._control_bytes + len(data) > MAX_CONTROL_BYTES:
+            log.warning("client cut off reason=unread_control bytes=%d", self._control_bytes)
+            self.overflowed = True
+            self.close()
+            return False
+        if self._control is None:
+            self._control = deque()
+        self._control.append(data)
+        self._control_bytes += len(data)
+        return True
+
+    def feed_from(self, source: Source) -> None:
+        """Ask source for more from now on, whenever the outlet is free; kick it off."""
+        self._sources.append(source)
+        self.wake()
+
+    def forget(self, source: Source) -> None:
+        """Ask source no more."""
+        if source in self._sources:
+            self._sources.remove(source)
+
+    def wake(self) -> None:
+        """Ask the sources for more, beside the caller; if that is going on, once more after it."""
+        if self.busy:
+            self._again = True
+        elif not self.gone:
+            self._pump_later(b"")
+
+    def finish(self, data: bytes, on_finished: Callable[[], None]) -> None:
+        """Say data, and never anything after it; the sources are forgotten at once.
+
+        on_finished: called when the socket has taken it all; instead of it on_gone, if that fails.
+        """
+        if self.gone:
+            return
+        self._sources = []
+        if self.say(data):
+            self.gone = True
+            if self.busy:
+                self._on_finished = on_finished
+            else:
+                on_finished()
+
+    def close(self) -> None:
+        """Take nothing any more. The socket stays its owner's, who learns of it by on_gone."""
+        if not self._is_closed:
+            self._is_closed = self.gone = True
+            self._rest, self._control, self._sources = b"", None, []
+            # Let go of: they may hold what holds this.
+            on_gone, self._on_gone, self._on_finished = self._on_gone, nothing, nothing
+            on_gone()
+
+    def _pump_later(self, rest: bytes | memoryview) -> None:
+        self.busy = True
+        self._rest = rest
+        self._spawn(self._pump)
+
+    def _pump(self) -> None:
+        """Write the rest, control messages, and what the sources have, until there is nothing."""
+        turn_ends = monotonic() + TURN_S
+        try:
+            while not self._is_closed:
+                data = self._rest or self._next()
+                if data is None:
+                    if self.gone:
+                        self._on_finished()
+                    if self.gone or not self._again:
+                        return
+                    self._again = False
+                    continue
+                self._rest = b""
+                self._sock.sendall(data)
+                self.sent_bytes += len(data)
+                if monotonic() > turn_ends:
+                    sleep(0)
+                    turn_ends = monotonic() + TURN_S
+        except OSError:
+            self.close()
+        except Exception:
+            log.exception("feeding a client failed")
+            self.close()
+        finally:
+            self.busy = False
+
+    def _next(self) -> bytes | None:
+        """Return what is to be written next, None when there is nothing."""
+        if self._control:
+            said = b"".join(self._control)
+            self._control, self._control_bytes = None, 0
+            return said
+        for index, source in enumerate(self._sources):
+            if data := source.more():
+                # The next time it is another one's turn.
+                with suppress(ValueError):
+                    self._sources.append(self._sources.pop(index))
+                return data
+            if self._control:
+                return self._next()
+        return None
+
+
+def nothing() -> None:
+    """Stand in for a callback that there is not."""

@@ -1,0 +1,78 @@
+"""Who follows what, and what there is to follow, as clients are told."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from topics.names import Patterns
+from topics.reader import Reader
+from topics.topic import Topic
+from topics.topics import Topics
+from wire.events import id_of, time_s_of
+
+
+def show_topics(topics: Topics) -> list[dict[str, Any]]:
+    """Return every topic that was published to, and the patterns that there may be others of."""
+    shown = {topic.name: _show_topic(topic) for topic in topics.all()}
+    for rule in topics.rules:
+        if rule.pattern not in shown:
+            shown[rule.pattern] = {
+                "topic": rule.pattern,
+                "durable": rule.durable,
+                "latest": rule.latest,
+                "writable": rule.writable,
+            }
+    return list(shown.values())
+
+
+def _show_topic(topic: Topic) -> dict[str, Any]:
+    records, rule = topic.records, topic.rule
+    oldest = records.read(records.first, 1)
+    return {
+        "topic": topic.name,
+        "durable": rule.durable,
+        "latest": rule.latest,
+        "writable": rule.writable,
+        "events": records.last - records.first + 1,
+        "bytes": records.size_bytes,
+        "first": id_of(oldest[0]).decode() if oldest else None,
+        "newest": topic.newest,
+        "readers": len(topic.readers),
+    }
+
+
+def show_readers(topics: Topics, name: str) -> dict[str, Any]:
+    """Return who follows the topic, or any of a pattern. Raises MalformedTopic, UnknownTopic."""
+    patterns = Patterns.parse(name)
+    for each in patterns.names:
+        topics.rule_of(each)
+    now_s = time.time()
+    shown = [
+        _show_reader(reader, patterns, now_s)
+        for reader in list(topics.readers)
+        if reader.patterns.meets(patterns)
+    ]
+    return {"topic": name, "count": len(shown), "readers": shown}
+
+
+def _show_reader(reader: Reader, patterns: Patterns, now_s: float) -> dict[str, Any]:
+    """lag_s: the age of the oldest event that it has not had. behind: why it was not live last."""
+    behind = {
+        topic: place
+        for topic, place in reader.places.items()
+        if patterns.match(topic.name) and place <= topic.records.last
+    }
+    ages = [now_s - _time_s_at(topic, place) for topic, place in behind.items()]
+    return {
+        "connection": reader.connection,
+        "transport": reader.framing.transport,
+        "lag_events": sum(topic.records.last + 1 - place for topic, place in behind.items()),
+        "lag_s": round(max(ages, default=0.0), 3),
+        "behind": reader.behind,
+    }
+
+
+def _time_s_at(topic: Topic, place: int) -> float:
+    lines = topic.records.read(max(place, topic.records.first), 1)
+    return time_s_of(lines[0]) if lines else time.time()

@@ -1,0 +1,149 @@
+"""Publishing to one topic: ids, the journal, receipts, and the word to those who push.
+
+Way in: Publisher. With a durable topic all who publish at the same time share a write and a sync.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from journal import JournalFull, RunNative
+from topics.commit import GroupCommit
+from topics.errors import KeyReused, NotReady
+from topics.receipts import Kept, Receipt, Receipts
+from topics.sequence import Sequence as Order
+from topics.topic import Topic
+from wire.events import NewEvent, format_event, id_of
+
+
+class Publication(NamedTuple):
+    """What was sent at once: one event or more.
+
+    key: the Idempotency-Key. keys: what each event is the newest of, in a `latest` topic; None for
+    their names.
+    """
+
+    events: Sequence[NewEvent]
+    key: str | None = None
+    keys: Sequence[str] | None = None
+
+    def digest(self) -> str:
+        """Return what tells a retry from another use of the key."""
+        return hashlib.sha256(repr([tuple(event) for event in self.events]).encode()).hexdigest()
+
+
+class Publisher:
+    """See the module. on_news: told of the topic when it has something new; must not wait."""
+
+    def __init__(
+        self,
+        topic: Topic,
+        receipts: Receipts,
+        order: Order,
+        run_native: RunNative,
+        on_news: Callable[[Topic], None],
+    ) -> None:
+        self.topic = topic
+        self._receipts = receipts
+        self._order = order
+        self._run_native = run_native
+        self._on_news = on_news
+        self._group = GroupCommit(self._commit)
+        # The journal appends or expires, one at a time.
+        self._writing = threading.Lock()
+        self._is_closed = False
+
+    def publish(self, publication: Publication) -> Receipt:
+        """Keep the events and return their receipt. Waits for the disk when the topic is durable.
+
+        Raises KeyReused, JournalFull, NotReady; then nothing is kept.
+        """
+        if self.topic.rule.durable:
+            result = self._group.run(publication)
+        else:
+            (result,) = self._commit([publication])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def expire(self) -> None:
+        """Let go of what is not to be kept any more. Waits for the disk when there is something."""
+        with self._writing:
+            self.topic.records.expire(time.time())
+
+    def close(self) -> None:
+        """Close the journal; who still waits for his turn to be kept gets NotReady."""
+        self._is_closed = True
+        self.topic.records.close()
+
+    def _commit(self, group: list[Publication]) -> list[Receipt | Exception]:
+        """Keep what is new of a group, all or none; a publication may be refused by itself."""
+        if self._is_closed:
+            raise NotReady("the server is stopping: try again in a second")
+        topic = self.topic
+        lines: list[bytes] = []
+        keys: list[str] = []
+        new: dict[str, Kept] = {}
+        results: list[Receipt | Exception] = []
+        self._order.take_off(topic)
+        try:
+            for publication in group:
+                known = self._known(publication, new)
+                if known is not None:
+                    results.append(known)
+                    continue
+                stamped = self._stamp(publication, topic.records.last + len(lines) + 1)
+                max_bytes = topic.rule.retention.max_bytes
+                if max(map(len, stamped)) > max_bytes:
+                    results.append(JournalFull(f"an event of {topic.name} has {max_bytes} bytes"))
+                    continue
+                lines += stamped
+                keys += publication.keys or [event.name for event in publication.events]
+                receipt = Receipt(id_of(lines[-1]).decode(), topic.name, len(publication.events))
+                results.append(receipt)
+                if publication.key is not None:
+                    kept = Kept(publication.key, publication.digest(), receipt.id, receipt.count)
+                    new[publication.key] = kept
+            if lines:
+                self._keep(lines, list(new.values()))
+                topic.add(lines, keys)
+        finally:
+            self._order.land(topic)
+            # Also of what failed: readers of several topics wait for what is in flight.
+            self._on_news(topic)
+        return results
+
+    def _keep(self, lines: list[bytes], receipts: list[Kept]) -> None:
+        """Put all of it where the topic is kept, or nothing. Raises JournalFull."""
+        with self._writing:
+            self._receipts.write(receipts, self._run_native)
+            try:
+                self.topic.records.append(lines)
+            except Exception:
+                self._receipts.take_back(receipts, self._run_native)
+                raise
+        self._receipts.add(receipts)
+
+    def _known(self, publication: Publication, new: dict[str, Kept]) -> Receipt | KeyReused | None:
+        if publication.key is None:
+            return None
+        kept = new.get(publication.key) or self._receipts.get(publication.key)
+        if kept is None:
+            return None
+        if kept.digest != publication.digest():
+            return KeyReused("this Idempotency-Key came with other events before")
+        return Receipt(kept.id, self.topic.name, kept.count)
+
+    def _stamp(self, publication: Publication, first: int) -> list[bytes]:
+        """Return the lines of the events, the first of which is the topic's first-th."""
+        topic = self.topic
+        # A clock that was set back must not take the topic with it: times never decrease.
+        now_s = topic.last_time_s = max(time.time(), topic.last_time_s)
+        return [
+            format_event(self._order.next(topic, ordinal), topic.name, name, data, now_s)
+            for ordinal, (name, data) in enumerate(publication.events, first)
+        ]

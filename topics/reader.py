@@ -1,0 +1,261 @@
+"""A reader: where one client is in the topics that it follows.
+
+It reads what it has not had, oldest first whatever the topic, says what is missing, and when it has
+had everything it is live: what comes then is pushed to it. A client that does not keep up becomes a
+reader again. Nothing is kept for it but its places.
+
+Way in: Topics.follow makes them; an Outlet asks `more`, a Dispatcher pushes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from journal import JournalFailed
+from topics.names import Patterns
+from topics.outlet import Sink
+from topics.topic import DAMAGED, EXPIRED, TOO_SLOW, Gap, Topic
+from wire.events import GAP, format_event, id_of
+from wire.framing import Framing
+
+# One write of history: larger ones are no quicker, and a client that leaves has less in vain.
+CHUNK_BYTES = 64 * 1024
+
+# Why a reader fell behind, as presence shows it.
+FULL = "its connection is full"
+
+
+class News(NamedTuple):
+    """Events of a topic that are pushed: start <= ordinal < stop.
+
+    newest: the id of the last. framed: the bytes in a framing, without so many of the first.
+    """
+
+    topic: Topic
+    start: int
+    stop: int
+    newest: str
+    framed: Callable[[Framing, int], bytes]
+
+
+class _Item(NamedTuple):
+    """Something to be told, in the order of ids: an event, or a gap that ends at its id."""
+
+    id: bytes
+    topic: Topic
+    next_place: int
+    line: bytes
+    is_gap: bool
+
+
+class Reader:
+    """See the module.
+
+    behind: why it was not live when it was not last, "" if it always was. patterns: what it
+    follows. connection: the id of its client. framing: how it is written to.
+    cursor: the id of what it was told last. places: the ordinal that is next, by topic.
+    sent_bytes: what it was given. outlet, is_dead, end: set by who serves the client: where it is
+    pushed to; whether nothing was heard of it for too long; what says some last bytes and ends it.
+    first_in_flight: asked for the id of the first event that is on its way to one of some topics.
+    """
+
+    __slots__ = (
+        "__weakref__", "_first_in_flight", "_gaps", "_was_live", "behind", "connection", "cursor",
+        "end", "framing", "is_dead", "live", "outlet", "patterns", "places", "sent_bytes",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        patterns: Patterns,
+        connection: str,
+        framing: Framing,
+        first_in_flight: Callable[[Iterable[Topic]], bytes | None],
+    ) -> None:
+        self.patterns = patterns
+        self.connection = connection
+        self.framing = framing
+        self.cursor = ""
+        self.places: dict[Topic, int] = {}
+        self.outlet: Sink | None = None
+        self.live = False
+        self.sent_bytes = 0
+        self.behind = ""
+        self.is_dead: Callable[[], bool] = _never
+        self.end: Callable[[bytes], None] = _ignore
+        self._first_in_flight = first_in_flight
+        self._was_live = False
+        self._gaps: dict[Topic, Gap] = {}
+
+    def begin(self, topic: Topic, place: int, gap: Gap | None = None) -> None:
+        """Follow topic from the ordinal place on; gap: what is missing before it."""
+        self.places[topic] = place
+        if gap is not None:
+            self._gaps[topic] = gap
+
+    def push(self, news: News) -> bool:
+        """Give a live reader of one topic what has come.
+
+        False when it is not taken; then the reader has fallen behind. Never waits.
+        """
+        place = self.places[news.topic]
+        if place >= news.stop:
+            return True
+        assert self.outlet is not None
+        skip = place - news.start
+        chunk = news.framed(self.framing, skip) if skip >= 0 else b""
+        if chunk and self.outlet.offer(chunk):
+            self.sent_bytes += len(chunk)
+            self.places[news.topic] = news.stop
+            self.cursor = news.newest
+            return True
+        self.fell_behind()
+        return False
+
+    def fell_behind(self) -> None:
+        """It could not be pushed to: from now on it reads."""
+        self.live = False
+        self.behind = FULL
+
+    def more(self) -> bytes | None:
+        """Return what comes next, None when the reader has had everything: it is live then.
+
+        May wait for a disk.
+        """
+        while True:
+            self._look_for_gaps()
+            known = dict(self._gaps)
+            told = self._history() if len(self.places) == 1 and not self._gaps else None
+            if told is None and (items := self._next()):
+                told = self._told(items)
+            if told is not None:
+                self.sent_bytes += len(told)
+                return told
+            # A gap may have come up meanwhile; one that was known waits for what is in flight.
+            if self._gaps == known and not self._has_missed():
+                break
+        if all(place > topic.records.last for topic, place in self.places.items()):
+            self.live = self._was_live = True
+        return None
+
+    def _history(self) -> bytes | None:
+        """Return a chunk of the one topic's records: what nearly every reader is told."""
+        ((topic, place),) = self.places.items()
+        if place > topic.records.last or self._skips(topic):
+            return None
+        lines = self._read(topic, place, CHUNK_BYTES)
+        if not lines:
+            return None
+        self.places[topic] = place + len(lines)
+        self.cursor = id_of(lines[-1]).decode()
+        return self.framing.events(lines)
+
+    # A reader that fell behind in a `latest` topic goes on with the newest, and has missed nothing.
+
+    def _skips(self, topic: Topic) -> bool:
+        return topic.rule.latest and self._was_live
+
+    def _has_missed(self) -> bool:
+        return any(p < t.records.first and not self._skips(t) for t, p in self.places.items())
+
+    def _read(self, topic: Topic, place: int, max_bytes: int) -> list[bytes]:
+        """Return records from place on; [] where they are damaged: then there is a gap."""
+        try:
+            return topic.records.read(place, max_bytes)
+        except JournalFailed:
+            after = max(place + 1, topic.records.after(self.cursor.encode()))
+            self._gaps[topic] = topic.gap(self.cursor, after, after - place, DAMAGED)
+            self.places[topic] = after
+            return []
+
+    def _look_for_gaps(self) -> None:
+        for topic, place in list(self.places.items()):
+            first = topic.records.first
+            if place < first and not self._skips(topic):
+                known = self._gaps.get(topic)
+                reason = known.reason if known else TOO_SLOW if self._was_live else EXPIRED
+                before = known.lost if known else 0
+                lost = None if before is None else before + first - place
+                since = known.since if known else self.cursor
+                self._gaps[topic] = topic.gap(since, first, lost, reason)
+                self.places[topic] = first
+
+    def _next(self) -> list[_Item]:
+        """Return the next of all topics, and the gaps, in the order of their ids."""
+        items = self._gap_items()
+        before = self._first_in_flight(self.places)
+        share_bytes = CHUNK_BYTES // len(self.places) if self.places else 0
+        for topic, place in list(self.places.items()):
+            found = self._items(topic, place, share_bytes)
+            items += found
+            if found and found[-1].next_place <= topic.records.last:
+                # What comes next of this topic may come before what others have.
+                last = found[-1].id + b"~"
+                before = last if before is None else min(before, last)
+        items.sort(key=lambda item: item.id)
+        if before is not None:
+            items = [item for item in items if item.id < before]
+        return items
+
+    def _told(self, items: list[_Item]) -> bytes:
+        for _, topic, next_place, _, is_gap in items:
+            self.places[topic] = next_place
+            if is_gap:
+                del self._gaps[topic]
+        self.cursor = items[-1].id.decode()
+        if not any(item.is_gap for item in items):
+            return self.framing.events([item.line for item in items])
+        framing = self.framing
+        return b"".join(
+            framing.notice(GAP, item.line) if item.is_gap else framing.events([item.line])
+            for item in items
+        )
+
+    def _gap_items(self) -> list[_Item]:
+        return [
+            _Item(gap.to.encode(), topic, self.places[topic], gap_line(gap), True)
+            for topic, gap in self._gaps.items()
+        ]
+
+    def _items(self, topic: Topic, place: int, max_bytes: int) -> list[_Item]:
+        records = topic.records
+        if place > records.last:
+            return []
+        if self._skips(topic):
+            found = self._newest(topic, place, max_bytes)
+        else:
+            found = list(enumerate(self._read(topic, place, max_bytes), place))
+        return [_Item(id_of(line), topic, ordinal + 1, line, False) for ordinal, line in found]
+
+    def _newest(self, topic: Topic, place: int, max_bytes: int) -> list[tuple[int, bytes]]:
+        """Return the newest of each key from place on with their ordinals, of about max_bytes."""
+        found = []
+        for ordinal in topic.newest_from(place):
+            for line in topic.records.read(ordinal, 1)[:1]:
+                found.append((ordinal, line))
+                max_bytes -= len(line)
+            if max_bytes <= 0:
+                break
+        return found
+
+
+def gap_line(gap: Gap) -> bytes:
+    """Return the line of a gap."""
+    data = {
+        "from": gap.since,
+        "to": gap.to,
+        "lost": gap.lost,
+        "reason": gap.reason,
+        "refetch": gap.refetch,
+    }
+    return format_event(gap.to, gap.topic, GAP, json.dumps(data), time.time())
+
+
+def _never() -> bool:
+    return False
+
+
+def _ignore(last: bytes) -> None:
+    pass

@@ -1,0 +1,130 @@
+"""Receipts: what was published under which Idempotency-Key, so that a retry adds nothing.
+
+Way in: Receipts. Those of a durable topic are in a file beside its journal and are written before
+the events: a receipt whose events never came is taken back, or known by its id at the next start.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from journal import JournalFull, RunNative
+from wire.cursors import parse_cursor
+
+log = logging.getLogger(__name__)
+
+# A publisher that retries does so within minutes; the newest so many are remembered.
+MAX_RECEIPTS = 10_000
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a publisher is told. id: of the last event."""
+
+    id: str
+    topic: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A receipt under its key. digest: of what came with the key."""
+
+    key: str
+    digest: str
+    id: str
+    count: int
+
+
+class Receipts:
+    """The receipts of one topic. path: None keeps them in memory only."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._kept: dict[str, Kept] = {}
+        self._lines = 0
+        self._size_bytes = 0
+
+    def load(self, last: int) -> None:
+        """Read the file. last: the how-manieth event is the topic's newest. Raises OSError."""
+        if self._path is None or not self._path.exists():
+            return
+        data = self._path.read_bytes()
+        lines = data.splitlines()
+        for line in lines:
+            with suppress(ValueError, TypeError):  # the last one may be torn
+                kept = Kept(*json.loads(line))
+                if parse_cursor(kept.id).ordinal <= last:
+                    self.add([kept])
+        self._lines = len(lines)
+        if len(self._kept) < len(lines) or not data.endswith(b"\n"):
+            self._rewrite()
+
+    def get(self, key: str) -> Kept | None:
+        return self._kept.get(key)
+
+    def add(self, receipts: Iterable[Kept]) -> None:
+        """Remember receipts; the oldest beyond MAX_RECEIPTS are forgotten."""
+        for kept in receipts:
+            self._kept[kept.key] = kept
+            if len(self._kept) > MAX_RECEIPTS:
+                del self._kept[next(iter(self._kept))]
+
+    def write(self, receipts: list[Kept], run_native: RunNative) -> None:
+        """Put receipts on the disk, if that is where they are kept. Raises JournalFull."""
+        if self._path is not None and receipts:
+            run_native(lambda: self._write(receipts))
+
+    def take_back(self, receipts: list[Kept], run_native: RunNative) -> None:
+        """Undo the last `write`, which was of receipts: their events could not be kept."""
+        if self._path is not None and receipts:
+            run_native(self._cut_back)
+
+    def _write(self, receipts: list[Kept]) -> None:
+        try:
+            if self._lines > 2 * MAX_RECEIPTS:
+                self._rewrite()
+            self._append(b"".join(_line(kept) for kept in receipts))
+        except OSError as error:
+            raise JournalFull(os.strerror(error.errno or 0)) from error
+        self._lines += len(receipts)
+
+    def _append(self, data: bytes) -> None:
+        assert self._path is not None
+        with open(self._path, "ab", buffering=0) as file:
+            self._size_bytes = file.tell()
+            try:
+                if file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, "")
+                os.fdatasync(file.fileno())
+            except OSError:
+                file.truncate(self._size_bytes)
+                raise
+
+    def _cut_back(self) -> None:
+        assert self._path is not None
+        try:
+            os.truncate(self._path, self._size_bytes)
+        except OSError as error:
+            log.error("file=%s error=%s", self._path, error)
+
+    def _rewrite(self) -> None:
+        assert self._path is not None
+        fresh = self._path.with_suffix(".new")
+        with open(fresh, "wb") as file:
+            file.writelines(map(_line, self._kept.values()))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+        self._lines = len(self._kept)
+
+
+def _line(kept: Kept) -> bytes:
+    return json.dumps(astuple(kept)).encode() + b"\n"

@@ -1,0 +1,51 @@
+"""What the catalogue says of topics: which names there may be, and what is kept of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from journal import Retention
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the topics of one name or pattern are kept.
+
+    pattern: a name, or a prefix that ends with `/*`. durable: on disk before a publisher has its
+    answer. latest: a reader that is behind is given only the newest of each key. writable: by
+    clients. refetch: the address of a fresh start, `{topic}` in it is the topic.
+    """
+
+    pattern: str
+    durable: bool
+    retention: Retention
+    latest: bool = False
+    writable: bool = True
+    refetch: str = "/events/{topic}?since=all"
+
+    def covers(self, name: str) -> bool:
+        """Is name one of its topics?"""
+        if self.pattern.endswith("/*"):
+            return name.startswith(self.pattern[:-1])
+        return name == self.pattern
+
+
+# What the server itself publishes. An hour of status for charts; of an export what was last said.
+BUILT_IN = (
+    Rule("status", False, Retention(3600, 3600, 4 * 1024**2), latest=True, writable=False),
+    Rule(
+        "exports", False, Retention(10_000, 86_400, 16 * 1024**2), latest=True, writable=False,
+        refetch="/exports",
+    ),
+    Rule(
+        "exports/*", False, Retention(1000, 86_400, 1024**2), latest=True, writable=False,
+        refetch="/{topic}",
+    ),
+)  # fmt: skip
+
+
+def find_rule(rules: Sequence[Rule], name: str) -> Rule | None:
+    """Return the rule of a topic: its own, or else the longest pattern that covers it."""
+    covering = [rule for rule in rules if rule.covers(name)]
+    return max(covering, key=lambda rule: (rule.pattern == name, len(rule.pattern)), default=None)

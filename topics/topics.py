@@ -1,0 +1,328 @@
+"""All topics: publishing to them, following them, and what happens to them by itself.
+
+Way in: Topics. Knows no transport and no green library; `start` is for the process entry.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+from weakref import WeakSet
+
+from journal import DiskRecords, JournalFailed, Layout, MemoryRecords, Records, RunNative, run_here
+from topics.dispatcher import Dispatcher
+from topics.errors import FutureCursor, NotReady, NotWritable, TooManyTopics, UnknownTopic
+from topics.names import Patterns, check_name
+from topics.publisher import Publication, Publisher
+from topics.reader import Reader
+from topics.receipts import Receipt, Receipts
+from topics.rules import Rule, find_rule
+from topics.sequence import Sequence as Order
+from topics.topic import Topic
+from wire.cursors import topic_mark
+from wire.events import HEARTBEAT, RECONNECT, format_event, id_of, time_s_of
+from wire.framing import Framing
+from wire.since import After, Since
+
+log = logging.getLogger(__name__)
+
+# A topic with nothing in it takes a few KB; a catalogue's pattern lets anybody make them.
+MAX_TOPICS = 1000
+LAYOUT = Layout(id_of, time_s_of)
+
+HOUSEKEEPING_S = 1.0
+# Half of what proxies commonly wait; each reader has its own second of them.
+HEARTBEAT_S = 15
+# On shutdown readers come back spread over this, none before the next process may listen.
+RECONNECT_MS = range(500, 5500)
+LOCK_TICK_S = 0.05
+# A topic's folder is named as it is, with one sign for another: names of 200 characters fit.
+_SLASH = ","
+# How long an event that is on its way to the disk may take when the server stops.
+STOP_S = 5.0
+
+
+class Topics:
+    """See the module.
+
+    folder: holds the durable topics. rules: which topics there may be. run_native: runs what waits
+    for the disk. readers: everybody who follows something.
+    """
+
+    def __init__(
+        self, folder: Path, rules: Sequence[Rule], run_native: RunNative = run_here
+    ) -> None:
+        self.rules = rules
+        self.readers: dict[Reader, None] = {}
+        # Also who only polls, and who has not begun to follow yet.
+        self._made: WeakSet[Reader] = WeakSet()
+        self.dispatcher = Dispatcher()
+        self._folder = folder
+        self._run_native = run_native
+        self._order = Order()
+        self._publishers: dict[str, Publisher] = {}
+        self._making = threading.Lock()
+        self._sent_bytes = 0
+        self._lock_file: IO[str] | None = None
+        self._stopped = threading.Event()
+
+    # Starting and stopping.
+
+    def start(self) -> None:
+        """Open what is kept; push, expire and beat from now on. By a process entry, once.
+
+        Where the process before us still has the folder, that happens as soon as it lets go; what
+        is asked meanwhile raises NotReady.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._take_folder():
+            self._load()
+        else:
+            log.info("waiting for the process before us to let go of %s", self._folder)
+            threading.Thread(target=self._wait_for_folder, daemon=True).start()
+        self.dispatcher.start()
+        threading.Thread(target=self._keep_house, daemon=True).start()
+
+    def drain(self) -> None:
+        """Tell every reader to come back, each at another moment, and close the topics."""
+        self.dispatcher.flush()
+        self.stop()
+        readers = list(self.readers)
+        for index, reader in enumerate(readers):
+            after_ms = RECONNECT_MS[index * len(RECONNECT_MS) // len(readers)]
+            reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
+
+    def stop(self) -> None:
+        """Close everything; again is harmless."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        self.dispatcher.stop()
+        ends = time.monotonic() + STOP_S
+        while not self._order.is_quiet() and time.monotonic() < ends:
+            time.sleep(LOCK_TICK_S)
+        for publisher in self._publishers.values():
+            publisher.close()
+        if self._lock_file is not None:
+            self._lock_file.close()
+
+    def _take_folder(self) -> bool:
+        file = open(self._folder / "@lock", "w")  # noqa: SIM115 (held until stop)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._lock_file = file
+        return True
+
+    def _wait_for_folder(self) -> None:
+        while not self._stopped.wait(LOCK_TICK_S):
+            if self._take_folder():
+                self._load()
+                return
+
+    def _load(self) -> None:
+        """Begin a new epoch, and open every durable topic that is there."""
+        self._order.begin(self._folder / "@epoch")
+        for folder in sorted(self._folder.iterdir()):
+            name = folder.name.replace(_SLASH, "/")
+            rule = find_rule(self.rules, name)
+            if folder.is_dir() and rule is not None and rule.durable:
+                try:
+                    self._make(name, rule)
+                except JournalFailed as error:
+                    log.error("cannot open topic=%s error=%s", name, error)
+
+    def _check_ready(self) -> None:
+        if not self._order.epoch or self._stopped.is_set():
+            raise NotReady("the server is starting or stopping: try again in a second")
+
+    # Topics and publishing.
+
+    def all(self) -> list[Topic]:
+        """Return the topics that were published to, by name."""
+        return [self._publishers[name].topic for name in sorted(self._publishers)]
+
+    def get(self, name: str) -> Topic | None:
+        """Return the topic of that name, None when nothing was published to it yet."""
+        found = self._publishers.get(name)
+        return found.topic if found else None
+
+    def rule_of(self, name: str) -> Rule:
+        """Return the rule of a topic that there may be. Raises MalformedTopic, UnknownTopic."""
+        rule = find_rule(self.rules, check_name(name))
+        if rule is None:
+            raise UnknownTopic(f"there is no topic {name}; GET /events lists what there may be")
+        return rule
+
+    def publish(self, name: str, publication: Publication, *, by_client: bool = True) -> Receipt:
+        """Keep the events and return their receipt; then everybody who follows gets them.
+
+        Waits for the disk when the topic is durable. Raises MalformedTopic, UnknownTopic,
+        NotWritable, TooManyTopics, KeyReused, NotReady, and JournalFull: then nothing is kept.
+        """
+        self._check_ready()
+        found = self._publishers.get(name)
+        rule = found.topic.rule if found else self.rule_of(name)
+        if by_client and not rule.writable:
+            raise NotWritable(f"only the server itself publishes to {name}")
+        if by_client and not found:
+            self._check_room()
+        return (found or self._make(name, rule)).publish(publication)
+
+    def _check_room(self) -> None:
+        # What the server itself publishes, and what is on the disk, always has room.
+        if len(self._publishers) >= MAX_TOPICS:
+            raise TooManyTopics(f"there are {MAX_TOPICS} topics, and there may not be more")
+
+    def close(self, name: str) -> None:
+        """Let go of a topic in memory that nobody follows; what it kept is gone."""
+        found = self._publishers.get(name)
+        if found is not None and not found.topic.rule.durable and not found.topic.readers:
+            del self._publishers[name]
+            found.topic.records.close()
+
+    def sent_bytes(self) -> int:
+        """Return how many bytes of events readers have been given so far."""
+        return self._sent_bytes + sum(reader.sent_bytes for reader in self.readers)
+
+    def connections(self) -> dict[str, int]:
+        """Return how many readers there are, by transport."""
+        return dict(Counter(reader.framing.transport for reader in self.readers))
+
+    @property
+    def published(self) -> int:
+        """How many events there have been in this life of the server."""
+        return self._order.position
+
+    def _make(self, name: str, rule: Rule) -> Publisher:
+        with self._making:
+            # Somebody else may have made it while this one waited.
+            return self._publishers.get(name) or self._make_alone(name, rule)
+
+    def _make_alone(self, name: str, rule: Rule) -> Publisher:
+        records, receipts = self._open_journal(name, rule)
+        topic = Topic(name, rule, records, self._order.epoch)
+        made = Publisher(topic, receipts, self._order, self._run_native, self.dispatcher.ring)
+        self._publishers[name] = made
+        for reader in self._made:
+            if reader.patterns.match(name):
+                reader.begin(topic, topic.last + 1)
+                if reader in self.readers:
+                    topic.readers[reader] = None
+        return made
+
+    def _open_journal(self, name: str, rule: Rule) -> tuple[Records, Receipts]:
+        if not rule.durable:
+            return MemoryRecords(LAYOUT, rule.retention), Receipts(None)
+        folder = self._folder / name.replace("/", _SLASH)
+
+        def open_on_disk() -> tuple[Records, Receipts]:
+            records = DiskRecords(folder, LAYOUT, rule.retention, self._run_native)
+            receipts = Receipts(folder / "receipts")
+            receipts.load(records.last)
+            return records, receipts
+
+        try:
+            return self._run_native(open_on_disk)
+        except OSError as error:
+            raise JournalFailed("unreadable", str(error)) from error
+
+    # Following.
+
+    def reader(self, patterns: Patterns, since: Since, connection: str, framing: Framing) -> Reader:
+        """Return a reader that begins at since; for one that is to be pushed to, see follow.
+
+        Raises MalformedTopic, UnknownTopic, TooManyTopics, FutureCursor, NotReady.
+        """
+        self._check_ready()
+        if isinstance(since, After) and self._order.is_ahead(since.cursor):
+            raise FutureCursor("since is ahead of everything that this server has published")
+        for name in patterns.names:
+            rule = self.rule_of(name)
+            if name not in self._publishers and self._may_have_had(name, rule, since):
+                # The client may have events of it, and we have none: it is told so.
+                self._check_room()
+                self._make(name, rule)
+        reader = Reader(patterns, connection, framing, self._order.first_in_flight)
+        reader.cursor = self._order.now()
+        self._made.add(reader)
+        for topic in self.all():
+            if patterns.match(topic.name):
+                reader.begin(topic, *topic.seek(since, time.time()))
+        reader.cursor = since.text if isinstance(since, After) else self._start_of(reader)
+        return reader
+
+    def _may_have_had(self, name: str, rule: Rule, since: Since) -> bool:
+        """Can who comes with since have been told of a topic that there is not?"""
+        if not isinstance(since, After):
+            return False
+        is_of_before = not rule.durable and since.cursor.epoch < self._order.epoch
+        return is_of_before or since.cursor.mark == topic_mark(name)
+
+    def _start_of(self, reader: Reader) -> str:
+        """Return the cursor after which comes what the reader will be told."""
+        begins = {}
+        for topic, place in list(reader.places.items()):
+            if place <= topic.last or len(reader.places) == 1:
+                reader.places[topic], begins[topic] = topic.start_from(place)
+        # That of a single topic tells later how many were lost.
+        others = [] if begins and len(reader.places) == 1 else [reader.cursor]
+        return min([*begins.values(), *others])
+
+    def follow(self, reader: Reader) -> None:
+        """Push to reader's outlet from now on, after what it has not had, until it is gone."""
+        assert reader.outlet is not None
+        self.readers[reader] = None
+        for topic in reader.places:
+            topic.readers[reader] = None
+        reader.outlet.feed_from(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """Push nothing to reader any more; again is harmless."""
+        if reader in self.readers:
+            del self.readers[reader]
+            self._sent_bytes += reader.sent_bytes
+        for topic in reader.places:
+            topic.readers.pop(reader, None)
+        if reader.outlet is not None:
+            reader.outlet.forget(reader)
+
+    # What happens by itself.
+
+    def _keep_house(self) -> None:
+        second = 0
+        while not self._stopped.wait(HOUSEKEEPING_S):
+            second += 1
+            try:
+                self._expire()
+                self._beat(second)
+            except Exception:
+                # One mistake of ours must not end the housekeeping for good.
+                log.exception("housekeeping failed")
+
+    def _expire(self) -> None:
+        for publisher in list(self._publishers.values()):
+            publisher.expire()
+
+    def _beat(self, second: int) -> None:
+        """Send this second's share of the heartbeats; drop who is dead."""
+        for reader in list(self.readers):
+            if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.outlet is None:
+                continue
+            if reader.is_dead():
+                reader.outlet.close()
+            elif reader.live and not reader.outlet.busy:
+                reader.outlet.offer(self._notice(reader, HEARTBEAT, "{}"))
+
+    def _notice(self, reader: Reader, name: str, data: str) -> bytes:
+        """Return what the server says by itself, with the id of what the reader was told last."""
+        line = format_event(reader.cursor, reader.patterns.text, name, data, time.time())
+        return reader.framing.notice(name, line)

@@ -1,0 +1,58 @@
+"""Announces what becomes of exports: as events of the topics `exports` and `exports/<id>`.
+
+Every change of state is one event, progress at most five a second for each export.
+Way in: Announcer.announce, which Exports calls at every change.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+from topics import NotReady, Publication, TooManyTopics, Topics
+from wire.events import NewEvent
+from workers.export import Export
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY_S = 0.2
+# Exports are remembered for longer than anybody follows one.
+MAX_FOLLOWED = 200
+
+
+class Announcer:
+    """See the module. Never waits: these topics are in memory."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        # By export: the state that was announced last, and when on the monotonic clock.
+        self._announced: dict[str, tuple[str, float]] = {}
+
+    def announce(self, export: Export, queue_position: int | None) -> None:
+        """Publish what there is to tell of an export, unless it is progress too soon."""
+        now_s = time.monotonic()
+        state, announced_s = self._announced.get(export.id, ("", 0.0))
+        if export.state == state and now_s - announced_s < PROGRESS_EVERY_S:
+            return
+        name = "progress" if export.state == state else export.state
+        self._announced.pop(export.id, None)
+        self._announced[export.id] = (export.state, now_s)
+        event = NewEvent(name, _as_json(export.describe(queue_position)))
+        self._publish("exports", event, export.id)
+        self._publish(f"exports/{export.id}", event, export.id)
+        if len(self._announced) > MAX_FOLLOWED:
+            oldest = next(iter(self._announced))
+            del self._announced[oldest]
+            self._topics.close(f"exports/{oldest}")
+
+    def _publish(self, topic: str, event: NewEvent, key: str) -> None:
+        try:
+            self._topics.publish(topic, Publication([event], keys=[key]), by_client=False)
+        except (NotReady, TooManyTopics) as error:
+            log.debug("not announced topic=%s reason=%s", topic, error)
+
+
+def _as_json(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
