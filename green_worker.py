@@ -264,6 +264,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def timeout_ctx(self) -> Iterator[None]:
         connection = self.connections[eventlet.getcurrent()]
         connection.wait()
+        if connection.requests:
+            # A client whose next request is there already would never wait: others have their turn.
+            eventlet.sleep(0)
         with eventlet.Timeout(self.cfg.keepalive, False):
             yield
 

@@ -1,7 +1,9 @@
 """Benchmarks: the whole server over loopback, beside its peers in the same run.
 
 `python -m benchmarks [name ...]` (or `make bench`) runs them; README.md says what each one does.
-One module a benchmark: csv_throughput, textbook, first_byte, memory, hub_lag, served_again; each
-has `run`, which yields figures. data: the tables that are exported. server, peers: the
-processes that are measured. client: who downloads. machine, results: where, and what came of it.
+One module a benchmark, each with `run`, which yields figures. Exports: csv_throughput, textbook,
+first_byte, memory, hub_lag, served_again; data: the tables; client: who downloads. Live feeds:
+fan_out, idle_connections, tick, replay; load: the process that publishes and listens (load_tasks,
+with crowd, websocket, tally, steps, climb, ticks and posts). server, peers: the processes that are
+measured. machine, results: where, and what came of it.
 """

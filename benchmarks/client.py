@@ -49,17 +49,24 @@ class Connection:
         self._buffer = bytearray(BUFFER_BYTES)
 
     def fetch(
-        self, path: str, *, method: str = "GET", stop_after_bytes: int | None = None
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        accept: str = "*/*",
+        stop_after_bytes: int | None = None,
     ) -> Fetched:
         """Ask and read the whole body, or only its first bytes; then the connection is closed.
 
-        Raises BadAnswer for a status other than 2xx and for a body that is cut.
+        accept: the media type asked for. Raises BadAnswer for a status other than 2xx and for a
+        body that is cut.
         """
         started_s = time.perf_counter()
         if self._socket is None:
             self._socket = socket.create_connection(self._address, TIMEOUT_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"
+        self._socket.sendall(head.encode())
         status, headers, received = self._read_head(self._socket)
         if not 200 <= status < 300:
             raise BadAnswer(f"{method} {path}: {status} {bytes(self._buffer[:received])[:300]!r}")
@@ -140,15 +147,30 @@ class _Framing:
         return stop or end
 
 
-def ask(address: Address, path: str, *, method: str = "GET") -> Any:
-    """Return a small JSON answer."""
+def ask(address: Address, path: str, *, method: str = "GET", ndjson: bytes | None = None) -> Any:
+    """Return a small JSON answer. ndjson: the body to send, None for none."""
+    return json.loads(read(address, path, method=method, ndjson=ndjson))
+
+
+def read(
+    address: Address,
+    path: str,
+    *,
+    method: str = "GET",
+    accept: str = "*/*",
+    ndjson: bytes | None = None,
+) -> bytes:
+    """Return a whole body, at leisure. Raises BadAnswer for a status other than 2xx."""
+    headers = {"Accept": accept}
+    if ndjson is not None:
+        headers["Content-Type"] = "application/x-ndjson"
     with closing(http.client.HTTPConnection(*address, timeout=TIMEOUT_S)) as connection:
-        connection.request(method, path)
+        connection.request(method, path, ndjson, headers)
         answer = connection.getresponse()
-        text = answer.read()
+        body = answer.read()
     if not 200 <= answer.status < 300:
-        raise BadAnswer(f"{method} {path}: {answer.status} {text[:300]!r}")
-    return json.loads(text)
+        raise BadAnswer(f"{method} {path}: {answer.status} {body[:300]!r}")
+    return body
 
 
 @contextmanager

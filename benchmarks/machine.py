@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "gunicorn Flask Werkzeug eventlet greenlet adbc-driver-sqlite pyarrow polars isal zstandard"
+    "gunicorn Flask Werkzeug Flask-SocketIO python-socketio python-engineio eventlet greenlet "
+    "adbc-driver-sqlite pyarrow polars isal zstandard"
 )
 PROGRAMS = {
     "sqlite3": ["sqlite3", "--version"],
     "nginx": ["nginx", "-v"],
+    "node": ["node", "--version"],
     "curl": ["curl", "--version"],
 }
 

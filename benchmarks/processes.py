@@ -6,6 +6,7 @@ Way in: running for one that serves, Tree for what it and its children use.
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import threading
@@ -36,6 +37,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process, and those that it starts, have as many descriptors as are allowed."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager
@@ -89,11 +96,11 @@ class Tree:
     """A process and all that descend from it, as they are at each moment."""
 
     def __init__(self, root: int) -> None:
-        self._root = root
+        self.root = root
 
     def pids(self) -> list[int]:
         """Return the root's id and those of its descendants."""
-        found = [self._root]
+        found = [self.root]
         for pid in found:
             with suppress(OSError):
                 for children in Path(f"/proc/{pid}/task").glob("*/children"):

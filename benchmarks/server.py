@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,19 @@ GUNICORN = [sys.executable, "-m", "gunicorn"]
 
 # As many rows as `big` has, of the textbook's two columns.
 USERS = 1_000_000
+
+# Large enough for whatever a benchmark publishes.
+TOPICS = """
+[topics.bench]
+durable = false
+retain_events = 200000
+retain_bytes = 268435456
+
+[topics.kept]
+durable = true
+retain_events = 200000
+retain_bytes = 268435456
+"""
 
 
 class Server(NamedTuple):
@@ -69,23 +82,30 @@ class Server(NamedTuple):
 
 @contextmanager
 def served(
-    database: Path, *, app: str = "wsgi:app", exports_running: int | None = None
+    database: Path,
+    *,
+    app: str = "wsgi:app",
+    exports_running: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    live: bool = False,
 ) -> Iterator[Server]:
     """Start a server that serves the tables of database and `users`; it is gone at the end.
 
-    app: what gunicorn loads. exports_running: None for the setting's default.
+    app: what gunicorn loads. exports_running: None for the setting's default. settings: more of
+    the environment. live: serve the topics `bench` (ephemeral) and `kept` (durable) too.
     """
     address = ("127.0.0.1", free_port())
     with tempfile.TemporaryDirectory(prefix="server-", dir=database.parent) as name:
         folder = Path(name)
         catalogue = folder / "headwater.toml"
-        catalogue.write_text(_catalogue(database))
+        catalogue.write_text(_catalogue(database) + (TOPICS if live else ""))
         environ = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
         environ["HEADWATER_INSTANCE"] = str(folder)
         environ["HEADWATER_PORT"] = str(address[1])
         environ["HEADWATER_CATALOGUE"] = str(catalogue)
         if exports_running is not None:
             environ["HEADWATER_EXPORTS_RUNNING"] = str(exports_running)
+        environ.update(settings or {})
         command = [*GUNICORN, "-c", "gunicorn.conf.py", app]
         with running(command, address, folder / "log", environ, PROJECT) as pid:
             server = Server(address, Tree(pid), folder)

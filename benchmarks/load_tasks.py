@@ -1,0 +1,114 @@
+"""What the load process does: `python -m benchmarks.load_tasks`, started by load.py.
+
+The first line of stdin says what: {"task", "limit_s", "told"}. Each report is a line of JSON on
+stdout, the failure that ends it too. It ends by itself after limit_s.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.client import Address, BadAnswer
+from benchmarks.crowd import Crowd, Dialogue
+from benchmarks.posts import post_for
+from benchmarks.processes import raise_descriptor_limit
+from benchmarks.steps import Steps
+from benchmarks.tally import Tally
+from benchmarks.ticks import Ticks
+
+JOIN_S = 120
+Say = Callable[..., None]
+
+
+def fan_out(say: Say, address: Address, **told: Any) -> None:
+    """Find the highest rate of events that a server hands to all its listeners; see steps.py."""
+    steps = Steps(
+        address,
+        clients=told["clients"],
+        listen=Dialogue(**told["listen"]),
+        publish=Dialogue(**told["publish"]),
+        template=told["template"],
+        server=told["pid"],
+        say=say,
+    )
+    steps.climb(told["first_rate"])
+
+
+def drink(say: Say, address: Address, *, clients: int, listen: dict[str, Any], events: int) -> None:
+    """Listen until every client has so many events, numbered from 0; report frames and seconds.
+
+    They count from the first turn that brought any. least: the events of who has fewest. Processor
+    time is reported too: below a core the source was slower than we.
+    """
+    tally = Tally()
+    crowd = Crowd(address, eat=tally.eat, on_text=tally.on_text)
+    members = crowd.join(clients, Dialogue(**listen), JOIN_S)
+    while not crowd.gone and not any(member.seq for member in members):
+        crowd.turn(1.0)
+    began_s, used_s = time.monotonic(), time.process_time()
+    had = sum(member.seq for member in members)
+    while not crowd.gone and any(member.seq < events for member in members):
+        for _ in range(10):
+            crowd.turn(0.1)
+    used_s, seconds = time.process_time() - used_s, time.monotonic() - began_s
+    frames = sum(member.seq for member in members) - had
+    wrong = tally.skipped + tally.strayed + crowd.gone
+    least = min(member.seq for member in members)
+    say(frames=frames, least=least, seconds=seconds, used_s=used_s, wrong=wrong)
+
+
+def hold(say: Say, address: Address, *, clients: int, listen: dict[str, Any]) -> None:
+    """Connect, say how long that took, stay until stdin ends; then report the ticks that came."""
+    ticks = Ticks()
+    crowd = Crowd(address, on_text=ticks.on_text)
+    began_s = time.monotonic()
+    crowd.join(clients, Dialogue(**listen), JOIN_S)
+    say(connected_s=time.monotonic() - began_s)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        crowd.turn(0.05)
+    say(gone=crowd.gone, served_at=ticks.served_at, arrivals=ticks.arrivals)
+
+
+def post(say: Say, address: Address, *, path: str, clients: int, seconds: float) -> None:
+    """POST single events on so many connections, each as soon as the one before is answered."""
+    took_s = post_for(address, path, clients, seconds)
+    say(took_s=took_s, seconds=seconds)
+
+
+TASKS: dict[str, Callable[..., None]] = {
+    task.__name__: task for task in (fan_out, drink, hold, post)
+}
+
+
+def main() -> int:
+    order = json.loads(sys.stdin.readline())
+    signal.alarm(round(order["limit_s"]))
+    raise_descriptor_limit()
+    # A collection over a thousand clients would hold up all of them; nothing here makes cycles.
+    gc.disable()
+    told = order["told"]
+    told["address"] = tuple(told["address"])
+    try:
+        TASKS[order["task"]](_say, **told)
+    except BadAnswer as error:
+        _say(failed=str(error))
+        return 1
+    except OSError as error:
+        _say(failed=f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+def _say(**report: Any) -> None:
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from benchmarks.crowd import Dialogue, Member
+from benchmarks.tally import PAYLOAD_BYTES, Tally, payload
+from benchmarks.websocket import read_frame
+
+
+@pytest.fixture
+def members():
+    with socket.socket() as nowhere:
+        yield [Member(index, nowhere, Dialogue("/")) for index in range(2)]
+
+
+def event(seq: int) -> bytes:
+    text = f'42/live,["event",{{"data":"{payload(seq)}"}}]'.encode()
+    return bytes([0x81, 126, 0, len(text)]) + text
+
+
+def give(tally: Tally, member: Member, *events: int) -> None:
+    """Let a member receive events as a Crowd does."""
+    data = b"".join(map(event, events))
+    # What lies behind is from an earlier read, and must not be looked at.
+    buffer = bytearray(data + event(events[-1] + 1))
+    at = tally.eat(member, buffer, 0, len(data))
+    while at < len(data):
+        frame = read_frame(buffer, at, len(data))
+        assert frame is not None
+        tally.on_text(member, bytes(buffer[at : frame.stop]), frame.payload)
+        at = tally.eat(member, buffer, frame.stop, len(data))
+    assert at == len(data)
+
+
+def test_a_payload_has_its_bytes():
+    assert {len(payload(seq)) for seq in (0, 7, 999_999_999)} == {PAYLOAD_BYTES}
+
+
+def test_events_in_order_are_counted(members):
+    tally = Tally()
+    tally.due_s = [0.0] * 5
+    one, other = members
+    give(tally, one, 0, 1, 2)
+    give(tally, other, 0)
+    give(tally, other, 1, 2, 3, 4)
+    assert (one.seq, other.seq, tally.missing(members)) == (3, 5, 2)
+    assert (tally.skipped, tally.strayed) == (0, 0)
+    assert len(tally.latencies_s) == 3, "the first of them is the one that is sampled"
+
+
+WRONG = {
+    "one left out": ([0, 2], 1, 0),
+    "two left out, one known": ([0, 3, 4], 2, 0),
+    "one twice": ([0, 1, 1, 2], 0, 1),
+    "in another order": ([0, 2, 1, 3], 1, 1),
+}
+
+
+@pytest.mark.parametrize(("events", "skipped", "strayed"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_seen(members, events, skipped, strayed):
+    tally = Tally()
+    give(tally, members[0], 0, 1, 2, 3, 4)
+    give(tally, members[1], *events)
+    assert (tally.skipped, tally.strayed) == (skipped, strayed)
