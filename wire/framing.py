@@ -44,7 +44,8 @@ class Ndjson:
 class Sse:
     """id, event and data, as EventSource reads them.
 
-    whole: data is the whole event, and heartbeats are events.
+    whole: data is the whole event, and its name is no type for EventSource, which can only listen
+    for types that it knows; heartbeats are events.
     """
 
     transport = "sse"
@@ -53,6 +54,8 @@ class Sse:
         self._whole = whole
 
     def events(self, lines: Sequence[bytes]) -> bytes:
+        if self._whole:
+            return b"".join([b"id: %b\ndata: %b\n\n" % (id_of(line), line[:-1]) for line in lines])
         return b"".join([self._event(line) for line in lines])
 
     def _event(self, line: bytes) -> bytes:

@@ -80,10 +80,11 @@ def test_a_heartbeat_of_ndjson_is_a_blank_line_and_an_event():
 
 
 def test_sse_shows_data_and_whole_sse_the_event():
-    for framing, want in ((SSE, json.loads(TWO)["data"]), (WHOLE_SSE, json.loads(TWO))):
+    event = json.loads(TWO)
+    for framing, want in ((SSE, ("other", event["data"])), (WHOLE_SSE, ("message", event))):
         source = EventSource().read(framing.events([ONE, TWO]))
         _, (kind, data, last_id) = source.events
-        assert (kind, json.loads(data), last_id) == ("other", want, id_text(TWO))
+        assert (kind, json.loads(data), last_id) == (*want, id_text(TWO))
 
 
 names = st.text(
@@ -103,11 +104,12 @@ def test_an_event_source_reads_what_was_published(events, framing):
     named = zip(events, texts, strict=True)
     lines = [line_of(n, name, text) for n, ((name, _), text) in enumerate(named)]
     source = EventSource().read(framing.events(lines))
+    whole = framing is WHOLE_SSE
     assert [(kind, last_id) for kind, _, last_id in source.events] == [
-        (name, id_text(line)) for (name, _), line in zip(events, lines, strict=True)
+        ("message" if whole else name, id_text(line))
+        for (name, _), line in zip(events, lines, strict=True)
     ]
     read = [json.loads(text) for _, text, _ in source.events]
-    whole = framing is WHOLE_SSE
     assert read == [json.loads(line) if whole else json.loads(line)["data"] for line in lines]
 
 
