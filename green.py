@@ -45,6 +45,13 @@ def go_green() -> None:
 class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
     """A green socket with sendfile; a listening one accepts its like."""
 
+    def __init__(self, family: Any = socket.AF_INET, *args: Any, **kwargs: Any) -> None:
+        # What a patched socket accepts is green already; all traffic would go through both.
+        if isinstance(family, eventlet.greenio.GreenSocket):
+            green, family = family, family.fd
+            green.close = _leave_open  # it would close the socket when it is collected
+        super().__init__(family, *args, **kwargs)
+
     def sendfile(self, file: Any, offset: int = 0, count: int = 0) -> int:
         """Send count bytes of file from offset, a turn at a time; return count.
 
@@ -110,3 +117,7 @@ class Body:
                         socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, at_once)
                     )
                     self._reset_if_cut.close()
+
+
+def _leave_open() -> None:
+    pass

@@ -265,14 +265,17 @@ class Server(socketio.Server):  # type: ignore[misc]
             invalid = {"message": "Invalid namespace"}
             self._deliver(eio_sid, text_packet(CONNECT_ERROR, namespace, invalid))
             return
-        refused = self._ask_to_connect(sid, namespace, data or None)
         member = self.manager.member(sid, namespace)
+        assert member is not None
+        refused = self._ask_to_connect(sid, namespace, data or None)
         if refused is not None:
             self.manager.disconnect(sid, namespace)
             self._deliver(eio_sid, text_packet(CONNECT_ERROR, namespace, refused))
-        elif member is None or eio_sid not in self.environ:
+            self._forget_if_gone(eio_sid)
+        elif member.is_leaving:
             # The client left while the handler ran, which has done what the other one undoes.
             self._undo(sid, namespace, self.reason.TRANSPORT_CLOSE)
+            self._forget_if_gone(eio_sid)
         else:
             self._deliver(eio_sid, text_packet(CONNECT, namespace, {"sid": sid}))
             if member.held:
@@ -323,7 +326,14 @@ class Server(socketio.Server):  # type: ignore[misc]
         for namespace, sid in self.manager.sids_of(eio_sid):
             if self.manager.is_connected(sid, namespace):
                 self._leave(sid, namespace, reason)
-        self.environ.pop(eio_sid, None)
+            else:
+                # Its connect handler runs, and will be undone when it is through.
+                self.manager.pre_disconnect(sid, namespace)
+        self._forget_if_gone(eio_sid)
+
+    def _forget_if_gone(self, eio_sid: str) -> None:
+        if eio_sid not in self.eio.sockets and not self.manager.sids_of(eio_sid):
+            self.environ.pop(eio_sid, None)
 
     def _leave(self, sid: str, namespace: str, reason: str) -> None:
         eio_sid = self.manager.pre_disconnect(sid, namespace)

@@ -33,6 +33,7 @@ class TextFrames:
     """How /ws/events writes: a line is a text message; see wire.framing.Framing."""
 
     transport = "websocket"
+    between = b""
 
     def events(self, lines: Sequence[bytes]) -> bytes:
         return b"".join([text_frame(line[:-1]) for line in lines])

@@ -114,7 +114,13 @@ class Live(Namespace):  # type: ignore[misc]
         self._attach(sid, reader)
         reader.end = partial(self._say_last, reader)
         self._topics.follow(reader)
-        return {"topic": patterns.text, "cursor": reader.cursor, "connection": sid}
+        newest = [topic.newest for topic in reader.places if topic.newest is not None]
+        return {
+            "topic": patterns.text,
+            "cursor": reader.cursor,
+            "newest": max(newest, default=reader.cursor),
+            "connection": sid,
+        }
 
     @acknowledged
     def on_unsubscribe(self, fields: Fields) -> Fields:

@@ -40,22 +40,23 @@ def notice_packet(name: str, line: bytes) -> bytes:
 
 
 class LiveFraming:
-    """Packets of /live as a transport has them. join: makes one piece of several packets."""
+    """Packets of /live as a transport has them.
 
-    def __init__(self, transport: str, join: Callable[[Sequence[bytes]], bytes]) -> None:
+    piece: makes of a packet what stands in a write. between: what stands between two of them.
+    """
+
+    def __init__(self, transport: str, piece: Callable[[bytes], bytes], between: bytes) -> None:
         self.transport = transport
-        self._join = join
+        self.between = between
+        self._piece = piece
 
     def events(self, lines: Sequence[bytes]) -> bytes:
-        return self._join([event_packet(line) for line in lines])
+        piece = self._piece
+        return self.between.join([piece(event_packet(line)) for line in lines])
 
     def notice(self, name: str, line: bytes) -> bytes:
-        return self._join([notice_packet(name, line)])
+        return self._piece(notice_packet(name, line))
 
 
-def _as_frames(packets: Sequence[bytes]) -> bytes:
-    return b"".join([text_frame(packet) for packet in packets])
-
-
-LIVE_FRAMES = LiveFraming("socket.io", _as_frames)
-LIVE_PAYLOADS = LiveFraming("socket.io polling", _SEPARATOR.join)
+LIVE_FRAMES = LiveFraming("socket.io", text_frame, b"")
+LIVE_PAYLOADS = LiveFraming("socket.io polling", bytes, _SEPARATOR)

@@ -32,6 +32,7 @@ _SEPARATOR = SEPARATOR.encode()
 class PollOutlet:
     """One client's polls. on_gone: called once, when it was closed or cut off; must not wait.
 
+    max_packets: what the client takes in one answer, None for any number.
     busy: it takes no events now. gone: nor ever. overflowed: it was cut off since it did not fetch
     what it was told. sent_bytes: how much polls were answered with.
     """
@@ -39,15 +40,19 @@ class PollOutlet:
     transport = "polling"
 
     __slots__ = (
-        "__weakref__", "_again", "_answer", "_held", "_last", "_mail", "_mail_bytes", "_on_gone",
-        "_sources", "busy", "gone", "overflowed", "sent_bytes",
+        "__weakref__", "_again", "_answer", "_held", "_last", "_mail", "_mail_bytes",
+        "_max_packets", "_on_gone", "_rest", "_sources", "busy", "gone", "overflowed",
+        "sent_bytes",
     )  # fmt: skip
 
-    def __init__(self, on_gone: Callable[[], None]) -> None:
+    def __init__(self, on_gone: Callable[[], None], max_packets: int | None = None) -> None:
         self._on_gone = on_gone
+        self._max_packets = max_packets
         self._sources: list[Source] = []
         self._mail: deque[bytes] = deque()
         self._mail_bytes = 0
+        # What the last answer had no room for.
+        self._rest = b""
         # What was offered to the poll that waits, and what wakes that.
         self._answer: bytes | None = None
         self._again: threading.Event | None = None
@@ -126,7 +131,7 @@ class PollOutlet:
                 again.wait(HOLD_S)
             while True:
                 again.clear()
-                if data := self._next():
+                if data := self._cut(self._next()):
                     self.sent_bytes += len(data)
                     return data
                 if self._last is not None:
@@ -151,7 +156,7 @@ class PollOutlet:
 
         last: what a poll that comes all the same is answered with.
         """
-        mail = list(self._mail)
+        mail = [self._rest, *self._mail] if self._rest else list(self._mail)
         self.gone = True
         self._last = last
         self._on_gone = _nothing
@@ -159,7 +164,10 @@ class PollOutlet:
         return mail
 
     def _next(self) -> bytes:
-        """Return what there is: an event that was taken, mail, then what the sources have."""
+        """Return what there is: an event that was taken, mail, then a piece from each source."""
+        if self._rest and self._held is None:
+            rest, self._rest = self._rest, b""
+            return rest
         parts = [] if self._answer is None else [self._answer]
         self._answer = None
         if self._held is not None:
@@ -170,15 +178,21 @@ class PollOutlet:
             self._mail_bytes -= len(parts[-1])
             size += len(parts[-1])
         for source in list(self._sources):
-            if size >= ANSWER_BYTES:
-                break
-            while size < ANSWER_BYTES and (data := source.more()):
+            if size < ANSWER_BYTES and (data := source.more()):
                 parts.append(data)
                 size += len(data)
         if len(self._sources) > 1:
             # The next time it is another one's turn.
             self._sources.append(self._sources.pop(0))
         return _SEPARATOR.join(parts)
+
+    def _cut(self, payload: bytes) -> bytes:
+        """Return as much of a payload as the client takes, and keep the rest."""
+        if self._max_packets is None or payload.count(_SEPARATOR) < self._max_packets:
+            return payload
+        packets = payload.split(_SEPARATOR)
+        self._rest = _SEPARATOR.join(packets[self._max_packets :])
+        return _SEPARATOR.join(packets[: self._max_packets])
 
     def _let_go(self) -> None:
         self._sources = []

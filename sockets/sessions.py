@@ -65,6 +65,10 @@ TURN_S = 0.005
 # How long a poll that is being answered may hold the change to WebSocket up.
 HAND_OVER_S = 2.0
 
+# engineio.payload.Payload.max_decode_packets: with more, python-engineio's client stops polling
+# without a word. Others take what there is.
+PYTHON_PACKETS = 16
+
 # RFC 6455, 7.4.1
 NORMAL, GOING_AWAY, PROTOCOL_ERROR = 1000, 1001, 1002
 
@@ -85,9 +89,11 @@ class Session:
         "upgrade_by_s", "upgraded", "websocket",
     )  # fmt: skip
 
-    def __init__(self, sid: str, next_s: float, connect_by_s: float) -> None:
+    def __init__(
+        self, sid: str, next_s: float, connect_by_s: float, max_packets: int | None = None
+    ) -> None:
         self.sid = sid
-        self.outlet: PollOutlet | FrameOutlet = PollOutlet(self.look_soon)
+        self.outlet: PollOutlet | FrameOutlet = PollOutlet(self.look_soon, max_packets)
         self.websocket: WebSocket | None = None
         self.upgraded = False
         self.closed = False
@@ -296,7 +302,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _open(self, environ: dict[str, Any], transport: str) -> bytes | None:
         now_s = monotonic()
         sid = self.generate_id()
-        session = Session(sid, now_s + self.interval_s, now_s + self.connect_timeout_s)
+        times_s = now_s + self.interval_s, now_s + self.connect_timeout_s
+        session = Session(sid, *times_s, _most_packets(environ))
         if transport == "websocket":
             talk = partial(self._talk, session)
             websocket = serve(environ, talk, max_message_bytes=self.max_http_buffer_size)
@@ -519,6 +526,11 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             session.awaits_pong = True
             session.send(PING_PACKET)
             session.note_ping(now_s)
+
+
+def _most_packets(environ: dict[str, Any]) -> int | None:
+    """Return how many packets a client takes in the answer to one poll, None for any number."""
+    return PYTHON_PACKETS if "python" in environ.get("HTTP_USER_AGENT", "").lower() else None
 
 
 def _leave(websocket: WebSocket) -> None:

@@ -5,8 +5,8 @@ waits in `receive`, and everything that is sent, by whomever, goes through the o
 queued here. An idle one is this object and its outlet: no greenlet beside the one it has, no timer,
 no buffer, no parser.
 
-Way in: serve, accept. Frames are read by wsproto; those that are sent are made in frames.py.
-Source: RFC 6455; what it leaves open is read as the Autobahn test suite does.
+Way in: serve, accept. Frames are read and written by wsproto. Source: RFC 6455; what that leaves
+open is read as the Autobahn test suite does.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TURN_S = 0.005
 PAUSE_S = 0.0002
 
 # 7.4.1
-NORMAL, INTERNAL_ERROR, TOO_BIG, ABNORMAL = 1000, 1011, 1009, 1006
+NORMAL, GOING_AWAY, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1006, 1009, 1011
 
 
 def accept(
@@ -210,11 +210,12 @@ class WebSocket:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it if it is open, and see it to its end; at once when the greenlet is killed."""
-        if kind is not None and not issubclass(kind, Exception):
-            self.cut()
-            return
-        self.close(INTERNAL_ERROR if kind else NORMAL)
+        """Close it if it is open, and see it to its end."""
+        if kind is None:
+            self.close(NORMAL)
+        else:
+            # What is no Exception ends the greenlet: the process stops.
+            self.close(INTERNAL_ERROR if issubclass(kind, Exception) else GOING_AWAY)
         while self.receive() is not None:
             pass
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from streaming.errors import Refusal
 from streaming.feed import Feed
@@ -45,7 +46,8 @@ def make_blueprint(topics: Topics) -> Blueprint:
 
     @blueprint.post("/events/<path:topic>")
     def publish(topic: str) -> tuple[Response, int]:
-        request.max_content_length = MAX_BODY_BYTES
+        # One more than there may be: a body that does not say its length is cut there.
+        request.max_content_length = MAX_BODY_BYTES + 1
         publication = Publication(list(_events_of(request)), _key_of(request))
         receipt = topics.publish(topic, publication)
         return jsonify(id=receipt.id, topic=receipt.topic, count=receipt.count), 201
@@ -116,10 +118,13 @@ def _key_of(request: Request) -> str | None:
 
 def _events_of(request: Request) -> Iterator[NewEvent]:
     """Yield the events of a request's body; the first that is none refuses all."""
+    body = request.get_data()
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge(f"a request publishes at most {MAX_BODY_BYTES} bytes")
     if request.mimetype in NDJSON_TYPES:
-        lines = [line for line in request.get_data().split(b"\n") if line.strip()]
+        lines = [line for line in body.split(b"\n") if line.strip()]
     elif request.mimetype == "application/json":
-        lines = [request.get_data()]
+        lines = [body]
     else:
         kinds = f"application/json, or {NDJSON_TYPES[0]} with one event a line"
         raise Refusal(415, "unsupported_media_type", f"events are published as {kinds}")

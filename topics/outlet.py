@@ -251,11 +251,12 @@ class Outlet:
             said = b"".join(self._control)
             self._control, self._control_bytes = None, 0
             return said
-        for index, source in enumerate(self._sources):
+        for source in list(self._sources):
             if data := source.more():
-                # The next time it is another one's turn.
+                # The next time it is another one's turn; it may have been forgotten meanwhile.
                 with suppress(ValueError):
-                    self._sources.append(self._sources.pop(index))
+                    self._sources.remove(source)
+                    self._sources.append(source)
                 return data
             if self._control:
                 return self._next()

@@ -59,11 +59,11 @@ class Reader:
     cursor: the id of what it was told last. places: the ordinal that is next, by topic.
     sent_bytes: what it was given. outlet, is_dead, end: set by who serves the client: where it is
     pushed to; whether nothing was heard of it for too long; what says some last bytes and ends it.
-    first_in_flight: asked for the id of the first event that is on its way to one of some topics.
+    first_to_come: asked for the id of the first event that some topics do not have yet.
     """
 
     __slots__ = (
-        "__weakref__", "_first_in_flight", "_gaps", "_was_live", "behind", "connection", "cursor",
+        "__weakref__", "_first_to_come", "_gaps", "_was_live", "behind", "connection", "cursor",
         "end", "framing", "is_dead", "live", "outlet", "patterns", "places", "sent_bytes",
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ class Reader:
         patterns: Patterns,
         connection: str,
         framing: Framing,
-        first_in_flight: Callable[[Iterable[Topic]], bytes | None],
+        first_to_come: Callable[[Iterable[Topic]], bytes],
     ) -> None:
         self.patterns = patterns
         self.connection = connection
@@ -85,7 +85,7 @@ class Reader:
         self.behind = ""
         self.is_dead: Callable[[], bool] = _never
         self.end: Callable[[bytes], None] = _ignore
-        self._first_in_flight = first_in_flight
+        self._first_to_come = first_to_come
         self._was_live = False
         self._gaps: dict[Topic, Gap] = {}
 
@@ -185,19 +185,22 @@ class Reader:
     def _next(self) -> list[_Item]:
         """Return the next of all topics, and the gaps, in the order of their ids."""
         items = self._gap_items()
-        before = self._first_in_flight(self.places)
+        # Asked first: while one topic is read, what comes in another is left for the next time.
+        before = self._first_to_come(self.places)
         share_bytes = CHUNK_BYTES // len(self.places) if self.places else 0
         for topic, place in list(self.places.items()):
+            if place > topic.records.last:
+                continue
             found = self._items(topic, place, share_bytes)
+            if not found and not self._skips(topic):
+                # What was there has been let go of, or is damaged: first of all that gap.
+                return []
             items += found
             if found and found[-1].next_place <= topic.records.last:
                 # What comes next of this topic may come before what others have.
-                last = found[-1].id + b"~"
-                before = last if before is None else min(before, last)
+                before = min(before, found[-1].id + b"~")
         items.sort(key=lambda item: item.id)
-        if before is not None:
-            items = [item for item in items if item.id < before]
-        return items
+        return [item for item in items if item.id < before]
 
     def _told(self, items: list[_Item]) -> bytes:
         for _, topic, next_place, _, is_gap in items:
@@ -208,7 +211,7 @@ class Reader:
         if not any(item.is_gap for item in items):
             return self.framing.events([item.line for item in items])
         framing = self.framing
-        return b"".join(
+        return framing.between.join(
             framing.notice(GAP, item.line) if item.is_gap else framing.events([item.line])
             for item in items
         )
@@ -220,9 +223,6 @@ class Reader:
         ]
 
     def _items(self, topic: Topic, place: int, max_bytes: int) -> list[_Item]:
-        records = topic.records
-        if place > records.last:
-            return []
         if self._skips(topic):
             found = self._newest(topic, place, max_bytes)
         else:

@@ -56,10 +56,10 @@ class Sequence:
         """Is nothing in flight?"""
         return not self._in_flight
 
-    def first_in_flight(self, topics: Iterable[Topic]) -> bytes | None:
-        """Return an id that sorts before all that are in flight of topics; None when none is."""
+    def first_to_come(self, topics: Iterable[Topic]) -> bytes:
+        """Return an id that sorts before all of topics that are in flight or not there yet."""
         positions = [self._in_flight[topic] for topic in topics if topic in self._in_flight]
-        return format_cursor(Cursor(self.epoch, min(positions))).encode() if positions else None
+        return format_cursor(Cursor(self.epoch, min(positions, default=self.position + 1))).encode()
 
     def now(self) -> str:
         """Return the cursor after everything that can be read, whatever the topic."""

@@ -169,7 +169,7 @@ class Topics:
         NotWritable, TooManyTopics, KeyReused, NotReady, and JournalFull: then nothing is kept.
         """
         self._check_ready()
-        found = self._publishers.get(name)
+        found = self._publishers.get(check_name(name))
         rule = found.topic.rule if found else self.rule_of(name)
         if by_client and not rule.writable:
             raise NotWritable(f"only the server itself publishes to {name}")
@@ -251,7 +251,7 @@ class Topics:
                 # The client may have events of it, and we have none: it is told so.
                 self._check_room()
                 self._make(name, rule)
-        reader = Reader(patterns, connection, framing, self._order.first_in_flight)
+        reader = Reader(patterns, connection, framing, self._order.first_to_come)
         reader.cursor = self._order.now()
         self._made.add(reader)
         for topic in self.all():

@@ -28,11 +28,16 @@ class Framing(Protocol):
     def notice(self, name: str, line: bytes, /) -> bytes:
         """Return what the server itself says: an event of one of the RESERVED_NAMES."""
 
+    @property
+    def between(self) -> bytes:
+        """What stands between two pieces that go out in one write."""
+
 
 class Ndjson:
     """An event is a line. A heartbeat is a blank line too, for proxies and impatient readers."""
 
     transport = "ndjson"
+    between = b""
 
     def events(self, lines: Sequence[bytes]) -> bytes:
         return b"".join(lines)
@@ -49,6 +54,7 @@ class Sse:
     """
 
     transport = "sse"
+    between = b""
 
     def __init__(self, *, whole: bool) -> None:
         self._whole = whole
@@ -66,9 +72,9 @@ class Sse:
 
     def notice(self, name: str, line: bytes) -> bytes:
         if name == HEARTBEAT:
-            comment = b": heartbeat %b\n\n" % id_of(line)
-            # With its id, or an EventSource would come back with the one before.
-            return comment + self._event(line) if self._whole else comment
+            # Without an id for EventSource: it would come back behind what it did not get.
+            event = b"event: heartbeat\ndata: %b\n\n" % line[:-1] if self._whole else b""
+            return b": heartbeat %b\n\n" % id_of(line) + event
         if name == RECONNECT:
             after_ms = parts_of(line).data.partition(b":")[2].rstrip(b"}")
             return b"retry: %b\n\n" % after_ms
@@ -77,6 +83,8 @@ class Sse:
 
 class Chunked:
     """Another framing in a chunk of HTTP/1.1 for each write."""
+
+    between = b""
 
     def __init__(self, inner: Framing) -> None:
         self.transport = inner.transport

@@ -59,11 +59,10 @@ export class Headwater {
     const path_ = path.join(this.folder, "server.log");
     const log = openSync(path_, "a");
     this.#logged = readFileSync(path_).length;
-    // A group of its own, so that all of it can be killed at once.
-    const [program, ...args] = process.env.SCRATCH ? ["node", process.env.SCRATCH] : [PYTHON, GUNICORN, "-c", "gunicorn.conf.py", "wsgi:app"];
-    this.#process = spawn(program, args, {
-      cwd: ROOT, env, stdio: ["ignore", log, log], detached: true,
-    });
+    // Detached: a group of its own, so that all of it can be killed at once.
+    const stdio = ["ignore", log, log];
+    const options = { cwd: ROOT, env, stdio, detached: true };
+    this.#process = spawn(PYTHON, [GUNICORN, "-c", "gunicorn.conf.py", "wsgi:app"], options);
     closeSync(log);
     running.add(this);
     this.#ended = once(this.#process, "exit").then(() => running.delete(this));
@@ -133,6 +132,13 @@ export class Headwater {
   }
 }
 
+// Node 20 never ends if a socket is reset that is being shut down (it spins in CleanupHandles): such
+// a one sends what it still has.
+function reset(socket) {
+  if (socket.writableEnded) socket.destroySoon();
+  else socket.resetAndDestroy();
+}
+
 /** Passes bytes on to a port, until it is told otherwise. */
 export class Proxy {
   /** What is refused: of a connection's first bytes. */
@@ -163,21 +169,26 @@ export class Proxy {
     const server = net.connect(port, "127.0.0.1");
     const pair = { client, server, deaf: false };
     this.#pairs.add(pair);
-    const end = () => {
-      if (this.#pairs.delete(pair)) [client, server].forEach((socket) => socket.resetAndDestroy());
-    };
-    for (const socket of [client, server]) socket.on("error", end).on("close", end).setNoDelay();
+    for (const [one, other] of [[client, server], [server, client]]) {
+      one.setNoDelay();
+      one.on("error", () => {}); // "close" follows
+      one.on("end", () => other.end());
+      one.on("close", () => {
+        this.#pairs.delete(pair);
+        reset(other);
+      });
+    }
     client.once("data", (head) => {
-      if (this.refuses(head.toString("latin1"))) return end();
+      if (this.refuses(head.toString("latin1"))) return reset(client);
       server.write(head);
-      client.pipe(server);
+      client.on("data", (data) => server.write(data));
     });
     server.on("data", (data) => pair.deaf || client.write(data));
   }
 
   /** Reset all connections. */
   cut() {
-    for (const pair of [...this.#pairs]) pair.client.resetAndDestroy();
+    for (const { client } of [...this.#pairs]) reset(client);
   }
 
   /** From now on the connections there are bring nothing to the client; new ones do. */

@@ -7,7 +7,7 @@ import { io } from "socket.io-client";
 import { connect } from "../../static/js/live.js";
 import { Headwater, Proxy, until } from "./headwater.mjs";
 
-const QUICK = { io, eventSource: EventSource, backoffMs: [20, 200] };
+const QUICK = { io, eventSource: EventSource, backoffMs: [20, 200], answerMs: 3000, openMs: 3000 };
 const ONLY = { websocket: { transports: ["websocket"] }, polling: { transports: ["polling"] } };
 
 let shared; // the server of the tests that leave it alone
@@ -95,6 +95,28 @@ test("every number once and in order over kill -9, from who publishes to who rea
   await publishing;
   await has(told, 300);
   assert.deepEqual(told, numbers(1, 300));
+});
+
+test("every number once and in order over a server that stops and starts", async (t) => {
+  const { server, connect } = await arrange(t, { own: true });
+  const topic = topicOf(t);
+  const { told } = follow(connect(), topic, { since: "all" });
+  const writer = connect({ sse: "never" });
+  let n = 0;
+  let isOver = false;
+  const publishing = (async () => {
+    while (!isOver) await writer.publish(topic, { name: "number", data: { n: ++n } });
+  })();
+  await until(() => told.length >= 20, () => `20 have come: ${told.length}`);
+  server.terminate();
+  await server.ended();
+  await server.start();
+  const before = n;
+  await until(() => n > before + 20, () => `it goes on: ${n}`);
+  isOver = true;
+  await publishing;
+  await has(told, n);
+  assert.deepEqual(told, numbers(1, n));
 });
 
 test("what is asked at once is done in order over a cut", async (t) => {
@@ -428,6 +450,14 @@ test("who reads is told, an export is cancelled", async (t) => {
   const made = await fetch(`${server.url}/exports`, { method: "POST", headers, body });
   const { id } = await made.json();
   assert.equal((await live.cancel(id)).id, id);
+});
+
+test("without io it is imported, and where there is none SSE carries the feed", async (t) => {
+  const { server, connect } = await arrange(t);
+  const topic = topicOf(t);
+  const { told } = follow(connect({ io: undefined, client: "file:///nowhere.js" }), topic, { since: "all" });
+  await server.publish(topic, numbered(1, 3));
+  await has(told, 3);
 });
 
 test("the state is told from the first connection to the last", async (t) => {

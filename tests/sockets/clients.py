@@ -100,6 +100,12 @@ class RawWebSocket:
             pass
         return True
 
+    def rest(self):
+        """Return the bytes up to the end of the connection."""
+        while piece := self._sock.recv(65536):
+            self._data += piece
+        return self._data
+
     def stop_sending(self):
         self._sock.shutdown(socket.SHUT_WR)
 

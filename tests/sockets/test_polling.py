@@ -1,8 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import pytest
 
-from sockets.polling import ANSWER_BYTES, MAX_MAIL, PollOutlet
+from sockets.polling import ANSWER_BYTES, HOLD_S, MAX_MAIL, PollOutlet
 from topics.outlet import MAX_CONTROL_BYTES
 
 
@@ -71,17 +72,34 @@ def test_a_poll_takes_mail_first_and_then_from_the_sources(outlet):
     outlet.feed_from(Tap(b"4one", b"4two"))
     outlet.feed_from(Tap(b"4other"))
     outlet.say(b"2")
-    assert outlet.poll() == b"2\x1e4one\x1e4two\x1e4other"
+    assert outlet.poll() == b"2\x1e4one\x1e4other"
+    assert outlet.poll() == b"4two"
 
 
 def test_an_answer_has_a_bound_and_sources_take_turns(outlet):
-    piece = b"4" + b"x" * (ANSWER_BYTES // 2)
-    greedy, modest = Tap(*[piece] * 9), Tap(b"4modest")
-    outlet.feed_from(greedy)
-    outlet.feed_from(modest)
-    assert outlet.poll() == piece + b"\x1e" + piece
-    assert outlet.poll().startswith(b"4modest\x1e4x")
-    assert len(greedy.pieces) == 5
+    piece = b"4" + b"x" * ANSWER_BYTES
+    outlet.feed_from(Tap(piece, piece))
+    outlet.feed_from(Tap(b"4modest"))
+    assert outlet.poll() == piece
+    assert outlet.poll() == b"4modest\x1e" + piece
+
+
+def test_some_clients_take_only_so_many_packets():
+    outlet = PollOutlet(print, max_packets=2)
+    outlet.feed_from(Tap(b"4c\x1e4d\x1e4e"))
+    outlet.say(b"4a\x1e4b")
+    assert outlet.poll() == b"4a\x1e4b"
+    outlet.say(b"4f")
+    assert [outlet.poll(), outlet.poll()] == [b"4c\x1e4d", b"4e"]
+    assert outlet.poll() == b"4f"
+
+
+def test_what_had_no_room_is_handed_over_first():
+    outlet = PollOutlet(print, max_packets=1)
+    outlet.say(b"4a\x1e4b\x1e4c")
+    assert outlet.poll() == b"4a"
+    outlet.say(b"2")
+    assert outlet.hand_over(b"6") == [b"4b\x1e4c", b"2"]
 
 
 def test_a_source_that_has_more_ends_a_poll(outlet, wait):
@@ -140,7 +158,9 @@ def test_while_it_is_held_polls_get_nothing(outlet, wait):
     assert poll.result(5) == b"6"
     outlet.feed_from(Tap(b"4kept"))
     outlet.say(b"2")
+    began = monotonic()
     assert outlet.poll() == b"6"
+    assert monotonic() - began > HOLD_S / 2  # else a client that goes on polling spins
     outlet.hold(None)
     assert outlet.poll() == b"2\x1e4kept"
 

@@ -12,6 +12,10 @@ from tests.system.feeds import READERS
 from tests.system.server import CATALOGUE, ROOT, Database, Server, make_databases, need
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes a minute by its nature")
+
+
 @pytest.fixture(scope="session")
 def fill(tmp_path_factory):
     """A verb: fill(folder) puts the databases there, as old as when they were made."""

@@ -88,7 +88,6 @@ class _Link:
 
     def __init__(self, cutter):
         self._cutter = cutter
-        self._lost = 0
         self.client = _End(self)
         self.server = _End(self)
         self.is_torn = False
@@ -102,7 +101,7 @@ class _Link:
                 raise ConnectionRefusedError
             await loop.create_connection(lambda: self.server, "127.0.0.1", port)
         except OSError:
-            self.cut()
+            self.drop()
             return
         self.client.other, self.server.other = self.server, self.client
         self.client.let("joining")
@@ -131,14 +130,16 @@ class _Link:
 
     def cut(self):
         if self in self._cutter.links:
-            self._cutter.links.discard(self)
             self._cutter.cuts += 1
-            self.client.reset()
-            self.server.reset()
+            self.drop()
+
+    def drop(self):
+        self._cutter.links.discard(self)
+        self.client.reset()
+        self.server.reset()
 
     def lost(self, end, error):
         """One end is over: the other one is too, at once when it was a reset."""
-        self._lost += 1
         other = self.server if end is self.client else self.client
         if error is not None:
             other.reset()

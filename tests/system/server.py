@@ -70,6 +70,9 @@ retain_events = 20
 
 [topics."few/*"]
 retain_events = 20
+
+[topics."load/*"]
+retain_events = 4000
 """
 
 # All storage classes; `m` has no affinity, so each of its rows is of a class of its own.
@@ -224,6 +227,12 @@ class Server:
     def _answers(self):
         with suppress(OSError, http.client.HTTPException, AttributeError):
             return self.get("/exports").status == 200
+
+    def accepts(self):
+        """Is anybody listening?"""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
 
     @property
     def log(self):

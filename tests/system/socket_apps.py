@@ -10,12 +10,13 @@ import engineio
 from flask import Flask, request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace, emit
+from greenlet import greenlet
 
 from sockets.engine import make_socketio
 from sockets.errors import SocketError
 from sockets.packets import event_packet
 from sockets.sessions import EngineServer
-from sockets.websocket import accept, serve
+from sockets.websocket import MAX_MESSAGE_BYTES, accept, serve
 
 
 def process():
@@ -25,7 +26,7 @@ def process():
     rollup = Path("/proc/self/smaps_rollup").read_text()
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
-        "greenlets": sum(type(each).__name__ in ("greenlet", "GreenThread") for each in objects),
+        "greenlets": sum(isinstance(each, greenlet) and not each.dead for each in objects),
         "objects": len(objects),
         "memory": int(re.search(r"Anonymous: +([0-9]+) kB", rollup)[1]) * 1024,
     }
@@ -51,8 +52,8 @@ def fail(websocket):
 
 
 def flood(websocket):
-    """Offer until the outlet is busy, when asked for it."""
-    while websocket.receive() is not None:
+    """Offer until the outlet is busy, when asked for `flood`."""
+    while websocket.receive() == "flood":
         while websocket.outlet.offer(b"\x82\x7e\xff\xff" + bytes(65535)):
             pass
 
@@ -71,7 +72,7 @@ def registered(talk):
 @raw.get("/<talk>", websocket=True)
 @raw.get("/<talk>")
 def open_one(talk):
-    """One of the functions above; `within`: while the view runs."""
+    """One of the functions above; `within`: while the view runs. limit: the longest message."""
     if talk == "facts":
         return process() | {"open": len(OPEN), "busy": sum(each.outlet.busy for each in OPEN)}
     if talk == "leave":
@@ -82,7 +83,8 @@ def open_one(talk):
             registered({"within": echo, "fail": fail}[talk])(websocket)
     else:
         talks = {"echo": echo, "fail": fail, "flood": flood}
-        serve(request.environ, registered(talks[talk]), [("X-More", "yes")])
+        limit = request.args.get("limit", MAX_MESSAGE_BYTES, int)
+        serve(request.environ, registered(talks[talk]), [("X-More", "yes")], limit)
     return ""
 
 
@@ -141,8 +143,9 @@ stock_suite = make_suite("stock")
 class Feed:
     """A source of the events fed(0) … fed(count - 1), for whatever outlet the client has."""
 
-    def __init__(self, count):
+    def __init__(self, count, padding=()):
         self.count = count
+        self.padding = padding
         self.next = 0
         self.outlet = None
 
@@ -154,7 +157,7 @@ class Feed:
         if self.next == self.count:
             return None
         sleep(0.001)  # as from a disk
-        packet = event_packet("fed", [self.next], "/live")
+        packet = event_packet("fed", [self.next, *self.padding], "/live")
         self.next += 1
         return packet.frame if self.outlet.transport == "websocket" else packet.payload
 
@@ -211,6 +214,10 @@ class Live(Namespace):
         feed = self.feeds[request.sid] = Feed(count)
         feed.attach(self.socketio.outlet_of(request.sid, "/live"))
 
+    def on_fat_feed(self, count):
+        feed = self.feeds[request.sid] = Feed(count, ["x" * 5000])
+        feed.attach(self.socketio.outlet_of(request.sid, "/live"))
+
     def upgraded(self, sid):
         if sid in self.feeds:
             self.feeds[sid].attach(self.socketio.outlet_of(sid, "/live"))
@@ -256,5 +263,5 @@ def make_live(fan_out, **options):
 
 
 live = make_live("direct")
-brisk = make_live("direct", ping_interval=0.3, ping_timeout=0.2)
+brisk = make_live("direct", ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3)
 stock = make_live("stock")

@@ -9,6 +9,7 @@ import signal
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from time import monotonic
 
 import pytest
@@ -101,6 +102,12 @@ def engine(servers, request):
 def suite(servers, request):
     """The Socket.IO server of the official suite, as brisk as the one above."""
     yield from serve(servers, request.param, "suite", "stock_suite")
+
+
+@pytest.fixture
+def brisk(servers):
+    """The same as `live` below with the intervals of the official suite."""
+    yield from serve(servers, "ours", "brisk", "brisk")
 
 
 @pytest.fixture(params=["ours"])
@@ -419,6 +426,19 @@ def test_a_probe_that_is_lost_leaves_the_polls(engine):
         assert client.text() == "4again"
 
 
+def test_a_probe_that_is_not_sent_ends(brisk):
+    session = brisk.poll()
+    session.post("40/live,")
+    with brisk.websocket(session.sid) as client:
+        began = monotonic()
+        while monotonic() - began < 0.6:
+            session.packets()
+        assert client.is_ended()
+        assert monotonic() - began < 1.5
+    with upgraded(brisk, session) as client:
+        assert client.text() == "2"
+
+
 # Socket.IO: connecting
 
 
@@ -459,6 +479,11 @@ def test_who_joins_no_namespace_is_closed(suite):
             client.send("3")
         assert found[0] == CLOSE
         assert 0.9 < monotonic() - began < 1.3
+
+
+def test_who_has_joined_stays(suite):
+    with connect(suite) as client:
+        assert read_for(client, 1.3) == TEXT
 
 
 REFUSALS = {
@@ -679,6 +704,19 @@ def test_who_leaves_while_connecting_is_undone(live):
     assert facts(live)["members"] == facts(live)["environs"] == 0
 
 
+def test_who_is_closed_while_connecting_is_undone(live):
+    facts(live)
+    with live.websocket() as client:
+        client.send('40/live,{"sleep":0.3}')
+        wait_until(lambda: facts(live)["members"] == 1, "it is connecting")
+        live.server.get("/close_all")
+        assert client.receive()[0] == CLOSE
+    left = []
+    wait_until(lambda: left.extend(facts(live)["left"]) or left, "it is undone")
+    assert left == ["transport close"]
+    assert facts(live)["members"] == facts(live)["environs"] == 0
+
+
 # Slow clients
 
 
@@ -718,16 +756,39 @@ def test_a_tick_is_for_those_who_are_free(live):
         assert poll.answer() == (200, '42/live,["two",{"data":"two"}]')
 
 
-def test_a_ping_does_not_wait_behind_data(start):
-    brisk = Place(start("brisk"))
+def is_over(moment):
+    return monotonic() >= moment
+
+
+def read_for(client, seconds, pause_s=0.0):
+    """Read so long, with pauses; answer pings; return the last opcode."""
+    began = monotonic()
+    while monotonic() - began < seconds:
+        opcode, payload = client.receive()
+        if payload == b"2":
+            client.send("3")
+        read_again = monotonic() + pause_s
+        wait_until(partial(is_over, read_again), "a pause")
+    return opcode
+
+
+def test_a_ping_does_not_wait_behind_data(brisk):
     with connect(brisk, "/live", receive_bytes=4096) as client:
         client.send('42/live,["feed",1000000]')
-        began = monotonic()
-        while monotonic() - began < 1.5:
-            opcode, payload = client.receive()
-            if payload == b"2":
-                client.send("3")
-        assert opcode == TEXT
+        assert read_for(client, 1.2) == TEXT
+
+
+def test_who_reads_slowly_is_alive(brisk):
+    with connect(brisk, "/live", receive_bytes=4096) as client:
+        client.send('42/live,["fat_feed",1000000]')
+        assert read_for(client, 2.5, pause_s=0.02) == TEXT
+
+
+def test_who_is_waited_for_by_a_handler_is_alive(brisk):
+    with brisk.websocket() as client:
+        client.send('40/live,{"sleep":1.0}')
+        assert client.text() == "2"
+        assert client.text().startswith("40/live,")
 
 
 # Changing over, while there is something to send
@@ -769,6 +830,8 @@ def real(live):
         client = socketio.Client(reconnection=False, http_session=session)
         yield client
         client.disconnect()
+        if client.eio.ws:
+            client.eio.ws.shutdown()  # which it forgets when the server has closed
 
 
 TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]]
@@ -776,16 +839,18 @@ TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]]
 
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
 def test_python_socketio(live, real, transports):
-    came = []
-    real.on("greeting", lambda data: came.append(data), namespace="/live")
-    real.on("number", lambda number: came.append(number), namespace="/live")
+    greetings, numbers = [], []
+    real.on("greeting", greetings.append, namespace="/live")
+    real.on("number", numbers.append, namespace="/live")
     url = f"http://127.0.0.1:{live.port}"
     real.connect(url, auth={"a": 1}, namespaces=["/live"], transports=transports)
     assert real.transport() == transports[-1]
     assert real.call("same", ("ä", b"\0", [1]), namespace="/live", timeout=5) == ("ä", b"\0", [1])
     assert real.call("one", 5, namespace="/live", timeout=5)["error"] == "internal_error"
     real.emit("numbers", 100, namespace="/live")
-    wait_until(lambda: came == [{"a": 1}, *range(100)], "all came, in order")
+    # It runs each handler on a thread of its own, so it keeps no order.
+    wait_until(lambda: sorted(numbers) == list(range(100)), "all came")
+    assert greetings == [{"a": 1}]
 
 
 def test_python_socketio_is_told_to_go(live, real):
@@ -808,6 +873,16 @@ def test_everybody_is_closed(live):
         client.send(close(1012))
         assert poll.answer() == (200, "1")
     assert facts(live)["polling"] == facts(live)["websocket"] == 0
+
+
+def test_nothing_comes_behind_a_close(live):
+    with connect(live, "/live") as client:
+        client.send('42/live,["fat_feed",1000000]')
+        assert client.text().startswith('42/live,["fed",0')
+        live.server.get("/close_all")
+        assert client.close_code() == 1012
+        client.stop_sending()
+        assert client.rest() == b""
 
 
 def test_a_drain_ends_websockets_at_once(start):
@@ -852,7 +927,8 @@ def test_ten_thousand_come_and_go(start):
     after = facts(place)
     assert (after["members"], after["environs"]) == (0, 0)
     assert after["descriptors"] <= before["descriptors"]
-    assert after["objects"] <= before["objects"] + 500
+    # Not one each; eventlet keeps timers for a while that were cancelled.
+    assert after["objects"] <= before["objects"] + 2000
     assert after["memory"] <= before["memory"] + 3 * 2**20
 
 
@@ -873,8 +949,9 @@ def test_an_idle_one_is_small(start):
     with ExitStack() as clients:
         for _ in range(100):
             clients.enter_context(connect(place, "/live"))
-        before = facts(place)["memory"]
+        before = facts(place)
         for _ in range(400):
             clients.enter_context(connect(place, "/live"))
-        each = (facts(place)["memory"] - before) / 400
-    assert each < 17_000  # measured: 12,300
+        after = facts(place)
+    assert (after["memory"] - before["memory"]) / 400 < 17_000  # measured: 12,300
+    assert (after["objects"] - before["objects"]) / 400 < 38.5  # measured: 37.4

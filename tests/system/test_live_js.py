@@ -16,7 +16,7 @@ FILES = sorted(Path(ROOT, "tests/js").glob("*.test.mjs"))
 def test_in_node(file):
     need("node")
     ran = subprocess.run(
-        ["node", "--test", "--test-force-exit", file],
+        ["node", "--test", file],
         cwd=ROOT,
         env={**os.environ, "HEADWATER_PYTHON": sys.executable},
         capture_output=True,

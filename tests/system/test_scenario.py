@@ -14,15 +14,15 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from itertools import pairwise, permutations
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, pairwise, permutations
 from typing import NamedTuple
 
 import psutil
 import pytest
 
-from tests.system.cutter import Weather, close_by_reset
-from tests.system.feeds import GAP, LAST, READERS, Publisher, resume, start_node
+from tests.system.cutter import Cutter, Weather, close_by_reset
+from tests.system.feeds import GAP, LAST, READERS, RECONNECT, Publisher, resume, start_node
 from tests.system.server import ROOT, end_clients, is_gone, wait_until
 
 CROWD = {"ndjson": 40, "sse": 40, "websocket": 40, "socket.io": 40, "node": 40}
@@ -170,13 +170,13 @@ def stage(serve, free_port, put_cutter, tmp_path, javascript):
 
 def test_every_event_once_and_in_order_over_cuts_stalls_and_kills(stage):
     server, cutter, crowd = stage("demo/all", CROWD)
-    published = play(server, cutter, crowd, "demo/all", events=600, kills=2)
+    published = play(server, cutter, crowd, "demo/all", events=500, kills=2)
     for transport, size in CROWD.items():
         heard = crowd.heard(transport)
         assert len(heard) == size
         assert {check_numbers(each, published) for each in heard.values()} == {0}
-    assert cutter.cuts > 5 * len(CROWD)
-    assert cutter.stalls > len(CROWD)
+    assert cutter.cuts > sum(CROWD.values())
+    assert cutter.stalls > sum(CROWD.values()) / 10
     kept = [event["data"] for event in server.events("demo/all")]
     assert kept == list(range(published + 2))
 
@@ -192,7 +192,8 @@ def test_with_a_small_retention_every_event_is_heard_or_counted_as_lost(stage):
                 server.kill()
                 server.start()
             cutter.let_in()
-            wait_until(lambda: len(server.readers("short/all")) == 6 * len(sizes), "all are back")
+            # Of a client that was cut while it polled, the server learns nothing for 45 s.
+            wait_until(lambda: len(server.readers("short/all")) >= 6 * len(sizes), "all are back")
             reach(acknowledged, len(acknowledged) + 100)
     crowd.wait()
     for transport in sizes:
@@ -256,7 +257,7 @@ def test_many_publishers_at_once_are_each_in_order(server, topic):
     with ThreadPoolExecutor(16) as pool:
         ids = list(pool.map(publish, range(16)))
     kept = server.events(topic)
-    assert [event["id"] for event in kept] == sorted(sum(ids, []))
+    assert [event["id"] for event in kept] == sorted(chain.from_iterable(ids))
     for publisher, own in enumerate(ids):
         assert [e["data"][1] for e in kept if e["data"][0] == publisher] == list(range(20))
         assert [e["id"] for e in kept if e["data"][0] == publisher] == own
@@ -269,13 +270,13 @@ def mortal(serve, free_port):
 
 def test_what_was_acknowledged_is_there_after_sigkill(mortal):
     receipts = []
-    for life in range(6):
+    for life in range(4):
         receipts.append(mortal.publish("demo/kept", life, Idempotency_Key=f"life-{life}"))
         mortal.kill()
         mortal.start()
         assert mortal.publish("demo/kept", life, Idempotency_Key=f"life-{life}") == receipts[-1]
     kept = mortal.events("demo/kept")
-    assert [event["data"] for event in kept] == list(range(6))
+    assert [event["data"] for event in kept] == list(range(4))
     assert [event["id"] for event in kept] == [receipt["id"] for receipt in receipts]
 
 
@@ -367,6 +368,73 @@ def test_everybody_is_told_when_to_come_back(mortal, follow, topic):
     assert 0 < min(after_ms) < max(after_ms) < 10_000
     assert {reader.close_code for reader in readers["websocket"]} == {1012}
     assert "Traceback" not in server.log
+
+
+def hear_the_end(reader):
+    """Return what a reader is told until it is cut or ended."""
+    told = []
+    with suppress(ConnectionError):
+        for each in reader:
+            told.append(each)
+    return told
+
+
+BEHIND = ["ndjson", "sse", "websocket", "socket.io"]
+MUCH = 20_000
+
+
+@pytest.fixture(scope="module")
+def stopped(serve_all):
+    """What readers were told that were behind when the server stopped, and then came back to.
+
+    By transport: what it was told until the end, and the first that it was told afterwards.
+    """
+    server = serve_all()
+    server.publish("demo/much", -1)
+    with ThreadPoolExecutor(len(BEHIND)) as pool, ExitStack() as opened:
+        cutter = opened.enter_context(Cutter(server.port))
+        readers = [opened.enter_context(READERS[n](cutter.base, "demo/much")) for n in BEHIND]
+        cutter.stall()
+        for first in range(0, MUCH, 1000):
+            server.publish("demo/much", *[[n, "x" * 1000] for n in range(first, first + 1000)])
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not server.accepts(), "it stops")
+        cutter.go_on()
+        told = dict(zip(BEHIND, pool.map(hear_the_end, readers), strict=True))
+        server.process.wait(20)
+        server.start()
+        # The last id that it got, as docs/events.md tells it to keep.
+        last = {n: next(e.id for e in reversed(told[n]) if e.id is not None) for n in BEHIND}
+        again = [
+            opened.enter_context(READERS[n](server.base, "demo/much", last[n])) for n in BEHIND
+        ]
+        after = dict(zip(BEHIND, (reader.take(1)[0] for reader in again), strict=True))
+    return told, after
+
+
+@pytest.mark.parametrize("transport", BEHIND)
+def test_who_is_behind_when_the_server_stops_loses_nothing(stopped, transport):
+    told, after = stopped
+    numbers = [each.data[0] for each in told[transport] if each.name == "number"]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) < MUCH
+    assert (after[transport].name, after[transport].data[0]) == ("number", len(numbers))
+
+
+cut_in_a_frame = pytest.mark.xfail(
+    strict=True,
+    reason="a WebSocket that is behind is cut in the middle of a frame: the worker's drain takes it"
+    " for idle, and its SHUT_RD is taken for the client's end. A client of /live hears nothing.",
+)
+
+
+@pytest.mark.parametrize(
+    "transport",
+    ["ndjson", "sse", *(pytest.param(n, marks=cut_in_a_frame) for n in ("websocket", "socket.io"))],
+)
+def test_who_is_behind_when_the_server_stops_is_told_too(stopped, transport):
+    told, _ = stopped
+    assert told[transport][-1].name == RECONNECT
 
 
 def hear(transport, base, topic, since):

@@ -5,6 +5,7 @@ import json
 import signal
 import struct
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from time import monotonic
 
@@ -221,6 +222,18 @@ def test_what_breaks_the_protocol_is_closed(echo, data, code):
     assert monotonic() - began < CLOSE_S
 
 
+LIMITED = {"bytes": (b"x" * 11, 1009), "characters": ("ä".encode() * 6, 1009)}
+
+
+@pytest.mark.parametrize(("message", "code"), LIMITED.values(), ids=LIMITED.keys())
+def test_a_view_sets_the_limit(server, message, code):
+    with RawWebSocket(server.port, "/echo?limit=10") as client:
+        client.send(frame(TEXT, message[:10]))
+        assert client.receive() == (TEXT, message[:10])
+        client.send(frame(TEXT, message))
+        assert client.close_code() == code
+
+
 def test_the_longest_message_is_taken(echo):
     echo.send(frame(BINARY, bytes(MAX_MESSAGE_BYTES)))
     assert echo.receive() == (BINARY, bytes(MAX_MESSAGE_BYTES))
@@ -336,15 +349,30 @@ def test_a_close_while_the_outlet_is_busy(server):
             received += found[1]
         assert found == (CLOSE, struct.pack("!H", 1000))
         assert received == bytes(len(received))
+        began = monotonic()
         assert client.is_ended()
+        assert monotonic() - began < 1
 
 
-def test_a_reset_while_the_outlet_is_busy(server):
-    with RawWebSocket(server.port, "/flood", receive_bytes=4096) as client:
-        flood(server, client)
-        client.reset()
-        wait_until(lambda: facts(server)["open"] == 0, "it is forgotten")
-        assert facts(server)["busy"] == 0
+ENDS = {"by a reset": RawWebSocket.reset, "by us": lambda client: client.send("leave")}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+def test_an_end_while_the_outlet_is_busy(server, end):
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as kept:
+
+        def greenlets():
+            # On a connection that was there before: a new one may take the number of the old
+            # one's descriptor, and then eventlet wakes who waits for that.
+            kept.request("GET", "/facts")
+            return json.load(kept.getresponse())["greenlets"]
+
+        before = greenlets()
+        with RawWebSocket(server.port, "/flood", receive_bytes=4096) as client:
+            client.send("flood")
+            wait_until(lambda: greenlets() == before + 2, "its outlet is busy")
+            end(client)
+            wait_until(lambda: greenlets() == before, "both have ended", CLOSE_S + 2)
 
 
 def test_a_close_that_nobody_reads_holds_nothing(server):
@@ -352,6 +380,7 @@ def test_a_close_that_nobody_reads_holds_nothing(server):
         flood(server, client)
         server.get("/close_all?code=1012")
         wait_until(lambda: facts(server)["open"] == 0, "it is cut", timeout_s=CLOSE_S + 3)
+    assert not facts(server)["busy"]
 
 
 def test_who_reads_nothing_is_cut_off(server):
@@ -365,12 +394,15 @@ def test_who_reads_nothing_is_cut_off(server):
 
 
 def test_who_sends_without_a_pause_leaves_the_others_their_turn(server):
-    with RawWebSocket(server.port, "/echo") as busy:
-        for _ in range(10):
-            busy.send(*[frame(PONG)] * 20_000)
+    with RawWebSocket(server.port, "/echo") as busy, ThreadPoolExecutor(1) as sending:
+        sent = sending.submit(busy.send, *[frame(PONG)] * 400_000, "end")
+        waits = []
+        while not sent.done() or len(waits) < 20:
             began = monotonic()
             facts(server)
-            assert monotonic() - began < 0.5
+            waits.append(monotonic() - began)
+        assert max(waits) < 0.5
+        assert busy.text() == "end"
 
 
 # Other clients, other connections
@@ -429,6 +461,8 @@ def test_quit_ends_it_at_once(start):
     server = start()
     with RawWebSocket(server.port, "/echo") as client:
         server.signal(signal.SIGQUIT)
+        assert client.close_code() == 1001
+        client.send(close(1001))
         assert client.is_ended()
     assert server.process.wait(3) == 0
     assert "Traceback" not in server.log
@@ -437,10 +471,16 @@ def test_quit_ends_it_at_once(start):
 # Nothing is left behind
 
 
+def talkative(server):
+    """Return a client that has said something."""
+    client = RawWebSocket(server.port, "/echo")
+    client.send("hello")
+    assert client.text() == "hello"
+    return client
+
+
 def connect_and_leave(server, leave):
-    with RawWebSocket(server.port, "/echo") as client:
-        client.send("hello")
-        assert client.text() == "hello"
+    with talkative(server) as client:
         leave(client)
 
 
@@ -457,7 +497,8 @@ def test_ten_thousand_come_and_go(start):
     wait_until(lambda: facts(server)["greenlets"] <= before["greenlets"], "their greenlets ended")
     after = facts(server)
     assert after["descriptors"] <= before["descriptors"]
-    assert after["objects"] <= before["objects"] + 500
+    # Not one each; eventlet keeps timers for a while that were cancelled.
+    assert after["objects"] <= before["objects"] + 2000
     assert after["memory"] <= before["memory"] + 3 * 2**20
 
 
@@ -465,9 +506,10 @@ def test_an_idle_one_is_small(start):
     server = start(HEADWATER_CONNECTIONS="2000")
     with ExitStack() as clients:
         for _ in range(100):
-            clients.enter_context(RawWebSocket(server.port, "/echo"))
-        before = facts(server)["memory"]
+            clients.enter_context(talkative(server))
+        before = facts(server)
         for _ in range(400):
-            clients.enter_context(RawWebSocket(server.port, "/echo"))
-        each = (facts(server)["memory"] - before) / 400
-    assert each < 14_000  # measured: 10,000
+            clients.enter_context(talkative(server))
+        after = facts(server)
+    assert (after["memory"] - before["memory"]) / 400 < 14_000  # measured: 10,000
+    assert (after["objects"] - before["objects"]) / 400 < 34  # measured: 33

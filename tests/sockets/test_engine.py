@@ -1,0 +1,164 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import engineio
+import flask_socketio
+import pytest
+import socketio
+from flask import Flask, request, session
+from flask_socketio import Namespace, emit, join_room
+
+from sockets.engine import KeptEnviron, StockSocketIO, make_socketio
+
+ENVIRON = {
+    "REQUEST_METHOD": "GET",
+    "PATH_INFO": "/socket.io/",
+    "QUERY_STRING": "EIO=4&transport=websocket",
+    "SERVER_NAME": "127.0.0.1",
+    "SERVER_PORT": "8000",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "REMOTE_ADDR": "127.0.0.1",
+    "wsgi.url_scheme": "http",
+    "wsgi.input": object(),
+    "gunicorn.socket": object(),
+    "HTTP_HOST": "example.com",
+    "HTTP_COOKIE": "session=abc; empty=",
+    "HTTP_X_EMPTY": "",
+    "HTTP_CONNECTION": "Upgrade",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_what_is_kept_of_a_request():
+    app = Flask(__name__)
+    environ = KeptEnviron(ENVIRON | {"flask.app": app}).environ()
+    kept = {name: value for name, value in environ.items() if isinstance(value, str)}
+    gone = ("HTTP_CONNECTION", "HTTP_SEC_WEBSOCKET_KEY")
+    assert kept == {n: v for n, v in ENVIRON.items() if isinstance(v, str) and n not in gone}
+    with environ["flask.app"].request_context(environ):
+        assert request.url == "http://example.com/socket.io/?EIO=4&transport=websocket"
+        assert request.cookies["session"] == "abc"
+        assert request.get_data() == b""
+
+
+def test_each_handler_has_an_environ_of_its_own():
+    kept = KeptEnviron(ENVIRON)
+    kept.environ()["saved"] = True
+    assert "saved" not in kept.environ()
+
+
+def test_stock_is_upstreams():
+    sockets = make_socketio(Flask(__name__), fan_out="stock", async_mode="threading")
+    assert isinstance(sockets, flask_socketio.SocketIO)
+    assert type(sockets) is StockSocketIO
+    assert type(sockets.server) is socketio.Server
+    assert type(sockets.server.eio) is engineio.Server
+    assert type(sockets.server.manager) is socketio.Manager
+    assert sockets.counts() == {"polling": 0, "websocket": 0}
+
+
+def test_another_fan_out_is_refused():
+    with pytest.raises(ValueError, match="direct or stock"):
+        make_socketio(fan_out="udp")
+
+
+def test_ours_loads_no_green_library():
+    program = (
+        "import sys; from flask import Flask; from sockets.engine import make_socketio;"
+        "make_socketio(Flask('app')); sys.exit('eventlet' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, timeout=60).returncode == 0
+
+
+def test_upstreams_queue_has_no_bound():
+    """What ours is for: when this fails, upstream bounds what it keeps for a client."""
+    session = engineio.socket.Socket(engineio.Server(async_mode="threading"), "sid")
+    assert session.queue.maxsize == 0
+
+
+# Flask-SocketIO's test client, and what Flask's handlers use
+
+
+class Room(Namespace):
+    def on_connect(self, auth=None):
+        emit("held", request.args.get("name"))
+
+    def on_join(self, room):
+        join_room(room)
+        return flask_socketio.rooms()
+
+    def on_tell(self, room, text):
+        emit("told", text, to=room, include_self=False)
+
+    def on_session(self):
+        session["x"] = 1
+
+
+@pytest.fixture
+def app():
+    app = Flask(__name__)
+    app.secret_key = "key"
+    return app
+
+
+@pytest.fixture
+def sockets(app):
+    sockets = make_socketio()
+    sockets.on_namespace(Room("/room"))
+    sockets.on("top")(lambda *arguments: arguments)
+    sockets.init_app(app)
+    return sockets
+
+
+@pytest.fixture
+def join(app, sockets):
+    """A verb: join(name) returns Flask-SocketIO's test client in /room."""
+    return lambda name: sockets.test_client(app, "/room", query_string=f"name={name}")
+
+
+def test_flask_socketios_test_client(join):
+    client = join("ann")
+    assert client.is_connected("/room")
+    held = {"name": "held", "args": ["ann"], "namespace": "/room"}
+    assert client.get_received("/room") == [held]
+    client.disconnect("/room")
+    assert not client.is_connected("/room")
+
+
+def test_rooms(join, sockets):
+    ann, bob, cat = join("ann"), join("bob"), join("cat")
+    assert "red" in ann.emit("join", "red", namespace="/room", callback=True)
+    bob.emit("join", "red", namespace="/room", callback=True)
+    for each in (ann, bob, cat):
+        each.get_received("/room")
+    ann.emit("tell", "red", "hi", namespace="/room")
+    assert [each.get_received("/room") for each in (ann, cat)] == [[], []]
+    assert bob.get_received("/room")[0]["args"] == ["hi"]
+    sockets.emit("all", {"n": 1}, namespace="/room")
+    assert cat.get_received("/room")[0]["name"] == "all"
+
+
+def test_functions_are_handlers_too(app, sockets):
+    client = sockets.test_client(app)
+    assert client.emit("top", 1, "2", callback=True) == [1, "2"]
+
+
+def test_a_session_of_flask_is_not_kept(join, caplog):
+    client = join("ann")
+    client.emit("session", namespace="/room", callback=True)
+    assert not caplog.records
+
+
+def test_polling_by_a_wsgi_server_of_any_kind(app, sockets):
+    with app.test_client() as client:
+        opened = client.get("/socket.io/?EIO=4&transport=polling")
+        assert opened.json is None
+        assert b'"upgrades":[]' in opened.data
+        assert client.get("/other").status_code == 404
+        answer = client.get(
+            "/socket.io/?EIO=4&transport=websocket",
+            headers={"Connection": "Upgrade", "Upgrade": "websocket"},
+        )
+        assert answer.status_code == 426

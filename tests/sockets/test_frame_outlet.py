@@ -1,0 +1,111 @@
+"""What WebSockets need of topics.outlet.Outlet besides taking events."""
+
+import threading
+
+import pytest
+
+from sockets.websocket import FrameOutlet
+from topics.outlet import MAX_CONTROL_BYTES, TURN_S
+
+
+class Line:
+    """A client's connection that takes what it is given, or stands still until it may go on."""
+
+    def __init__(self):
+        self.socket = self
+        self.sent = []
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def setsockopt(self, level, option, value):
+        pass
+
+    def send_now(self, data):
+        if not self.goes_on.is_set():
+            raise BlockingIOError
+        self.sent.append(bytes(data))
+        return len(data)
+
+    def sendall(self, data):
+        assert self.goes_on.wait(10)
+        self.sent.append(bytes(data))
+
+    def spawn(self, work):
+        threading.Thread(target=work).start()
+
+
+@pytest.fixture
+def line():
+    return Line()
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def outlet(line, told):
+    outlet = FrameOutlet(line, lambda: told.append("gone"))
+    yield outlet
+    line.goes_on.set()
+
+
+class Endless:
+    def __init__(self):
+        self.asked = 0
+
+    def more(self):
+        self.asked += 1
+        return b"event"
+
+
+def test_the_last_is_said_and_then_nothing(outlet, line, told):
+    outlet.finish(b"last", lambda: told.append("finished"))
+    assert outlet.gone
+    assert not outlet.offer(b"event")
+    assert not outlet.say(b"ping")
+    assert line.sent == [b"last"]
+    assert told == ["finished"]
+
+
+def test_the_last_waits_for_what_is_being_written(outlet, line, told, until):
+    line.goes_on.clear()
+    source = Endless()
+    assert outlet.say(b"ping")
+    outlet.feed_from(source)
+    outlet.finish(b"last", lambda: told.append("finished"))
+    assert (told, outlet.gone) == ([], True)
+    line.goes_on.set()
+    until(lambda: told)
+    assert line.sent == [b"ping", b"last"]
+    assert told == ["finished"]
+    assert source.asked == 0
+
+
+def test_a_last_word_that_is_not_taken(outlet, line, told):
+    line.goes_on.clear()
+    outlet.say(b"ping")
+    outlet.finish(b"last", lambda: told.append("finished"))
+    outlet.close()
+    assert told == ["gone"]
+
+
+def test_who_is_cut_off_overflowed(outlet, line, told):
+    line.goes_on.clear()
+    outlet.say(b"ping")
+    assert not outlet.overflowed
+    assert not outlet.say(bytes(MAX_CONTROL_BYTES + 1))
+    assert outlet.overflowed
+    assert told == ["gone"]
+
+
+def test_a_quick_client_leaves_the_others_their_turn(outlet, line, monkeypatch, until):
+    pauses = []
+    monkeypatch.setattr("topics.outlet.sleep", pauses.append)
+    source = Endless()
+    outlet.feed_from(source)
+    until(lambda: len(pauses) > 2)
+    outlet.close()
+    assert set(pauses) == {0}
+    assert TURN_S <= 0.005
