@@ -44,11 +44,13 @@ class Parts(NamedTuple):
     status: StatusClock
     live: Live
     metronome: Metronome
+    broadcasts: feeds.Broadcasts
 
     def drain(self) -> None:
         """End what would never end by itself: everybody who follows something comes back later."""
         self.topics.drain()
         self.live.stop()
+        self.broadcasts.stop()
 
 
 def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask:
@@ -75,6 +77,7 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
         sent_bytes=lambda: topics.sent_bytes() + exports.sent_bytes(),
     )
     metronome = Metronome()
+    broadcasts = feeds.Broadcasts()
     orders = Orders(catalogue, run_native)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -82,7 +85,7 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
     socketio = make_socketio(app, fan_out=settings.fan_out)
     live = Live(socketio, topics, exports, metronome)
     socketio.on_namespace(live)
-    app.extensions["headwater"] = Parts(topics, exports, status, live, metronome)
+    app.extensions["headwater"] = Parts(topics, exports, status, live, metronome, broadcasts)
     app.register_blueprint(home.make_blueprint(exports, orders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
     app.register_blueprint(sources_blueprint.make_blueprint(orders))
@@ -90,7 +93,7 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
         exports_blueprint.make_blueprint(exports, orders, resume_wait_s=settings.resume_wait_s)
     )
     app.register_blueprint(events_blueprint.make_blueprint(topics))
-    app.register_blueprint(feeds.make_blueprint(topics, metronome, live.broadcast))
+    app.register_blueprint(feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast))
     register_errors(app)
     app.register_error_handler(SocketError, _say_socket_error)
     app.after_request(_harden)

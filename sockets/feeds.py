@@ -47,10 +47,18 @@ TEXT_FRAMES = TextFrames()
 
 
 class Broadcasts:
-    """Everybody on /ws/live, and what /broadcast says to them."""
+    """Everybody on /ws/live, and what /broadcast says to them. There is nothing to start."""
 
     def __init__(self) -> None:
         self.websockets: dict[WebSocket, None] = {}
+
+    def start(self) -> None:
+        """Do nothing: clients come by themselves."""
+
+    def stop(self) -> None:
+        """Close all: the server is going away."""
+        for websocket in list(self.websockets):
+            websocket.close(SERVICE_RESTART, "the server restarts")
 
     def say(self, message: str) -> None:
         """Send `Broadcast: <message>` to all."""
@@ -60,11 +68,13 @@ class Broadcasts:
 
 
 def make_blueprint(
-    topics: Topics, metronome: Metronome, broadcast_live: Callable[[str], None]
+    topics: Topics,
+    metronome: Metronome,
+    broadcasts: Broadcasts,
+    broadcast_live: Callable[[str], None],
 ) -> Blueprint:
     """Return the blueprint. broadcast_live: says a message to the clients of /live."""
     blueprint = Blueprint("feeds", __name__)
-    broadcasts = Broadcasts()
 
     # Each twice: a request that asks for no upgrade gets to its view too, which says so.
     @blueprint.get("/ws/events/<path:names>")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import socket
 import time
 from contextlib import suppress
 from typing import Any
@@ -72,5 +71,4 @@ class Feed:
         self._stop_waiting()
 
     def _stop_waiting(self) -> None:
-        with suppress(OSError):
-            self._client.socket.shutdown(socket.SHUT_RD)
+        self._client.stop_reading()

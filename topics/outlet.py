@@ -56,8 +56,14 @@ class Client(Protocol):
     send_now: Callable[[bytes], int] | None
     spawn: Callable[[Callable[[], None]], object]
 
-    def take_over(self) -> None:
-        """From now on the worker neither writes to the socket nor keeps it for another request."""
+    def take_over(self, work: Callable[[], None] | None = None) -> None:
+        """From now on the worker neither writes to the socket nor keeps it for another request.
+
+        work: goes on when the request and what belonged to it is gone; then the socket is closed.
+        """
+
+    def stop_reading(self) -> None:
+        """Have who waits to read from the socket get the end."""
 
 
 class Source(Protocol):

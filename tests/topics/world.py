@@ -286,6 +286,9 @@ class World:
             if not self.hub.ready():
                 return
 
+    def line(self, room=AMPLE_ROOM):
+        return Line(self.hub, room)
+
     def beat(self):
         for second in range(15):
             self.topics._beat(second)
@@ -331,3 +334,7 @@ def ids_of(receipt):
         format_cursor(last._replace(position=last.position - n, ordinal=last.ordinal - n))
         for n in reversed(range(receipt.count))
     ]
+
+
+def publish_each(world, topic, *data):
+    return [world.publish(topic, each).id for each in data]

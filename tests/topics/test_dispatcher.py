@@ -1,0 +1,160 @@
+"""Pushing: framed once, written in one go, and nobody held up by another."""
+
+import logging
+
+import pytest
+
+from journal import run_here
+from tests.topics.world import RULES, Client, publish_each
+from topics import Outlet, Patterns, Publication, Topics
+from wire.events import NewEvent
+from wire.framing import NDJSON, Ndjson
+from wire.since import Now
+
+
+class CountingNdjson(Ndjson):
+    """How often lines were framed, and how many at a time."""
+
+    def __init__(self):
+        self.framed = []
+
+    def events(self, lines):
+        self.framed.append(len(lines))
+        return super().events(lines)
+
+
+def test_events_are_framed_once_for_all_of_a_framing(world):
+    framings = [CountingNdjson(), CountingNdjson()]
+    followers = [world.follow("memory/a", framing=framings[n % 2]) for n in range(10)]
+    world.settle()
+    publish_each(world, "memory/a", 1, 2, 3)
+    world.settle()
+    assert [framing.framed for framing in framings] == [[3], [3]]
+    assert all(follower.data == [1, 2, 3] for follower in followers)
+    assert world.topics.dispatcher.delivered == 30
+
+
+def test_who_has_read_a_part_by_himself_is_pushed_the_rest(world):
+    framing = CountingNdjson()
+    publish_each(world, "memory/a", 0)
+    early = world.follow("memory/a", framing=framing)
+    world.settle()
+    publish_each(world, "memory/a", 1, 2)
+    late = world.follow("memory/a", "all", framing=framing)
+    world.hub.run()
+    assert late.data == [0, 1, 2]
+    publish_each(world, "memory/a", 3)
+    world.settle()
+    assert (early.data, late.data) == ([1, 2, 3], [0, 1, 2, 3])
+    assert framing.framed == [3, 3, 1]
+
+
+def test_what_came_since_the_last_round_is_one_write(world):
+    follower = world.follow("memory/a")
+    world.settle()
+    writes = []
+    follower.outlet._send_now = lambda data: writes.append(data) or len(data)
+    publish_each(world, "memory/a", *range(50))
+    world.topics.dispatcher.flush()
+    assert [write.count(b"\n") for write in writes] == [50]
+
+
+def test_who_is_full_reads_by_himself_and_the_others_are_not_held_up(world):
+    full, other = world.follow("memory/a", room=0), world.follow("memory/a")
+    world.settle()
+    for number in range(3):
+        world.publish("memory/a", number)
+        world.topics.dispatcher.flush()
+    assert (full.data, other.data) == ([], [0, 1, 2])
+    assert not full.reader.live
+    full.line.room = 1 << 20
+    world.settle()
+    assert full.data == [0, 1, 2]
+    assert full.reader.live
+
+
+def test_who_is_gone_does_not_disturb_the_others(world):
+    followers = [world.follow("memory/a") for _ in range(3)]
+    world.settle()
+    followers[1].line.is_cut = True
+    publish_each(world, "memory/a", 1)
+    world.settle()
+    assert [follower.data for follower in followers] == [[1], [], [1]]
+    assert followers[1].outlet.gone
+
+
+def test_who_leaves_while_others_are_pushed_to_gets_nothing_more(world):
+    """One connection may go on when one of its subscriptions has ended."""
+    first, second = world.follow("memory/a"), world.follow("memory/a")
+    world.settle()
+    send = first.line.send
+    first.outlet._send_now = lambda data: world.topics.leave(second.reader) or send(data)
+    publish_each(world, "memory/a", 1)
+    world.settle()
+    assert (first.data, second.data) == ([1], [])
+
+
+def test_a_long_round_lets_the_others_go_on(world, monkeypatch):
+    slept = []
+    monkeypatch.setattr("topics.dispatcher.TURN_S", -1)
+    monkeypatch.setattr("topics.dispatcher.time.sleep", slept.append)
+    for _ in range(100):
+        world.follow("memory/a")
+    world.settle()
+    publish_each(world, "memory/a", 1)
+    world.settle()
+    assert slept == [0, 0, 0, 0]
+
+
+class Broken(Ndjson):
+    """A mistake of ours."""
+
+    def events(self, lines):
+        raise ZeroDivisionError("framing")
+
+
+@pytest.fixture
+def pushing(tmp_path, until):
+    """Topics that push by themselves, in a thread."""
+    topics = Topics(tmp_path / "pushing", RULES, run_here)
+    topics.start()
+    until(lambda: topics.dispatcher)
+    yield topics
+    topics.stop()
+
+
+def follow(topics, hub, line, framing):
+    """A follower of memory/a that is up to date."""
+    reader = topics.reader(Patterns.parse("memory/a"), Now(), "c", framing)
+    reader.outlet = Outlet(Client(hub, line), lambda: None)
+    topics.follow(reader)
+    hub.run()
+    return reader
+
+
+def test_what_is_published_is_pushed_by_the_dispatchers_thread(pushing, world, until):
+    line = world.line()
+    follow(pushing, world.hub, line, NDJSON)
+    pushing.publish("memory/a", Publication([NewEvent("m", "1")]))
+    until(lambda: b'"data":1' in line.got)
+
+
+def test_one_mistake_does_not_end_the_deliveries(pushing, world, until, caplog):
+    caplog.set_level(logging.ERROR)
+    broken = follow(pushing, world.hub, world.line(), Broken())
+    pushing.publish("memory/a", Publication([NewEvent("m", "1")]))
+    until(lambda: "push failed topic=memory/a" in caplog.text)
+    pushing.leave(broken)
+    line = world.line()
+    follow(pushing, world.hub, line, NDJSON)
+    pushing.publish("memory/a", Publication([NewEvent("m", "2")]))
+    until(lambda: b'"data":2' in line.got)
+
+
+def test_nothing_is_pushed_after_the_stop(pushing, world, until):
+    line = world.line()
+    follow(pushing, world.hub, line, NDJSON)
+    pushing.dispatcher.stop()
+    pushing.publish("memory/a", Publication([NewEvent("m", "1")]))
+    pushing.stop()
+    assert line.got == b""
