@@ -181,16 +181,23 @@ def test_every_event_once_and_in_order_over_cuts_stalls_and_kills(stage):
     assert kept == list(range(published + 2))
 
 
+def first_of(server, topic):
+    """Return the oldest number that is kept."""
+    return server.events(topic)[0]["data"]
+
+
 def test_with_a_small_retention_every_event_is_heard_or_counted_as_lost(stage):
     sizes = dict.fromkeys(CROWD, 6)
     server, cutter, crowd = stage("short/all", sizes)
     with publishing(server.base, "short/all", most=30) as acknowledged:
         for is_killed in (False, True, False):
             cutter.refuse()
-            reach(acknowledged, len(acknowledged) + 300)
+            before = len(acknowledged)
+            reach(acknowledged, before + 300)
             if is_killed:
                 server.kill()
                 server.start()
+            wait_until(lambda n=before: first_of(server, "short/all") > n + 100, "they are gone")
             cutter.let_in()
             # Of a client that was cut while it polled, the server learns nothing for 45 s.
             wait_until(lambda: len(server.readers("short/all")) >= 6 * len(sizes), "all are back")

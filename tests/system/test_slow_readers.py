@@ -3,6 +3,7 @@
 All is seen in one minute of load, at which the tests look from their sides.
 """
 
+import json
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -18,6 +19,7 @@ from tests.system.server import wait_until
 pytestmark = pytest.mark.slow
 
 TOPIC = "load/minute"
+ABANDONED = "demo/abandoned"
 STALLED = ["ndjson", "sse", "websocket"]
 # Python's Socket.IO client takes fewer than 2,000 events a second.
 HEALTHY = ["ndjson", "sse", "websocket", "node"]
@@ -41,12 +43,14 @@ P99_S = 0.25
 class Minute:
     """What was seen. memory_bytes: of the worker, once it is warm.
 
+    presence: in the middle of it. abandoned: who is still there of those who never came back.
     stalled, healthy: by transport what was heard, numbers and gaps, each with how late it came.
     """
 
     published: int = 0
     memory_bytes: list = field(default_factory=list)
     presence: list = field(default_factory=list)
+    abandoned: list = field(default_factory=list)
     stalled: dict = field(default_factory=dict)
     healthy: dict = field(default_factory=dict)
 
@@ -87,6 +91,16 @@ def follow_and_listen(transport, base):
         return listen(reader)
 
 
+def abandon(server):
+    """Subscribe over polling, which is no connection that could be seen to end, and stay away."""
+    for _ in range(50):
+        opened = server.get("/socket.io/?EIO=4&transport=polling").body
+        path = f"/socket.io/?EIO=4&transport=polling&sid={json.loads(opened[1:])['sid']}"
+        said = f'40/live,\x1e42/live,["subscribe",{{"topic":"{ABANDONED}"}}]'
+        assert server.get(path, "POST", said.encode()).body == b"ok"
+    wait_until(lambda: len(server.readers(ABANDONED)) == 50, "they follow")
+
+
 @pytest.fixture(scope="module")
 def minute(serve_all, javascript):
     """The minute, with readers of each transport that do not read, and some that do."""
@@ -101,6 +115,7 @@ def minute(serve_all, javascript):
         def follow(base, name):
             return opened.enter_context(READERS[name](base, TOPIC))
 
+        abandon(server)
         cutter = opened.enter_context(Cutter(server.port))
         stalled = {name: [follow(server.base, name) for _ in range(MANY)] for name in STALLED}
         deaf = follow(cutter.base, "node")
@@ -117,6 +132,7 @@ def minute(serve_all, javascript):
                 cutter.stall()
         cutter.go_on()
         seen.published = publishing.result()
+        seen.abandoned = server.readers(ABANDONED)
         seen.stalled = {name: [listen(each) for each in some] for name, some in stalled.items()}
         seen.stalled["node"] = [listen(deaf)]
         seen.healthy = {name: each.result() for name, each in healthy.items()}
@@ -162,3 +178,7 @@ def test_presence_shows_who_is_behind(minute):
     for each in behind:
         assert each["lag_s"] > 0.5
         assert each["behind"] == "its connection is full"
+
+
+def test_who_never_polls_again_is_forgotten(minute):
+    assert minute.abandoned == []

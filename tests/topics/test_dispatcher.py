@@ -85,6 +85,7 @@ def test_who_is_gone_does_not_disturb_the_others(world):
 
 def test_who_leaves_while_others_are_pushed_to_gets_nothing_more(world):
     """One connection may go on when one of its subscriptions has ended."""
+    publish_each(world, "memory/a", 0)
     first, second = world.follow("memory/a"), world.follow("memory/a")
     world.settle()
     send = first.line.send

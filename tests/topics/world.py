@@ -245,11 +245,12 @@ class World:
 
     def open(self):
         self.topics = Topics(self.folder, self.rules, self.hub.run_native)
+        others = threading.enumerate()
         self.topics.start()
         # It is the test that pushes.
         self.topics.dispatcher.stop()
         for thread in threading.enumerate():
-            if thread.name == "dispatcher":
+            if thread.name == "dispatcher" and thread not in others:
                 thread.join()
 
     def restart(self):
