@@ -41,6 +41,9 @@ MAX_REFUSALS = 100
 # When descriptors have run out the backlog stays readable, so accepting again at once would spin.
 ACCEPT_PAUSE_S = 0.5
 DRAIN_TICK_S = 0.1
+# So long an application that was told of the drain has to close what it has taken over: a
+# WebSocket's closing handshake gets three seconds.
+CLOSING_S = 4.0
 # A connection this young, that has not asked anything yet, has its first request on the way.
 NEWCOMER_S = 1.0
 # The arbiter kills at graceful_timeout; the last tenth is for close() of the bodies that are cut.
@@ -340,10 +343,12 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                 self._on_drain()
             except Exception:
                 self.log.exception("on_drain failed")
-        ends = monotonic() + self.cfg.graceful_timeout * DRAIN_SHARE
+        began = monotonic()
+        ends = began + self.cfg.graceful_timeout * DRAIN_SHARE
         while self.connections and monotonic() < ends and not self._ends_at_once:
+            is_closing = self._on_drain is not None and monotonic() < began + CLOSING_S
             for connection in list(self.connections.values()):
-                if connection.is_idle():
+                if connection.is_idle() and not (is_closing and connection.taken_over):
                     connection.stop_reading()
             self._beat(DRAIN_TICK_S)
 

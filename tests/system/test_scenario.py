@@ -428,17 +428,7 @@ def test_who_is_behind_when_the_server_stops_loses_nothing(stopped, transport):
     assert (after[transport].name, after[transport].data[0]) == ("number", len(numbers))
 
 
-cut_in_a_frame = pytest.mark.xfail(
-    strict=True,
-    reason="a WebSocket that is behind is cut in the middle of a frame: the worker's drain takes it"
-    " for idle, and its SHUT_RD is taken for the client's end. A client of /live hears nothing.",
-)
-
-
-@pytest.mark.parametrize(
-    "transport",
-    ["ndjson", "sse", *(pytest.param(n, marks=cut_in_a_frame) for n in ("websocket", "socket.io"))],
-)
+@pytest.mark.parametrize("transport", BEHIND)
 def test_who_is_behind_when_the_server_stops_is_told_too(stopped, transport):
     told, _ = stopped
     assert told[transport][-1].name == RECONNECT
