@@ -6,9 +6,12 @@ import psutil
 import pytest
 
 from app import MAX_BODY_BYTES, create_app
+from journal import Retention
 from settings import Settings
 from sources.catalogue import load_catalogue
 from sources.errors import CatalogueError
+from topics import Rule
+from topics.rules import BUILT_IN
 
 
 def test_it_starts_nothing(tmp_path, lay_site):
@@ -53,6 +56,67 @@ def test_the_settings_reach_the_runner(tmp_path, lay_site):
     assert (exports._max_running, exports._max_queued, exports._abandon_grace_s) == (3, 4, 6.0)
     assert exports._shelf.max_bytes == 5 << 20
     assert exports._shelf._folder == tmp_path / "here" / "recordings"
+
+
+TOPICS = """
+[topics.alerts]
+durable = true
+retain_events = 10
+retain_s = 20
+retain_bytes = 30
+
+[topics."prices/*"]
+latest = true
+"""
+
+
+@pytest.fixture
+def topical(tmp_path, lay_site):
+    """An app whose catalogue has topics, with its topics started."""
+    catalogue = lay_site(tmp_path)
+    with catalogue.open("a") as file:
+        file.write(TOPICS)
+    app = create_app(Settings(catalogue=catalogue, instance=tmp_path / "here"))
+    topics = app.extensions["headwater"].topics
+    topics.start()
+    yield app
+    topics.stop()
+
+
+def test_the_catalogue_reaches_the_topics(topical):
+    rules = {rule.pattern: rule for rule in topical.extensions["headwater"].topics.rules}
+    assert rules["alerts"] == Rule("alerts", True, Retention(10, 20, 30))
+    assert rules["prices/*"].latest
+    assert not rules["prices/*"].durable
+    assert {rule.pattern for rule in BUILT_IN} <= set(rules)
+
+
+def test_events_are_in_the_instance_folder(topical, tmp_path):
+    answer = topical.test_client().post("/events/alerts", json={"data": 1})
+    assert answer.status_code == 507
+    answer = topical.test_client().post("/events/prices/eur", json={"data": 1})
+    assert (answer.status_code, list(answer.json)) == (201, ["id", "topic", "count"])
+    assert (tmp_path / "here" / "topics" / "alerts").is_dir()
+    assert not (tmp_path / "here" / "topics" / "prices,eur").exists()
+
+
+def test_before_the_start_events_are_not_ready_and_all_else_is(client):
+    answer = client.post("/events/demo/a", json={"data": 1})
+    assert (answer.status_code, answer.json["error"]) == (503, "not_ready")
+    assert client.get("/").status_code == 200
+
+
+def test_what_follows_is_ended_when_the_server_drains(topical):
+    topical.extensions["headwater"].drain()
+    answer = topical.test_client().post("/events/prices/eur", json={"data": 1})
+    assert (answer.status_code, answer.json["error"]) == (503, "not_ready")
+
+
+def test_topics_are_started_before_who_publishes_and_every_part_can_be_stopped(topical):
+    parts = topical.extensions["headwater"]
+    assert parts[0] is parts.topics
+    for part in reversed(parts):
+        part.stop()
 
 
 def test_every_source_is_listed(client, site):

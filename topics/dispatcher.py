@@ -58,8 +58,7 @@ class Dispatcher:
         self._bell.set()
 
     def _run(self) -> None:
-        while not self._stopped:
-            self._bell.wait()
+        while self._bell.wait() and not self._stopped:
             self._bell.clear()
             self.flush()
 

@@ -60,11 +60,13 @@ class Reader:
     sent_bytes: what it was given. outlet, is_dead, end: set by who serves the client: where it is
     pushed to; whether nothing was heard of it for too long; what says some last bytes and ends it.
     first_to_come: asked for the id of the first event that some topics do not have yet.
+    is_over: it has been told its last, and is told nothing more, be it on its way from the disk.
     """
 
     __slots__ = (
         "__weakref__", "_first_to_come", "_gaps", "_was_live", "behind", "connection", "cursor",
-        "end", "framing", "is_dead", "live", "outlet", "patterns", "places", "sent_bytes",
+        "end", "framing", "is_dead", "is_over", "live", "outlet", "patterns", "places",
+        "sent_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +83,7 @@ class Reader:
         self.places: dict[Topic, int] = {}
         self.outlet: Sink | None = None
         self.live = False
+        self.is_over = False
         self.sent_bytes = 0
         self.behind = ""
         self.is_dead: Callable[[], bool] = _never
@@ -130,6 +133,8 @@ class Reader:
             told = self._history() if len(self.places) == 1 and not self._gaps else None
             if told is None and (items := self._next()):
                 told = self._told(items)
+            if self.is_over:
+                return None
             if told is not None:
                 self.sent_bytes += len(told)
                 return told
@@ -146,7 +151,8 @@ class Reader:
         if place > topic.records.last or self._skips(topic):
             return None
         lines = self._read(topic, place, CHUNK_BYTES)
-        if not lines:
+        if not lines or len(self.places) > 1:
+            # Meanwhile it is damaged or let go of, or not the only one any more.
             return None
         self.places[topic] = place + len(lines)
         self.cursor = id_of(lines[-1]).decode()

@@ -96,6 +96,7 @@ class Topics:
         readers = list(self.readers)
         for index, reader in enumerate(readers):
             after_ms = RECONNECT_MS[index * len(RECONNECT_MS) // len(readers)]
+            reader.is_over = True
             reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
 
     def stop(self) -> None:
@@ -182,12 +183,24 @@ class Topics:
         if len(self._publishers) >= MAX_TOPICS:
             raise TooManyTopics(f"there are {MAX_TOPICS} topics, and there may not be more")
 
-    def close(self, name: str) -> None:
-        """Let go of a topic in memory that nobody follows; what it kept is gone."""
+    def close(self, name: str) -> bool:
+        """Let go of a topic in memory, and of what it kept; it may come into being again.
+
+        False when it stays: it is on the disk, or there are readers that have not had all of it.
+        """
         found = self._publishers.get(name)
-        if found is not None and not found.topic.rule.durable and not found.topic.readers:
-            del self._publishers[name]
-            found.topic.records.close()
+        if found is None:
+            return True
+        topic = found.topic
+        readers = [reader for reader in self._made if topic in reader.places]
+        if topic.rule.durable or any(reader.places[topic] <= topic.last for reader in readers):
+            return False
+        del self._publishers[name]
+        for reader in readers:
+            del reader.places[topic]
+        topic.readers.clear()
+        found.close()
+        return True
 
     def sent_bytes(self) -> int:
         """Return how many bytes of events readers have been given so far."""
@@ -209,6 +222,9 @@ class Topics:
 
     def _make_alone(self, name: str, rule: Rule) -> Publisher:
         records, receipts = self._open_journal(name, rule)
+        if self._stopped.is_set():
+            records.close()
+        self._check_ready()
         topic = Topic(name, rule, records, self._order.epoch)
         made = Publisher(topic, receipts, self._order, self._run_native, self.dispatcher.ring)
         self._publishers[name] = made
@@ -287,6 +303,7 @@ class Topics:
 
     def leave(self, reader: Reader) -> None:
         """Push nothing to reader any more; again is harmless."""
+        self._made.discard(reader)
         if reader in self.readers:
             del self.readers[reader]
             self._sent_bytes += reader.sent_bytes

@@ -42,10 +42,10 @@ class Announcer:
         event = NewEvent(name, _as_json(export.describe(queue_position)))
         self._publish("exports", event, export.id)
         self._publish(f"exports/{export.id}", event, export.id)
-        if len(self._announced) > MAX_FOLLOWED:
-            oldest = next(iter(self._announced))
-            del self._announced[oldest]
-            self._topics.close(f"exports/{oldest}")
+        for oldest in list(self._announced)[:-MAX_FOLLOWED]:
+            # Who follows it may not have had all of it yet; then it goes the next time.
+            if self._topics.close(f"exports/{oldest}"):
+                del self._announced[oldest]
 
     def _publish(self, topic: str, event: NewEvent, key: str) -> None:
         try:

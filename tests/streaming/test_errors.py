@@ -14,19 +14,22 @@ from werkzeug.exceptions import default_exceptions
 import encoders.errors
 import journal.errors
 import sources.errors
+import topics.errors
 import workers.errors
 from journal import JournalFailed
 from sources.errors import BadSelection
 from streaming.errors import ANSWERS, FAILURES, RETRY_AFTER_S, Refusal, register_errors
+from topics import NotReady
 from workers import exports as exports_module
 from workers.errors import QueueFull
 
-FLOORS = ("wire", "encoders", "sources", "journal", "workers")
+FLOORS = ("wire", "encoders", "sources", "journal", "topics", "workers")
 
 # Public errors that no request can meet, with the reason.
 NEVER_MET = {
     sources.errors.SourceError: "a root: only what is below it is raised",
     journal.errors.JournalError: "a root: only what is below it is raised",
+    topics.errors.TopicError: "a root: only what is below it is raised",
     workers.errors.ExportError: "a root: only what is below it is raised",
     sources.errors.CatalogueError: "stops the start",
     sources.errors.SampleError: "stops `make run`",
@@ -50,9 +53,15 @@ PUBLIC = sorted(public_errors(), key=lambda kind: kind.__name__)
 
 
 def test_the_errors_were_found():
-    assert {"BadSelection", "UnsatisfiableRange", "JournalFull", "QueueFull", "NotUtf8"} <= {
-        kind.__name__ for kind in PUBLIC
+    known = {
+        "BadSelection",
+        "UnsatisfiableRange",
+        "JournalFull",
+        "QueueFull",
+        "NotUtf8",
+        "KeyReused",
     }
+    assert known <= {kind.__name__ for kind in PUBLIC}
 
 
 @pytest.mark.parametrize("kind", PUBLIC, ids=lambda kind: kind.__name__)
@@ -105,7 +114,8 @@ def test_a_kind_below_one_in_the_table_has_its_answer(answer_to):
 
 
 def test_what_can_be_tried_again_says_when(answer_to):
-    assert answer_to(QueueFull(3)).headers["Retry-After"] == str(RETRY_AFTER_S)
+    for error in (QueueFull(3), NotReady("the server is starting")):
+        assert answer_to(error).headers["Retry-After"] == str(RETRY_AFTER_S)
     assert "Retry-After" not in answer_to(BadSelection(["x"])).headers
 
 

@@ -156,14 +156,14 @@ def test_what_comes_when_the_pump_has_just_looked_is_not_left(hub, connect):
 
 def test_a_source_is_forgotten_at_once(hub, connect):
     outlet = connect(room=1)
-    source = Source(b"a", b"b")
+    source = Source(b"aa", b"b")
     outlet.feed_from(source)
     hub.run()
     outlet.forget(source)
     outlet.forget(source)
     outlet.line.room = 100
     hub.run()
-    assert (outlet.line.got, source.asked) == (b"a", 1)
+    assert (outlet.line.got, source.asked) == (b"aa", 1)
 
 
 def test_who_is_forgotten_while_it_is_asked_keeps_no_other_from_its_turn(hub, connect):

@@ -6,7 +6,9 @@ import pytest
 
 from journal import JournalFull
 from tests.topics.world import publish_each
-from topics import UnknownTopic
+from topics import Patterns, UnknownTopic
+from wire.framing import NDJSON
+from wire.since import All
 
 BOTH = pytest.mark.parametrize("topic", ["memory/a", "disk/a"])
 
@@ -124,9 +126,7 @@ def test_what_is_made_between_the_head_of_an_answer_and_its_body_is_told(world, 
 def test_who_only_polls_gets_what_is_made_meanwhile(world, topic):
     """Or its events would be before the last id of the poll, and never be told."""
     publish_each(world, "memory/a", *range(400))
-    follower = world.follow("*", "all", room=0)
-    reader = follower.reader
-    world.topics.leave(reader)
+    reader = world.topics.reader(Patterns.parse("*"), All(), "c", NDJSON)
     told = [reader.more()]
     publish_each(world, topic, "new")
     publish_each(world, "memory/a", "newer")
