@@ -72,6 +72,17 @@ class Patterns(NamedTuple):
             )
         )
 
+    def common(self, pattern: str) -> list[str]:
+        """Return the patterns with a * for the names that both this and pattern may stand for."""
+        prefix = pattern.removesuffix("*")
+        if prefix == pattern:
+            return []
+        return [
+            max(own, prefix, key=len) + "*"
+            for own in self.prefixes
+            if own.startswith(prefix) or prefix.startswith(own)
+        ]
+
     def match(self, name: str) -> bool:
         """Does name belong to what is followed?"""
         return name in self.names or name.startswith(self.prefixes)

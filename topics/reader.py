@@ -42,7 +42,10 @@ class News(NamedTuple):
 
 
 class _Item(NamedTuple):
-    """Something to be told, in the order of ids: an event, or a gap that ends at its id."""
+    """Something to be told, in the order of ids: an event, or a gap before it.
+
+    id: the cursor of who was told it.
+    """
 
     id: bytes
     topic: Topic
@@ -129,7 +132,6 @@ class Reader:
         """
         while True:
             self._look_for_gaps()
-            known = dict(self._gaps)
             told = self._history() if len(self.places) == 1 and not self._gaps else None
             if told is None and (items := self._next()):
                 told = self._told(items)
@@ -138,8 +140,8 @@ class Reader:
             if told is not None:
                 self.sent_bytes += len(told)
                 return told
-            # A gap may have come up meanwhile; one that was known waits for what is in flight.
-            if self._gaps == known and not self._has_missed():
+            # A gap may have come up meanwhile.
+            if not self._gaps and not self._has_missed():
                 break
         if all(place > topic.records.last for topic, place in self.places.items()):
             self.live = self._was_live = True
@@ -189,8 +191,8 @@ class Reader:
                 self.places[topic] = first
 
     def _next(self) -> list[_Item]:
-        """Return the next of all topics, and the gaps, in the order of their ids."""
-        items = self._gap_items()
+        """Return the gaps and the next of all topics, in the order of their ids."""
+        items: list[_Item] = []
         # Asked first: while one topic is read, what comes in another is left for the next time.
         before = self._first_to_come(self.places)
         share_bytes = CHUNK_BYTES // len(self.places) if self.places else 0
@@ -205,8 +207,8 @@ class Reader:
             if found and found[-1].next_place <= topic.records.last:
                 # What comes next of this topic may come before what others have.
                 before = min(before, found[-1].id + b"~")
-        items.sort(key=lambda item: item.id)
-        return [item for item in items if item.id < before]
+        items = sorted([item for item in items if item.id < before], key=lambda item: item.id)
+        return [*self._gap_items(items[0].id if items else before), *items]
 
     def _told(self, items: list[_Item]) -> bytes:
         for _, topic, next_place, _, is_gap in items:
@@ -222,11 +224,18 @@ class Reader:
             for item in items
         )
 
-    def _gap_items(self) -> list[_Item]:
-        return [
-            _Item(gap.to.encode(), topic, self.places[topic], gap_line(gap), True)
-            for topic, gap in self._gaps.items()
-        ]
+    def _gap_items(self, before: bytes) -> list[_Item]:
+        """Return the gaps, to be told before anything else: who is cut off after it knows of them.
+
+        One that ends behind what comes next does not move the cursor; it is rather told again.
+        """
+        cursor = self.cursor
+        items = []
+        for topic, gap in sorted(self._gaps.items(), key=lambda each: each[1].to):
+            cursor = gap.to if gap.to.encode() < before else cursor
+            line = gap_line(gap, cursor)
+            items.append(_Item(cursor.encode(), topic, self.places[topic], line, True))
+        return items
 
     def _items(self, topic: Topic, place: int, max_bytes: int) -> list[_Item]:
         if self._skips(topic):
@@ -247,8 +256,8 @@ class Reader:
         return found
 
 
-def gap_line(gap: Gap) -> bytes:
-    """Return the line of a gap."""
+def gap_line(gap: Gap, cursor: str) -> bytes:
+    """Return the line of a gap. cursor: its id, of who was told it."""
     data = {
         "from": gap.since,
         "to": gap.to,
@@ -256,7 +265,7 @@ def gap_line(gap: Gap) -> bytes:
         "reason": gap.reason,
         "refetch": gap.refetch,
     }
-    return format_event(gap.to, gap.topic, GAP, json.dumps(data), time.time())
+    return format_event(cursor, gap.topic, GAP, json.dumps(data), time.time())
 
 
 def _never() -> bool:

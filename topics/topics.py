@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 from weakref import WeakSet
@@ -93,10 +94,12 @@ class Topics:
         """Tell every reader to come back, each at another moment, and close the topics."""
         self.dispatcher.flush()
         self.stop()
-        readers = list(self.readers)
-        for index, reader in enumerate(readers):
-            after_ms = RECONNECT_MS[index * len(RECONNECT_MS) // len(readers)]
+        # One of each connection, which may have several, is told.
+        last = {reader.connection: reader for reader in self.readers}
+        for reader in self.readers:
             reader.is_over = True
+        for index, reader in enumerate(last.values()):
+            after_ms = RECONNECT_MS[index * len(RECONNECT_MS) // len(last)]
             reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
 
     def stop(self) -> None:
@@ -270,9 +273,9 @@ class Topics:
         reader = Reader(patterns, connection, framing, self._order.first_to_come)
         reader.cursor = self._order.now()
         self._made.add(reader)
-        for topic in self.all():
-            if patterns.match(topic.name):
-                reader.begin(topic, *topic.seek(since, time.time()))
+        topics = [topic for topic in self.all() if patterns.match(topic.name)]
+        for topic in (*topics, *self._lost(patterns, since)):
+            reader.begin(topic, *topic.seek(since, time.time()))
         reader.cursor = since.text if isinstance(since, After) else self._start_of(reader)
         return reader
 
@@ -282,6 +285,22 @@ class Topics:
             return False
         is_of_before = not rule.durable and since.cursor.epoch < self._order.epoch
         return is_of_before or since.cursor.mark == topic_mark(name)
+
+    def _lost(self, patterns: Patterns, since: Since) -> list[Topic]:
+        """Return an empty topic for each pattern whose topics ended with the life of since.
+
+        Nobody knows any more which there were in memory: their gap has the name of the pattern.
+        """
+        if not isinstance(since, After) or since.cursor.epoch >= self._order.epoch:
+            return []
+        lost = []
+        for name in {both for rule in self.rules for both in patterns.common(rule.pattern)}:
+            rule = find_rule(self.rules, name)
+            if rule is not None and not rule.durable:
+                own = replace(rule, refetch=Rule.refetch)
+                records = MemoryRecords(LAYOUT, rule.retention)
+                lost.append(Topic(name, own, records, self._order.epoch))
+        return lost
 
     def _start_of(self, reader: Reader) -> str:
         """Return the cursor after which comes what the reader will be told."""

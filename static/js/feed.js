@@ -122,9 +122,11 @@ export class Feed {
     if (this.#advance(event.id, nowMs)) tell(this.#on.onEvent, event);
   }
 
-  /** gap: topic, from, to, lost, reason, … */
+  /** gap: topic, id, from, to, lost, reason, …; what others have up to `to` may come after it. */
   takeGap(gap, nowMs) {
-    if (this.#advance(gap.to, nowMs)) tell(this.#on.onGap, gap);
+    const isNews = this.#begun && !(gap.to <= this.cursor);
+    this.#advance(gap.id, nowMs);
+    if (isNews) tell(this.#on.onGap, gap);
   }
 
   /** Something came. newest: what a heartbeat says is the newest there is. */

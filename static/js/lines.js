@@ -178,7 +178,7 @@ export class EventSourceLine {
   }
 
   #take(event) {
-    if (event.name === "gap") this.up.gap({ topic: event.topic, ...event.data });
+    if (event.name === "gap") this.up.gap({ topic: event.topic, id: event.id, ...event.data });
     else if (event.name !== "heartbeat") this.up.event(event);
     const now = Date.now();
     // A heartbeat is of all the feeds together.

@@ -61,7 +61,7 @@ def test_who_is_up_to_date_has_no_lag(world):
         "topic": "memory/a",
         "count": 1,
         "readers": [
-            {"connection": "connection", "transport": "ndjson", "lag_events": 0, "lag_s": 0.0,
+            {"connection": "c", "transport": "ndjson", "lag_events": 0, "lag_s": 0.0,
              "behind": ""}
         ],
     }  # fmt: skip

@@ -184,7 +184,7 @@ def test_what_a_killed_process_has_acknowledged_is_there(tmp_path, open_topics, 
 
 
 def test_everybody_is_told_to_come_back_each_at_another_moment(world):
-    followers = [world.follow("memory/*") for _ in range(100)]
+    followers = [world.follow("memory/*", connection=f"{n}") for n in range(100)]
     world.settle()
     publish_each(world, "memory/a", 1)
     world.topics.drain()
@@ -201,12 +201,24 @@ def test_everybody_is_told_to_come_back_each_at_another_moment(world):
 
 def test_more_readers_than_moments_are_told_too(world, monkeypatch):
     monkeypatch.setattr("topics.topics.RECONNECT_MS", range(500, 503))
-    followers = [world.follow("memory/a") for _ in range(7)]
+    followers = [world.follow("memory/a", connection=f"{n}") for n in range(7)]
     world.settle()
     world.topics.drain()
     assert [each.items[-1]["data"]["after_ms"] for each in followers] == [
         500, 500, 500, 501, 501, 502, 502,
     ]  # fmt: skip
+
+
+def test_a_connection_with_several_readers_is_told_once(world):
+    followers = [world.follow(text, connection="one") for text in ("memory/a", "memory/b", "*")]
+    other = world.follow("memory/a", connection="other")
+    world.settle()
+    world.topics.drain()
+    world.hub.run()
+    told = [item["name"] for follower in followers for item in follower.items]
+    assert told == ["reconnect"]
+    assert [item["name"] for item in other.items] == ["reconnect"]
+    assert all(follower.reader.is_over for follower in followers)
 
 
 def test_a_drain_of_nobody(world):

@@ -180,14 +180,16 @@ class Client:
 class Follower:
     """One who follows topics. items: what it was told; start: where it began."""
 
-    def __init__(self, world, text, since=None, room=AMPLE_ROOM, framing=NDJSON, **how):
-        self.world, self.patterns = world, Patterns.parse(text)
+    def __init__(
+        self, world, text, since=None, room=AMPLE_ROOM, framing=NDJSON, connection="c", **how
+    ):
+        self.world, self.patterns, self.connection = world, Patterns.parse(text), connection
         self.ended = []
         self.connect(since, room, framing, **how)
 
     def connect(self, since, room=AMPLE_ROOM, framing=NDJSON, *, is_tls=False):
         topics, hub = self.world.topics, self.world.hub
-        self.reader = topics.reader(self.patterns, parse_since(since), "connection", framing)
+        self.reader = topics.reader(self.patterns, parse_since(since), self.connection, framing)
         self.start = self.reader.cursor
         self.places = self._places(since)
         self.line = Line(hub, room)
@@ -303,7 +305,8 @@ class World:
         id may be greater than that of something that was in flight, where start is.
         """
         told = [item for item in items if item["name"] not in (HEARTBEAT, RECONNECT)]
-        assert all(one < other for one, other in pairwise([start, *(i["id"] for i in told)]))
+        for one, other in pairwise([{"id": start}, *told]):
+            assert one["id"] < other["id"] or (other["name"], other["id"]) == (GAP, one["id"])
         for topic, published in self.published.items():
             if patterns.match(topic):
                 after = {each: ordinal_of(each) for each in published if each > start}
