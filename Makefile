@@ -13,7 +13,7 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m pi
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench soak sample requirements clean environment environment-dev \
-	browser browser-dev tools
+	screenshots browser browser-dev tools
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ bench: environment-dev sample ## measure the whole server over loopback
 
 soak: environment-dev browser-dev ## the feeds under cuts, stalls and kills for SOAK_S seconds (600)
 	@.venv/bin/python -m pytest tests/system/soak.py
+
+screenshots: environment-dev sample browser-dev ## pictures of every view, into docs/screenshots
+	@.venv/bin/python -m tests.browser.screenshots
 
 sample: environment ## build the sample database
 	@setup/sample.sh "$(SAMPLE)"
@@ -62,4 +65,4 @@ browser-dev:
 	@setup/browser.sh tests
 
 tools:
-	@setup/tools.sh curl aria2c node npm
+	@setup/tools.sh curl aria2c wget logrotate unzip 7z bsdtar node npm chromium

@@ -9,6 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 from flask import Flask, Response
+from werkzeug.routing import PathConverter
 
 from journal import Retention, RunNative, run_here
 from settings import Settings
@@ -20,9 +21,11 @@ from sockets.metronome import Metronome
 from sources.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue_check import check_catalogue
 from sources.errors import CatalogueError
+from sources.folders import Folder
+from streaming import archives, files, home, report, textbook
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
-from streaming import home, textbook
+from streaming import logs as logs_blueprint
 from streaming import sources as sources_blueprint
 from streaming.errors import answer_error, register_errors
 from streaming.orders import Orders
@@ -30,10 +33,24 @@ from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from workers.announcer import Announcer
 from workers.exports import Exports
+from workers.log_follower import LogFollowers
 from workers.status import StatusClock
 
 # A form or a JSON object with a selection; nothing else is sent to us.
 MAX_BODY_BYTES = 64 * 1024
+
+# A page loads what we serve ourselves, and runs no script and takes no style that is written in it.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+
+
+class AnyPath(PathConverter):
+    """Flask's `path`, which would take no line feed; a file's name may have one."""
+
+    regex = "(?s:[^/].*?)"
 
 
 class Parts(NamedTuple):
@@ -45,9 +62,11 @@ class Parts(NamedTuple):
     live: Live
     metronome: Metronome
     broadcasts: feeds.Broadcasts
+    logs: LogFollowers
 
     def drain(self) -> None:
         """End what would never end by itself: everybody who follows something comes back later."""
+        self.logs.stop()
         self.topics.drain()
         self.live.stop()
         self.broadcasts.stop()
@@ -78,20 +97,32 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
     )
     metronome = Metronome()
     broadcasts = feeds.Broadcasts()
-    orders = Orders(catalogue, run_native)
+    folders = {
+        name: Folder(name, entry.path, hidden=entry.hidden)
+        for name, entry in catalogue.folders.items()
+    }
+    orders = Orders(catalogue, folders, run_native)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.converters["path"] = AnyPath
     app.json.sort_keys = False  # type: ignore[attr-defined]
     socketio = make_socketio(app, fan_out=settings.fan_out)
     live = Live(socketio, topics, exports, metronome)
     socketio.on_namespace(live)
-    app.extensions["headwater"] = Parts(topics, exports, status, live, metronome, broadcasts)
-    app.register_blueprint(home.make_blueprint(exports, orders))
+    logs = LogFollowers(
+        catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
+    )
+    app.extensions["headwater"] = Parts(topics, exports, status, live, metronome, broadcasts, logs)
+    app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
-    app.register_blueprint(sources_blueprint.make_blueprint(orders))
+    app.register_blueprint(sources_blueprint.make_blueprint(orders, run_native))
+    app.register_blueprint(report.make_blueprint(orders, run_native))
     app.register_blueprint(
         exports_blueprint.make_blueprint(exports, orders, resume_wait_s=settings.resume_wait_s)
     )
+    app.register_blueprint(files.make_blueprint(folders, run_native))
+    app.register_blueprint(archives.make_blueprint(folders, run_native))
+    app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
     app.register_blueprint(events_blueprint.make_blueprint(topics))
     app.register_blueprint(feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast))
     register_errors(app)
@@ -103,6 +134,11 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
 def _read_catalogue(settings: Settings) -> Catalogue:
     if settings.catalogue is None:
         catalogue = sample_catalogue(settings.instance)
+        # Where nobody has put anything there, they are empty.
+        for folder in catalogue.folders.values():
+            folder.path.mkdir(parents=True, exist_ok=True)
+        for log in catalogue.logs.values():
+            log.path.parent.mkdir(parents=True, exist_ok=True)
     else:
         catalogue = load_catalogue(settings.catalogue)
     problems = check_catalogue(catalogue)
@@ -121,7 +157,17 @@ def _topic_rules(catalogue: Catalogue) -> list[Rule]:
         )
         for topic in catalogue.topics.values()
     ]
-    return [*BUILT_IN, *declared]
+    logs = [
+        Rule(
+            f"logs/{log.name}",
+            durable=True,
+            retention=Retention(log.retain_lines, log.retain_s, log.retain_bytes),
+            writable=False,
+            refetch=f"/logs/{log.name}?lines=all",
+        )
+        for log in catalogue.logs.values()
+    ]
+    return [*BUILT_IN, *declared, *logs]
 
 
 def _say_socket_error(error: SocketError) -> Response:
@@ -131,4 +177,7 @@ def _say_socket_error(error: SocketError) -> Response:
 def _harden(response: Any) -> Any:
     # What is downloaded is what we say it is, never a page that a browser makes of it.
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if response.mimetype == "text/html":
+        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+        response.headers.setdefault("Referrer-Policy", "same-origin")
     return response

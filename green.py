@@ -17,6 +17,9 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+# It takes select.poll as it is imported, which is gone once the process is patched.
+import inotify_simple  # noqa: F401
+
 with warnings.catch_warnings():
     # eventlet warns at its import that it gets bug fixes only. That is known and decided: DESIGN.md
     # keeps it in few places, so that another library can take its place, and an operator can do

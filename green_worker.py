@@ -62,6 +62,11 @@ class Connection:
     taken_over: bool = False
     work: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
+    # For the access log: when the request began, what was sent past gunicorn, and what there is to
+    # tell of who has taken over; a text, since an idle connection keeps it.
+    began_s: float = 0.0
+    sent_bytes: int | None = None
+    told: str | None = None
 
     # What an application that speaks on the socket by itself is given; see topics/outlet.py.
 
@@ -261,6 +266,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             self.log.exception("what took a connection over failed")
         finally:
             connection.close()
+            if connection.told is not None:
+                self.log.end(connection.told, monotonic() - connection.began_s)
             del self.connections[eventlet.getcurrent()]
 
     @contextmanager
@@ -278,6 +285,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         connection.head_timeout.cancel()
         connection.waiting_since = None
         connection.requests += 1
+        connection.began_s, connection.sent_bytes = monotonic(), None
         return super().handle_request(listener_name, req, client, addr)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:

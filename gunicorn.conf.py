@@ -16,8 +16,10 @@ import os
 import resource
 import socket
 from pathlib import Path
+from time import monotonic
 from typing import IO, Any
 
+from access_log import make_logger_class
 from settings import Settings, SettingsError
 
 try:
@@ -44,7 +46,9 @@ keepalive = 75
 limit_request_line = 8190
 # The heartbeat is a change to a file, which must not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+# The access log is the logger's own; gunicorn's would be no JSON.
 accesslog = None
+logger_class = make_logger_class(_settings.access_log_path)
 errorlog = "-"
 # On by default since gunicorn 25.1: a socket in $HOME/.gunicorn or $XDG_RUNTIME_DIR, served by a
 # thread of the arbiter, that nobody here asks for. HTTP/2 is off by default.
@@ -54,6 +58,8 @@ control_socket_disable = True
 def on_starting(server: Any) -> None:
     """Take the instance folder and see that the ports are free; end with one line otherwise."""
     server.instance_lock = _lock(_settings.instance)  # on the arbiter: a reload drops this module
+    if _settings.access_log_path is not None:
+        _make_folder(_settings.access_log_path.parent)
     if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
         for address in server.cfg.address:
             if isinstance(address, tuple):
@@ -61,6 +67,17 @@ def on_starting(server: Any) -> None:
     # Each client is a descriptor, and 1,024 is a common default: take as many as are allowed.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """Log who speaks on the socket by himself, which gunicorn does not; when that is over."""
+    client = environ.get("headwater.client")
+    if client is not None and client.taken_over:
+        told = worker.log.begin(environ)
+        if client.work is None:
+            worker.log.end(told, monotonic() - client.began_s)
+        else:
+            client.told = told
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -74,6 +91,13 @@ def _lock(folder: Path) -> IO[str]:
     except OSError as error:
         sys.exit(f"headwater: {folder} cannot be used, set HEADWATER_INSTANCE: {error.strerror}")
     return file
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"headwater: {folder} cannot be made, set HEADWATER_ACCESS_LOG: {error.strerror}")
 
 
 def _check_free(host: str, port: int) -> None:

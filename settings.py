@@ -67,6 +67,8 @@ def _one_of(*words: str) -> _Kind:
 
 
 _PATH = _Kind("a path", Path)
+OFF = "off"
+_PATH_OR_OFF = _Kind("a path, or off", lambda text: OFF if text.lower() == OFF else Path(text))
 _ADDRESS = _Kind(
     "an address or host name without a port",
     lambda text: text if _HOST.fullmatch(text) else None,
@@ -159,6 +161,22 @@ class Settings:
             "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "The least that is logged."
         ),
     )
+
+    access_log: Path | str | None = field(
+        default=None,
+        metadata=_asks(
+            "ACCESS_LOG",
+            _PATH_OR_OFF,
+            "The server's own log of requests; none: `logs/access.log` in the instance folder.",
+        ),
+    )
+
+    @property
+    def access_log_path(self) -> Path | None:
+        """Where the access log is, None for nowhere."""
+        if self.access_log == OFF:
+            return None
+        return Path(self.access_log or self.instance / "logs" / "access.log")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

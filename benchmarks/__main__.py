@@ -13,9 +13,11 @@ from pathlib import Path
 from benchmarks import (
     csv_throughput,
     fan_out,
+    files,
     first_byte,
     hub_lag,
     idle_connections,
+    logs,
     memory,
     replay,
     served_again,
@@ -30,9 +32,10 @@ from benchmarks.results import Figure, show, to_json
 from benchmarks.server import PROJECT
 
 EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
-LIVE = (fan_out, idle_connections, tick, replay)
+FILES = (files,)
+LIVE = (fan_out, idle_connections, tick, replay, logs)
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
-    module.NAME: module.run for module in (*EXPORTS, *LIVE)
+    module.NAME: module.run for module in (*EXPORTS, *FILES, *LIVE)
 }
 
 # The longest of exports takes three minutes on two cores. The live ones know their own limit.

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
+from benchmarks import log_tail
 from benchmarks.client import Address, BadAnswer
-from benchmarks.crowd import Crowd, Dialogue
+from benchmarks.crowd import BUFFER_BYTES, NAP_S, Crowd, Dialogue
 from benchmarks.posts import post_for
 from benchmarks.processes import raise_descriptor_limit
 from benchmarks.steps import Steps
@@ -82,8 +85,44 @@ def post(say: Say, address: Address, *, path: str, clients: int, seconds: float)
     say(took_s=took_s, seconds=seconds)
 
 
+def append(say: Say, address: None, *, path: str, rate: float, seconds: float) -> None:
+    """Append numbered lines to a log; report when the first was due."""
+    began_s, count = log_tail.append(path, rate, seconds)
+    say(began_s=began_s, lines=count)
+
+
+def tail(
+    say: Say, address: Address | None, *, path: str, followers: int, lines: int, rate: float
+) -> None:
+    """Follow a log, say so, and report once every follower has so many lines.
+
+    address: of a server that follows the log called path; None for `tail -F` of the file. Reported
+    is for each line that was looked at when it came, less the time that it was due after the first.
+    """
+    poller, descriptors, everything = select.epoll(), {}, ExitStack()
+    stream = log_tail.Stream(followers)
+    with everything:
+        for index in range(followers):
+            source = log_tail.open_source(everything, address, path)
+            descriptors[source] = log_tail.Tail(index, stream, is_http=address is not None)
+            poller.register(source, select.EPOLLIN)
+        say(following=followers)
+        tails = list(descriptors.values())
+        while any(each.lines < lines for each in tails):
+            ready = poller.poll(0)
+            if not ready:
+                time.sleep(NAP_S)
+            for source, _ in ready:
+                data = os.read(source, BUFFER_BYTES)
+                if not data:
+                    raise BadAnswer(f"a follower was cut after {descriptors[source].lines} lines")
+                descriptors[source].feed(data)
+    since = [at_s - line / rate for each in tails for line, at_s in each.latencies]
+    say(wrong=stream.wrong, since_due_s=since)
+
+
 TASKS: dict[str, Callable[..., None]] = {
-    task.__name__: task for task in (fan_out, drink, hold, post)
+    task.__name__: task for task in (fan_out, drink, hold, post, append, tail)
 }
 
 
@@ -94,7 +133,7 @@ def main() -> int:
     # A collection over a thousand clients would hold up all of them; nothing here makes cycles.
     gc.disable()
     told = order["told"]
-    told["address"] = tuple(told["address"])
+    told["address"] = told["address"] and tuple(told["address"])
     try:
         TASKS[order["task"]](_say, **told)
     except BadAnswer as error:

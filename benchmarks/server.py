@@ -88,21 +88,23 @@ def served(
     exports_running: int | None = None,
     settings: Mapping[str, str] | None = None,
     live: bool = False,
+    catalogue: str = "",
 ) -> Iterator[Server]:
     """Start a server that serves the tables of database and `users`; it is gone at the end.
 
     app: what gunicorn loads. exports_running: None for the setting's default. settings: more of
     the environment. live: serve the topics `bench` (ephemeral) and `kept` (durable) too.
+    catalogue: more of it.
     """
     address = ("127.0.0.1", free_port())
     with tempfile.TemporaryDirectory(prefix="server-", dir=database.parent) as name:
         folder = Path(name)
-        catalogue = folder / "headwater.toml"
-        catalogue.write_text(_catalogue(database) + (TOPICS if live else ""))
+        file = folder / "headwater.toml"
+        file.write_text(_catalogue(database) + (TOPICS if live else "") + catalogue)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
         environ["HEADWATER_INSTANCE"] = str(folder)
         environ["HEADWATER_PORT"] = str(address[1])
-        environ["HEADWATER_CATALOGUE"] = str(catalogue)
+        environ["HEADWATER_CATALOGUE"] = str(file)
         if exports_running is not None:
             environ["HEADWATER_EXPORTS_RUNNING"] = str(exports_running)
         environ.update(settings or {})

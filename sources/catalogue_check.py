@@ -11,6 +11,8 @@ import sqlite3
 from contextlib import closing
 
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSource
+from sources.catalogue_folders import check_folders
+from sources.catalogue_logs import check_logs
 
 # Somebody else's write lasts milliseconds; a lock held longer is a problem to be named.
 LOCK_WAIT_S = 2.0
@@ -30,7 +32,8 @@ def check_catalogue(catalogue: Catalogue) -> list[str]:
     for source in catalogue.sources.values():
         if not isinstance(source, GeneratedSource):
             databases.setdefault(source.database.absolute().as_uri(), []).append(source)
-    return [problem for uri, used in databases.items() for problem in _check_database(uri, used)]
+    problems = [p for uri, used in databases.items() for p in _check_database(uri, used)]
+    return problems + check_folders(catalogue.folders) + check_logs(catalogue.logs)
 
 
 def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str]:

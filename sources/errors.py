@@ -11,7 +11,15 @@ class SourceError(Exception):
     ├── SampleError         the sample database could not be built
     ├── BadSelection        a selection names what is not there; lists every problem
     ├── SourceUnavailable   the database cannot be asked now
-    └── SourceFailed        the database stopped while its rows were read
+    ├── SourceFailed        the database stopped while its rows were read
+    └── FolderError         something of a folder that cannot be served
+        ├── MalformedPath   a path that no file of a folder can have
+        ├── NoSuchFile      nothing is there, or nothing that is served
+        ├── IsAFolder       a folder where a file was asked for
+        ├── IsAFile         a file where a folder was asked for
+        ├── Unreadable      it is there, and the server may not read it
+        ├── FileChanged     it is not any more what was promised
+        └── TooManyFiles    a folder that is too large for one archive
     """
 
 
@@ -41,3 +49,35 @@ class SourceUnavailable(SourceError):
 
 class SourceFailed(SourceError):
     """The database stopped while its rows were read; the message is what it said."""
+
+
+class FolderError(SourceError):
+    """Something of a folder cannot be served; the message names no path outside of it."""
+
+
+class MalformedPath(FolderError):
+    """A path that no file of a folder can have."""
+
+
+class NoSuchFile(FolderError):
+    """Nothing is there, or a device, a hidden file, a link that leads out."""
+
+
+class IsAFolder(FolderError):
+    """A folder where a file was asked for."""
+
+
+class IsAFile(FolderError):
+    """A file where a folder was asked for."""
+
+
+class Unreadable(FolderError):
+    """It is there, and the server may not read it."""
+
+
+class FileChanged(FolderError):
+    """A file is not any more what its entity tag or its archive promised."""
+
+
+class TooManyFiles(FolderError):
+    """A folder that is too large for one archive."""

@@ -1,9 +1,9 @@
-"""A selection as plain data, to be handed from the server to a recording process."""
+"""What is to be read as plain data, to be handed from the server to a recording process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sources.tables import ColumnInfo
 
@@ -18,3 +18,20 @@ class Query(NamedTuple):
     sql: str
     parameters: Mapping[str, int | float | str | None]
     columns: Sequence[ColumnInfo]
+
+    def identity(self) -> list[Any]:
+        """Return what is the same for queries with the same rows over the same data."""
+        return [self.database, self.sql, sorted(self.parameters.items())]
+
+
+class Tree(NamedTuple):
+    """A whole folder. hidden: as of sources.folders. digest: of what was in it when asked for."""
+
+    name: str
+    path: str
+    hidden: bool
+    digest: str
+
+    def identity(self) -> list[Any]:
+        """Return what is the same for the same folder."""
+        return [self.path, self.hidden]

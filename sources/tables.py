@@ -91,7 +91,7 @@ def count_at_most(
     """
     with _connect(source) as connection:
         statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
-        with _in_time(connection):
+        with in_time(connection):
             (count,) = connection.execute(statement, dict(parameters)).fetchone()
             return int(count)
         return None
@@ -109,7 +109,7 @@ def _connect(source: Stored) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _in_time(connection: sqlite3.Connection) -> Iterator[None]:
+def in_time(connection: sqlite3.Connection) -> Iterator[None]:
     """Break off what is run in here after LOOK_S; then go on behind it."""
     ends_s = time.monotonic() + LOOK_S
     connection.set_progress_handler(lambda: time.monotonic() > ends_s, STEPS_PER_LOOK)
@@ -141,7 +141,7 @@ def _with_stored(
     classes = ", ".join(f"typeof({quoted(column.name)})" for column in unclear)
     sql = f"select {classes} from {quoted(table)} limit {SAMPLE_ROWS}"
     rows: list[tuple[str, ...]] = []
-    with _in_time(connection):
+    with in_time(connection):
         rows = connection.execute(sql).fetchall()
     seen = [set(each) - {"null"} for each in zip(*rows, strict=True)]
     stored = {c.name: min(each) for c, each in zip(unclear, seen, strict=False) if len(each) == 1}

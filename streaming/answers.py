@@ -18,7 +18,7 @@ from streaming.errors import Refusal
 from streaming.presence import make_has_left
 from wire.digests import repr_digest
 from wire.filenames import content_disposition
-from wire.formats import parse_extension
+from wire.formats import media_type_of
 from wire.multipart import ByteRanges
 from wire.ranges import (
     IntRange,
@@ -66,9 +66,7 @@ class Answer:
         self._resume_wait_s = resume_wait_s
         self._honour_range = honour_range
         self._has_left = make_has_left(request.environ)
-        packaging = parse_extension(export.extension)
-        assert packaging is not None, export.extension
-        self._media_type = packaging.media_type
+        self._media_type = media_type_of(export.extension)
         self._headers = {
             "Content-Type": self._media_type,
             "ETag": str(etag_of(export)),

@@ -1,4 +1,4 @@
-"""The body of a response that streams: pieces of journals in order, counted, and closed.
+"""The body of a response that streams: pieces in order, counted, and closed.
 
 Its first chunk is pulled before the status is sent, so that what fails early is a status. A
 failure after that is raised to the server, which cuts the connection without the end of the body.
@@ -9,21 +9,28 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-
-from journal import JournalError, Reader
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 
-class Body:
-    """Bytes as they stand and the readers of spans, one after the other.
+class Piece(Protocol):
+    """What yields the bytes of a span, until it raises or is closed."""
 
-    name: what the log line calls this transfer. The readers are this body's to close, all of them
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Body:
+    """Bytes as they stand and the pieces of spans, one after the other.
+
+    name: what the log line calls this transfer. The pieces are this body's to close, all of them
     at its end, so that what is read stays kept from the first piece to the last; one log line
     then says how it went. Raises what the first chunk raises.
     """
 
-    def __init__(self, name: str, pieces: Sequence[bytes | Reader]) -> None:
+    def __init__(self, name: str, pieces: Sequence[bytes | Piece]) -> None:
         self._name = name
         self._pieces = pieces
         self._sent_bytes = 0
@@ -56,7 +63,7 @@ class Body:
             except StopIteration:
                 self._ending = "finished"
                 raise
-            except JournalError as error:
+            except Exception as error:
                 self._ending = f"failed ({error})"
                 raise
         self._sent_bytes += len(chunk)
@@ -65,7 +72,7 @@ class Body:
     def close(self) -> None:
         """Free what is read from. Called by the server, however the response ended."""
         for piece in self._pieces:
-            if isinstance(piece, Reader):
+            if not isinstance(piece, bytes):
                 piece.close()
         if self._ending:
             seconds = time.monotonic() - self._started_s

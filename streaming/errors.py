@@ -7,11 +7,24 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
-from sources.errors import BadSelection, SourceFailed, SourceUnavailable
+from sources.errors import (
+    BadSelection,
+    FileChanged,
+    IsAFile,
+    IsAFolder,
+    MalformedPath,
+    NoSuchFile,
+    SourceFailed,
+    SourceUnavailable,
+    TooManyFiles,
+    Unreadable,
+)
+from streaming.pages import wants_page
 from topics import (
     FutureCursor,
     KeyReused,
@@ -54,6 +67,13 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     BadSelection: (400, "bad_selection"),
     SourceUnavailable: (503, "source_unavailable"),
     SourceFailed: (503, "source_failed"),
+    MalformedPath: (400, "malformed_path"),
+    NoSuchFile: (404, "no_such_file"),
+    IsAFolder: (404, "is_a_folder"),
+    IsAFile: (404, "is_a_file"),
+    Unreadable: (403, "unreadable"),
+    FileChanged: (409, "file_changed"),
+    TooManyFiles: (422, "too_many_files"),
     QueueFull: (503, "queue_full"),
     RecordingGone: (410, "recording_gone"),
     JournalFull: (507, "no_room"),
@@ -89,8 +109,14 @@ def answer_error(
     detail: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an error in the one shape: error, message, status, detail."""
+    """Return an error in the one shape: error, message, status, detail; to a browser, as a page."""
     response = jsonify(error=code, message=message, status=status, detail=detail or {})
+    if wants_page(request):
+        title = HTTP_STATUS_CODES.get(status, "Error")
+        page = render_template(
+            "error.html", error=code, message=message, status=status, title=title
+        )
+        response = Response(page)
     response.status_code = status
     response.headers.update(headers or {})
     if status == 503:

@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Request, Response, jsonify, request
+from flask import Blueprint, Request, Response, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from streaming.errors import Refusal
 from streaming.feed import Feed
+from streaming.pages import wants_page
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
@@ -29,7 +30,7 @@ SSE_TYPE = "text/event-stream"
 # How soon an EventSource comes back after a cut.
 RETRY_MS = 2000
 
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-store, no-transform",
     # nginx would hold back what is small.
     "X-Accel-Buffering": "no",
@@ -41,8 +42,11 @@ def make_blueprint(topics: Topics) -> Blueprint:
     blueprint = Blueprint("events", __name__)
 
     @blueprint.get("/events")
-    def show_all() -> Response:
-        return jsonify(topics=show_topics(topics))
+    def show_all() -> Response | str:
+        shown = show_topics(topics)
+        if wants_page(request):
+            return render_template("events.html", topics=shown)
+        return jsonify(topics=shown)
 
     @blueprint.post("/events/<path:topic>")
     def publish(topic: str) -> tuple[Response, int]:
@@ -66,21 +70,21 @@ def make_blueprint(topics: Topics) -> Blueprint:
         is_chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
         pushed = CHUNKED[framing] if is_chunked and not is_poll else framing
         reader = topics.reader(Patterns.parse(names), parse_since(since), connection, pushed)
-        opening = _opening(framing, reader)
+        opening = opening_of(framing, reader)
         if is_poll:
-            body: Any = _poll(opening, reader)
+            body: Any = poll(opening, reader)
         elif client is None:
             raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
         else:
             body = Feed(topics, reader, client, opening)
         mimetype = SSE_TYPE if framing.transport == "sse" else NDJSON_TYPES[0]
         cursor = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
-        return Response(body, mimetype=mimetype, headers={**_HEADERS, **cursor})
+        return Response(body, mimetype=mimetype, headers={**HEADERS, **cursor})
 
     return blueprint
 
 
-def _poll(opening: bytes, reader: Reader) -> Iterator[bytes]:
+def poll(opening: bytes, reader: Reader) -> Iterator[bytes]:
     """Yield what the reader has not had, in pieces of about 64 KiB, and end."""
     if opening:
         yield opening
@@ -88,7 +92,7 @@ def _poll(opening: bytes, reader: Reader) -> Iterator[bytes]:
         yield data
 
 
-def _opening(framing: Framing, reader: Reader) -> bytes:
+def opening_of(framing: Framing, reader: Reader) -> bytes:
     """Return what a stream begins with: for SSE, where to come back to before the first event."""
     if framing.transport != "sse":
         return b""

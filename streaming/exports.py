@@ -7,12 +7,23 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Request, Response, jsonify, request, url_for
+from flask import (
+    Blueprint,
+    Request,
+    Response,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 
 from sources.errors import BadSelection
 from streaming.answers import Answer, etag_of
 from streaming.errors import Refusal
 from streaming.orders import Orders
+from streaming.pages import wants_page
+from wire.formats import media_type_of
 from wire.ranges import IntRange, parse_range_spec
 from wire.validators import Conditions
 from workers.export import Export, Order
@@ -48,7 +59,7 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
         if request.method == "HEAD":
             shared = exports.find(order)
             if shared is None:
-                media_type = orders.packaging(extension).media_type
+                media_type = media_type_of(order.extension)
                 response = Response(content_type=media_type, headers=_HEAD_OF_A_NEW_ONE)
                 response.automatically_set_content_length = False
                 return response
@@ -57,7 +68,7 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
         return answer(export, REVALIDATE, honour_range=_can_begin_here(exports, order, request))
 
     @blueprint.post("/exports")
-    def prepare() -> tuple[Response, int, dict[str, str]]:
+    def prepare() -> Any:
         words = list(_words_of_the_body(request))
         given = dict(words)
         for key in ("source", "format"):
@@ -66,12 +77,17 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
         rest = [(key, value) for key, value in words if key not in ("source", "format")]
         order = orders.read(given["source"], given["format"], rest)
         export = exports.submit(order, prepared=True)
+        if wants_page(request):
+            return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)
         return jsonify(show_export(exports, export)), 202, {"Location": address}
 
     @blueprint.get("/exports")
-    def show_all() -> Response:
-        return jsonify(exports=[show_export(exports, export) for export in exports.all()])
+    def show_all() -> Response | str:
+        shown = [show_export(exports, export) for export in exports.all()]
+        if wants_page(request):
+            return render_template("exports.html", exports=shown)
+        return jsonify(exports=shown)
 
     @blueprint.get("/exports/<export_id>")
     def show(export_id: str) -> Response:
@@ -100,7 +116,7 @@ def show_export(exports: Exports, export: Export) -> dict[str, Any]:
     """Return what is told of an export; its address begins where this application is mounted."""
     shown = export.describe(exports.queue_position(export))
     url = url_for("exports.file", export_id=export.id) if export.kept else None
-    return {**shown, "url": url}
+    return {**shown, "slowest_reader": exports.slowest_reader(export), "url": url}
 
 
 def _known(exports: Exports, export_id: str) -> Export:

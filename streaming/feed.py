@@ -51,6 +51,7 @@ class Feed:
         finally:
             self._topics.leave(reader)
             outlet.close()
+            self._client.sent_bytes = outlet.sent_bytes
             log.info(
                 "feed topics=%s transport=%s bytes=%d seconds=%.3f ending=%s",
                 reader.patterns.text, reader.framing.transport, outlet.sent_bytes,

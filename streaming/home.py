@@ -1,24 +1,29 @@
-"""The first page: the sources with their links, and what is being exported, by reloading."""
+"""The first page: what can be had, with its links."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from collections.abc import Mapping
 
-from streaming.exports import show_export
+from flask import Blueprint, Response, current_app, render_template
+
+from sources.folders import Folder
+from streaming.listings import show_folders
 from streaming.orders import Orders
 from streaming.sources import show_sources
-from workers.exports import Exports
-
-EXPORTS_SHOWN = 20
 
 
-def make_blueprint(exports: Exports, orders: Orders) -> Blueprint:
+def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
     """Return the blueprint of `/`."""
     blueprint = Blueprint("home", __name__)
 
     @blueprint.get("/")
     def home() -> str:
-        newest = [show_export(exports, export) for export in exports.all()[:EXPORTS_SHOWN]]
-        return render_template("home.html", sources=show_sources(orders), exports=newest)
+        sources = show_sources(orders)
+        return render_template("home.html", sources=sources, folders=show_folders(folders))
+
+    @blueprint.get("/favicon.ico")
+    def icon() -> Response:
+        # Asked for by browsers that show something else than a page of ours.
+        return current_app.send_static_file("icon.svg")
 
     return blueprint

@@ -6,20 +6,23 @@ Way in: Orders.read.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from journal import RunNative
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source
 from sources.errors import BadSelection
 from sources.fingerprint import database_fingerprint
+from sources.folders import Folder
 from sources.generated import IN_MEMORY, as_query
-from sources.query import Query
+from sources.query import Query, Tree
 from sources.selection import Selection, parse_selection
+from sources.snapshots import take_snapshot
 from sources.sql import selection_sql
 from sources.tables import Description, Stored, count_at_most, describe, read_only_uri
 from streaming.errors import Refusal
-from wire.formats import EXTENSIONS, FORMATS, Packaging, parse_extension
+from streaming.files import folder_named
+from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
 from workers.export import Order
 
 # As long as a URL may be; every list of exports repeats it.
@@ -30,13 +33,16 @@ DELIMITED = ("csv", "tsv")
 
 
 class Orders:
-    """Reads orders for the sources of a catalogue.
+    """Reads orders for the sources of a catalogue, and for its folders.
 
     run_native: runs what may wait for a disk or a database's lock, where it holds nobody up.
     """
 
-    def __init__(self, catalogue: Catalogue, run_native: RunNative) -> None:
+    def __init__(
+        self, catalogue: Catalogue, folders: Mapping[str, Folder], run_native: RunNative
+    ) -> None:
         self._catalogue = catalogue
+        self._folders = folders
         self._run_native = run_native
 
     def names(self) -> list[str]:
@@ -73,8 +79,11 @@ class Orders:
         """Return the order for the source `name` as `extension`.
 
         words: (key, value) as in a query string.
-        Raises Refusal, BadSelection or SourceUnavailable, each saying what would be right.
+        Raises Refusal, BadSelection, SourceUnavailable or FolderError, each saying what would be
+        right.
         """
+        if extension == TARBALL.extension:
+            return self._read_folder(folder_named(self._folders, name), words)
         source = self.source(name)
         packaging = self.packaging(extension)
         description = self.describe(source)
@@ -98,6 +107,21 @@ class Orders:
             query=query,
             rows_estimate=_rows_estimate(description, selection),
             fingerprint=_fingerprint(stored),
+        )
+
+    def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
+        if problems := [f"{key}: a folder is had whole" for key, _ in words]:
+            raise BadSelection(problems)
+        snapshot = self._run_native(partial(take_snapshot, folder))
+        digest = snapshot.digest()
+        return Order(
+            source=folder.name,
+            extension=TARBALL.extension,
+            selection="",
+            excel=False,
+            query=Tree(folder.name, str(folder.path), folder.hidden, digest),
+            rows_estimate=len(snapshot.files),
+            fingerprint=lambda: digest if snapshot.is_settled else None,
         )
 
     def _check_it_fits(self, source: Stored, packaging: Packaging, query: Query) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, url_for
+from flask import Blueprint, Response, jsonify, request, url_for
 
+from journal import RunNative
 from sources.catalogue import QuerySource, Source
 from sources.errors import SourceUnavailable
 from streaming.orders import Orders
+from streaming.pages import wants_page
+from streaming.source_page import render_source
 from wire.formats import COMPRESSIONS, EXTENSIONS, FORMATS
 
 
-def make_blueprint(orders: Orders) -> Blueprint:
+def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
     """Return the blueprint of `/sources`."""
     blueprint = Blueprint("sources", __name__)
 
@@ -21,8 +24,11 @@ def make_blueprint(orders: Orders) -> Blueprint:
         return jsonify(sources=show_sources(orders))
 
     @blueprint.get("/sources/<name>")
-    def show(name: str) -> Response:
-        return jsonify(_show_source(orders, orders.source(name)))
+    def show(name: str) -> Response | tuple[str, int]:
+        source = _show_source(orders, orders.source(name))
+        if wants_page(request):
+            return render_source(request, orders, source, run_native)
+        return jsonify(source)
 
     return blueprint
 

@@ -26,9 +26,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "streaming": _BELOW_STREAMING,
     "sockets": _BELOW_STREAMING,
     "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
+    "access_log": (),
     "green": (),
     "green_worker": ("green",),
-    "gunicorn.conf": ("settings",),
+    "gunicorn.conf": ("settings", "access_log"),
     "wsgi": ("settings", *_BELOW_STREAMING, "streaming", "sockets", "app", "green"),
 }
 
@@ -42,6 +43,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         ("streaming", "sockets", "app", "wsgi"),
     ),
     **dict.fromkeys(("eventlet", "greenlet"), ("green", "green_worker", "wsgi")),
+    "re2": ("streaming/log_search.py",),
+    "inotify_simple": ("green", "workers/folder_watch.py"),
     **dict.fromkeys(("pyarrow", "polars"), ("encoders", "sources/rows.py", "workers/recording.py")),
 }
 

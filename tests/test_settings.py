@@ -21,6 +21,8 @@ GOOD = {
     "seconds without decimals": ("RESUME_WAIT_S", "30", 30.0),
     "seconds with decimals": ("ABANDON_GRACE_S", "0.5", 0.5),
     "a level in any case": ("LOG_LEVEL", "DEBUG", "debug"),
+    "a log elsewhere": ("ACCESS_LOG", "/var/log/a.log", Path("/var/log/a.log")),
+    "no log, in any case": ("ACCESS_LOG", "Off", "off"),
     "no waiting line": ("EXPORTS_QUEUED", "0", 0),
 }
 
@@ -60,6 +62,18 @@ def test_nothing_set_gives_the_defaults():
     assert settings.catalogue is None
     assert settings.instance == Path("instance")
     assert settings.recordings_max_bytes == 10_737_418_240
+
+
+ACCESS_LOGS = {
+    "none is in the instance folder": (None, Path("here/logs/access.log")),
+    "a path": (Path("a.log"), Path("a.log")),
+    "off": ("off", None),
+}
+
+
+@pytest.mark.parametrize(("access_log", "path"), ACCESS_LOGS.values(), ids=ACCESS_LOGS.keys())
+def test_where_the_access_log_is(access_log, path):
+    assert Settings(instance=Path("here"), access_log=access_log).access_log_path == path
 
 
 def test_settings_do_not_change():

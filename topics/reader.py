@@ -111,8 +111,9 @@ class Reader:
             return True
         assert self.outlet is not None
         skip = place - news.start
-        chunk = news.framed(self.framing, skip) if skip >= 0 else b""
-        if chunk and self.outlet.offer(chunk):
+        chunk = news.framed(self.framing, skip) if skip >= 0 else None
+        # A framing may leave out all of it: there is nothing to write, and it is taken.
+        if chunk is not None and (not chunk or self.outlet.offer(chunk)):
             self.sent_bytes += len(chunk)
             self.places[news.topic] = news.stop
             self.cursor = news.newest
@@ -137,9 +138,13 @@ class Reader:
                 told = self._told(items)
             if self.is_over:
                 return None
-            if told is not None:
+            if told:
                 self.sent_bytes += len(told)
                 return told
+            if told is not None:
+                # Its framing has left out all of it: others have their turn before what is next.
+                time.sleep(0)
+                continue
             # A gap may have come up meanwhile.
             if not self._gaps and not self._has_missed():
                 break

@@ -159,6 +159,18 @@ class Topics:
         found = self._publishers.get(name)
         return found.topic if found else None
 
+    def newest_event(self, name: str) -> bytes | None:
+        """Return the newest event that is kept of a topic, as a line; None if there is none.
+
+        Also one whose publisher was killed before it had its receipt. The topic comes into being.
+        Raises NotReady, MalformedTopic, UnknownTopic, JournalFailed.
+        """
+        self._check_ready()
+        found = self._publishers.get(name) or self._make(name, self.rule_of(name))
+        records = found.topic.records
+        lines = records.read(records.last, 1)
+        return lines[0] if lines else None
+
     def rule_of(self, name: str) -> Rule:
         """Return the rule of a topic that there may be. Raises MalformedTopic, UnknownTopic."""
         rule = find_rule(self.rules, check_name(name))

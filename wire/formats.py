@@ -65,6 +65,19 @@ COMPRESSIONS = {"gz": "application/gzip", "zst": "application/zstd"}
 EXTENSIONS = (*FORMATS, *(f"{name}.{suffix}" for name in FORMATS for suffix in COMPRESSIONS))
 
 
+# A folder as one file, made while it is sent as exports of rows are.
+TARBALL = Packaging(Format("tar", "application/x-tar", typed=False), "zst")
+
+
+def media_type_of(extension: str) -> str:
+    """Return the media type of an export. extension: one of EXTENSIONS, or TARBALL's."""
+    if extension == TARBALL.extension:
+        return TARBALL.media_type
+    packaging = parse_extension(extension)
+    assert packaging is not None, extension
+    return packaging.media_type
+
+
 def parse_extension(extension: str) -> Packaging | None:
     """Return the packaging that an extension without its leading dot names, None when none does."""
     if extension not in EXTENSIONS:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Complete, DiskJournal, Failed
-from sources.query import Query
+from sources.query import Query, Tree
 from workers.errors import RecordingGone
 
 WAITING_OR_RUNNING = ("queued", "running")
@@ -38,7 +38,7 @@ class Order(NamedTuple):
     extension: str
     selection: str
     excel: bool
-    query: Query
+    query: Query | Tree
     rows_estimate: int | None
     fingerprint: Callable[[], str | None]
 
@@ -48,9 +48,7 @@ class Order(NamedTuple):
 
     def identity(self) -> str:
         """Return text that is the same for orders whose bytes are the same over the same data."""
-        database, sql, parameters, _ = self.query
-        bound = sorted(parameters.items())
-        return _digest([RECORDING_VERSION, self.address(), database, sql, bound])
+        return _digest([RECORDING_VERSION, self.address(), *self.query.identity()])
 
 
 def _digest(words: list[Any]) -> str:

@@ -165,6 +165,12 @@ class Exports:
         waiting = self.waiting()
         return waiting.index(export) + 1 if export in waiting else None
 
+    def slowest_reader(self, export: Export) -> int | None:
+        """Return how many bytes the one furthest behind has been given; None with no reader."""
+        with self._lock:
+            positions = [r.position for r in self._reading if r.journal is export.journal]
+            return min(positions, default=None)
+
     def running(self) -> int:
         """Return how many are recorded now."""
         with self._lock:

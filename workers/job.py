@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sources.query import Query
+from sources.query import Query, Tree
 from sources.tables import ColumnInfo
 
 
@@ -19,13 +19,16 @@ class Job(NamedTuple):
     path: str
     extension: str
     excel: bool
-    query: Query
+    query: Query | Tree
 
     def to_json(self) -> dict[str, Any]:
-        return {**self._asdict(), "query": list(self.query)}
+        kind = "tree" if isinstance(self.query, Tree) else "query"
+        return {**self._asdict(), "query": {kind: list(self.query)}}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Job:
-        query = Query(*fields["query"])
+        if "tree" in fields["query"]:
+            return cls(**{**fields, "query": Tree(*fields["query"]["tree"])})
+        query = Query(*fields["query"]["query"])
         columns = [ColumnInfo(*column) for column in query.columns]
         return cls(**{**fields, "query": query._replace(columns=columns)})

@@ -19,8 +19,10 @@ import pyarrow as pa
 
 from encoders import Column, EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
-from sources.errors import SourceFailed
+from sources.errors import FolderError, SourceFailed
+from sources.query import Query, Tree
 from sources.rows import open_rows
+from sources.tarballs import pour_folder
 from wire.formats import parse_extension
 from workers.job import Job
 
@@ -49,7 +51,7 @@ def record(job: Job, report: Report) -> None:
     """
     try:
         _Recording(job, report).run()
-    except SourceFailed as error:
+    except (SourceFailed, FolderError) as error:
         report({"failed": "source_failed", "message": str(error)})
     except EncodeError as error:
         report({"failed": "cannot_encode", "message": str(error)})
@@ -79,23 +81,11 @@ class _Recording:
         self._ahead = b""
 
     def run(self) -> None:
-        packaging = parse_extension(self._job.extension)
-        assert packaging is not None, self._job.extension
         try:
-            if packaging.format.typed:
-                # The rows are looked through first, which may take long: begin at once all the
-                # same, so that no client or proxy gives up waiting.
-                self._begin(first_bytes(packaging))
-            rows = open_rows(self._job.query, typed=packaging.format.typed)
-            with closing(rows):
-                self._report({"opened": True})
-                encoder = open_encoder(packaging, rows.columns, self, excel=self._job.excel)
-                self._begin_late.start()
-                for batch in read_ahead(rows, BATCHES_AHEAD):
-                    encoder.write(batch)
-                    self._rows += batch.num_rows
-                    self._say_progress()
-            encoder.close()
+            if isinstance(self._job.query, Tree):
+                self._pour_folder(self._job.query)
+            else:
+                self._pour_rows(self._job.query)
             self._begin_late.cancel()
         except BaseException:
             self._begin_late.cancel()
@@ -105,6 +95,32 @@ class _Recording:
         # Readers have their end now; that it is on the disk is known when this process has ended.
         self._report({"complete": sha256, "rows": self._rows, "bytes": self._journal.size})
         self._journal.finish(Complete(sha256))
+
+    def _pour_folder(self, tree: Tree) -> None:
+        self._report({"opened": True})
+        self._begin_late.start()
+        self._rows = pour_folder(tree, self, self._count)
+
+    def _pour_rows(self, query: Query) -> None:
+        packaging = parse_extension(self._job.extension)
+        assert packaging is not None, self._job.extension
+        if packaging.format.typed:
+            # The rows are looked through first, which may take long: begin at once all the
+            # same, so that no client or proxy gives up waiting.
+            self._begin(first_bytes(packaging))
+        rows = open_rows(query, typed=packaging.format.typed)
+        with closing(rows):
+            self._report({"opened": True})
+            encoder = open_encoder(packaging, rows.columns, self, excel=self._job.excel)
+            self._begin_late.start()
+            for batch in read_ahead(rows, BATCHES_AHEAD):
+                encoder.write(batch)
+                self._count(self._rows + batch.num_rows)
+        encoder.close()
+
+    def _count(self, rows: int) -> None:
+        self._rows = rows
+        self._say_progress()
 
     def _begin(self, data: bytes) -> None:
         self.write(data)

@@ -62,12 +62,10 @@ REFUSED = {
         "sources.a = true",
         "sources.a: true is not a table; [sources.<name>] would be right",
     ),
-    "folders come later": (
-        f"{TABLE}[folders.media]\npath = 'x'",
-        "folders: not served by this version; leave it out",
+    "unknown section": (
+        f"{TABLE}[source.b]",
+        "source: unknown section; there are sources, folders, logs, topics",
     ),
-    "logs come later": (f"{TABLE}[logs.a]", "logs: not served by this version"),
-    "unknown section": (f"{TABLE}[source.b]", "source: unknown section; sources or topics would"),
     "neither a source nor a topic": (
         "[sources]\n[topics]",
         "sources: there is none; [sources.<name>]",
@@ -298,12 +296,12 @@ def test_what_is_not_toml_is_named_with_its_line(text, want):
 
 def test_every_problem_is_named_at_once():
     problems = problems_of(
-        '[sources.A]\ntable = 1\n[sources.b]\n[sources.c]\ngenerate = "x"\n[logs.d]\n'
+        '[sources.A]\ntable = 1\n[sources.b]\n[sources.c]\ngenerate = "x"\n[log.d]\n'
         "[topics.status]\ndurable = 1\nretain = 5\n"
         '[sources.e]\ndatabase = "x"\nquery = "select ?, :p; select 2"\nparameters.p.type = "x"\n'
     )
     assert [problem.split(": ")[0] for problem in problems] == [
-        "logs",
+        "log",
         "sources.A",
         "sources.A.database",
         "sources.A.table",

@@ -31,6 +31,7 @@ NEVER_MET = {
     journal.errors.JournalError: "a root: only what is below it is raised",
     topics.errors.TopicError: "a root: only what is below it is raised",
     workers.errors.ExportError: "a root: only what is below it is raised",
+    sources.errors.FolderError: "a root: only what is below it is raised",
     sources.errors.CatalogueError: "stops the start",
     sources.errors.SampleError: "stops `make run`",
     encoders.errors.EncodeError: "raised in recording processes; it comes as JournalFailed",

@@ -17,7 +17,7 @@ from wire.formats import FORMATS
 def make_orders(tmp_path, lay_site):
     """make_orders(run_native): the orders of the catalogue of the sites."""
     catalogue = load_catalogue(lay_site(tmp_path))
-    return lambda run_native=run_here: Orders(catalogue, run_native)
+    return lambda run_native=run_here: Orders(catalogue, {}, run_native)
 
 
 @pytest.fixture

@@ -44,10 +44,10 @@ def serve_all(tmp_path_factory, fill):
     """A verb as `serve`, for a server that several tests of a file share."""
     made = []
 
-    def serve_all(**environ):
+    def serve_all(catalogue=CATALOGUE, **environ):
         folder = tmp_path_factory.mktemp("server")
         fill(folder)
-        made.append(Server(folder, **environ))
+        made.append(Server(folder, catalogue, **environ))
         return made[-1].start()
 
     yield serve_all

@@ -1,0 +1,389 @@
+"""What the rows of a query are like: a sample of them, and a profile of each of its columns.
+
+The rows are copied once, into a temporary table of a connection of our own, in one statement; then
+the database is let go, and all profiles are of the same rows, however slowly somebody reads them.
+Each statement is bounded in time. All counting is SQLite's own: Python's lock is free meanwhile.
+Knows no HTTP. Way in: Sample.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from sources.errors import SourceFailed
+from sources.query import Query
+from sources.tables import BUSY_TIMEOUT_S, STEPS_PER_LOOK
+
+Number = int | float
+
+# 400,000 rows of 10 columns are copied in 1.0 s, and each column is profiled in 0.1 to 1.0 s.
+SAMPLE_ROWS = 400_000
+# 336,776 rows of 19 columns, and no more for wider ones.
+SAMPLE_CELLS = 8_000_000
+# Each has two of the 2,000 columns that a table may have; nobody reads as many profiles.
+MOST_COLUMNS = 200
+# The temporary tables of one sample on the disk; what does not fit is tried with fewer rows.
+SAMPLE_PAGES = 65_536
+PAGE_BYTES = 4096
+# In memory, for the temporary tables, and for the database and sorting. More is no quicker, and
+# stays with the thread: with 16 MiB each the server grew by 50 MB a report, with 2 by 40 in all.
+CACHE_KIB = 2 * 1024
+# At most so many rows in so many seconds; where that is too much, the next.
+TRIES = ((SAMPLE_ROWS, 3.0), (20_000, 1.0), (1_000, 1.0), (20, 1.0))
+COUNT_S = 2.0
+SPREAD_S = 5.0
+COLUMN_S = 3.0
+# A column that takes longer is profiled by this many rows of the sample.
+PART_ROWS = 20_000
+# Longer values are kept cut, with their length.
+CUT = 200
+FREQUENT = 10
+BINS = 20
+# So many whole numbers have a bin each: the minutes of an hour, the days of a month.
+OWN_BINS = 64
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+_NUMBER = "typeof(v) in ('integer', 'real')"
+_FINITE = "v between -1.7976931348623157e308 and 1.7976931348623157e308"
+
+
+class Taken(NamedTuple):
+    """What a sample is. rows: how many it has. total: how many the query gave, None if unknown.
+
+    kind: `all` of them; `spread`, by chance over all; `first`, those that came first in the time
+    there was; `none`, no row came in that time.
+    """
+
+    kind: str
+    rows: int
+    total: int | None
+
+
+class Value(NamedTuple):
+    """A value. length: of a text in characters or of a blob in bytes, when value is cut to CUT."""
+
+    value: int | float | str | bytes
+    length: int | None
+
+
+class Bin(NamedTuple):
+    """How many numbers are in start <= number < stop; stop itself is in the last bin, and in one
+    of a whole number (start == stop)."""
+
+    start: Number
+    stop: Number
+    rows: int
+
+
+class Numbers(NamedTuple):
+    """The integers and reals. least, most: exact; None, as mean, when none is finite.
+
+    quantiles: (share, the number that this share of the numbers is not above).
+    """
+
+    integers: int
+    reals: int
+    infinite: int
+    least: Number | None
+    most: Number | None
+    mean: float | None
+    quantiles: tuple[tuple[float, Number], ...]
+    bins: tuple[Bin, ...]
+
+
+class Lengths(NamedTuple):
+    """The texts, in characters, or the blobs, in bytes. first, last: by order of their bytes."""
+
+    rows: int
+    shortest: int
+    longest: int
+    mean: float
+    first: Value
+    last: Value
+    example: Value
+
+
+class Profile(NamedTuple):
+    """A column. rows: how many were looked at, the whole sample or a part of it.
+
+    distinct: values other than NULL; of values longer than CUT, those that begin alike and are of
+    one length are one. frequent: those that are there more than once, the most frequent first.
+    """
+
+    rows: int
+    nulls: int
+    distinct: int
+    numbers: Numbers | None
+    texts: Lengths | None
+    blobs: Lengths | None
+    frequent: tuple[tuple[Value, int], ...]
+
+
+class _TooLong(Exception):
+    """A statement took longer than it may, or more room."""
+
+
+class Sample:
+    """The rows of query as they are when take() is called. One call at a time, on any thread."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._table = "first"
+        self._rows = 0
+        self._is_asked = False
+        self._is_left = False
+        # Whoever takes it out of here closes it.
+        self._held: list[sqlite3.Connection] = []
+
+    def take(self) -> Taken:
+        """Copy the rows, or as many as there is time and room for; blocks for some 10 s at most.
+
+        Raises SourceFailed when the database cannot be read.
+        """
+        with self._asked() as connection:
+            width = min(MOST_COLUMNS, len(self._query.columns))
+            for tried, limit_s in TRIES:
+                most = min(tried, SAMPLE_CELLS // width)
+                try:
+                    rows = self._copy(connection, "first", f"limit {most + 1:d}", limit_s)
+                    break
+                except _TooLong:
+                    continue
+            else:
+                return Taken("none", 0, None)
+            if rows <= most:
+                return self._taken("first", "all", rows, rows)
+            total = self._count(connection)
+            if total is not None and total > most:
+                with suppress(_TooLong):
+                    # A random integer is of 64 bits; this share of them is below.
+                    bound = math.floor(2**64 * (most / total)) - 2**63
+                    spread = self._copy(connection, "spread", f"where random() < {bound}", SPREAD_S)
+                    return self._taken("spread", "spread", spread, total)
+            connection.execute(f"delete from temp.first where _rowid_ > {most:d}")
+            return self._taken("first", "first", most, total)
+
+    def profile(self, index: int, *, is_brief: bool = False) -> Profile | None:
+        """Return what a column is like, None when that takes too long; blocks for 4 s at most.
+
+        index: of the query's columns, below MOST_COLUMNS. is_brief: look at a part of PART_ROWS.
+        Raises SourceFailed.
+        """
+        step = -(-self._rows // PART_ROWS) if self._rows > PART_ROWS else 1
+        with self._asked() as connection:
+            for rows_apart, limit_s in ((1, COLUMN_S), (step, 1.0)):
+                if is_brief and rows_apart < step:
+                    continue
+                try:
+                    with self._in_time(connection, limit_s):
+                        return self._profile(connection, index, rows_apart)
+                except _TooLong:
+                    continue
+            return None
+
+    def close(self) -> None:
+        """Free the rows. Ends a call that runs on another thread; then that frees them."""
+        self._is_left = True
+        if self._is_asked:
+            with suppress(IndexError, sqlite3.Error):
+                self._held[0].interrupt()
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with suppress(IndexError):
+            self._held.pop().close()
+
+    @contextmanager
+    def _asked(self) -> Iterator[sqlite3.Connection]:
+        self._is_asked = True
+        try:
+            if self._is_left:
+                raise SourceFailed("the report was given up")
+            if not self._held:
+                self._held.append(_connect(self._query))
+            yield self._held[0]
+        except sqlite3.Error as error:
+            raise SourceFailed(f"the database stopped: {error}") from error
+        finally:
+            self._is_asked = False
+            # Looked at after _is_asked is false: close() looks the other way round.
+            if self._is_left:
+                self._let_go()
+
+    @contextmanager
+    def _in_time(self, connection: sqlite3.Connection, limit_s: float) -> Iterator[None]:
+        """Break off what is run in here after limit_s. Raises _TooLong."""
+        ends_s = time.monotonic() + limit_s
+        connection.set_progress_handler(
+            lambda: self._is_left or time.monotonic() > ends_s, STEPS_PER_LOOK
+        )
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            is_bounded = error.sqlite_errorcode in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL)
+            if self._is_left or not is_bounded:
+                raise
+            raise _TooLong from error
+        finally:
+            connection.set_progress_handler(None, 0)
+
+    def _copy(self, connection: sqlite3.Connection, table: str, which: str, limit_s: float) -> int:
+        """Make the table with those rows of the query; return how many. Raises _TooLong."""
+        indexes = range(min(MOST_COLUMNS, len(self._query.columns)))
+        made = ", ".join(f"v{i}, l{i}" for i in indexes)
+        connection.execute(f"drop table if exists temp.{table}")
+        connection.execute(f"create table temp.{table} ({made})")
+        # The query's columns have any names: these are by place.
+        names = ", ".join(f"c{i}" for i in range(len(self._query.columns)))
+        cells = ", ".join(_cell(f"c{i}") for i in indexes)
+        with self._in_time(connection, limit_s):
+            cursor = connection.execute(
+                f"insert into temp.{table} with source({names}) as not materialized"
+                f" ({self._query.sql}) select {cells} from source {which}",
+                dict(self._query.parameters),
+            )
+        return cursor.rowcount
+
+    def _count(self, connection: sqlite3.Connection) -> int | None:
+        with suppress(_TooLong), self._in_time(connection, COUNT_S):
+            sql = f"select count(*) from ({self._query.sql})"
+            (count,) = connection.execute(sql, dict(self._query.parameters)).fetchone()
+            return int(count)
+        return None
+
+    def _taken(self, table: str, kind: str, rows: int, total: int | None) -> Taken:
+        self._table, self._rows = table, rows
+        return Taken(kind, rows, total)
+
+    def _profile(self, connection: sqlite3.Connection, index: int, rows_apart: int) -> Profile:
+        # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are one; r: how many
+        # of the n are reals. All else is asked of this, mostly much shorter, table.
+        connection.execute("drop table if exists temp.found")
+        connection.execute("create table temp.found (v, l, n, r)")
+        connection.execute(
+            "insert into temp.found select v, l, count(*), count(iif(typeof(v) = 'real', 1, null))"
+            f" from (select v{index} as v, l{index} as l from temp.{self._table}"
+            f" where _rowid_ % {rows_apart:d} = 0) group by v, l order by v, l"
+        )
+        rows, nulls, distinct = connection.execute(
+            "select coalesce(sum(n), 0), coalesce(sum(n) filter (where v is null), 0),"
+            " count(v) from temp.found"
+        ).fetchone()
+        frequent = connection.execute(
+            "select v, l, n from temp.found where n > 1 and v is not null"
+            f" order by n desc, _rowid_ limit {FREQUENT}"
+        )
+        return Profile(
+            rows=rows,
+            nulls=nulls,
+            distinct=distinct,
+            numbers=_numbers(connection),
+            texts=_lengths(connection, "text"),
+            blobs=_lengths(connection, "blob"),
+            frequent=tuple((Value(value, length), count) for value, length, count in frequent),
+        )
+
+
+def _connect(query: Query) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        query.database,
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        # Each statement is a transaction: a broken off one undoes nothing but itself.
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    # What is no UTF-8 is shown as such.
+    connection.text_factory = lambda content: content.decode(errors="replace")
+    connection.execute(f"pragma temp.page_size = {PAGE_BYTES}")
+    connection.execute(f"pragma temp.max_page_count = {SAMPLE_PAGES}")
+    connection.execute(f"pragma temp.cache_size = -{CACHE_KIB}")
+    connection.execute(f"pragma main.cache_size = -{CACHE_KIB}")
+    return connection
+
+
+def _cell(column: str) -> str:
+    """Return a value, cut when it is long, and then its length, else NULL."""
+    is_long = f"typeof({column}) in ('text', 'blob') and length({column}) > {CUT}"
+    return (
+        f"iif({is_long}, substr({column}, 1, {CUT}), {column}),"
+        f" iif({is_long}, length({column}), null)"
+    )
+
+
+def _numbers(connection: sqlite3.Connection) -> Numbers | None:
+    rows, reals, infinite, least, most, total = connection.execute(
+        "select sum(n), sum(r), sum(iif(finite, 0, n)), min(iif(finite, v, null)),"
+        " max(iif(finite, v, null)), total(iif(finite, 1.0 * v * n, 0))"
+        f" from (select v, n, r, {_FINITE} as finite from temp.found where {_NUMBER})"
+    ).fetchone()
+    if rows is None:
+        return None
+    ranks = [math.ceil(share * rows) for share in SHARES]
+    wanted = ", ".join(f"min(iif(upto >= {rank:d}, v, null))" for rank in ranks)
+    quantiles = connection.execute(
+        f"select {wanted} from (select v, sum(n) over (order by _rowid_ rows unbounded preceding)"
+        f" as upto from temp.found where {_NUMBER})"
+    ).fetchone()
+    # The sum of the largest reals is none, nor is that of both infinities.
+    mean = None if total is None or rows == infinite else total / (rows - infinite)
+    return Numbers(
+        integers=rows - reals,
+        reals=reals,
+        infinite=infinite,
+        least=least,
+        most=most,
+        mean=mean if mean is not None and math.isfinite(mean) else None,
+        quantiles=tuple(zip(SHARES, quantiles, strict=True)),
+        bins=() if least is None else _bins(connection, least, most, is_whole=reals == 0),
+    )
+
+
+def _bins(
+    connection: sqlite3.Connection, least: Number, most: Number, *, is_whole: bool
+) -> tuple[Bin, ...]:
+    """Count the finite numbers in bins of one width; a few whole numbers have one each."""
+    edges: Sequence[Number]
+    if least == most:
+        edges = [least]
+    elif is_whole and isinstance(least, int):
+        span = int(most) - least + 1
+        edges = range(least, int(most) + 1, 1 if span <= OWN_BINS else -(-span // BINS))
+    else:
+        # Not by their difference, which may be too large for a real.
+        edges = [least * (1 - i / BINS) + most * (i / BINS) for i in range(BINS)]
+    place = " + ".join(["0", *(f"(v >= :e{i})" for i in range(1, len(edges)))])
+    found = connection.execute(
+        f"select {place} as place, sum(n) from temp.found where {_NUMBER} and {_FINITE} group by 1",
+        {f"e{i}": edge for i, edge in enumerate(edges)},
+    )
+    counts = dict(found.fetchall())
+    is_own = len(edges) > 1 and edges[1] - edges[0] == 1 and is_whole
+    stops = edges if is_own else [*edges[1:], most]
+    return tuple(
+        Bin(start, stop, counts.get(i, 0))
+        for i, (start, stop) in enumerate(zip(edges, stops, strict=True))
+    )
+
+
+def _lengths(connection: sqlite3.Connection, kind: str) -> Lengths | None:
+    these = f"from temp.found where typeof(v) = '{kind}'"
+    length = "coalesce(l, length(v))"
+    rows, shortest, total = connection.execute(
+        f"select sum(n), min({length}), total({length} * n) {these}"
+    ).fetchone()
+    if rows is None:
+        return None
+    # Beside a max() alone, the other columns are those of its row.
+    *example, longest = connection.execute(f"select v, l, max({length}) {these}").fetchone()
+    first = connection.execute(f"select v, l {these} order by _rowid_ limit 1").fetchone()
+    last = connection.execute(f"select v, l {these} order by _rowid_ desc limit 1").fetchone()
+    return Lengths(
+        rows, shortest, longest, total / rows, Value(*first), Value(*last), Value(*example)
+    )

@@ -1,0 +1,130 @@
+/** Topics as they come: follow, filter, pause and catch up, gaps where they are, a test event. */
+
+import { count, duration, make, openLive } from "./page.js";
+
+const KEPT = 2000; // events that a filter can look through
+const SHOWN = 500; // of them in the page
+const CELL = 2000; // characters of one event
+
+export const live = openLive();
+const list = document.querySelector("#stream");
+const follow = document.querySelector("#follow");
+const pause = document.querySelector("#pause");
+const behind = document.querySelector("#behind");
+
+let feed = null;
+let cursor = null; // where a pause began
+let kept = []; // events and gaps, oldest first
+let fresh = []; // those of them that are not drawn yet
+let total = 0;
+
+const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
+
+function line(it) {
+  if (it.gap) return gapLine(it.gap);
+  const text = JSON.stringify(it.data);
+  const shown = text.length > CELL ? `${text.slice(0, CELL)}… (${count(text.length)} characters)` : text;
+  return make(
+    "li",
+    { title: it.id },
+    make("time", {}, time(it.time)),
+    make("span", { className: "name" }, `${it.topic} ${it.name}`),
+    make("span", { className: "data" }, shown),
+  );
+}
+
+function gapLine(gap) {
+  const lost = gap.lost === null ? "Some events" : `${count(gap.lost)} events`;
+  const again = make("button", { type: "button" }, "Load what is kept");
+  again.addEventListener("click", () => begin("all"));
+  return make("li", { className: "gap" }, `${lost} of ${gap.topic} are not to be had any more (${gap.reason}). `, again);
+}
+
+const matches = (it) => {
+  const wanted = follow.filter.value.toLowerCase();
+  return it.gap || !wanted || JSON.stringify([it.topic, it.name, it.data]).toLowerCase().includes(wanted);
+};
+
+function take(it) {
+  if (fresh.length === 0) requestAnimationFrame(draw);
+  fresh.push(it);
+  if (fresh.length > SHOWN) fresh.splice(0, fresh.length - SHOWN);
+  kept.push(it);
+  if (kept.length > 2 * KEPT) kept = kept.slice(-KEPT);
+  total += it.gap ? 0 : 1;
+}
+
+/** Add what came since the last frame; the list keeps to its end if that is where one looks. */
+function draw() {
+  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(...fresh.filter(matches).map(line));
+  while (list.children.length > SHOWN) list.firstChild.remove();
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+  const last = fresh.findLast((it) => !it.gap);
+  fresh = [];
+  if (last) tellBehind(last.time);
+}
+
+function tellBehind(seconds) {
+  const late = Date.now() / 1000 - seconds;
+  const isBehind = late > 2 && live.state.status === "catching up";
+  behind.textContent = `${count(total)} events, the last of ${time(seconds)}${isBehind ? `: ${duration(late)} behind` : ""}`;
+}
+
+function begin(since) {
+  feed?.close();
+  feed = live.subscribe(follow.topic.value.trim(), {
+    since: since === "now" ? undefined : since,
+    onEvent: take,
+    onGap: (gap) => take({ gap }),
+    onError: (error) => (behind.textContent = error.message),
+  });
+  cursor = null;
+  pause.textContent = "Pause";
+  pause.setAttribute("aria-pressed", "false");
+}
+
+function clear() {
+  kept = [];
+  fresh = [];
+  total = 0;
+  list.replaceChildren();
+  behind.textContent = "Nothing yet.";
+}
+
+follow.addEventListener("submit", (event) => {
+  event.preventDefault();
+  clear();
+  begin(follow.since.value);
+});
+follow.filter.addEventListener("input", () => {
+  list.replaceChildren(...kept.filter(matches).slice(-SHOWN).map(line));
+  list.scrollTop = list.scrollHeight;
+});
+pause.addEventListener("click", () => {
+  if (cursor !== null) return begin(cursor);
+  if (!feed) return;
+  // Nothing is kept meanwhile: the server has it, and the cursor says from where.
+  cursor = feed.cursor ?? "now";
+  feed.close();
+  pause.textContent = "Go on";
+  pause.setAttribute("aria-pressed", "true");
+  behind.textContent += " (paused)";
+});
+
+const publish = document.querySelector("#publish");
+publish.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const out = publish.querySelector("output");
+  try {
+    const data = JSON.parse(publish.data.value);
+    const receipt = await live.publish(publish.topic.value.trim(), { name: publish.elements.name.value, data });
+    out.textContent = `kept as ${receipt.id}`;
+  } catch (error) {
+    out.textContent = error.message;
+  }
+});
+
+const asked = new URLSearchParams(location.search).get("topic");
+if (asked) follow.topic.value = asked;
+begin(follow.since.value);

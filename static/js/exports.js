@@ -1,0 +1,124 @@
+/** The list of exports, live: what the server said when the page was made, then every change. */
+
+import { bytes, count, duration, make, openLive } from "./page.js";
+
+const live = openLive();
+const body = document.querySelector("#exports tbody");
+const notice = document.querySelector("#notice");
+const exports = new Map(); // by id, as the server describes them
+const waiting = new Set(); // ids whose rows are to be drawn
+
+/** What is left of an export, in seconds; null if nobody can tell. */
+function secondsLeft({ started, rows, rows_estimate }) {
+  if (!rows || !rows_estimate || rows > rows_estimate) return null;
+  return ((rows_estimate - rows) * (Date.now() / 1000 - started)) / rows;
+}
+
+function stateCell(it) {
+  const cell = make("td", {}, it.state);
+  if (it.queue_position) cell.append(` (${it.queue_position})`);
+  if (it.error) cell.append(" ", make("small", { className: "error" }, it.error.message));
+  if (it.state === "running" && it.rows_estimate) {
+    const bar = make("progress", { max: it.rows_estimate, value: Math.min(it.rows, it.rows_estimate) });
+    bar.setAttribute("aria-label", `${it.source}.${it.format}`);
+    cell.append(" ", bar);
+  }
+  return cell;
+}
+
+function rateCell(it) {
+  const left = it.state === "running" ? secondsLeft(it) : null;
+  const rate = it.state === "running" && it.rate ? `${bytes(it.rate)}/s` : "";
+  return make("td", { className: "number wide" }, left === null ? rate : `${rate}, ${duration(left)}`);
+}
+
+function readersText({ readers, slowest_reader, bytes: size }) {
+  if (!readers || typeof slowest_reader !== "number" || !size) return count(readers);
+  return `${count(readers)}, the slowest at ${Math.floor((100 * slowest_reader) / size)} %`;
+}
+
+function actionCell(it) {
+  const isOpen = it.state === "queued" || it.state === "running";
+  if (!isOpen && !it.kept) return make("td");
+  const button = make("button", { type: "button" }, isOpen ? "Cancel" : "Discard");
+  button.setAttribute("aria-label", `${button.textContent} ${it.source}.${it.format}`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    await live.cancel(it.id).catch((error) => say(error.message));
+    refresh();
+  });
+  return make("td", {}, button);
+}
+
+function row(it) {
+  const name = `${it.source}.${it.format}`;
+  const file = it.url ? make("a", { href: it.url }, name) : name;
+  const head = make("th", { scope: "row" }, file);
+  if (it.selection) head.append(" ", make("small", {}, it.selection));
+  const of = it.state === "running" && it.rows_estimate ? ` of ${count(it.rows_estimate)}` : "";
+  return make(
+    "tr",
+    { id: it.id },
+    head,
+    stateCell(it),
+    make("td", { className: "number" }, count(it.rows) + of),
+    make("td", { className: "number" }, bytes(it.bytes)),
+    rateCell(it),
+    make("td", { className: "number wide" }, readersText(it)),
+    make("td", { className: "wide" }, make("code", {}, (it.sha256 ?? "").slice(0, 12))),
+    actionCell(it),
+  );
+}
+
+/** Draw what has changed, at most once a frame, and leave alone the row that has the focus. */
+function draw() {
+  for (const id of waiting) {
+    const old = document.getElementById(id);
+    const fresh = row(exports.get(id));
+    const hadFocus = old?.contains(document.activeElement);
+    if (old) old.replaceWith(fresh);
+    else body.prepend(fresh);
+    if (hadFocus) fresh.querySelector("button, a")?.focus();
+  }
+  waiting.clear();
+  document.querySelector("#none").hidden = exports.size > 0;
+}
+
+function take(it) {
+  if (waiting.size === 0) requestAnimationFrame(draw);
+  // The list knows where this application is mounted; an event does not.
+  exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${new URL("../..", import.meta.url).pathname}${it.url.slice(1)}` });
+  waiting.add(it.id);
+}
+
+function say(text) {
+  notice.textContent = text;
+  notice.hidden = false;
+}
+
+/** Ask for all of them: what a gap has swallowed, and what a restart has removed. */
+async function refresh() {
+  const answer = await fetch("exports", { headers: { Accept: "application/json" } }).catch(() => null);
+  if (!answer?.ok) return;
+  const { exports: all } = await answer.json();
+  const known = new Set(all.map((it) => it.id));
+  for (const id of exports.keys())
+    if (!known.has(id)) {
+      exports.delete(id);
+      waiting.delete(id);
+      document.getElementById(id)?.remove();
+    }
+  for (const it of all.reverse()) take(it);
+}
+
+// Who reads what is there already is not announced; it is asked for while somebody looks.
+setInterval(() => document.hidden || refresh(), 3000);
+
+live.subscribe("exports", {
+  onEvent: (event) => take(event.data),
+  onGap(gap) {
+    if (gap.reason === "restarted") say("The server was restarted; what was not whole has to be asked for again.");
+    refresh();
+  },
+});
+refresh();

@@ -1,0 +1,59 @@
+/** What the live pages share: one connection, its honest badge, and numbers as people read them. */
+
+import { connect } from "./live.js";
+
+const SAYS = {
+  live: "live",
+  "catching up": "catching up",
+  fallback: "live, over Server-Sent Events",
+  reconnecting: "reconnecting",
+  deaf: "deaf: nothing comes through, connecting anew",
+  closed: "closed",
+};
+
+const number = new Intl.NumberFormat("en");
+
+/** Return the page's connection; the badge says how it is. base: where the pages begin. */
+export function openLive() {
+  const live = connect({ url: new URL("../..", import.meta.url).href });
+  const badge = document.querySelector("#badge");
+  let state = live.state;
+  let until = 0;
+  const show = () => {
+    const left = Math.ceil((until - Date.now()) / 1000);
+    const wait = state.status === "reconnecting" && left > 0 ? ` in ${left} s` : "";
+    badge.textContent = SAYS[state.status] + wait;
+    badge.dataset.status = state.status;
+    badge.hidden = false;
+  };
+  live.onState((now) => {
+    state = now;
+    until = Date.now() + (now.retryInMs ?? 0);
+    show();
+  });
+  setInterval(() => state.status === "reconnecting" && show(), 1000);
+  return live;
+}
+
+export const count = (n) => (n === null || n === undefined ? "–" : number.format(n));
+
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+
+export function bytes(n) {
+  let unit = 0;
+  for (; n >= 1000 && unit < UNITS.length - 1; unit++) n /= 1000;
+  return `${unit && n < 100 ? n.toFixed(1) : Math.round(n)} ${UNITS[unit]}`;
+}
+
+export function duration(seconds) {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** Return an element: make("td", {className: "number"}, "text", other…). */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}

@@ -1,0 +1,27 @@
+/** The form of a source: what it selects is shown again at every change. Without it, by the button. */
+
+const form = document.querySelector("#selection");
+const WAIT_MS = 250;
+let timer;
+let asked = 0;
+
+async function show() {
+  const mine = ++asked;
+  const address = `${form.action}?${new URLSearchParams(new FormData(form))}`;
+  const answer = await fetch(address, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!answer || mine !== asked) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const result = page.querySelector("#result");
+  if (!result || mine !== asked) return;
+  document.querySelector("#result").replaceChildren(...result.childNodes);
+  history.replaceState(null, "", address);
+}
+
+form.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(show, WAIT_MS);
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  show();
+});

@@ -1,0 +1,103 @@
+"""Whole folders as one download: a ZIP that tells its length and can be resumed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+
+from flask import Blueprint, Response, request
+
+from journal import ReaderLeft, RunNative
+from sources.archives import Archive, ArchiveReader, Digests
+from sources.folders import Folder
+from sources.snapshots import take_snapshot
+from streaming.content import answer_content
+from streaming.files import folder_named
+from streaming.presence import make_has_left
+from wire.filenames import content_disposition
+from wire.ranges import Span
+from wire.validators import EntityTag
+
+# While files are read only for their checksums: how often it is looked for the client.
+LOOK_EVERY_S = 0.5
+
+
+def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blueprint:
+    """Return the blueprint of /download/<folder>.zip."""
+    blueprint = Blueprint("archives", __name__)
+    digests = Digests()
+
+    @blueprint.get("/download/<name>.zip")
+    def zip_of(name: str) -> Response:
+        folder = folder_named(folders, name)
+        has_left = make_has_left(request.environ)
+        content = run_native(partial(ZipContent, folder, digests, run_native, has_left))
+        return answer_content(request, content)
+
+    return blueprint
+
+
+class ZipContent:
+    """A folder as a streaming.content.Content. Made on a thread that may wait for a disk.
+
+    has_left: whether the client has.
+    """
+
+    media_type = "application/zip"
+
+    def __init__(
+        self,
+        folder: Folder,
+        digests: Digests,
+        run_native: RunNative,
+        has_left: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._has_left = has_left
+        snapshot = take_snapshot(folder)
+        self._archive = Archive(folder, snapshot, digests)
+        self._run_native = run_native
+        self.name = f"folder={folder.name}.zip"
+        self.size = self._archive.layout.size
+        self.etag = EntityTag(snapshot.digest(), weak=not snapshot.is_settled)
+        self.modified_s: float | None = None
+        self.headers: Mapping[str, str] = {
+            "Content-Disposition": content_disposition(f"{folder.name}.zip"),
+            "Cache-Control": "private, no-cache",
+        }
+
+    def read(self, span: Span) -> ZipPiece:
+        return ZipPiece(ArchiveReader(self._archive, *span), self._run_native, self._has_left)
+
+    def close(self) -> None:
+        """Do nothing: a snapshot holds nothing open."""
+
+
+class ZipPiece:
+    """The bytes of a span of an archive. Raises ReaderLeft when nobody waits for them any more."""
+
+    def __init__(
+        self,
+        reader: ArchiveReader,
+        run_native: RunNative,
+        has_left: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._reader = reader
+        self._run_native = run_native
+        self._has_left = has_left
+
+    def __iter__(self) -> Iterator[bytes]:
+        looked_s = time.monotonic()
+        while (chunk := self._run_native(self._reader.read)) is not None:
+            if chunk:
+                yield chunk
+            elif time.monotonic() - looked_s > LOOK_EVERY_S:
+                looked_s = time.monotonic()
+                if self._has_left():
+                    raise ReaderLeft("the client has left")
+
+    def close(self) -> None:
+        # A client may leave while a thread reads for it; then what is open is closed after that.
+        with suppress(ValueError):
+            self._reader.close()

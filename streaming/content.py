@@ -1,0 +1,121 @@
+"""Content that is there whole as the answer to one request: conditions, ranges, lengths.
+
+Way in: answer_content. Source: RFC 9110, 13 to 15. (An export may still grow: see answers.py.)
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple, Protocol
+
+from flask import Request, Response
+
+from streaming.bodies import Body, Piece
+from streaming.errors import Refusal
+from wire.multipart import ByteRanges
+from wire.ranges import Span, UnsatisfiableRange, content_range, parse_range, unsatisfied_range
+from wire.validators import Conditions, EntityTag, Outcome, evaluate, format_http_date
+
+
+class Content(Protocol):
+    """What is sent. name: for the log. headers: of a successful answer, besides those of HTTP.
+
+    etag: strong where it stands for the bytes. modified_s: unix seconds, None if nobody knows.
+    """
+
+    name: str
+    size: int
+    etag: EntityTag
+    modified_s: float | None
+    media_type: str
+    headers: Mapping[str, str]
+
+    def read(self, span: Span, /) -> Piece:
+        """Return the bytes of span; it raises where they are not any more what etag stands for."""
+
+    def close(self) -> None:
+        """Free what is held; what `read` returned goes on."""
+
+
+class _Part(NamedTuple):
+    """What of it is sent: bytes as they stand and spans, with the status and headers for them."""
+
+    status: int
+    pieces: Sequence[bytes | Span]
+    length: int
+    headers: Mapping[str, str]
+
+
+def answer_content(request: Request, content: Content) -> Response:
+    """Return the answer to a GET or HEAD, and close content. Raises Refusal."""
+    try:
+        return _answer(request, content)
+    finally:
+        content.close()
+
+
+def _answer(request: Request, content: Content) -> Response:
+    validators = {"ETag": str(content.etag)}
+    modified_s = content.modified_s
+    # 8.8.2.1: never later than now. A file's time may also be one that no calendar has.
+    if modified_s is not None and not 0 <= modified_s <= time.time():
+        modified_s = None
+    if modified_s is not None:
+        validators["Last-Modified"] = format_http_date(modified_s)
+    conditions = Conditions.read(request.headers.get)
+    outcome = evaluate(request.method, conditions, content.etag, modified_s)
+    if outcome is Outcome.PRECONDITION_FAILED:
+        message = "it is not, or not any more, what the conditions name"
+        raise Refusal(412, "precondition_failed", message, headers=validators)
+    if outcome is Outcome.NOT_MODIFIED:
+        caching = {k: v for k, v in content.headers.items() if k in ("Cache-Control", "Vary")}
+        return Response(status=304, headers={**validators, **caching})
+    wanted = conditions.range if outcome is Outcome.SERVE_RANGE else None
+    status, pieces, length, headers = _part_of(content, wanted, validators)
+    own = {"Content-Type": content.media_type, "Accept-Ranges": "bytes"}
+    headers = {**own, **validators, **content.headers, **headers, "Content-Length": str(length)}
+    body = None
+    if request.method != "HEAD":
+        name = f"{content.name} range={request.headers.get('Range', '')!a}"
+        body = Body(name, _open(content, pieces))
+    response = Response(body, status, headers, direct_passthrough=True)
+    response.automatically_set_content_length = False
+    return response
+
+
+def _open(content: Content, pieces: Sequence[bytes | Span]) -> list[bytes | Piece]:
+    opened: list[bytes | Piece] = []
+    with ExitStack() as undo:
+        for piece in pieces:
+            if isinstance(piece, Span):
+                reader = content.read(piece)
+                undo.callback(reader.close)
+                opened.append(reader)
+            else:
+                opened.append(piece)
+        undo.pop_all()
+    return opened
+
+
+def _part_of(content: Content, wanted: str | None, validators: Mapping[str, str]) -> _Part:
+    """Return what a Range header asks for; validators go with a refusal."""
+    size = content.size
+    try:
+        spans = parse_range(wanted, size)
+    except UnsatisfiableRange as error:
+        headers = {**validators, "Content-Range": unsatisfied_range(size)}
+        message = f"there are {size} bytes and none of those asked for"
+        raise Refusal(416, "range_not_satisfiable", message, {"size": size}, headers) from error
+    if spans is None:
+        return _Part(200, [Span(0, size)], size, {})
+    if len(spans) == 1:
+        [span] = spans
+        return _Part(
+            206, spans, span.stop - span.start, {"Content-Range": content_range(span, size)}
+        )
+    parts = ByteRanges(tuple(spans), size, content.media_type, secrets.token_hex(16))
+    headers = {"Content-Type": parts.content_type}
+    return _Part(206, list(parts.pieces()), parts.content_length, headers)

@@ -1,0 +1,124 @@
+"""Files and listings of the folders that the catalogue names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Literal
+
+from flask import Blueprint, Request, Response, jsonify, request
+
+from journal import RunNative
+from sources.errors import FileChanged, MalformedPath
+from sources.folders import Folder, OpenFile
+from streaming.content import answer_content
+from streaming.errors import Refusal
+from streaming.listings import answer_listing, show_folders, show_utc
+from wire.filenames import content_disposition
+from wire.media import guess_media_type, is_shown
+from wire.ranges import Span
+from wire.validators import EntityTag
+
+# As of exports: larger chunks are no quicker, smaller ones cost a system call each.
+CHUNK_BYTES = 256 * 1024
+
+
+def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blueprint:
+    """Return the blueprint of /files."""
+    blueprint = Blueprint("files", __name__)
+    blueprint.add_app_template_filter(show_utc, "utc")
+
+    @blueprint.get("/files")
+    def show_all() -> Response:
+        return jsonify(folders=show_folders(folders))
+
+    @blueprint.get("/files/<name>/", defaults={"path": ""})
+    @blueprint.get("/files/<name>/<path:path>")
+    def show(name: str, path: str) -> Response:
+        folder = folder_named(folders, name)
+        path = _path_asked_for(request)
+        if path and not path.endswith("/"):
+            file = run_native(partial(folder.open, path))
+            is_attachment = request.args.get("download", "0") not in ("", "0")
+            content = FileContent(path, file, run_native, is_attachment=is_attachment)
+            return answer_content(request, content)
+        path = path.removesuffix("/")
+        return answer_listing(request, folder, path, run_native(partial(folder.entries, path)))
+
+    return blueprint
+
+
+def folder_named(folders: Mapping[str, Folder], name: str) -> Folder:
+    """Return the folder. Raises Refusal (404)."""
+    if name not in folders:
+        there = ", ".join(folders) or "none"
+        message = f"there is no folder {name[:100]!a}; there is {there}"
+        raise Refusal(404, "unknown_folder", message)
+    return folders[name]
+
+
+def _path_asked_for(request: Request) -> str:
+    """Return the path below the folder as it was sent: what Flask hands on has been mended.
+
+    Raises MalformedPath.
+    """
+    address = request.environ.get("RAW_URI", "").partition("?")[0]
+    if "%2f" in address.lower():
+        raise MalformedPath("a / in a name cannot be asked for")
+    raw: bytes = request.environ["PATH_INFO"].encode("latin-1").split(b"/", 3)[3]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedPath("a path is UTF-8") from error
+
+
+class FileContent:
+    """A file as a streaming.content.Content. path: its own, below the folder."""
+
+    def __init__(
+        self, path: str, file: OpenFile, run_native: RunNative, *, is_attachment: bool
+    ) -> None:
+        name = path.rpartition("/")[2]
+        self.name = f"file={path!a}"
+        self.size = file.version.size
+        self.etag = EntityTag(file.version.digest(), weak=not file.version.is_settled(time.time()))
+        self.modified_s: float | None = file.modified_s
+        self.media_type = guess_media_type(name)
+        is_inline = is_shown(self.media_type) and not is_attachment
+        disposition: Literal["attachment", "inline"] = "inline" if is_inline else "attachment"
+        self.headers: Mapping[str, str] = {
+            "Content-Disposition": content_disposition(name, disposition),
+            "Cache-Control": "private, no-cache",
+        }
+        self._file = file
+        self._run_native = run_native
+
+    def read(self, span: Span) -> FilePiece:
+        return FilePiece(self._file.twin(), span, self._run_native)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FilePiece:
+    """The bytes of a span of a file. Raises FileChanged instead of what may be other content."""
+
+    def __init__(self, file: OpenFile, span: Span, run_native: RunNative) -> None:
+        self._file = file
+        self._position, self._stop = span
+        self._run_native = run_native
+
+    def __iter__(self) -> Iterator[bytes]:
+        file = self._file
+        while (size := min(CHUNK_BYTES, self._stop - self._position)) > 0:
+            chunk = file.read_cached(size, self._position)
+            if chunk is None:
+                chunk = self._run_native(partial(file.read, size, self._position))
+            if len(chunk) < size:
+                raise FileChanged("the file has become shorter while it was read")
+            self._position += size
+            yield chunk
+
+    def close(self) -> None:
+        self._file.close()

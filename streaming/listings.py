@@ -1,0 +1,120 @@
+"""Listings of folders, as JSON and as pages, and the addresses of what can be had of a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from flask import Request, Response, jsonify, render_template, url_for
+
+from sources.folders import Entry, Folder
+from streaming.errors import Refusal
+from streaming.pages import wants_page
+from wire.formats import TARBALL
+from wire.media import guess_media_type, is_shown
+
+# A listing shows so many entries at a time, and may be asked for so many.
+PAGE = 1000
+MAX_PAGE = 10_000
+
+_SORTS = {
+    "name": lambda entry: entry.name,
+    "size": lambda entry: (entry.size, entry.name),
+    "modified": lambda entry: (entry.modified_s, entry.name),
+}
+
+
+def show_folders(folders: Mapping[str, Folder]) -> list[dict[str, str]]:
+    """Return the folders with the addresses of their listings and archives."""
+    return [
+        {"name": name, "url": url_for("files.show", name=name), **archive_urls(name)}
+        for name in folders
+    ]
+
+
+def archive_urls(name: str) -> dict[str, str]:
+    """Return the addresses of a folder's archives, by kind."""
+    tar = f"{name}.{TARBALL.extension}"
+    zip_url = url_for("archives.zip_of", name=name)
+    return {"zip": zip_url, "tar": url_for("exports.download", file=tar)}
+
+
+def answer_listing(request: Request, folder: Folder, path: str, entries: list[Entry]) -> Response:
+    """Return a page of the entries of the folder at path. Raises Refusal (400)."""
+    sort = request.args.get("sort", "name")
+    key = _SORTS.get(sort.removeprefix("-"))
+    if key is None:
+        raise Refusal(400, "malformed", f"sort is one of {', '.join(_SORTS)}, or with a - before")
+    entries.sort(key=key, reverse=sort.startswith("-"))
+    limit = _count(request, "limit", PAGE, 1, MAX_PAGE)
+    offset = _count(request, "offset", 0, 0, 10**9)
+    base = url_for("files.show", name=folder.name) + (f"{quote(path)}/" if path else "")
+    listing: dict[str, Any] = {
+        "folder": folder.name,
+        "path": path,
+        "entries": [_show(entry, base) for entry in entries[offset : offset + limit]],
+        "total": len(entries),
+        "next": None,
+    }
+    if offset + limit < len(entries):
+        listing["next"] = f"{base}?sort={sort}&limit={limit}&offset={offset + limit}"
+    if wants_page(request):
+        crumbs = _crumbs(folder.name, path)
+        for entry in listing["entries"]:
+            entry["media"] = _media_of(entry)
+        urls = {f"{kind}_url": url for kind, url in archive_urls(folder.name).items()}
+        response = Response(
+            render_template("files.html", crumbs=crumbs, sort=sort, **urls, **listing)
+        )
+    else:
+        response = jsonify(listing)
+    response.headers.update({"Vary": "Accept", "Cache-Control": "private, no-cache"})
+    return response
+
+
+def _crumbs(name: str, path: str) -> list[dict[str, str]]:
+    """Return the folders from the first one down to path, each with its address."""
+    url = url_for("files.show", name=name)
+    crumbs = [{"name": name, "url": url}]
+    for part in path.split("/") if path else []:
+        url += quote(part) + "/"
+        crumbs.append({"name": part, "url": url})
+    return crumbs
+
+
+def _show(entry: Entry, base: str) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "type": "folder" if entry.is_folder else "file",
+        "size": None if entry.is_folder else entry.size,
+        "modified": entry.modified_s,
+        "url": base + quote(entry.name) + ("/" if entry.is_folder else ""),
+    }
+
+
+def _media_of(entry: Mapping[str, Any]) -> str:
+    """Return how a page shows a file in place: image, audio, video, or "" for not at all."""
+    if entry["type"] == "folder" or not is_shown(guess_media_type(entry["name"])):
+        return ""
+    kind = guess_media_type(entry["name"]).partition("/")[0]
+    return kind if kind in ("image", "audio", "video") else ""
+
+
+def show_utc(time_s: float) -> str:
+    """Return a time as people read it, a dash for one that no calendar has."""
+    try:
+        return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return "–"
+
+
+def _count(request: Request, key: str, default: int, least: int, most: int) -> int:
+    text = request.args.get(key)
+    if text is None:
+        return default
+    if not re.fullmatch("[0-9]{1,10}", text) or not least <= int(text) <= most:
+        raise Refusal(400, "malformed", f"{key} is a whole number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,223 @@
+"""Logs over HTTP: what there is, the last lines of one, what matches, what comes.
+
+A log is the topic logs/<name> with other words: `lines` and `grep`, and text for people.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+from flask import Blueprint, Request, Response, jsonify, render_template, request
+
+from journal import JournalFailed, RunNative
+from sources.catalogue_logs import LogEntry
+from sources.log_bytes import find_log
+from streaming.errors import Refusal
+from streaming.events import HEADERS, NDJSON_TYPES, SSE_TYPE, opening_of, poll
+from streaming.feed import Feed
+from streaming.log_search import Search
+from streaming.pages import wants_page
+from topics import Patterns, Topics
+from topics.topic import Topic
+from wire.cursors import parse_cursor
+from wire.events import id_of
+from wire.framing import CHUNKED, NDJSON, SSE, WHOLE_SSE, Framing
+from wire.log_framing import CHUNKED_LOG_TEXT, LOG_TEXT, Searched
+from wire.since import After, All, Now, Since, parse_since
+
+TEXT_TYPE = "text/plain"
+DEFAULT_LINES = 100
+# So much is searched for the last lines that match, a quarter of a million lines: within a second.
+MOST_SEARCHED_BYTES = 64 * 1024 * 1024
+# On a native thread, which takes turns with the hub: a millisecond.
+SEARCH_BYTES = 128 * 1024
+SEARCH_LINES = 2000
+
+_COUNT = re.compile(r"[0-9]{1,9}")
+_CHUNKED: dict[Framing, Framing] = {**CHUNKED, LOG_TEXT: CHUNKED_LOG_TEXT}
+_TYPES: dict[str, str] = {"text": TEXT_TYPE, "sse": SSE_TYPE, "ndjson": NDJSON_TYPES[0]}
+
+
+def make_blueprint(
+    logs: Mapping[str, LogEntry], topics: Topics, run_native: RunNative
+) -> Blueprint:
+    """Return the blueprint of /logs. run_native: runs what waits for a disk, and long searches."""
+    blueprint = Blueprint("logs", __name__)
+    # Equal ones are one, so that what is pushed is searched and framed once for all.
+    searched: WeakValueDictionary[tuple[Framing, Search], Framing] = WeakValueDictionary()
+
+    @blueprint.get("/logs")
+    def show_all() -> Response | str:
+        sizes = run_native(lambda: {name: _size_of(entry) for name, entry in logs.items()})
+        shown = [_show(name, topics, sizes[name]) for name in logs]
+        if wants_page(request):
+            return render_template("logs.html", logs=shown)
+        return jsonify(logs=shown)
+
+    @blueprint.get("/logs/<name>")
+    def show(name: str) -> Response | str:
+        if name not in logs:
+            raise Refusal(404, "unknown_log", "there is no such log; GET /logs lists what there is")
+        if wants_page(request) and not _is_set(request, "plain"):
+            return render_template("log.html", name=name)
+        framing = _framing_of(request)
+        search = _search_of(request)
+        follows = _is_set(request, "follow")
+        count = _count_of(request)
+        is_wanted = search.compile() if search else None
+        client = request.environ.get("headwater.client")
+        if follows and client is None:
+            raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
+        is_chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+        pushed = _CHUNKED[framing] if is_chunked and follows else framing
+        if search and is_wanted:
+            pushed = searched.setdefault((pushed, search), Searched(pushed, is_wanted))
+        since = _since_of(request)
+        if since is None:
+            since = _last(topics.get(f"logs/{name}"), count, is_wanted, run_native)
+        connection = secrets.token_hex(8)
+        reader = topics.reader(Patterns.parse(f"logs/{name}"), since, connection, pushed)
+        opening = opening_of(framing, reader)
+        body: Any = Feed(topics, reader, client, opening) if follows else poll(opening, reader)
+        headers = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
+        mimetype = _TYPES[framing.transport]
+        return Response(body, mimetype=mimetype, headers={**HEADERS, **headers})
+
+    return blueprint
+
+
+def _size_of(entry: LogEntry) -> int | None:
+    status = find_log(entry.path)
+    return status.st_size if status else None
+
+
+def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
+    """size_bytes: of the file that is the log now, None when there is none."""
+    topic = topics.get(f"logs/{name}")
+    oldest = topic.records.read(topic.records.first, 1) if topic else []
+    return {
+        "name": name,
+        "url": f"/logs/{name}",
+        "topic": f"logs/{name}",
+        "size_bytes": size_bytes,
+        "lines": topic.records.last - topic.records.first + 1 if topic else 0,
+        "first": id_of(oldest[0]).decode() if oldest else None,
+        "newest": topic.newest if topic else None,
+        "readers": len(topic.readers) if topic else 0,
+    }
+
+
+# What is asked for.
+
+
+def _framing_of(request: Request) -> Framing:
+    """Return what the client accepts; text if it does not care, or says plain=1."""
+    if _is_set(request, "plain"):
+        return LOG_TEXT
+    kinds = [TEXT_TYPE, *NDJSON_TYPES, SSE_TYPE]
+    best = request.accept_mimetypes.best_match(kinds) if request.accept_mimetypes else TEXT_TYPE
+    if best is None:
+        told = f"{TEXT_TYPE}, {NDJSON_TYPES[0]} or {SSE_TYPE}"
+        raise Refusal(406, "not_acceptable", f"logs are sent as {told}: accept one of them")
+    if best == TEXT_TYPE:
+        return LOG_TEXT
+    if best != SSE_TYPE:
+        return NDJSON
+    return WHOLE_SSE if _is_set(request, "whole") else SSE
+
+
+def _is_set(request: Request, name: str) -> bool:
+    return request.args.get(name, "0") not in ("", "0")
+
+
+def _search_of(request: Request) -> Search | None:
+    pattern = request.args.get("grep", "")
+    if not pattern:
+        return None
+    return Search(pattern, _is_set(request, "literal"), _is_set(request, "ignore_case"))
+
+
+def _count_of(request: Request) -> int | None:
+    """Return how many of the last lines are asked for, None for all."""
+    text = request.args.get("lines", "")
+    if text == "all":
+        return None
+    if text and not _COUNT.fullmatch(text):
+        raise Refusal(400, "malformed_lines", "lines is how many of the last ones, or all")
+    return int(text) if text else DEFAULT_LINES
+
+
+def _since_of(request: Request) -> Since | None:
+    """Return where to begin, None where `lines` says it. Raises MalformedCursor."""
+    told = request.headers.get("Last-Event-ID")
+    since = request.args.get("since")
+    if not told and since and request.args.get("lines"):
+        raise Refusal(400, "since_and_lines", "since and lines both say where to begin: give one")
+    return parse_since(told or since) if told or since else None
+
+
+# The last lines.
+
+
+def _last(
+    topic: Topic | None,
+    count: int | None,
+    is_wanted: Callable[[bytes], bool] | None,
+    run_native: RunNative,
+) -> Since:
+    """Return where the last so many lines begin that are wanted."""
+    if topic is None or count is None:
+        return All()
+    if not count:
+        return Now()
+    place = topic.last + 1 - count
+    if is_wanted is not None:
+        place = _find_last(topic, count, is_wanted, run_native)
+    if place <= topic.records.first:
+        return All()
+    _, cursor = topic.start_from(place)
+    return After(parse_cursor(cursor), cursor)
+
+
+def _find_last(
+    topic: Topic, count: int, is_wanted: Callable[[bytes], bool], run_native: RunNative
+) -> int:
+    """Return the ordinal of the count-th last event that is wanted.
+
+    Where there are fewer in the last MOST_SEARCHED_BYTES, that of the first one looked at.
+    """
+    stop, searched_bytes = topic.last + 1, 0
+    while stop > topic.records.first and searched_bytes < MOST_SEARCHED_BYTES:
+        start = max(topic.records.first, stop - SEARCH_LINES)
+        wanted: list[int] = []
+        at = start
+        while at < stop and (lines := _read(topic, at)[: stop - at]):
+            found = run_native(partial(_try_each, is_wanted, lines))
+            wanted += [at + index for index, is_found in enumerate(found) if is_found]
+            at += len(lines)
+            searched_bytes += sum(map(len, lines))
+        if len(wanted) >= count:
+            return wanted[-count]
+        count -= len(wanted)
+        if at < stop:
+            # It was let go of, or is damaged.
+            return at
+        stop = start
+    return stop
+
+
+def _read(topic: Topic, start: int) -> list[bytes]:
+    try:
+        return topic.records.read(start, SEARCH_BYTES)
+    except JournalFailed:
+        # The reader tells of it, when it comes there.
+        return []
+
+
+def _try_each(is_wanted: Callable[[bytes], bool], lines: Sequence[bytes]) -> list[bool]:
+    return [is_wanted(line) for line in lines]

@@ -1,0 +1,208 @@
+"""The report of a source: a page that is sent while its figures are computed, column by column.
+
+It is rendered by templates/report.html, which asks a Report for what comes next, and marks where
+all that is written so far is to be sent. Way in: make_blueprint.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar, cast
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request, stream_template, url_for
+
+from journal import RunNative
+from sources.errors import SourceFailed
+from sources.profile import MOST_COLUMNS, Profile, Sample, Taken
+from sources.query import Query
+from streaming.bodies import Body
+from streaming.errors import Refusal
+from streaming.figures import FILTERS
+from streaming.orders import Orders
+from streaming.presence import make_has_left
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
+
+# The steps of more reports wait for each other: a processor is left for the hub, and most of the
+# 20 native threads for others.
+AT_WORK = min(4, max(1, (os.cpu_count() or 1) - 1))
+# Each holds up to 256 MiB of temporary disk until its client has it all, or has left.
+MOST_OPEN = 8
+# From here on columns are profiled by a part of the sample, which takes some 50 ms each.
+HURRY_AFTER_S = 12.0
+
+# How soon work ends for a client that has left.
+LOOK_EVERY_S = 0.2
+
+# What the template writes where all before it is to be sent; streaming.figures lets no value be it.
+SEND = "\0"
+HEADERS = {"Cache-Control": "private, no-cache", "X-Accel-Buffering": "no"}
+LINKED_FORMATS = ("csv", "ndjson", "parquet")
+
+
+def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
+    """Return the blueprint of /report. run_native: runs what asks a database."""
+    blueprint = Blueprint("report", __name__)
+    desk = Desk()
+    for word, function in FILTERS.items():
+        blueprint.add_app_template_filter(function, f"report_{word}")
+
+    @blueprint.get("/report/<name>")
+    def show(name: str) -> Response:
+        words = list(request.args.items(multi=True))
+        query, rows_estimate = _read(orders, name, words)
+        report = Report(Sample(query), desk, run_native, make_has_left(request.environ))
+        asked = f"?{urlencode(words)}" if words else ""
+        files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
+        texts = stream_template(
+            "report.html",
+            send=SEND,
+            source=name,
+            words=words,
+            columns=query.columns[:MOST_COLUMNS],
+            columns_there=len(query.columns),
+            rows_estimate=rows_estimate,
+            downloads={
+                each: url_for("exports.download", file=file) + asked for each, file in files.items()
+            },
+            report=report,
+        )
+        report.enter()
+        if (client := request.environ.get("headwater.client")) is not None:
+            client.spawn(report.watch)
+        page = Page(cast("Generator[str, None, None]", texts), report.leave)
+        body = Body(f"report={name}", [page])
+        return Response(body, mimetype="text/html", headers=HEADERS)
+
+    return blueprint
+
+
+def _read(orders: Orders, name: str, words: list[tuple[str, str]]) -> tuple[Query, int | None]:
+    """Return what is to be looked at, and about how many rows it has. Raises as Orders.read."""
+    order = orders.read(name, "csv", words)
+    keys = [key for key, _ in words]
+    if "sort" in keys and "limit" not in keys:
+        # Without a limit it is the same rows in any order, and to sort them takes time.
+        order = orders.read(name, "csv", [word for word in words if word[0] != "sort"])
+    return cast("Query", order.query), order.rows_estimate
+
+
+class Desk:
+    """Where reports are made: so many are open, so many at work. Takes turns on the hub only."""
+
+    def __init__(self) -> None:
+        self.places = threading.BoundedSemaphore(MOST_OPEN)
+        self.at_work = threading.BoundedSemaphore(AT_WORK)
+
+
+class Report:
+    """What the template asks for, one after the other: take(), then profile() of each column.
+
+    failure: why the last of them gave nothing, None when it did or when it took too long.
+    Each may raise ConnectionResetError. has_left: asked before each, and while it is at work.
+    """
+
+    def __init__(
+        self, sample: Sample, desk: Desk, run_native: RunNative, has_left: Callable[[], bool]
+    ) -> None:
+        self.failure: str | None = None
+        self._sample = sample
+        self._desk = desk
+        self._run_native = run_native
+        self._has_left = has_left
+        self._is_at_work = False
+        self._is_over = False
+        self._started_s = time.monotonic()
+
+    def enter(self) -> None:
+        """Take a place at the desk. Raises Refusal (503) when there is none."""
+        if not self._desk.places.acquire(blocking=False):
+            message = f"{MOST_OPEN} reports are being made; try again when one has ended"
+            raise Refusal(503, "too_many_reports", message)
+
+    def leave(self) -> None:
+        """Free the rows, and the place; what runs on another thread ends at once."""
+        self._is_over = True
+        try:
+            # To remove temporary tables takes a while.
+            self._run_native(self._sample.close)
+        finally:
+            self._desk.places.release()
+
+    def watch(self) -> None:
+        """End what is at work when the client has left. Runs beside the report, until its end."""
+        while not self._is_over:
+            if self._is_at_work and self._has_left():
+                self._sample.close()
+                return
+            time.sleep(LOOK_EVERY_S)
+
+    def take(self) -> Taken | None:
+        """Read the rows."""
+        return self._ask(self._sample.take)
+
+    def profile(self, index: int) -> Profile | None:
+        """Look at the column with this index."""
+        is_brief = self.seconds() > HURRY_AFTER_S
+        return self._ask(lambda: self._sample.profile(index, is_brief=is_brief))
+
+    def seconds(self) -> float:
+        """Return for how long the report has been made."""
+        return time.monotonic() - self._started_s
+
+    def _ask(self, work: Callable[[], Found]) -> Found | None:
+        self.failure = None
+        with self._desk.at_work:
+            self._stop_if_left()
+            self._is_at_work = True
+            try:
+                return self._run_native(work)
+            except SourceFailed as error:
+                self.failure = str(error)
+            finally:
+                self._is_at_work = False
+        self._stop_if_left()
+        log.warning("report failed error=%s", self.failure)
+        return None
+
+    def _stop_if_left(self) -> None:
+        if self._has_left():
+            # What the server itself says of a client that has left; it logs no trace of that.
+            raise ConnectionResetError(errno.ECONNRESET, "the client has left")
+
+
+class Page:
+    """A template as it is rendered, as the piece of a Body: a chunk whenever it writes SEND.
+
+    close() calls leave, once, also when nothing was read.
+    """
+
+    def __init__(self, texts: Generator[str, None, None], leave: Callable[[], None]) -> None:
+        self._texts = texts
+        self._leave: Callable[[], None] | None = leave
+
+    def __iter__(self) -> Iterator[bytes]:
+        written: list[str] = []
+        for text in self._texts:
+            if text != SEND:
+                written.append(text)
+            else:
+                yield "".join(written).encode()
+                written.clear()
+        yield "".join(written).encode()
+
+    def close(self) -> None:
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            try:
+                self._texts.close()
+            finally:
+                leave()

@@ -1,0 +1,126 @@
+"""The page of a source: a form that makes a selection, its link, and its first rows.
+
+All of it is made here, so that it works without JavaScript; static/js/source.js only asks again by
+itself. Way in: render_source.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Request, render_template, url_for
+from werkzeug.datastructures import MultiDict
+
+from journal import RunNative
+from sources.errors import BadSelection
+from sources.preview import first_rows
+from sources.query import Query
+from streaming.orders import Orders
+from wire.formats import EXTENSIONS
+
+PREVIEW_ROWS = 20
+# A cell of more is cut, and says how long it is.
+CELL_CHARS = 200
+FILTERS = 2
+OPERATORS = {
+    "eq": "equal to", "ne": "not equal to", "gt": "greater than", "gte": "at least",
+    "lt": "less than", "lte": "at most", "in": "one of a,b,c", "like": "like U%",
+    "null": "empty (1) or not (0)",
+}  # fmt: skip
+
+
+def render_source(
+    request: Request, orders: Orders, source: Mapping[str, Any], run_native: RunNative
+) -> tuple[str, int]:
+    """Return the page and its status. source: as /sources/<name> shows it.
+
+    Raises what Orders.read raises, but BadSelection, which the page says.
+    """
+    name = source["name"]
+    words = _words_of(request.args, source)
+    extension = request.args.get("format", EXTENSIONS[0])
+    shown: dict[str, Any] = {"problems": [], "rows": None, "names": []}
+    try:
+        order = orders.read(name, extension, words)
+        assert isinstance(order.query, Query)
+        shown["names"] = [column.name for column in order.query.columns]
+        query = order.query
+        rows = run_native(lambda: first_rows(query, PREVIEW_ROWS))
+        shown["rows"] = rows and [[_cell(value) for value in row] for row in rows]
+    except BadSelection as error:
+        shown["problems"] = error.problems
+    page = render_template(
+        "source.html",
+        source=source,
+        chosen=_chosen(request.args, source, extension),
+        operators=OPERATORS,
+        formats=EXTENSIONS,
+        download=_download(request, name, extension, words),
+        report=f"{request.script_root}/report/{name}?{urlencode(words)}",
+        **shown,
+    )
+    return page, 400 if shown["problems"] else 200
+
+
+def _words_of(fields: MultiDict[str, str], source: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the words of /download for what was filled in; fields left empty say nothing."""
+    words = [
+        (parameter["name"], fields[parameter["name"]])
+        for parameter in source["parameters"]
+        if fields.get(parameter["name"])
+    ]
+    if columns := fields.getlist("columns"):
+        words.append(("columns", ",".join(columns)))
+    words += [(f"{f['column']}__{f['operator']}", f["value"]) for f in _filters(fields)]
+    words += [(key, fields[key]) for key in ("sort", "limit") if fields.get(key)]
+    return words
+
+
+def _filters(fields: MultiDict[str, str]) -> list[dict[str, str]]:
+    three = zip(
+        fields.getlist("where"), fields.getlist("operator"), fields.getlist("value"), strict=False
+    )
+    return [{"column": c, "operator": o, "value": v} for c, o, v in three if c]
+
+
+def _chosen(
+    fields: MultiDict[str, str], source: Mapping[str, Any], extension: str
+) -> dict[str, Any]:
+    """Return what the form shows as filled in, with one filter more than there are."""
+    filters = _filters(fields)
+    filters += [{"column": "", "operator": "eq", "value": ""}] * max(1, FILTERS - len(filters))
+    return {
+        "columns": fields.getlist("columns"),
+        "filters": filters,
+        "parameters": {
+            p["name"]: fields.get(p["name"], p["default"]) for p in source["parameters"]
+        },
+        "sort": fields.get("sort", ""),
+        "limit": fields.get("limit", ""),
+        "format": extension,
+    }
+
+
+def _download(
+    request: Request, name: str, extension: str, words: list[tuple[str, str]]
+) -> dict[str, Any]:
+    file = f"{name}.{extension}"
+    url = url_for("exports.download", file=file) + (f"?{urlencode(words)}" if words else "")
+    absolute = request.host_url.rstrip("/") + url
+    fields = [("source", name), ("format", extension), *words]
+    return {"name": file, "url": url, "quoted": shlex.quote(absolute), "fields": fields}
+
+
+def _cell(value: object) -> dict[str, str]:
+    """Return a value as the preview shows it."""
+    if value is None:
+        return {"text": "null", "kind": "null"}
+    if isinstance(value, bytes):
+        return {"text": f"{len(value):,} bytes", "kind": "null"}
+    text = str(value)
+    if len(text) > CELL_CHARS:
+        text = f"{text[:CELL_CHARS]}… ({len(text):,} characters)"
+    return {"text": text, "kind": "cell" if isinstance(value, str) else "number"}

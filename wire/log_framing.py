@@ -1,0 +1,67 @@
+"""How a log looks over HTTP as text, and a feed of which only some events are wanted.
+
+Pure. Framings as in wire/framing.py. Way in: LOG_TEXT, CHUNKED_LOG_TEXT, Searched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from wire.events import GAP, RECONNECT, parts_of
+from wire.framing import Chunked, Framing
+from wire.log_lines import cut_of, text_of
+
+
+class LogText:
+    """A line of the log is a line. What the server itself says begins with `# `.
+
+    A heartbeat is a blank line.
+    """
+
+    transport = "text"
+    between = b""
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        return b"".join([_text_line(line) for line in lines])
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        if name not in (GAP, RECONNECT):
+            return b"\n"
+        told = json.loads(parts_of(line).data)
+        if name == RECONNECT:
+            return b"# reconnect: the server restarts, come back in %d ms\n" % told["after_ms"]
+        lost = "lines" if told["lost"] is None else f"{told['lost']} lines"
+        return f"# gap: {lost} lost ({told['reason']})\n".encode()
+
+
+def _text_line(event: bytes) -> bytes:
+    text = text_of(event)
+    if cut := cut_of(event):
+        return b"%b [%d bytes cut]\n" % (text, cut)
+    return text + b"\n"
+
+
+class Searched:
+    """Another framing, of the events that are wanted: of none there is nothing, b"".
+
+    is_wanted: asked of each event's line.
+    """
+
+    between = b""
+
+    def __init__(self, inner: Framing, is_wanted: Callable[[bytes], bool]) -> None:
+        self.transport = inner.transport
+        self._inner = inner
+        self._is_wanted = is_wanted
+
+    def events(self, lines: Sequence[bytes]) -> bytes:
+        wanted = [line for line in lines if self._is_wanted(line)]
+        return self._inner.events(wanted) if wanted else b""
+
+    def notice(self, name: str, line: bytes) -> bytes:
+        return self._inner.notice(name, line)
+
+
+LOG_TEXT = LogText()
+CHUNKED_LOG_TEXT = Chunked(LOG_TEXT)

@@ -1,0 +1,76 @@
+"""Waits until something happens to a log: told by the kernel, or by looking where it cannot tell.
+
+Way in: FolderWatch. Source: inotify(7).
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from pathlib import Path
+
+from inotify_simple import INotify, flags
+
+log = logging.getLogger(__name__)
+
+# Where inotify is not to be had; a stat costs some microseconds.
+POLL_S = 0.25
+
+_CHANGES = (
+    flags.MODIFY | flags.ATTRIB | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
+    | flags.ONLYDIR
+)  # fmt: skip
+_LOST = flags.IGNORED | flags.Q_OVERFLOW | flags.UNMOUNT
+
+
+class FolderWatch:
+    """Watches the folder of the log at path, which need not be there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inotify: INotify | None = None
+        try:
+            self._inotify = INotify(nonblocking=True)
+        except OSError as error:
+            log.warning("log=%s error=no_inotify reason=%s", path, error)
+        self._is_watched = False
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something happens to the log or what is called alike, at most so long.
+
+        Where that cannot be told, a shorter time.
+        """
+        ends_s = time.monotonic() + timeout_s
+        if self._inotify is None or not self._watches(self._inotify):
+            time.sleep(min(timeout_s, POLL_S))
+            return
+        while (left_s := ends_s - time.monotonic()) > 0:
+            # Not its own `read`, which waits in poll: a green process has none.
+            if not select.select([self._inotify.fileno()], [], [], left_s)[0]:
+                return
+            if self._has_changed(self._inotify):
+                return
+
+    def close(self) -> None:
+        if self._inotify is not None:
+            self._inotify.close()
+
+    def _watches(self, inotify: INotify) -> bool:
+        """Is the folder watched? A link's target is changed where nobody looks."""
+        if not self._is_watched and not self._path.is_symlink():
+            try:
+                inotify.add_watch(self._path.parent, _CHANGES)
+                self._is_watched = True
+            except OSError as error:
+                log.debug("log=%s error=not_watched reason=%s", self._path, error)
+        return self._is_watched
+
+    def _has_changed(self, inotify: INotify) -> bool:
+        changed = False
+        for event in inotify.read(timeout=0):
+            if event.mask & _LOST:
+                self._is_watched = self._is_watched and not event.mask & flags.IGNORED
+                changed = True
+            changed = changed or event.name.startswith(self._path.name)
+        return changed
