@@ -22,7 +22,7 @@ from sources.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue_check import check_catalogue
 from sources.errors import CatalogueError
 from sources.folders import Folder
-from streaming import archives, files, home, report, textbook
+from streaming import archives, files, health, home, report, textbook
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
 from streaming import logs as logs_blueprint
@@ -125,6 +125,7 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
     app.register_blueprint(events_blueprint.make_blueprint(topics))
     app.register_blueprint(feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast))
+    app.register_blueprint(health.make_blueprint(topics, exports, status))
     register_errors(app)
     app.register_error_handler(SocketError, _say_socket_error)
     app.after_request(_harden)

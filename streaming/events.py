@@ -72,7 +72,7 @@ def make_blueprint(topics: Topics) -> Blueprint:
         reader = topics.reader(Patterns.parse(names), parse_since(since), connection, pushed)
         opening = opening_of(framing, reader)
         if is_poll:
-            body: Any = poll(opening, reader)
+            body: Any = poll(topics, opening, reader)
         elif client is None:
             raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
         else:
@@ -84,12 +84,15 @@ def make_blueprint(topics: Topics) -> Blueprint:
     return blueprint
 
 
-def poll(opening: bytes, reader: Reader) -> Iterator[bytes]:
+def poll(topics: Topics, opening: bytes, reader: Reader) -> Iterator[bytes]:
     """Yield what the reader has not had, in pieces of about 64 KiB, and end."""
-    if opening:
-        yield opening
-    while data := reader.more():
-        yield data
+    try:
+        if opening:
+            yield opening
+        while data := reader.more():
+            yield data
+    finally:
+        topics.leave(reader)
 
 
 def opening_of(framing: Framing, reader: Reader) -> bytes:

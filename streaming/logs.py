@@ -83,7 +83,9 @@ def make_blueprint(
         connection = secrets.token_hex(8)
         reader = topics.reader(Patterns.parse(f"logs/{name}"), since, connection, pushed)
         opening = opening_of(framing, reader)
-        body: Any = Feed(topics, reader, client, opening) if follows else poll(opening, reader)
+        body: Any = (
+            Feed(topics, reader, client, opening) if follows else poll(topics, opening, reader)
+        )
         headers = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
         mimetype = _TYPES[framing.transport]
         return Response(body, mimetype=mimetype, headers={**HEADERS, **headers})

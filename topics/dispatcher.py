@@ -29,6 +29,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.delivered = 0
+        self._pushed_s = time.monotonic()
         self._news: dict[Topic, None] = {}
         self._bell = threading.Event()
         self._stopped = False
@@ -52,6 +53,10 @@ class Dispatcher:
                 # One mistake of ours must not end the deliveries for good.
                 log.exception("push failed topic=%s", topic.name)
 
+    def silent_s(self) -> float:
+        """Return the time since a push was last done."""
+        return time.monotonic() - self._pushed_s
+
     def ring(self, topic: Topic) -> None:
         """Say that topic has news. Never waits."""
         self._news[topic] = None
@@ -67,6 +72,7 @@ class Dispatcher:
         start, lines = topic.take_fresh()
         news = News(topic, start, start + len(lines), topic.newest or "", _frame_once(lines))
         turn_ends = time.monotonic() + TURN_S
+        self._pushed_s = time.monotonic()
         for index, reader in enumerate(list(topic.readers)):
             self._give(reader, news)
             if index % WRITES_A_LOOK == 0 and time.monotonic() >= turn_ends:

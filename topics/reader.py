@@ -60,15 +60,16 @@ class Reader:
     behind: why it was not live when it was not last, "" if it always was. patterns: what it
     follows. connection: the id of its client. framing: how it is written to.
     cursor: the id of what it was told last. places: the ordinal that is next, by topic.
-    sent_bytes: what it was given. outlet, is_dead, end: set by who serves the client: where it is
-    pushed to; whether nothing was heard of it for too long; what says some last bytes and ends it.
+    sent_bytes, gaps_told: what it was given, how many it was told of. outlet, is_dead, end: set
+    by who serves the client: where it is pushed to; whether nothing was heard of it for too long;
+    what says some last bytes and ends it.
     first_to_come: asked for the id of the first event that some topics do not have yet.
     is_over: it has been told its last, and is told nothing more, be it on its way from the disk.
     """
 
     __slots__ = (
         "__weakref__", "_first_to_come", "_gaps", "_was_live", "behind", "connection", "cursor",
-        "end", "framing", "is_dead", "is_over", "live", "outlet", "patterns", "places",
+        "end", "framing", "gaps_told", "is_dead", "is_over", "live", "outlet", "patterns", "places",
         "sent_bytes",
     )  # fmt: skip
 
@@ -88,6 +89,7 @@ class Reader:
         self.live = False
         self.is_over = False
         self.sent_bytes = 0
+        self.gaps_told = 0
         self.behind = ""
         self.is_dead: Callable[[], bool] = _never
         self.end: Callable[[bytes], None] = _ignore
@@ -220,6 +222,7 @@ class Reader:
             self.places[topic] = next_place
             if is_gap:
                 del self._gaps[topic]
+                self.gaps_told += 1
         self.cursor = items[-1].id.decode()
         if not any(item.is_gap for item in items):
             return self.framing.events([item.line for item in items])

@@ -70,6 +70,7 @@ class Topics:
         self._publishers: dict[str, Publisher] = {}
         self._making = threading.Lock()
         self._sent_bytes = 0
+        self._gaps_told = 0
         self._lock_file: IO[str] | None = None
         self._stopped = threading.Event()
 
@@ -145,7 +146,7 @@ class Topics:
                     log.error("cannot open topic=%s error=%s", name, error)
 
     def _check_ready(self) -> None:
-        if not self._order.epoch or self._stopped.is_set():
+        if not self.is_open:
             raise NotReady("the server is starting or stopping: try again in a second")
 
     # Topics and publishing.
@@ -216,6 +217,23 @@ class Topics:
         topic.readers.clear()
         found.close()
         return True
+
+    @property
+    def is_open(self) -> bool:
+        """Can it be published and followed? Not before start, nor once it is stopped."""
+        return bool(self._order.epoch) and not self._stopped.is_set()
+
+    def behind(self) -> int:
+        """Return how many readers read what they have missed."""
+        return sum(not reader.live for reader in self.readers)
+
+    def size_bytes(self) -> int:
+        """Return the size of all topics' journals."""
+        return sum(topic.records.size_bytes for topic in self.all())
+
+    def gaps_told(self) -> int:
+        """Return how many gaps readers have been told of so far."""
+        return self._gaps_told + sum(reader.gaps_told for reader in self.readers)
 
     def sent_bytes(self) -> int:
         """Return how many bytes of events readers have been given so far."""
@@ -334,10 +352,12 @@ class Topics:
 
     def leave(self, reader: Reader) -> None:
         """Push nothing to reader any more; again is harmless."""
+        if reader not in self._made:
+            return
         self._made.discard(reader)
-        if reader in self.readers:
-            del self.readers[reader]
-            self._sent_bytes += reader.sent_bytes
+        self.readers.pop(reader, None)
+        self._sent_bytes += reader.sent_bytes
+        self._gaps_told += reader.gaps_told
         for topic in reader.places:
             topic.readers.pop(reader, None)
         if reader.outlet is not None:

@@ -176,6 +176,11 @@ class Exports:
         with self._lock:
             return sum(export.state == "running" for export, *_ in self._underway.values())
 
+    def size_bytes(self) -> int:
+        """Return the size of all recordings that are kept."""
+        with self._lock:
+            return sum(e.journal.size for e in self._shelf.exports() if e.kept)
+
     def sent_bytes(self) -> int:
         """Return how many bytes of exports clients have been sent so far."""
         with self._lock:

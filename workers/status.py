@@ -45,6 +45,8 @@ class StatusClock:
         self._exports_running = exports_running
         self._sent_bytes = sent_bytes
         self._stopped = threading.Event()
+        # The hub lag of the last second.
+        self.lag_s = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="status", daemon=True).start()
@@ -56,11 +58,11 @@ class StatusClock:
         due_s = time.monotonic()
         events = sent = 0
         while not self._stopped.is_set():
-            lag_s = self._probe_until(due_s + EVERY_S)
+            self.lag_s = self._probe_until(due_s + EVERY_S)
             due_s = max(due_s + EVERY_S, time.monotonic() - EVERY_S)
             now = {"events": self._topics.published, "sent": self._sent_bytes()}
             try:
-                self._publish(lag_s, now["events"] - events, now["sent"] - sent)
+                self._publish(self.lag_s, now["events"] - events, now["sent"] - sent)
             except NotReady:
                 continue
             except Exception:

@@ -1,0 +1,116 @@
+"""How the server is, for who watches over it: alive, ready, and in numbers.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/, by prometheus-client.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
+from prometheus_client import generate_latest as show
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streaming.errors import Refusal
+from topics import Topics
+from workers.exports import Exports
+from workers.status import StatusClock
+
+# The status goes round once a second; without it for so long, nothing is delivered any more.
+MOST_SILENT_S = 5.0
+
+
+def make_blueprint(topics: Topics, exports: Exports, status: StatusClock) -> Blueprint:
+    """Return the blueprint of /healthz, /readyz and /metrics."""
+    blueprint = Blueprint("health", __name__)
+    registry = CollectorRegistry()
+    ProcessCollector(namespace="headwater", registry=registry)
+    responses: Counter[str] = Counter()
+    registry.register(_Numbers(topics, exports, status, responses))
+
+    @blueprint.after_app_request
+    def count(response: Response) -> Response:
+        responses[f"{response.status_code // 100}xx"] += 1
+        return response
+
+    @blueprint.get("/healthz")
+    def alive() -> Response:
+        silent_s = topics.dispatcher.silent_s()
+        if topics.is_open and silent_s > MOST_SILENT_S:
+            message = f"no event was delivered for {silent_s:.1f} s, and there is one each second"
+            raise Refusal(503, "deaf", message, {"silent_s": round(silent_s, 1)})
+        return jsonify(status="alive", silent_s=round(silent_s, 3))
+
+    @blueprint.get("/readyz")
+    def ready() -> Response:
+        if not topics.is_open:
+            message = "the server is starting or stopping: ask again in a second"
+            raise Refusal(503, "not_ready", message)
+        return jsonify(status="ready")
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        return Response(show(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+class _Numbers(Collector):
+    """What is counted anyway, read at the moment that somebody asks."""
+
+    def __init__(
+        self, topics: Topics, exports: Exports, status: StatusClock, responses: Counter[str]
+    ) -> None:
+        self._topics = topics
+        self._exports = exports
+        self._status = status
+        self._responses = responses
+
+    def collect(self) -> Iterator[Metric]:
+        topics, exports = self._topics, self._exports
+        gauges = {
+            "hub_lag_seconds": ("Latest a timer was in the last second.", self._status.lag_s),
+            "delivery_silent_seconds": (
+                "Time since events were last delivered; the status is one each second.",
+                topics.dispatcher.silent_s(),
+            ),
+            "readers": ("Readers of topics.", len(topics.readers)),
+            "readers_behind": ("Readers that are reading what they missed.", topics.behind()),
+            "topics": ("Topics that were published to.", len(topics.all())),
+            "topics_bytes": ("Size of all topics' journals.", topics.size_bytes()),
+            "recordings_bytes": ("Size of all exports that are kept.", exports.size_bytes()),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"headwater_{name}", text, value)
+        counters = {
+            "events_published": ("Events published since the start.", topics.published),
+            "events_pushed": (
+                "Events pushed to readers that were up to date.",
+                topics.dispatcher.delivered,
+            ),
+            "gaps_told": ("Gaps that readers were told of.", topics.gaps_told()),
+        }
+        for name, (text, number) in counters.items():
+            yield CounterMetricFamily(f"headwater_{name}", text, number)
+        yield _labelled(
+            GaugeMetricFamily("headwater_connections", "Readers of topics.", labels=["transport"]),
+            topics.connections(),
+        )
+        yield _labelled(
+            GaugeMetricFamily("headwater_exports", "Exports that are known.", labels=["state"]),
+            Counter(export.state for export in exports.all()),
+        )
+        sent = CounterMetricFamily("headwater_sent_bytes", "Sent to clients.", labels=["kind"])
+        yield _labelled(sent, {"events": topics.sent_bytes(), "exports": exports.sent_bytes()})
+        text = "Answers to requests, by class of status."
+        answered = CounterMetricFamily("headwater_responses", text, labels=["status"])
+        yield _labelled(answered, self._responses)
+
+
+def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str, int]) -> Metric:
+    for label, value in sorted(values.items()):
+        family.add_metric([label], value)
+    return family
