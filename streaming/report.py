@@ -194,7 +194,7 @@ class Page:
         for text in self._texts:
             if text != SEND:
                 written.append(text)
-            else:
+            elif written:
                 yield "".join(written).encode()
                 written.clear()
         yield "".join(written).encode()

@@ -1,0 +1,123 @@
+"""What a report asks for, when, and what it frees; the page itself is in tests/system."""
+
+from __future__ import annotations
+
+import pytest
+
+from journal import run_here
+from sources.catalogue import load_catalogue
+from sources.errors import SourceFailed
+from sources.profile import Sample, Taken
+from streaming.errors import Refusal
+from streaming.orders import Orders
+from streaming.report import MOST_OPEN, SEND, Desk, Page, Report, _read
+
+
+@pytest.fixture
+def orders(tmp_path, lay_site):
+    return Orders(load_catalogue(lay_site(tmp_path)), {}, run_here)
+
+
+@pytest.fixture
+def start(orders):
+    """start(source, desk, has_left): a report of it, which has its place, and its sample."""
+    started = []
+
+    def start(source="numbers", desk=None, has_left=lambda: False):
+        query, _ = _read(orders, source, [])
+        sample = Sample(query)
+        report = Report(sample, desk or Desk(), run_here, has_left)
+        report.enter()
+        started.append(report)
+        return report, sample
+
+    yield start
+    for report in started:
+        report.leave()
+
+
+def test_it_is_not_sorted_for_without_a_limit(orders):
+    def sql(*words):
+        return _read(orders, "numbers", list(words))[0].sql
+
+    assert "ORDER BY" not in sql(("sort", "-name"))
+    assert "ORDER BY" in sql(("sort", "-name"), ("limit", "5"))
+    assert sql(("sort", "name"), ("id__lt", "5")) == sql(("id__lt", "5"))
+
+
+def test_what_it_finds(start):
+    report, _ = start()
+    assert report.take() == Taken("all", 1000, 1000)
+    assert report.profile(0).numbers.most == 1000
+    assert report.failure is None
+
+
+def test_a_failure_is_a_text_until_the_next(start):
+    report, sample = start("hopeless")
+    assert report.take() is None
+    assert report.failure == "the database stopped: malformed JSON"
+    sample._query = sample._query._replace(sql="select 1")
+    report.take()
+    assert report.failure is None
+
+
+def test_nothing_is_begun_for_a_client_that_has_left(start):
+    report, sample = start(has_left=lambda: True)
+    with pytest.raises(ConnectionResetError):
+        report.take()
+    assert sample._held == []
+
+
+def test_what_fails_once_the_client_has_left_is_no_failure(start):
+    answers = iter([False, True])
+    report, _ = start("hopeless", has_left=lambda: next(answers))
+    with pytest.raises(ConnectionResetError):
+        report.take()
+
+
+def test_to_leave_frees_the_rows(orders):
+    report = Report(sample := Sample(_read(orders, "numbers", [])[0]), Desk(), run_here, bool)
+    report.enter()
+    report.take()
+    assert sample._held
+    report.leave()
+    assert sample._held == []
+    with pytest.raises(SourceFailed):
+        sample.take()
+
+
+def test_places_are_so_many(orders, start):
+    desk = Desk()
+    for _ in range(MOST_OPEN):
+        start(desk=desk)
+    with pytest.raises(Refusal) as refused:
+        start(desk=desk)
+    assert (refused.value.status, refused.value.code) == (503, "too_many_reports")
+
+
+def texts(*written):
+    yield from written
+
+
+def test_a_page_is_sent_where_it_says():
+    page = Page(texts("<p>", "ä", SEND, SEND, "b", SEND, "c"), lambda: None)
+    assert list(page) == ["<p>ä".encode(), b"b", b"c"]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 9])
+def test_a_page_leaves_once(taken):
+    left, ended = [], []
+
+    def render():
+        try:
+            yield from (SEND, "a", SEND, "b")
+        finally:
+            ended.append(True)
+
+    page = Page(render(), lambda: left.append(True))
+    for _, _ in zip(range(taken), page, strict=False):
+        pass
+    page.close()
+    page.close()
+    assert left == [True]
+    assert ended == ([True] if taken else [])
