@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sources.entry import Entry, shown
+from sources.names import check_name
 
-# A path segment of the URL, and of the topic logs/<name>.
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # It would be the address of who follows the topic.
 RESERVED_NAMES = ("readers",)
 
@@ -48,9 +46,7 @@ def read_logs(document: Entry, folder: Path) -> Mapping[str, LogEntry]:
 
 
 def _read(name: str, entry: Entry, folder: Path) -> LogEntry:
-    if not NAME.fullmatch(name):
-        right = "1 to 64 of a-z, 0-9, _ and -, not _ or - first"
-        entry.refuse("", f"{shown(name)} is not a name; {right}, would be right")
+    check_name(name, entry)
     if name in RESERVED_NAMES:
         entry.refuse("", f"{name} is the server's own; another name would be right")
     entry.refuse_unknown(("path", *_DEFAULTS))

@@ -70,12 +70,17 @@ class Dispatcher:
     def push(self, topic: Topic) -> None:
         """Push what is fresh of topic; wake the readers that have to merge or catch up."""
         start, lines = topic.take_fresh()
-        news = News(topic, start, start + len(lines), topic.newest or "", _frame_once(lines))
+        made: dict[tuple[Framing, int], bytes] = {}
+        news = News(topic, start, start + len(lines), topic.newest or "", _frame_once(lines, made))
+        framings = 0
         turn_ends = time.monotonic() + TURN_S
         self._pushed_s = time.monotonic()
         for index, reader in enumerate(list(topic.readers)):
             self._give(reader, news)
-            if index % WRITES_A_LOOK == 0 and time.monotonic() >= turn_ends:
+            # A framing of a log's followers searches, which takes longer than many writes.
+            is_time_to_look = index % WRITES_A_LOOK == 0 or len(made) > framings
+            framings = len(made)
+            if is_time_to_look and time.monotonic() >= turn_ends:
                 time.sleep(0)
                 turn_ends = time.monotonic() + TURN_S
 
@@ -93,9 +98,13 @@ class Dispatcher:
         outlet.wake()
 
 
-def _frame_once(lines: list[bytes]) -> Callable[[Framing, int], bytes]:
-    """Return the function that frames lines, without so many of the first, once a framing."""
-    made: dict[tuple[Framing, int], bytes] = {}
+def _frame_once(
+    lines: list[bytes], made: dict[tuple[Framing, int], bytes]
+) -> Callable[[Framing, int], bytes]:
+    """Return the function that frames lines, without so many of the first, once a framing.
+
+    made: what it has framed.
+    """
 
     def framed(framing: Framing, skip: int) -> bytes:
         key = (framing, skip)
