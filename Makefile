@@ -24,7 +24,7 @@ run: environment browser ## set up what is missing, then serve http://127.0.0.1:
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: environment-dev sample tools browser-dev ## set up what is missing, then run the tests
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n 2 --dist loadfile
 
 check: environment-dev ## formatting, lint and types, then the tests
 	.venv/bin/ruff format --check .

@@ -54,11 +54,11 @@ def make_logger_class(path: Path | None) -> type:
             sent_bytes = client.sent_bytes if client is not None else None
             fields = describe(environ, str(resp.status)[:3])
             fields["bytes"] = resp.sent if sent_bytes is None else sent_bytes
-            self.end(json.dumps(fields, ensure_ascii=False), request_time.total_seconds())
+            self.end(json.dumps(fields), request_time.total_seconds())
 
         def begin(self, environ: Any) -> str:
             """Return what there is to tell of who takes his connection over; end writes it."""
-            return json.dumps(describe(environ, SWITCHED), ensure_ascii=False)
+            return json.dumps(describe(environ, SWITCHED))
 
         def end(self, told: str, seconds: float) -> None:
             """Write a line. told: the other fields, as JSON. seconds: how long it took."""

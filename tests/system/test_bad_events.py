@@ -184,12 +184,18 @@ def test_a_topic_too_many(serve):
     assert server.publish("brief/0", 2)["count"] == 1
 
 
-ACCEPTS = {"text/html": 406, "image/*": 406, "application/json": 406, "*/*;q=0": 406}
+ACCEPTS = {"text/css": 406, "image/*": 406, "application/json": 406, "*/*;q=0": 406}
 
 
 @pytest.mark.parametrize(("accept", "status"), ACCEPTS.items())
 def test_what_is_not_to_be_had(server, topic, accept, status):
     check(server.get(f"/events/{topic}", Accept=accept), status)
+
+
+def test_a_browser_is_told_by_a_page(server, topic):
+    answer = server.get(f"/events/{topic}", Accept="text/html")
+    assert (answer.status, answer.headers["Content-Type"]) == (406, "text/html; charset=utf-8")
+    assert b"events are sent as" in answer.body
 
 
 METHODS = {

@@ -144,7 +144,7 @@ BAD_NAMES = {
     "half of a surrogate pair": "\ud800",
     "no text": 1,
     "null": None,
-    **{f"reserved: {name}": name for name in RESERVED_NAMES},
+    **{f"reserved: {name}": name for name in sorted(RESERVED_NAMES)},
 }
 
 
