@@ -26,6 +26,8 @@ let cursor = null; // where it goes on after a pause
 let isPaused = false;
 let isAtEnd = true;
 let isDrawing = false;
+let begun = 0; // how often
+let isLoading = false;
 
 const shown = () => matching ?? lines;
 const wanted = () => look.filter.value.toLowerCase();
@@ -82,14 +84,20 @@ function follow() {
 
 /** Take the last lines at once, then go on behind them. */
 async function begin() {
+  const mine = ++begun;
   feed?.close();
-  lines = [];
+  feed = null;
+  isLoading = true;
   told.textContent = "Loading…";
   const answer = await fetch(`?lines=${look.lines.value}`, { headers: { Accept: "application/x-ndjson" } });
-  if (!answer.ok) return (told.textContent = (await answer.json()).message);
+  const text = await answer.text();
+  // Another number of lines was chosen meanwhile.
+  if (mine !== begun) return;
+  isLoading = false;
+  if (!answer.ok) return (told.textContent = JSON.parse(text).message);
+  lines = [];
   cursor = answer.headers.get("Headwater-Cursor");
-  const events = (await answer.text()).split("\n").filter(Boolean).map((text) => JSON.parse(text));
-  for (const event of events) {
+  for (const event of text.split("\n").filter(Boolean).map((each) => JSON.parse(each))) {
     if (event.name === "line") lines.push(event.data.line);
     cursor = event.id;
   }
@@ -122,7 +130,7 @@ pause.addEventListener("click", () => {
   if (isPaused) {
     cursor = feed?.cursor ?? cursor;
     feed?.close();
-  } else follow();
+  } else if (!isLoading) follow();
   redraw();
 });
 
