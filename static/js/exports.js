@@ -65,7 +65,7 @@ function row(it) {
     make("td", { className: "number" }, bytes(it.bytes)),
     rateCell(it),
     make("td", { className: "number wide" }, readersText(it)),
-    make("td", { className: "wide" }, make("code", {}, (it.sha256 ?? "").slice(0, 12))),
+    make("td", { className: "wide" }, make("code", { title: it.sha256 ?? "" }, (it.sha256 ?? "").slice(0, 12))),
     actionCell(it),
   );
 }

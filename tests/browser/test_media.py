@@ -50,3 +50,23 @@ def test_it_is_played_and_seeked_in(open_page, film):
         assert told["played"] > told["at"]
     assert seen[0.8]["pixels"] != seen[0.1]["pixels"]
     assert any(ranges)
+
+
+def test_it_is_played_in_its_place_in_the_listing(open_page, film):
+    page = open_page(film.rpartition("/")[0] + "/")
+    page.click("summary")
+    told = page.evaluate(SEEK_IN_PLACE)
+    assert told["at"] > 3
+
+
+SEEK_IN_PLACE = """async () => {
+  const video = document.querySelector("details[open] video");
+  video.muted = true;
+  video.preload = "auto";
+  const once = (name) => new Promise((done) => video.addEventListener(name, done, { once: true }));
+  if (video.readyState < 2) await once("loadeddata");
+  video.currentTime = 4;
+  await once("seeked");
+  await video.play();
+  return { at: video.currentTime };
+}"""

@@ -320,3 +320,15 @@ def test_scripts_written_into_a_page_do_not_run(open_page, server):
         " document.body.append(s)"
     )
     assert page.evaluate("window.ran === undefined")
+
+
+def test_the_browser_is_offline_for_a_while(open_page, server):
+    page = is_live(open_page(f"{server.base}/events", may_fail=GONE))
+    follow(page, "demo/offline")
+    server.publish("demo/offline", {"n": 0})
+    wait_until(lambda: numbers_shown(page) == [0], "the first one")
+    page.context.set_offline(True)
+    for n in range(1, 30):
+        server.publish("demo/offline", {"n": n})
+    page.context.set_offline(False)
+    wait_until(lambda: numbers_shown(page) == list(range(30)), "nothing is missed", 60)
