@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sources.entry import Entry, shown
+from sources.entry import Entry
 from sources.names import check_name
 
 
@@ -32,10 +32,8 @@ def read_folders(document: Entry, folder: Path) -> Mapping[str, FolderEntry]:
 def _read(name: str, entry: Entry, folder: Path) -> FolderEntry:
     check_name(name, entry)
     entry.refuse_unknown(("path", "hidden"))
-    hidden = entry.values.get("hidden", False)
-    if not isinstance(hidden, bool):
-        entry.refuse("hidden", f"{shown(hidden)} cannot be used; true or false would be right")
-    return FolderEntry(name, folder / entry.text("path"), hidden is True)
+    hidden = entry.flag("hidden")
+    return FolderEntry(name, folder / entry.text("path"), hidden)
 
 
 def check_folders(folders: Mapping[str, FolderEntry]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sources.entry import Entry, shown
+from sources.entry import Entry
 from sources.names import check_name
 
 # It would be the address of who follows the topic.
@@ -50,18 +50,8 @@ def _read(name: str, entry: Entry, folder: Path) -> LogEntry:
     if name in RESERVED_NAMES:
         entry.refuse("", f"{name} is the server's own; another name would be right")
     entry.refuse_unknown(("path", *_DEFAULTS))
-    kept = {key: _count(entry, key) for key in _DEFAULTS}
+    kept = {key: entry.count(key, _DEFAULTS[key], _LEAST[key], _MOST[key]) for key in _DEFAULTS}
     return LogEntry(name, folder / entry.text("path"), **kept)
-
-
-def _count(entry: Entry, key: str) -> int:
-    value = entry.values.get(key, _DEFAULTS[key])
-    # Not isinstance: to Python, but not to TOML, true is an integer.
-    if type(value) is not int or not _LEAST[key] <= value <= _MOST[key]:
-        right = f"a whole number from {_LEAST[key]} to {_MOST[key]}"
-        entry.refuse(key, f"{shown(value)} cannot be used; {right} would be right")
-        return _DEFAULTS[key]
-    return value
 
 
 def check_logs(logs: Mapping[str, LogEntry]) -> list[str]:

@@ -56,25 +56,8 @@ def _read(name: str, entry: Entry) -> TopicEntry:
     if name in BUILT_IN or name.startswith(("exports/", "logs/")):
         entry.refuse("", f"{name} is the server's own; another name would be right")
     entry.refuse_unknown(_KEYS)
-    durable, latest = _boolean(entry, "durable"), _boolean(entry, "latest")
+    durable, latest = entry.flag("durable"), entry.flag("latest")
     if durable and latest:
         entry.refuse("latest", "a durable topic keeps every event; leave one of the two out")
-    kept = {key: _count(entry, key, default) for key, default in _DEFAULTS[durable].items()}
+    kept = {key: entry.count(key, n, 1, _MOST[key]) for key, n in _DEFAULTS[durable].items()}
     return TopicEntry(name, durable, latest, **kept)
-
-
-def _boolean(entry: Entry, key: str) -> bool:
-    value = entry.values.get(key, False)
-    if not isinstance(value, bool):
-        entry.refuse(key, f"{shown(value)} cannot be used; true or false would be right")
-    return value is True
-
-
-def _count(entry: Entry, key: str, default: int) -> int:
-    value = entry.values.get(key, default)
-    # Not isinstance: to Python, but not to TOML, true is an integer.
-    if type(value) is not int or not 1 <= value <= _MOST[key]:
-        right = f"a whole number from 1 to {_MOST[key]}"
-        entry.refuse(key, f"{shown(value)} cannot be used; {right} would be right")
-        return default
-    return value

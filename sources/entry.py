@@ -63,6 +63,26 @@ class Entry:
             self.refuse(name, f"{shown(value)} is not a text; quotes would be right")
         return ""
 
+    def flag(self, name: str) -> bool:
+        """Return whether name is true; not when it is missing or no boolean, which is noted."""
+        value = self.values.get(name, False)
+        if not isinstance(value, bool):
+            self.refuse(name, f"{shown(value)} cannot be used; true or false would be right")
+        return value is True
+
+    def count(self, name: str, default: int, least: int, most: int) -> int:
+        """Return the whole number at name; default when there is none, or none in the bounds.
+
+        Only the latter is noted.
+        """
+        value = self.values.get(name, default)
+        # Not isinstance: to Python, but not to TOML, true is an integer.
+        if type(value) is int and least <= value <= most:
+            return value
+        right = f"a whole number from {least} to {most}"
+        self.refuse(name, f"{shown(value)} cannot be used; {right} would be right")
+        return default
+
     def tables(self, name: str, like: str) -> Iterator[tuple[str, Entry]]:
         """Yield each table of tables at name; what is none is noted. like: how one is written."""
         tables = self.values.get(name, {})

@@ -110,13 +110,14 @@ def answer_error(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return an error in the one shape: error, message, status, detail; to a browser, as a page."""
-    response = jsonify(error=code, message=message, status=status, detail=detail or {})
     if wants_page(request):
         title = HTTP_STATUS_CODES.get(status, "Error")
         page = render_template(
             "error.html", error=code, message=message, status=status, title=title
         )
         response = Response(page)
+    else:
+        response = jsonify(error=code, message=message, status=status, detail=detail or {})
     response.status_code = status
     response.headers.update(headers or {})
     if status == 503:

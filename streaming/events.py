@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from streaming.errors import Refusal
 from streaming.feed import Feed
-from streaming.pages import wants_page
+from streaming.pages import is_set, wants_page
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
@@ -65,7 +65,7 @@ def make_blueprint(topics: Topics) -> Blueprint:
         framing = _framing_of(request)
         since = request.headers.get("Last-Event-ID") or request.args.get("since")
         connection = secrets.token_hex(8)
-        is_poll = request.args.get("poll", "0") not in ("", "0")
+        is_poll = is_set(request, "poll")
         client = request.environ.get("headwater.client")
         is_chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
         pushed = CHUNKED[framing] if is_chunked and not is_poll else framing
@@ -112,7 +112,7 @@ def _framing_of(request: Request) -> Framing:
         raise Refusal(406, "not_acceptable", f"events are sent as {kinds}: accept one of them")
     if best != SSE_TYPE:
         return NDJSON
-    return WHOLE_SSE if request.args.get("whole", "0") not in ("", "0") else SSE
+    return WHOLE_SSE if is_set(request, "whole") else SSE
 
 
 def _key_of(request: Request) -> str | None:

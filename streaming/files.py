@@ -15,6 +15,7 @@ from sources.folders import Folder, OpenFile
 from streaming.content import answer_content
 from streaming.errors import Refusal
 from streaming.listings import answer_listing, show_folders, show_utc
+from streaming.pages import is_set
 from wire.filenames import content_disposition
 from wire.media import guess_media_type, is_shown
 from wire.ranges import Span
@@ -40,7 +41,7 @@ def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blue
         path = _path_asked_for(request)
         if path and not path.endswith("/"):
             file = run_native(partial(folder.open, path))
-            is_attachment = request.args.get("download", "0") not in ("", "0")
+            is_attachment = is_set(request, "download")
             content = FileContent(path, file, run_native, is_attachment=is_attachment)
             return answer_content(request, content)
         path = path.removesuffix("/")

@@ -21,7 +21,7 @@ from streaming.errors import Refusal
 from streaming.events import HEADERS, NDJSON_TYPES, SSE_TYPE, opening_of, poll
 from streaming.feed import Feed
 from streaming.log_search import Search
-from streaming.pages import wants_page
+from streaming.pages import is_set, wants_page
 from topics import Patterns, Topics
 from topics.topic import Topic
 from wire.cursors import parse_cursor
@@ -63,11 +63,11 @@ def make_blueprint(
     def show(name: str) -> Response | str:
         if name not in logs:
             raise Refusal(404, "unknown_log", "there is no such log; GET /logs lists what there is")
-        if wants_page(request) and not _is_set(request, "plain"):
+        if wants_page(request) and not is_set(request, "plain"):
             return render_template("log.html", name=name)
         framing = _framing_of(request)
         search = _search_of(request)
-        follows = _is_set(request, "follow")
+        follows = is_set(request, "follow")
         count = _count_of(request)
         is_wanted = search.compile() if search else None
         client = request.environ.get("headwater.client")
@@ -119,7 +119,7 @@ def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
 
 def _framing_of(request: Request) -> Framing:
     """Return what the client accepts; text if it does not care, or says plain=1."""
-    if _is_set(request, "plain"):
+    if is_set(request, "plain"):
         return LOG_TEXT
     kinds = [TEXT_TYPE, *NDJSON_TYPES, SSE_TYPE]
     best = request.accept_mimetypes.best_match(kinds) if request.accept_mimetypes else TEXT_TYPE
@@ -130,18 +130,14 @@ def _framing_of(request: Request) -> Framing:
         return LOG_TEXT
     if best != SSE_TYPE:
         return NDJSON
-    return WHOLE_SSE if _is_set(request, "whole") else SSE
-
-
-def _is_set(request: Request, name: str) -> bool:
-    return request.args.get(name, "0") not in ("", "0")
+    return WHOLE_SSE if is_set(request, "whole") else SSE
 
 
 def _search_of(request: Request) -> Search | None:
     pattern = request.args.get("grep", "")
     if not pattern:
         return None
-    return Search(pattern, _is_set(request, "literal"), _is_set(request, "ignore_case"))
+    return Search(pattern, is_set(request, "literal"), is_set(request, "ignore_case"))
 
 
 def _count_of(request: Request) -> int | None:

@@ -113,7 +113,7 @@ class Orders:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
             raise BadSelection(problems)
         snapshot = self._run_native(partial(take_snapshot, folder))
-        digest = snapshot.digest()
+        digest = self._run_native(snapshot.digest)
         return Order(
             source=folder.name,
             extension=TARBALL.extension,

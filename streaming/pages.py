@@ -1,4 +1,7 @@
-"""Pages beside JSON: the same address answers a browser with one and a program with the other."""
+"""What a request asks for in general: a page or JSON, and switches like `follow=1`.
+
+The same address answers a browser with a page and a program with JSON.
+"""
 
 from __future__ import annotations
 
@@ -9,3 +12,8 @@ def wants_page(request: Request) -> bool:
     """Does the client prefer HTML? curl and other programs, which take anything, get JSON."""
     kinds = ["application/json", "text/html"]
     return request.accept_mimetypes.best_match(kinds) == "text/html"
+
+
+def is_set(request: Request, name: str) -> bool:
+    """Is a switch of the query on? Not if it is absent, empty or 0."""
+    return request.args.get(name, "0") not in ("", "0")

@@ -1,6 +1,6 @@
 /** The list of exports, live: what the server said when the page was made, then every change. */
 
-import { bytes, count, duration, make, openLive } from "./page.js";
+import { base, bytes, count, duration, make, openLive } from "./page.js";
 
 const live = openLive();
 const body = document.querySelector("#exports tbody");
@@ -87,7 +87,7 @@ function draw() {
 function take(it) {
   if (waiting.size === 0) requestAnimationFrame(draw);
   // The list knows where this application is mounted; an event does not.
-  exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${new URL("../..", import.meta.url).pathname}${it.url.slice(1)}` });
+  exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${base.pathname}${it.url.slice(1)}` });
   waiting.add(it.id);
 }
 

@@ -11,11 +11,14 @@ const SAYS = {
   closed: "closed",
 };
 
+/** Where the pages begin. */
+export const base = new URL("../..", import.meta.url);
+
 const number = new Intl.NumberFormat("en");
 
-/** Return the page's connection; the badge says how it is. base: where the pages begin. */
+/** Return the page's connection; the badge says how it is. */
 export function openLive() {
-  const live = connect({ url: new URL("../..", import.meta.url).href });
+  const live = connect({ url: base.href });
   const badge = document.querySelector("#badge");
   let state = live.state;
   let until = 0;
