@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, render_template, request
@@ -16,8 +16,8 @@ from streaming.pages import is_set, wants_page
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
-from wire.framing import CHUNKED, NDJSON, SSE, WHOLE_SSE, Framing
-from wire.since import parse_since
+from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing, chunked
+from wire.since import Since, parse_since
 
 # One request publishes at most so much: ten thousand events of 400 bytes.
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -27,10 +27,12 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 SSE_TYPE = "text/event-stream"
+TEXT_TYPE = "text/plain"
+_TYPES = {"ndjson": NDJSON_TYPES[0], "sse": SSE_TYPE, "text": TEXT_TYPE}
 # How soon an EventSource comes back after a cut.
 RETRY_MS = 2000
 
-HEADERS = {
+_HEADERS = {
     "Cache-Control": "no-store, no-transform",
     # nginx would hold back what is small.
     "X-Accel-Buffering": "no",
@@ -63,28 +65,41 @@ def make_blueprint(topics: Topics) -> Blueprint:
     @blueprint.get("/events/<path:names>")
     def follow(names: str) -> Response:
         framing = _framing_of(request)
-        since = request.headers.get("Last-Event-ID") or request.args.get("since")
-        connection = secrets.token_hex(8)
-        is_poll = is_set(request, "poll")
-        client = request.environ.get("headwater.client")
-        is_chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-        pushed = CHUNKED[framing] if is_chunked and not is_poll else framing
-        reader = topics.reader(Patterns.parse(names), parse_since(since), connection, pushed)
-        opening = opening_of(framing, reader)
-        if is_poll:
-            body: Any = poll(topics, opening, reader)
-        elif client is None:
-            raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
-        else:
-            body = Feed(topics, reader, client, opening)
-        mimetype = SSE_TYPE if framing.transport == "sse" else NDJSON_TYPES[0]
-        cursor = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
-        return Response(body, mimetype=mimetype, headers={**HEADERS, **cursor})
+        since = parse_since(request.headers.get("Last-Event-ID") or request.args.get("since"))
+        follows = not is_set(request, "poll")
+        return answer_reader(topics, Patterns.parse(names), since, framing, follows=follows)
 
     return blueprint
 
 
-def poll(topics: Topics, opening: bytes, reader: Reader) -> Iterator[bytes]:
+def answer_reader(
+    topics: Topics,
+    patterns: Patterns,
+    since: Since,
+    framing: Framing,
+    *,
+    follows: bool,
+    narrow: Callable[[Framing], Framing] = lambda framing: framing,
+) -> Response:
+    """Return what comes after since, as the answer to the present request.
+
+    follows: for ever, else until it has caught up. narrow: makes a framing leave something out.
+    Raises Refusal, and as Topics.reader.
+    """
+    is_chunked = follows and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    pushed = narrow(chunked(framing) if is_chunked else framing)
+    connection = secrets.token_hex(8)
+    reader = topics.reader(patterns, since, connection, pushed)
+    client = request.environ.get("headwater.client")
+    if follows and client is None:
+        raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
+    opening = _opening_of(framing, reader)
+    body: Any = Feed(topics, reader, client, opening) if follows else _poll(topics, opening, reader)
+    headers = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
+    return Response(body, mimetype=_TYPES[framing.transport], headers={**_HEADERS, **headers})
+
+
+def _poll(topics: Topics, opening: bytes, reader: Reader) -> Iterator[bytes]:
     """Yield what the reader has not had, in pieces of about 64 KiB, and end."""
     try:
         if opening:
@@ -95,7 +110,7 @@ def poll(topics: Topics, opening: bytes, reader: Reader) -> Iterator[bytes]:
         topics.leave(reader)
 
 
-def opening_of(framing: Framing, reader: Reader) -> bytes:
+def _opening_of(framing: Framing, reader: Reader) -> bytes:
     """Return what a stream begins with: for SSE, where to come back to before the first event."""
     if framing.transport != "sse":
         return b""

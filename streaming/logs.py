@@ -6,7 +6,6 @@ A log is the topic logs/<name> with other words: `lines` and `grep`, and text fo
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,19 +17,17 @@ from journal import JournalFailed, RunNative
 from sources.catalogue_logs import LogEntry
 from sources.log_bytes import find_log
 from streaming.errors import Refusal
-from streaming.events import HEADERS, NDJSON_TYPES, SSE_TYPE, opening_of, poll
-from streaming.feed import Feed
+from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader
 from streaming.log_search import Search
 from streaming.pages import is_set, wants_page
 from topics import Patterns, Topics
 from topics.topic import Topic
 from wire.cursors import parse_cursor
 from wire.events import id_of
-from wire.framing import CHUNKED, NDJSON, SSE, WHOLE_SSE, Framing
-from wire.log_framing import CHUNKED_LOG_TEXT, LOG_TEXT, Searched
+from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing
+from wire.log_framing import LOG_TEXT, Searched
 from wire.since import After, All, Now, Since, parse_since
 
-TEXT_TYPE = "text/plain"
 DEFAULT_LINES = 100
 # So much is searched for the last lines that match, a quarter of a million lines: within a second.
 MOST_SEARCHED_BYTES = 64 * 1024 * 1024
@@ -39,8 +36,6 @@ SEARCH_BYTES = 128 * 1024
 SEARCH_LINES = 2000
 
 _COUNT = re.compile(r"[0-9]{1,9}")
-_CHUNKED: dict[Framing, Framing] = {**CHUNKED, LOG_TEXT: CHUNKED_LOG_TEXT}
-_TYPES: dict[str, str] = {"text": TEXT_TYPE, "sse": SSE_TYPE, "ndjson": NDJSON_TYPES[0]}
 
 
 def make_blueprint(
@@ -67,28 +62,20 @@ def make_blueprint(
             return render_template("log.html", name=name)
         framing = _framing_of(request)
         search = _search_of(request)
-        follows = is_set(request, "follow")
         count = _count_of(request)
         is_wanted = search.compile() if search else None
-        client = request.environ.get("headwater.client")
-        if follows and client is None:
-            raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
-        is_chunked = request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
-        pushed = _CHUNKED[framing] if is_chunked and follows else framing
-        if search and is_wanted:
-            pushed = searched.setdefault((pushed, search), Searched(pushed, is_wanted))
         since = _since_of(request)
         if since is None:
             since = _last(topics.get(f"logs/{name}"), count, is_wanted, run_native)
-        connection = secrets.token_hex(8)
-        reader = topics.reader(Patterns.parse(f"logs/{name}"), since, connection, pushed)
-        opening = opening_of(framing, reader)
-        body: Any = (
-            Feed(topics, reader, client, opening) if follows else poll(topics, opening, reader)
-        )
-        headers = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
-        mimetype = _TYPES[framing.transport]
-        return Response(body, mimetype=mimetype, headers={**HEADERS, **headers})
+
+        def narrow(framing: Framing) -> Framing:
+            if search is None or is_wanted is None:
+                return framing
+            return searched.setdefault((framing, search), Searched(framing, is_wanted))
+
+        patterns = Patterns.parse(f"logs/{name}")
+        follows = is_set(request, "follow")
+        return answer_reader(topics, patterns, since, framing, follows=follows, narrow=narrow)
 
     return blueprint
 

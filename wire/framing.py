@@ -1,7 +1,7 @@
 """How events look on HTTP: newline-JSON, and Server-Sent Events, as they are or in HTTP's chunks.
 
 Pure: lines of wire/events.py in, bytes for the socket out, the same for all of a transport.
-Way in: NDJSON, SSE, WHOLE_SSE, CHUNKED. What a reader is fed through is a Framing; the ones of
+Way in: NDJSON, SSE, WHOLE_SSE, chunked. What a reader is fed through is a Framing; the ones of
 sockets are in sockets/. Sources: https://github.com/ndjson/ndjson-spec, WHATWG HTML 9.2 (SSE),
 RFC 9112 7.1 (chunks).
 """
@@ -105,4 +105,11 @@ def chunk(data: bytes) -> bytes:
 NDJSON = Ndjson()
 SSE = Sse(whole=False)
 WHOLE_SSE = Sse(whole=True)
-CHUNKED: dict[Framing, Framing] = {each: Chunked(each) for each in (NDJSON, SSE, WHOLE_SSE)}
+
+
+_CHUNKED: dict[Framing, Framing] = {}
+
+
+def chunked(framing: Framing) -> Framing:
+    """Return a framing in chunks, the same one each time: what readers share is framed once."""
+    return _CHUNKED.setdefault(framing, Chunked(framing))

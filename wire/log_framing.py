@@ -1,6 +1,6 @@
 """How a log looks over HTTP as text, and a feed of which only some events are wanted.
 
-Pure. Framings as in wire/framing.py. Way in: LOG_TEXT, CHUNKED_LOG_TEXT, Searched.
+Pure. Framings as in wire/framing.py. Way in: LOG_TEXT, Searched.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from wire.events import GAP, RECONNECT, parts_of
-from wire.framing import Chunked, Framing
+from wire.framing import Framing
 from wire.log_lines import cut_of, text_of
 
 
@@ -64,4 +64,3 @@ class Searched:
 
 
 LOG_TEXT = LogText()
-CHUNKED_LOG_TEXT = Chunked(LOG_TEXT)

@@ -7,7 +7,7 @@ import pytest
 from tests.topics.world import AMPLE, World, publish_each
 from topics import FutureCursor, Rule, TooManyTopics
 from wire.cursors import Cursor, MalformedCursor, format_cursor, parse_cursor, topic_mark
-from wire.framing import CHUNKED, NDJSON
+from wire.framing import NDJSON, chunked
 
 
 @pytest.mark.parametrize("kind", ["few", "few-on-disk"])
@@ -196,7 +196,7 @@ def test_who_is_up_to_date_gets_every_event_of_such_a_topic(world):
 
 def test_a_long_list_of_keys_is_more_than_one_write(world, monkeypatch):
     monkeypatch.setattr("topics.reader.CHUNK_BYTES", 1000)
-    follower = world.follow("latest/a", room=0, framing=CHUNKED[NDJSON])
+    follower = world.follow("latest/a", room=0, framing=chunked(NDJSON))
     world.settle()
     for number in range(50):
         world.publish("latest/a", number, keys=[f"key {number}"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wire.cursors import Cursor, format_cursor
 from wire.events import GAP, HEARTBEAT, RECONNECT, format_event
-from wire.framing import CHUNKED, NDJSON, SSE, WHOLE_SSE, chunk
+from wire.framing import NDJSON, SSE, WHOLE_SSE, chunk, chunked
 
 
 def line_of(number, name="order", data="1"):
@@ -140,9 +140,9 @@ def test_sse_is_told_when_to_come_back_by_retry(framing):
 
 @pytest.mark.parametrize("framing", [NDJSON, SSE, WHOLE_SSE], ids=["ndjson", "sse", "whole"])
 def test_every_write_is_one_chunk(framing):
-    chunked = CHUNKED[framing]
-    assert chunked.transport == framing.transport
-    written = chunked.events([ONE, TWO]) + chunked.notice(HEARTBEAT, BEAT)
+    in_chunks = chunked(framing)
+    assert in_chunks.transport == framing.transport
+    written = in_chunks.events([ONE, TWO]) + in_chunks.notice(HEARTBEAT, BEAT)
     assert unchunked(written) == [framing.events([ONE, TWO]), framing.notice(HEARTBEAT, BEAT)]
 
 

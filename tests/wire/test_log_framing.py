@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from wire.events import GAP, HEARTBEAT, RECONNECT, format_event
-from wire.framing import CHUNKED, NDJSON, SSE
-from wire.log_framing import CHUNKED_LOG_TEXT, LOG_TEXT, Searched
+from wire.framing import NDJSON, SSE, WHOLE_SSE, chunked
+from wire.log_framing import LOG_TEXT, Searched
 from wire.log_lines import log_event, text_of
+
+CHUNKED = [chunked(each) for each in (NDJSON, SSE, WHOLE_SSE, LOG_TEXT)]
 
 
 def line_event(line, cut=0):
@@ -42,10 +44,10 @@ def test_what_the_server_says(name, data, text):
 
 
 def test_text_in_chunks():
-    assert CHUNKED_LOG_TEXT.events([line_event("ab")]) == b"3\r\nab\n\r\n"
+    assert chunked(LOG_TEXT).events([line_event("ab")]) == b"3\r\nab\n\r\n"
 
 
-@pytest.mark.parametrize("inner", [NDJSON, SSE, LOG_TEXT, *CHUNKED.values(), CHUNKED_LOG_TEXT])
+@pytest.mark.parametrize("inner", [NDJSON, SSE, LOG_TEXT, *CHUNKED])
 def test_what_is_not_wanted_is_left_out(inner):
     searched = Searched(inner, lambda event: text_of(event) != b"b")
     a, b, c = map(line_event, "abc")
@@ -55,7 +57,7 @@ def test_what_is_not_wanted_is_left_out(inner):
     assert searched.notice(HEARTBEAT, beat) == inner.notice(HEARTBEAT, beat)
 
 
-@pytest.mark.parametrize("inner", [NDJSON, *CHUNKED.values(), CHUNKED_LOG_TEXT])
+@pytest.mark.parametrize("inner", [NDJSON, *CHUNKED])
 def test_of_nothing_there_is_nothing(inner):
     """RFC 9112 7.1: an empty chunk is the end of the body."""
     assert Searched(inner, lambda event: False).events([line_event("a")]) == b""
