@@ -166,7 +166,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        # An application may want to end what would never end by itself: streams of events.
+        # An application may have work beside its requests, which commands that load it do not want,
+        # and may want to end what would never end by itself: streams of events.
+        getattr(self.wsgi, "on_start", lambda: None)()
         self._on_drain: Callable[[], None] | None = getattr(self.wsgi, "on_drain", None)
         self.wsgi = partial(self._call, self.wsgi)
 

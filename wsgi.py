@@ -1,21 +1,27 @@
-"""gunicorn's entry: `.venv/bin/gunicorn -c gunicorn.conf.py wsgi:app`.
+"""The entry: `.venv/bin/gunicorn -c gunicorn.conf.py wsgi:app`, and commands: `flask --app wsgi`.
 
-Goes green before anything else is imported, reads the settings, builds the app, starts the workers.
+Goes green before anything else is imported, reads the settings and builds the app. What runs beside
+requests is started by the worker, once it has loaded this.
 """
+
+import sys
 
 from green import go_green
 
-go_green()
+# A command of flask's: it has imported Flask before us, and serves nothing.
+IS_COMMAND = "flask" in sys.modules
+if not IS_COMMAND:
+    go_green()
 
 import atexit  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
-import sys  # noqa: E402
 
 from eventlet import tpool  # noqa: E402
 
 from app import create_app  # noqa: E402
+from commands import register_commands  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
 from sources.errors import CatalogueError  # noqa: E402
 
@@ -32,14 +38,21 @@ except (SettingsError, CatalogueError) as error:
     print(f"headwater cannot start:\n{error}", file=sys.stderr)
     sys.exit(WORKER_BOOT_ERROR)
 
-# What was imported stays for good. A full collection went through all of it, which held the hub for
-# 75 to 100 ms; without it, a thousand clients take a few.
-gc.collect()
-gc.freeze()
-
+register_commands(app, settings)
 parts = app.extensions["headwater"]
-for part in parts:
-    part.start()
-    atexit.register(part.stop)
-# The worker calls it when it stops accepting; see green_worker.py.
+
+
+def start() -> None:
+    """Start what runs beside requests."""
+    # What was imported stays for good. A full collection went through all of it, which held the hub
+    # for 75 to 100 ms; without it, a thousand clients take a few.
+    gc.collect()
+    gc.freeze()
+    for part in parts:
+        part.start()
+        atexit.register(part.stop)
+
+
+# For green_worker.py: when it has loaded this, and when it stops accepting.
+app.on_start = start  # type: ignore[attr-defined]
 app.on_drain = parts.drain  # type: ignore[attr-defined]

@@ -43,3 +43,6 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     head = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start_response("200 OK", head)
     return [body]
+
+
+app.on_start = headwater.on_start  # type: ignore[attr-defined]

@@ -30,7 +30,17 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "green": (),
     "green_worker": ("green",),
     "gunicorn.conf": ("settings", "access_log"),
-    "wsgi": ("settings", *_BELOW_STREAMING, "streaming", "sockets", "app", "green"),
+    "doctor": (),
+    "commands": ("settings", *_BELOW_STREAMING, "access", "guard", "doctor"),
+    "wsgi": (
+        "settings",
+        *_BELOW_STREAMING,
+        "streaming",
+        "sockets",
+        "app",
+        "commands",
+        "green",
+    ),
 }
 
 # These import nothing but the standard library and what FLOORS allows.
@@ -40,7 +50,7 @@ WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics")
 LIBRARIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("flask", "werkzeug", "flask_socketio", "socketio", "engineio"),
-        ("streaming", "sockets", "app", "wsgi"),
+        ("streaming", "sockets", "app", "commands", "wsgi"),
     ),
     **dict.fromkeys(("eventlet", "greenlet"), ("green", "green_worker", "wsgi")),
     "re2": ("streaming/log_search.py",),
