@@ -19,6 +19,7 @@ from sources.catalogue_topics import TopicEntry, read_topics
 from sources.entry import INT64, Entry, read_document, shown
 from sources.errors import CatalogueError
 from sources.names import check_name
+from sources.row_filter import RowFilter, read_filter
 from sources.statement import read_statement
 
 # A parameter is a key of the URL's query, where `__` parts a column from its filter's operator.
@@ -31,11 +32,11 @@ MAX_GENERATED_ROWS = 10**10
 
 _SECTIONS = ("sources", "folders", "logs", "topics")
 _KEYS_OF = {
-    "table": ("database", "table"),
-    "query": ("database", "query", "parameters"),
+    "table": ("database", "table", "where"),
+    "query": ("database", "query", "parameters", "where"),
     "generate": ("generate", "rows"),
 }
-_SOURCE_KEYS = ("database", "table", "query", "parameters", "generate", "rows")
+_SOURCE_KEYS = ("database", "table", "query", "parameters", "where", "generate", "rows")
 _VALUE_OF = {"int": "60", "float": "0.5", "text": '"EWR"'}
 
 
@@ -50,11 +51,12 @@ class Parameter:
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table or view of an SQLite database."""
+    """A table or view of an SQLite database. where: the rows one may see, None for all."""
 
     name: str
     database: Path
     table: str
+    where: RowFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,15 @@ class QuerySource:
     """One SELECT or WITH over an SQLite database.
 
     query: ends with its last word, without a semicolon or comment, so that it can be put in
-    parentheses. parameters: those of the `:name`s in it, in the order of the file.
+    parentheses. parameters: those of the `:name`s in it, in the order of the file. where: the
+    rows one may see, None for all.
     """
 
     name: str
     database: Path
     query: str
     parameters: tuple[Parameter, ...]
+    where: RowFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,18 @@ def _read_source(name: str, entry: Entry, folder: Path) -> Source | None:
         return _read_generated(name, entry)
     if kinds == ["query"]:
         return _read_query(name, entry, folder)
-    return TableSource(name, _read_database(entry, folder), entry.text("table"))
+    database, table = _read_database(entry, folder), entry.text("table")
+    return TableSource(name, database, table, _read_where(entry))
+
+
+def _read_where(entry: Entry) -> RowFilter | None:
+    sql = entry.text("where") if "where" in entry.values else ""
+    if not sql:
+        return None
+    row_filter, problems = read_filter(sql)
+    for problem in problems:
+        entry.refuse("where", problem)
+    return row_filter
 
 
 def _read_generated(name: str, entry: Entry) -> GeneratedSource:
@@ -185,9 +200,10 @@ def _read_query(name: str, entry: Entry, folder: Path) -> QuerySource:
     database = _read_database(entry, folder)
     like = 'parameters.<name> = { type = "int", default = 60 }'
     parameters = tuple(_read_parameter(*each) for each in entry.tables("parameters", like))
+    where = _read_where(entry)
     sql = entry.text("query")
     if not sql:
-        return QuerySource(name, database, "", parameters)
+        return QuerySource(name, database, "", parameters, where)
     statement = read_statement(sql)
     for problem in statement.problems:
         entry.refuse("query", problem)
@@ -201,7 +217,7 @@ def _read_query(name: str, entry: Entry, folder: Path) -> QuerySource:
         for unused in (key for key in declared if key not in statement.parameters):
             child = Entry(entry.child("parameters"), declared, entry.problems)
             child.refuse(unused, f"the query has no :{unused}; leave it out")
-    return QuerySource(name, database, statement.text, parameters)
+    return QuerySource(name, database, statement.text, parameters, where)
 
 
 def _read_parameter(name: str, entry: Entry) -> Parameter:

@@ -8,11 +8,15 @@ and https://sqlite.org/opcode.html.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSource
 from sources.catalogue_folders import check_folders
 from sources.catalogue_logs import check_logs
+from sources.row_filter import unclear_uses
+from sources.sql import text_of
+from sources.tables import columns_of
 
 # Somebody else's write lasts milliseconds; a lock held longer is a problem to be named.
 LOCK_WAIT_S = 2.0
@@ -25,8 +29,8 @@ def check_catalogue(catalogue: Catalogue) -> list[str]:
     """Return what the catalogue names and the databases lack, one line each; [] when all is there.
 
     Looks for: a file that is not there or not SQLite, a table or view that is not there or does
-    not work, a query that does not compile or would write. Blocks for the disk, and for at most
-    LOCK_WAIT_S on each locked database.
+    not work, a query that does not compile or would write, a filter of columns that are not
+    there. Blocks for the disk, and for at most LOCK_WAIT_S on each locked database.
     """
     databases: dict[str, list[TableSource | QuerySource]] = {}
     for source in catalogue.sources.values():
@@ -63,6 +67,8 @@ def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str
             else:
                 problem = _table_problem(connection, source, names)
                 key = "table"
+            where = [] if problem else _where_problems(connection, source)
+            problems += [f"sources.{source.name}.where: {each}" for each in where]
             if problem:
                 problems.append(f"sources.{source.name}.{key}: {problem}")
         return problems
@@ -92,12 +98,7 @@ def _table_problem(
 
 
 def _query_problem(connection: sqlite3.Connection, source: QuerySource) -> str | None:
-    bound = {
-        parameter.name: _ANY_VALUE[parameter.type]
-        if parameter.default is None
-        else parameter.default
-        for parameter in source.parameters
-    }
+    bound = _values_for_a_plan(source)
     # The plan may hold a literal of the query's that is not UTF-8.
     connection.text_factory = bytes
     try:
@@ -108,3 +109,29 @@ def _query_problem(connection: sqlite3.Connection, source: QuerySource) -> str |
     if any(opcode == b"Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
         return "it writes; a query that only reads would be right"
     return None
+
+
+def _where_problems(
+    connection: sqlite3.Connection, source: TableSource | QuerySource
+) -> Sequence[str]:
+    if source.where is None:
+        return []
+    bound = _values_for_a_plan(source) if isinstance(source, QuerySource) else {}
+    anybody = source.where.bind(source.name, dict.fromkeys(source.where.attributes, ""))
+    connection.text_factory = str
+    try:
+        columns = columns_of(connection, text_of(source, None), bound)
+        filtered = text_of(source, source.where.sql)
+        connection.execute(f"explain {filtered}", {**bound, **anybody}).fetchone()
+    except sqlite3.Error as error:
+        return [f"SQLite refuses it ({error}); an expression over the columns would be right"]
+    return unclear_uses(source.where, {column.name: column.affinity for column in columns})
+
+
+def _values_for_a_plan(source: QuerySource) -> dict[str, int | float | str]:
+    return {
+        parameter.name: _ANY_VALUE[parameter.type]
+        if parameter.default is None
+        else parameter.default
+        for parameter in source.parameters
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SourceError(Exception):
     """The root: everything this package raises on purpose.
@@ -10,6 +12,7 @@ class SourceError(Exception):
     ├── CatalogueError      headwater.toml cannot be used; lists every problem
     ├── SampleError         the sample database could not be built
     ├── BadSelection        a selection names what is not there; lists every problem
+    ├── MissingAttribute    whose rows to show is not known of who asks
     ├── SourceUnavailable   the database cannot be asked now
     ├── SourceFailed        the database stopped while its rows were read
     └── FolderError         something of a folder that cannot be served
@@ -41,6 +44,18 @@ class BadSelection(SourceError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class MissingAttribute(SourceError):
+    """A source shows rows by attributes that who asks does not have. names: of those."""
+
+    def __init__(self, source: str, names: Sequence[str]) -> None:
+        given = " ".join(f"--attribute {name}=…" for name in names)
+        super().__init__(
+            f"{source} shows each principal rows of its own, by {' and '.join(names)}, which yours"
+            f" does not have; make a token that has it: tokens add … {given}"
+        )
+        self.names = tuple(names)
 
 
 class SourceUnavailable(SourceError):

@@ -5,16 +5,21 @@ Pure. Way in: selection_sql.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from sources.catalogue import TableSource
 from sources.selection import Selection, Value, read_number
-from sources.tables import ColumnInfo, Stored
+from sources.tables import ColumnInfo, Stored, quoted
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+
+# The attributes of who has none.
+NOBODYS: Mapping[str, str] = MappingProxyType({})
 
 _COMPARISONS = {
     "gt": lambda column, value: column > value,
@@ -26,19 +31,25 @@ _COMPARISONS = {
 
 
 def selection_sql(
-    source: Stored, selection: Selection, columns: Sequence[ColumnInfo]
+    source: Stored,
+    selection: Selection,
+    columns: Sequence[ColumnInfo],
+    attributes: Mapping[str, str] = NOBODYS,
 ) -> tuple[str, Mapping[str, Value]]:
     """Return one SELECT and the values to bind by name.
 
-    columns: the source's own. Parameters of a query keep their names; ours begin with `_`.
+    columns: the source's own. attributes: of who asks, for the source's filter, which is below all
+    that is selected. Parameters of a query keep their names; ours begin with `_`.
+    Raises MissingAttribute.
     """
     # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
-    body = _body(source, columns)
+    allowed, values_of_who_asks = _allowed(source, columns, attributes)
+    body = _body(source, columns, allowed)
     cells = {column.name: body.c[column.name] for column in columns}
     affinities = {column.name: column.affinity for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
     statement = statement.select_from(body)
-    bound: dict[str, Value] = dict(selection.parameters)
+    bound: dict[str, Value] = {**dict(selection.parameters), **values_of_who_asks}
 
     def bind(value: Value) -> sa.BindParameter[Value]:
         name = f"_{len(bound)}"
@@ -66,15 +77,52 @@ def selection_sql(
     return str(statement.compile(dialect=_DIALECT)), bound
 
 
-def _body(source: Stored, columns: Sequence[ColumnInfo]) -> sa.FromClause:
+def _allowed(
+    source: Stored, columns: Sequence[ColumnInfo], attributes: Mapping[str, str]
+) -> tuple[str | None, Mapping[str, Value]]:
+    """Return the expression that is true of the rows one may see, None for all, and its values."""
+    if source.where is None:
+        return None, {}
+    bound: dict[str, Value] = {**source.where.bind(source.name, attributes)}
+    affinities = {column.name: column.affinity for column in columns}
+    for use, affinity in source.where.readings(affinities):
+        value = _reading(attributes[use.attribute], affinity)
+        if value is None:
+            return "0", {}  # else it would be greater than every number
+        if use.parameter:
+            bound[use.parameter] = value
+    return source.where.sql, bound
+
+
+def _reading(text: str, affinity: str) -> Value:
+    """Return the text as what can be compared with values of this affinity, None for nothing."""
+    if affinity == "TEXT":
+        return text
+    number = read_number(text) if affinity in ("INTEGER", "REAL") else None
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _body(source: Stored, columns: Sequence[ColumnInfo], allowed: str | None) -> sa.FromClause:
     cells = [
         sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
         for column in columns
     ]
-    if isinstance(source, TableSource):
+    if isinstance(source, TableSource) and allowed is None:
         return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
-    # Every colon is escaped: SQLAlchemy then leaves the query alone, its parameters included.
-    return sa.text(source.query.replace(":", r"\:")).columns(*cells).subquery("source")
+    # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
+    text = text_of(source, allowed).replace(":", r"\:")
+    return sa.text(text).columns(*cells).subquery("source")
+
+
+def text_of(source: Stored, allowed: str | None) -> str:
+    """Return the source as a SELECT. allowed: an expression that its rows are to meet, if any."""
+    if isinstance(source, TableSource):
+        rows = quoted(source.table)
+    elif allowed is None:
+        return source.query
+    else:
+        rows = f"({source.query})"
+    return f"select * from {rows}" + (f" where ({allowed})" if allowed is not None else "")
 
 
 def _readings(value: Value, affinity: str) -> tuple[Value, ...]:

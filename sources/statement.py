@@ -2,8 +2,8 @@
 
 Pure: text in, a Statement out. It knows where words, parameters and statements begin, and that what
 looks like one inside a literal, a quoted name or a comment is none; it knows no grammar. Way in:
-read_statement. Source: SQLite's tokenizer, https://sqlite.org/lang_expr.html#varparam and
-https://sqlite.org/lang_comment.html.
+read_statement, and TOKEN for sources.row_filter. Source: SQLite's tokenizer,
+https://sqlite.org/lang_expr.html#varparam and https://sqlite.org/lang_comment.html.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 from dataclasses import dataclass
 
 # Every character of a name: SQLite takes any beyond ASCII.
-_NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
+NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"""
     (?P<blank>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
     | (?P<quoted>'(?:[^']|'')*+'|"(?:[^"]|"")*+"|`(?:[^`]|``)*+`|\[[^\]]*\])
     | (?P<unclosed>['"`\[])
-    | (?P<parameter>:{_NAME}+)
-    | (?P<foreign>\?[0-9]*|[@$]{_NAME}+)
-    | (?P<word>{_NAME}+)
+    | (?P<parameter>:{NAME}+)
+    | (?P<foreign>\?[0-9]*|[@$]{NAME}+)
+    | (?P<word>{NAME}+)
     | (?P<end>;)
     | (?P<other>.)
     """,
@@ -50,7 +50,7 @@ def read_statement(sql: str) -> Statement:
     first_word = ""
     stop = 0
     ended = False
-    for token in _TOKEN.finditer(sql):
+    for token in TOKEN.finditer(sql):
         kind, text = token.lastgroup, token.group()
         if kind == "blank":
             continue

@@ -76,10 +76,12 @@ def describe(source: Stored) -> Description:
     with _connect(source) as connection:
         if isinstance(source, QuerySource):
             defaults = {parameter.name: parameter.default for parameter in source.parameters}
-            return Description(_columns_of(connection, source.query, defaults), None)
-        columns = _columns_of(connection, f"select * from {quoted(source.table)}", {})
+            return Description(columns_of(connection, source.query, defaults), None)
+        columns = columns_of(connection, f"select * from {quoted(source.table)}", {})
         sampled = _with_stored(connection, source.table, columns)
-        return Description(sampled, _estimate_rows(connection, source.table))
+        # How many there are is not told to who may not see them all.
+        estimate = None if source.where else _estimate_rows(connection, source.table)
+        return Description(sampled, estimate)
 
 
 def count_at_most(
@@ -122,13 +124,15 @@ def in_time(connection: sqlite3.Connection) -> Iterator[None]:
         connection.set_progress_handler(None, 0)
 
 
-def _columns_of(
+def columns_of(
     connection: sqlite3.Connection, body: str, parameters: Mapping[str, object]
 ) -> tuple[ColumnInfo, ...]:
+    """Return the columns of a SELECT. Raises sqlite3.Error."""
     # A temporary table made of no rows has the names and affinities of any SELECT, parameters
     # and views included; only the temporary schema is written.
     connection.execute(f"create temp table shape as select * from ({body}) limit 0", parameters)
     rows = connection.execute("pragma temp.table_info(shape)").fetchall()
+    connection.execute("drop table temp.shape")
     return tuple(ColumnInfo(name, _AFFINITIES[declared]) for _, name, declared, *_ in rows)
 
 

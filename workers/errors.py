@@ -8,6 +8,7 @@ class ExportError(Exception):
 
     ExportError
     +-- QueueFull         too many exports are waiting already
+    +-- OwnerQueueFull    too many of one owner are
     +-- RecordingGone     its bytes are not kept any more
     """
 
@@ -17,6 +18,14 @@ class QueueFull(ExportError):
 
     def __init__(self, waiting: int) -> None:
         super().__init__(f"{waiting} exports are waiting already")
+        self.waiting = waiting
+
+
+class OwnerQueueFull(ExportError):
+    """`waiting` exports of one owner are in the queue already, and that is the bound of each."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} of your exports are waiting already; one has to start first")
         self.waiting = waiting
 
 

@@ -22,7 +22,7 @@ RECORDING_VERSION = 1
 # What is written of an export beside its journal, which has the rest.
 _RECORDED = (
     "id address identity source extension selection prepared fingerprint rows_estimate state"
-    " rows requested_s started_s ended_s error kept"
+    " rows requested_s started_s ended_s error kept audience owner"
 )
 
 
@@ -31,7 +31,8 @@ class Order(NamedTuple):
 
     selection: its canonical text. excel: whether text is written for Excel. rows_estimate: None
     where only counting would tell. fingerprint: asks what state the data is in, None when that
-    cannot be told.
+    cannot be told. audience: the same for all who see the same rows of a source with a filter, ""
+    where everybody does.
     """
 
     source: str
@@ -41,10 +42,12 @@ class Order(NamedTuple):
     query: Query | Tree
     rows_estimate: int | None
     fingerprint: Callable[[], str | None]
+    audience: str = ""
 
     def address(self) -> str:
         """Return text that is the same for orders that a client cannot tell apart."""
-        return _digest([self.source, self.extension, self.selection])
+        words = [self.source, self.extension, self.selection]
+        return _digest([*words, self.audience] if self.audience else words)
 
     def identity(self) -> str:
         """Return text that is the same for orders whose bytes are the same over the same data."""
@@ -68,7 +71,8 @@ class Export:
 
     prepared: asked for in the background: it goes on with no reader. fingerprint: of the data it
     holds, None when that is not certain; then nobody else shares it. kept: its bytes are there.
-    Times are unix seconds; `unread_since_s` is of the monotonic clock.
+    audience: that of its order, who alone may see it. owner: who asked first. Times are
+    unix seconds; `unread_since_s` is of the monotonic clock.
     """
 
     id: str
@@ -90,6 +94,8 @@ class Export:
     kept: bool = True
     readers: int = 0
     unread_since_s: float = field(default_factory=time.monotonic)
+    audience: str = ""
+    owner: str = ""
 
     @property
     def sha256(self) -> str | None:
@@ -122,6 +128,7 @@ class Export:
     def describe(self, queue_position: int | None) -> dict[str, Any]:
         """Return what clients are told: times in unix seconds, rate in bytes per second.
 
+        Neither audience nor owner: others are told, too.
         queue_position: 1 for the next that is to run, None when it does not wait.
         """
         error = self.error and {"error": self.error.code, "message": self.error.message}

@@ -1,4 +1,4 @@
-"""The export runner: a queue, a bounded number recorded at once, sharing, and what is kept.
+"""The export runner: a fair queue, a bounded number recorded at once, sharing, what is kept.
 
 Way in: Exports.submit and Exports.read. Rows never come through here: recording processes write
 the journals' files (workers/recorder.py) and report how far they are.
@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Reader, RunNative, run_here
-from workers.errors import QueueFull
+from workers.errors import OwnerQueueFull, QueueFull
 from workers.export import Export, Order, Outcome
 from workers.job import Job
 from workers.recorders import Recorders
 from workers.shelf import Shelf
+from workers.turns import in_turn
 
 log = logging.getLogger(__name__)
 
@@ -28,26 +29,34 @@ HOUSEKEEPING_S = 0.25
 # How long a stop waits for what has just been completed to be on the disk.
 STOP_S = 10.0
 
+# Of so many owners it is known when they had a turn; of others it is longest ago.
+MAX_TURNS = 1000
+
 CANCELLED = Outcome("cancelled", "the export was cancelled")
 ABANDONED = Outcome("abandoned", "nobody was reading it any more; ask for it again")
 STOPPED = Outcome("interrupted", "the server was stopped; ask for it again")
 
 
 class _Underway(NamedTuple):
-    """An export that is queued or running, or whose process has not quite ended yet."""
+    """An export that is queued or running, or whose process has not quite ended yet.
+
+    owners: all who have asked for it; while it waits, it takes the turn of whose comes first.
+    """
 
     export: Export
     job: Job
     fingerprint: Callable[[], str | None]
+    owners: list[str]
 
 
 class Exports:
     """All exports of one instance folder. Thread-safe; everything that is kept is in `folder`.
 
-    running: how many are recorded at once. queued: how many may wait. max_bytes: how much the
-    recordings may take. abandon_grace_s: how long one goes on that nobody reads and nobody
-    prepares. run_native: runs what may wait for the disk. announce: told of every change of an
-    export, with its place in the queue if it has one; must not wait.
+    running: how many are recorded at once. queued: how many may wait. queued_per_owner: how many
+    of one owner may, None for as many as of all. max_bytes: how much the recordings may take.
+    abandon_grace_s: how long one goes on that nobody reads and nobody prepares. run_native: runs
+    what may wait for the disk. announce: told of every change of an export, with its place in the
+    queue if it has one; must not wait.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class Exports:
         queued: int,
         max_bytes: int,
         abandon_grace_s: float,
+        queued_per_owner: int | None = None,
         run_native: RunNative = run_here,
         announce: Callable[[Export, int | None], None] = lambda export, position: None,
     ) -> None:
@@ -66,11 +76,18 @@ class Exports:
         self._reading: set[Reader] = set()
         self._max_running = running
         self._max_queued = queued
+        self._max_queued_per_owner = queued_per_owner
         self._abandon_grace_s = abandon_grace_s
         self._lock = threading.RLock()
         self._all_ended = threading.Condition(self._lock)
         self._shelf = Shelf(folder.absolute(), max_bytes, run_native)
         self._underway: dict[str, _Underway] = {}
+        # Of what has been handed over to a recorder: in whose turn, by id, the longest first.
+        self._charged: dict[str, str] = {}
+        # The number of each owner's latest turn, the longest ago first.
+        self._turns: dict[str, int] = {}
+        self._turn = 0
+        self._queue: list[tuple[Export, str]] | None = None  # None when it has to be made anew
         self._recorders = Recorders(self._on_report, self._on_lost)
         self._stopped = threading.Event()
 
@@ -95,10 +112,11 @@ class Exports:
             self._all_ended.wait_for(lambda: not self._underway, STOP_S)
         self._recorders.stop()
 
-    def submit(self, order: Order, *, prepared: bool) -> Export:
+    def submit(self, order: Order, *, prepared: bool, owner: str = "") -> Export:
         """Return an export for order: one that has the same bytes if there is one, or a new one.
 
-        prepared: it is to go on with no reader. Raises QueueFull.
+        prepared: it is to go on with no reader. owner: who asks, whose turn it is to take.
+        Raises QueueFull or OwnerQueueFull.
         """
         with self._lock:
             fingerprint = order.fingerprint()
@@ -106,14 +124,16 @@ class Exports:
             if shared is not None:
                 shared.prepared = shared.prepared or prepared
                 shared.unread_since_s = time.monotonic()
+                self._join(shared, owner)
                 return shared
-            if len(self.waiting()) >= self._max_queued and self._is_busy():
-                raise QueueFull(len(self.waiting()))
-            export = self._shelf.add(order, fingerprint, prepared=prepared)
+            if self._is_busy():
+                self._check_queue(owner)
+            export = self._shelf.add(order, fingerprint, prepared=prepared, owner=owner)
             job = Job(
                 export.id, str(export.journal.path), order.extension, order.excel, order.query
             )
-            self._underway[export.id] = _Underway(export, job, order.fingerprint)
+            self._underway[export.id] = _Underway(export, job, order.fingerprint, [owner])
+            self._queue = None
             self._announce(export, self.queue_position(export))
             self._start_next()
             if export.state == "queued":
@@ -148,7 +168,7 @@ class Exports:
     def waiting(self) -> list[Export]:
         """Return the queue, first the one that is next."""
         with self._lock:
-            return [export for export, *_ in self._underway.values() if export.state == "queued"]
+            return [export for export, _ in self._in_turn()]
 
     def cancel(self, export: Export) -> None:
         """End an export now and free what it holds; one that has ended loses its bytes."""
@@ -162,8 +182,9 @@ class Exports:
         """Return its place in the queue, 1 for the next; None when it does not wait."""
         if export.state != "queued":
             return None
-        waiting = self.waiting()
-        return waiting.index(export) + 1 if export in waiting else None
+        with self._lock:
+            places = enumerate(self._in_turn(), 1)
+            return next((place for place, (each, _) in places if each is export), None)
 
     def slowest_reader(self, export: Export) -> int | None:
         """Return how many bytes the one furthest behind has been given; None with no reader."""
@@ -222,12 +243,49 @@ class Exports:
                 self._shelf.tidy(export)
 
     def _is_busy(self) -> bool:
-        return len(self._underway) - len(self.waiting()) >= self._max_running
+        return len(self._charged) >= self._max_running
+
+    def _check_queue(self, owner: str) -> None:
+        waiting = self.waiting()
+        own = sum(export.owner == owner for export in waiting)
+        if self._max_queued_per_owner is not None and own >= self._max_queued_per_owner:
+            raise OwnerQueueFull(own)
+        if len(waiting) >= self._max_queued:
+            raise QueueFull(len(waiting))
+
+    def _join(self, export: Export, owner: str) -> None:
+        """Let it take the turn of this owner as well, who is not to wait behind another's flood."""
+        if export.state == "queued" and owner not in self._underway[export.id].owners:
+            self._underway[export.id].owners.append(owner)
+            self._queue = None
+
+    def _in_turn(self) -> list[tuple[Export, str]]:
+        """Return what waits, first what is next, each with the owner whose turn it takes."""
+        if self._queue is None:
+            self._queue = list(self._foretell())
+        return self._queue
+
+    def _foretell(self) -> Iterator[tuple[Export, str]]:
+        underway = self._underway.values()
+        waiting = [(each.export, each.owners) for each in underway if each.export.state == "queued"]
+        running = list(self._charged.values())
+        return in_turn(waiting, running, self._turns, self._max_running)
+
+    def _take_turn(self, export: Export, owner: str) -> None:
+        export.state, export.started_s = "running", time.time()
+        self._charged[export.id] = owner
+        self._turn += 1
+        self._turns.pop(owner, None)
+        self._turns[owner] = self._turn
+        if len(self._turns) > MAX_TURNS:
+            del self._turns[next(iter(self._turns))]
+        self._queue = None
 
     def _start_next(self) -> None:
-        while not self._is_busy() and (waiting := self.waiting()):
-            export, job, _ = self._underway[waiting[0].id]
-            export.state, export.started_s = "running", time.time()
+        while not self._is_busy() and (following := next(self._foretell(), None)):
+            export, owner = following
+            job = self._underway[export.id].job
+            self._take_turn(export, owner)
             try:
                 self._recorders.record(job)
             except OSError as error:  # no descriptor or no process is to be had
@@ -243,7 +301,7 @@ class Exports:
             entry = self._underway.get(report["id"])
             if entry is None:
                 return
-            export, _, fingerprint = entry
+            export, fingerprint = entry.export, entry.fingerprint
             if "opened" in report:
                 # What was committed between the order and the snapshot makes it unfit to share.
                 if export.fingerprint != fingerprint():
@@ -273,6 +331,8 @@ class Exports:
             message = f"the recording process ended unexpectedly (status {status})"
             self._end(export, "failed", Outcome("recorder_lost", message))
         del self._underway[export.id]
+        self._charged.pop(export.id, None)
+        self._queue = None
         self._shelf.tidy(export)
         # Complete, but not safely on the disk: it serves now and is not known after a restart.
         if status == 0 or export.state != "complete":
@@ -299,6 +359,7 @@ class Exports:
             self._recorders.kill(export.id)
         else:
             del self._underway[export.id]
+            self._queue = None
             self._all_ended.notify_all()
         self._shelf.tidy(export)
         self._shelf.write_record(export)

@@ -86,7 +86,9 @@ class Shelf:
             return  # it is as its record says
         self.write_record(export)
 
-    def add(self, order: Order, fingerprint: str | None, *, prepared: bool) -> Export:
+    def add(
+        self, order: Order, fingerprint: str | None, *, prepared: bool, owner: str = ""
+    ) -> Export:
         """Return a new export for order, with an empty journal."""
         # An id begins as its address does, so that a file whose record is lost tells it.
         address = order.address()
@@ -103,6 +105,8 @@ class Shelf:
             prepared,
             fingerprint,
             order.rows_estimate,
+            audience=order.audience,
+            owner=owner,
         )
         self._exports[export_id] = export
         self._forget()

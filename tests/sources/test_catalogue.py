@@ -15,6 +15,7 @@ from sources.catalogue import (
     sample_catalogue,
 )
 from sources.errors import CatalogueError, SourceError
+from sources.row_filter import RowFilter
 
 FOLDER = Path("/srv/headwater")
 
@@ -76,7 +77,8 @@ REFUSED = {
     ),
     "unknown key like no other": (
         f"{TABLE}zzz = 1",
-        "sources.a.zzz: unknown key; there are database, table, query, parameters, generate, rows",
+        "sources.a.zzz: unknown key; there are database, table, query, parameters, where, "
+        "generate, rows",
     ),
     "neither table nor query": (
         '[sources.a]\ndatabase = "sqlite:///a.db"',
@@ -86,6 +88,26 @@ REFUSED = {
         f'{TABLE}query = "select 1"',
         "sources.a: has table and query of table, query, generate; exactly one would be right",
     ),
+    "where of generated rows": (
+        f'{USERS}rows = 1\nwhere = "id = 1"',
+        "sources.a.where: does not go with generate; leave it out",
+    ),
+    "where is a number": (f"{TABLE}where = 1", "sources.a.where: 1 is not a text; quotes would"),
+    "where is empty": (f"{TABLE}where = ''", 'sources.a.where: "" cannot be used'),
+    "where is only a comment": (f"{TABLE}where = '-- x'", "sources.a.where: is empty; an expr"),
+    "where has a parameter": (
+        f"{TABLE}where = 'a = :a'",
+        "sources.a.where: :a is not bound here; :principal.<name> would be right",
+    ),
+    "where has a parameter of the query": (
+        f"{QUERY}parameters.p.type = 'int'\nwhere = 'a = :p'",
+        "sources.a.where: :p is not bound here; :principal.<name> would be right",
+    ),
+    "where leaves its parentheses": (
+        f"{TABLE}where = '1) or (1'",
+        "sources.a.where: has a ) without its (; balanced parentheses would be right",
+    ),
+    "where is a statement": (f"{TABLE}where = '1; drop table t'", "sources.a.where: holds a semi"),
     "rows of a table": (f"{TABLE}rows = 1", "sources.a.rows: does not go with table; leave it out"),
     "database of generated rows": (
         f'{USERS}rows = 1\ndatabase = "sqlite:///a.db"',
@@ -213,6 +235,13 @@ def test_every_kind_of_source_is_read():
         GeneratedSource("users", "users", 10000),
     ]
     assert all(name == source.name for name, source in catalogue.sources.items())
+
+
+@pytest.mark.parametrize("text", [TABLE, QUERY.replace(":p", "1")])
+def test_a_filter_is_read(text):
+    source = parse_catalogue(f"{text}where = 'a = :principal.a and b'", FOLDER).sources["a"]
+    assert isinstance(source, TableSource | QuerySource)
+    assert source.where == RowFilter("a = :_principal_a and b", ("a",))
 
 
 @pytest.mark.parametrize(("declared", "want"), PARAMETERS.values(), ids=PARAMETERS.keys())

@@ -9,6 +9,7 @@ import pytest
 
 from sources.catalogue import Catalogue, GeneratedSource, Parameter, QuerySource, TableSource
 from sources.catalogue_check import check_catalogue
+from sources.row_filter import read_filter
 
 SCHEMA = '''
 create table t (a integer, b text);
@@ -94,6 +95,58 @@ def test_a_query_that_writes_is_a_problem(database, what):
 def test_a_second_statement_is_a_problem(database):
     [problem] = query_problems(database, "select 1; drop table t")
     assert problem.startswith("sources.q.query: SQLite refuses it")
+
+
+def where(text):
+    row_filter, problems = read_filter(text)
+    assert problems == []
+    return row_filter
+
+
+FILTERS = ["a = :principal.x", "a <= :principal.x and b > :principal.y", "rowid = :principal.x"]
+BAD_FILTERS = {
+    "a column that is not there": ("c = :principal.x", "SQLite refuses it (no such column: c)"),
+    "one in quotes": ('"c" = :principal.x', "SQLite refuses it (no such column: c)"),
+    "another table's": ("v.a = :principal.x", "SQLite refuses it (no such column: v.a)"),
+    "no expression": ("a = = :principal.x", "SQLite refuses it ("),
+    "what goes on behind it": ("a = :principal.x union select 1", "SQLite refuses it ("),
+    "a function that is not there": ("f(:principal.x)", "SQLite refuses it (no such function: f)"),
+    "an aggregate": ("count(*) = :principal.x", "SQLite refuses it (misuse of aggregate"),
+    "an order of no column": (
+        "rowid <= :principal.x",
+        "orders or negates, and :principal.x is bes",
+    ),
+}
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_a_filter_of_a_table_is_planned(database, text):
+    assert problems_of(TableSource("x", database, "t", where(text))) == []
+
+
+@pytest.mark.parametrize(("text", "want"), BAD_FILTERS.values(), ids=BAD_FILTERS.keys())
+def test_a_filter_that_is_none_of_the_table_is_a_problem(database, text, want):
+    [problem] = problems_of(TableSource("x", database, "t", where(text)))
+    assert problem.startswith(f"sources.x.where: {want}")
+
+
+def test_a_filter_of_a_query_is_over_what_it_gives(database):
+    sql, parameters = "select a * :n as n, b from t", (Parameter("n", "int", None),)
+    for text, is_right in {"n = :principal.x": True, "a = :principal.x": False}.items():
+        problems = problems_of(QuerySource("q", database, sql, parameters, where(text)))
+        right = "an expression over the columns would be right"
+        one = f"sources.q.where: SQLite refuses it (no such column: a); {right}"
+        assert problems == ([] if is_right else [one])
+
+
+def test_filters_of_one_database_are_each_looked_at(database):
+    sources = [QuerySource(f"q{i}", database, "select a from t", (), where("c")) for i in range(3)]
+    assert len(problems_of(*sources, TableSource("x", database, "t", where("a")))) == 3
+
+
+def test_a_table_that_is_not_there_is_the_only_problem(database):
+    [problem] = problems_of(TableSource("x", database, "u", where("c = 1")))
+    assert problem.startswith("sources.x.table: ")
 
 
 def test_a_missing_database_is_one_problem_and_is_not_made(tmp_path):

@@ -19,8 +19,9 @@ import pytest
 
 from journal import JournalFailed
 from sources.catalogue import QuerySource, TableSource
+from sources.row_filter import read_filter
 from workers import exports as exports_module
-from workers.errors import QueueFull, RecordingGone
+from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
 from workers.export import record_path
 
 
@@ -199,6 +200,73 @@ def test_two_sources_of_the_same_sql_are_not_shared(exports, order, numbers):
     assert (alias.source, alias.address != first.address) == ("alias", True)
 
 
+# Audiences
+
+
+@pytest.fixture
+def own(numbers):
+    """The table `numbers`, of which each sees the rows up to a number of his own."""
+    row_filter, problems = read_filter("id <= :principal.most and name <> :principal.name")
+    assert problems == []
+    return replace(numbers, where=row_filter)
+
+
+def attributes_of(most):
+    return {"most": str(most), "name": "number 2"}
+
+
+def test_what_is_recorded_is_what_one_may_see(exports, order, own, read_all):
+    for most, want in {3: b"1,number 1\n3,number 3\n", "x": b"", "1' or 1": b""}.items():
+        export = exports.submit(order(own, attributes=attributes_of(most)), prepared=False)
+        assert read_all(exports, export) == b"id,name\n" + want
+
+
+def test_audiences_share_nothing(start_exports, order, own, ended, read_all):
+    exports = start_exports()
+    one, other = (order(own, attributes=attributes_of(most)) for most in (3, 4))
+    export = ended(exports.submit(one, prepared=True))
+    assert exports.find(other) is None
+    assert exports.made_at(other.address()) == []
+    assert exports.submit(other, prepared=True) is not export
+    assert exports.find(one) is exports.submit(one, prepared=True) is export
+
+
+def test_another_expression_is_another_audience(start_exports, order, own, numbers, ended):
+    """Else what was recorded under a wider one could be had after a restart."""
+    exports = start_exports()
+    wide, narrow = (read_filter(f"{n} and name > :principal.name")[0] for n in ("id < 9", "id < 8"))
+    first = order(replace(own, where=wide), attributes=attributes_of(3))
+    second = order(replace(own, where=narrow), attributes=attributes_of(3))
+    ended(exports.submit(first, prepared=True))
+    assert exports.made_at(second.address()) == exports.made_at(order(numbers).address()) == []
+
+
+def test_audience_and_owner_are_known_again_and_told_to_nobody(
+    start_exports, order, own, ended, settled, crash
+):
+    exports = start_exports()
+    wanted = order(own, attributes=attributes_of(7777))
+    export = ended(exports.submit(wanted, prepared=True, owner="alice"))
+    settled(exports)
+    again = start_exports(folder=crash()).get(export.id)
+    assert (again.audience, again.owner) == (wanted.audience, "alice")
+    told = json.dumps(again.describe(None))
+    assert all(word not in told for word in ("audience", "owner", "alice", "7777"))
+
+
+def test_an_older_record_is_of_everybody(start_exports, order, numbers, ended, settled, crash):
+    exports = start_exports()
+    export = ended(exports.submit(order(numbers), prepared=True, owner="alice"))
+    settled(exports)
+    folder = crash()
+    path = folder / f"{export.id}.json"
+    record = json.loads(path.read_text())
+    del record["audience"], record["owner"]
+    path.write_text(json.dumps(record))
+    again = start_exports(folder=folder).get(export.id)
+    assert (again.state, again.audience, again.owner) == ("complete", "", "")
+
+
 # The queue
 
 
@@ -219,6 +287,95 @@ def test_what_is_shared_needs_no_place(blocked, order, numbers):
     words = [[("limit", str(n))] for n in range(1, 4)]
     queue = [blocked.submit(order(numbers, "csv", each), prepared=True) for each in words]
     assert blocked.submit(order(numbers, "csv", words[0]), prepared=True) is queue[0]
+
+
+@pytest.fixture
+def ask(order, numbers):
+    """ask(exports, owner, n): submit the nth order, each of other rows, for this owner."""
+
+    def submit(exports, owner, n):
+        return exports.submit(
+            order(numbers, "csv", [("limit", str(n))]), prepared=True, owner=owner
+        )
+
+    return submit
+
+
+def places(exports, *owned):
+    return [exports.queue_position(export) for export in owned]
+
+
+def test_a_flood_holds_up_its_owner_only(start_exports, order, query, ask, ended):
+    exports = start_exports(running=1, queued=100)
+    blocker = exports.submit(order(query("silent")), prepared=True, owner="flood")
+    flood = [ask(exports, "flood", n) for n in range(10)]
+    others = [ask(exports, owner, n) for n, owner in ((20, "a"), (21, "a"), (22, "b"))]
+    assert exports.waiting() == [*(others[0], others[2], flood[0], others[1]), *flood[1:]]
+    assert places(exports, *others, *flood[:3]) == [1, 4, 2, 3, 5, 6]
+    foretold = exports.waiting()
+    exports.cancel(blocker)
+    started = [ended(export).started_s for export in foretold]
+    assert started == sorted(started)
+
+
+def test_the_next_is_of_who_has_the_fewest_running(start_exports, order, query, ask, until):
+    exports = start_exports(running=3, queued=100)
+    running = [
+        exports.submit(order(query("silent"), each), prepared=True, owner=owner)
+        for each, owner in (("csv", "a"), ("tsv", "a"), ("json", "b"))
+    ]
+    slow = [
+        exports.submit(order(query("silent"), f"csv.{each}"), prepared=True, owner=owner)
+        for each, owner in (("gz", "a"), ("zst", "b"))
+    ]
+    exports.cancel(running[0])
+    until(lambda: [export.state for export in slow].count("running") == 1)
+    assert slow[0].state == "running", "both have one, and its owner's latest turn is longer ago"
+    exports.cancel(running[2])
+    until(lambda: slow[1].state == "running")
+
+
+def test_who_asks_for_what_waits_in_a_flood_does_not_wait_for_it(blocked, ask):
+    blocked._max_queued = 10
+    flood = [ask(blocked, "flood", n) for n in range(4)]
+    assert ask(blocked, "a", 3) is flood[3]
+    assert (flood[3].owner, places(blocked, *flood)) == ("flood", [1, 3, 4, 2])
+
+
+def test_one_owner_may_have_so_many_waiting(start_exports, order, query, ask):
+    exports = start_exports(running=1, queued=5, queued_per_owner=2)
+    exports.submit(order(query("silent")), prepared=True, owner="a")
+    first, _ = (ask(exports, "a", n) for n in range(2))
+    with pytest.raises(OwnerQueueFull) as caught:
+        ask(exports, "a", 2)
+    assert (caught.value.waiting, str(caught.value)[:9]) == (2, "2 of your")
+    assert ask(exports, "a", 0) is first, "what is shared needs no place"
+    assert ask(exports, "b", 2).state == "queued"
+    exports.cancel(first)
+    assert ask(exports, "a", 3).state == "queued"
+
+
+def test_all_owners_together_may_have_so_many_waiting(start_exports, order, query, ask):
+    exports = start_exports(running=1, queued=2, queued_per_owner=2)
+    exports.submit(order(query("silent")), prepared=True, owner="a")
+    for n, owner in enumerate("ab"):
+        ask(exports, owner, n)
+    with pytest.raises(QueueFull):
+        ask(exports, "c", 2)
+
+
+def test_what_can_start_at_once_needs_no_place(start_exports, ask, ended):
+    exports = start_exports(running=1, queued=0, queued_per_owner=0)
+    assert ended(ask(exports, "a", 1)).state == "complete"
+
+
+def test_of_who_had_a_turn_so_many_are_known(start_exports, ask, settled, monkeypatch):
+    monkeypatch.setattr(exports_module, "MAX_TURNS", 2)
+    exports = start_exports()
+    for n, owner in enumerate("abca"):
+        ask(exports, owner, n)
+        settled(exports)
+    assert list(exports._turns) == ["c", "a"]
 
 
 def test_a_queue_of_none_still_runs_what_can_run_at_once(start_exports, order, numbers, ended):

@@ -387,6 +387,22 @@ def test_an_address_is_of_what_a_client_asks_for():
     assert len({each.address() for each in (one, *others)}) == 4
 
 
+def test_each_audience_has_addresses_and_identities_of_its_own():
+    orders = [an_order()._replace(audience=audience) for audience in ("", "{}", '{"a":"1"}')]
+    assert (
+        len({each.address() for each in orders}) == len({each.identity() for each in orders}) == 3
+    )
+
+
+def test_audience_and_owner_are_kept(open_shelf):
+    shelf = open_shelf()
+    export = shelf.add(an_order()._replace(audience="{}"), "print", prepared=True, owner="alice")
+    export.end("failed", Outcome("source_failed", "the database stopped"))
+    shelf.write_record(export)
+    after = open_shelf().get(export.id)
+    assert (after.audience, after.owner) == ("{}", "alice")
+
+
 def test_identity_is_of_what_decides_the_bytes(monkeypatch):
     one = an_order()
     assert one.identity() == an_order()._replace(rows_estimate=5, fingerprint=str).identity()
