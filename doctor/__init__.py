@@ -1,0 +1,12 @@
+"""Goes through a deployed address as clients do, and says what is wrong and what mends it.
+
+`flask --app wsgi doctor URL`, or `python -m doctor URL` with this folder alone, on any machine: it
+imports nothing of ours and only the standard library. It changes nothing on the server, but for one
+small export, which it discards. Way in: examine, main.
+"""
+
+from doctor.examination import Case, examine, main
+from doctor.findings import Finding, Verdict
+from doctor.site import Site
+
+__all__ = ["Case", "Finding", "Site", "Verdict", "examine", "main"]

@@ -1,0 +1,118 @@
+"""All checks in their order, and the command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+
+from doctor.feeds import check_events, check_heartbeats
+from doctor.findings import Finding, Unfit, Verdict, Wrong
+from doctor.limits import check_body, check_head
+from doctor.reach import check_address, check_health
+from doctor.site import Site
+from doctor.transfers import (
+    check_caching,
+    check_client,
+    check_compression,
+    check_download,
+    check_growing,
+    check_pace,
+    check_resume,
+)
+from doctor.websockets import check_origin, check_socket_io, check_websocket
+
+SLOW_S = 75.0
+QUIET = "quiet-feed"
+
+HELP = "Go through a deployed address as clients do; say what is wrong and what mends it."
+
+Check = Callable[[Site], str]
+
+# Without these there is nothing to examine.
+FIRST: dict[str, Check] = {"address": check_address, "server": check_health}
+REST: dict[str, Check] = {
+    "seen-as": check_client,
+    "download": check_download,
+    "growing": check_growing,
+    "pace": check_pace,
+    "resume": check_resume,
+    "compression": check_compression,
+    "cache": check_caching,
+    "events": check_events,
+    "websocket": check_websocket,
+    "origin": check_origin,
+    "socket.io": check_socket_io,
+    "long-address": check_head,
+    "large-body": check_body,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to examine.
+
+    token: for who may read and follow. hold_s: how long a quiet feed is held, 0: it is not.
+    only: the names of checks; without any, all.
+    """
+
+    url: str
+    token: str | None = None
+    hold_s: float = 0.0
+    only: Sequence[str] = ()
+
+
+def examine(case: Case) -> Iterator[Finding]:
+    """Yield what each check finds, as soon as it does. Raises ValueError for a bad address."""
+    site = Site.parse(case.url, case.token)
+    for name, check in FIRST.items():
+        finding = _run(name, check, site)
+        yield finding
+        if finding.verdict is not Verdict.OK:
+            return
+    rest: dict[str, Check] = {**REST, QUIET: partial(check_heartbeats, hold_s=case.hold_s)}
+    for name in case.only or rest:
+        yield _run(name, rest[name], site)
+
+
+def _run(name: str, check: Check, site: Site) -> Finding:
+    try:
+        return Finding(name, Verdict.OK, check(site))
+    except Unfit as error:
+        return Finding(name, Verdict.SKIPPED, str(error))
+    except Wrong as error:
+        return Finding(name, Verdict.WRONG, str(error), error.cures)
+    except (OSError, HTTPException) as error:
+        return Finding(name, Verdict.WRONG, f"it was cut: {error!r}")
+
+
+def main(words: Sequence[str]) -> int:
+    """Examine what the command line names, print a line a check, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="doctor", description=HELP)
+    parser.add_argument("url", help="as clients have it: https://headwater.example")
+    parser.add_argument("--token", help="of somebody who may read, subscribe to status")
+    parser.add_argument(
+        "--slow", nargs="?", type=float, const=SLOW_S, default=0.0, metavar="SECONDS",
+        help="hold a quiet feed as well, for 75 s or so many",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", nargs="+", choices=[*REST, QUIET], default=(), metavar="CHECK",
+        help="of " + ", ".join([*REST, QUIET]),
+    )  # fmt: skip
+    told = parser.parse_args(words)
+    try:
+        Site.parse(told.url)
+    except ValueError as error:
+        parser.error(str(error))
+    return report(Case(told.url, told.token, told.slow, told.only), print)
+
+
+def report(case: Case, show: Callable[[str], object]) -> int:
+    """Show each finding; return 1 when something is wrong, else 0."""
+    wrong = 0
+    for finding in examine(case):
+        show(str(finding))
+        wrong += finding.verdict is Verdict.WRONG
+    return 1 if wrong else 0

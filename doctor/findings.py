@@ -1,0 +1,40 @@
+"""What a check has found, and the line of it that is printed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Verdict(StrEnum):
+    """How a check came out. SKIPPED: it could not be told, and why is said."""
+
+    OK = "ok"
+    WRONG = "wrong"
+    SKIPPED = "skipped"
+
+
+class Finding(NamedTuple):
+    """What one check has found. told: the figure, or what is wrong. cures: of nginx, or to do."""
+
+    check: str
+    verdict: Verdict
+    told: str
+    cures: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict:<8} {self.check:<14} {self.told}"]
+        lines += [f"{'':<23} mend: {cure}" for cure in self.cures]
+        return "\n".join(lines)
+
+
+class Unfit(Exception):
+    """A check cannot be done here. The message says why."""
+
+
+class Wrong(Exception):
+    """A check has found something wrong. The message says what; cures: as in Finding."""
+
+    def __init__(self, told: str, *cures: str) -> None:
+        super().__init__(told)
+        self.cures = cures
