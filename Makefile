@@ -2,7 +2,7 @@
 
 HEADWATER_INSTANCE ?= instance
 SAMPLE := $(HEADWATER_INSTANCE)/sample.db
-PACKAGES := wire encoders sources journal topics workers streaming sockets
+PACKAGES := guard doctor wire encoders sources journal topics workers streaming sockets
 # The packages that have a module yet, and the entries: mypy refuses an empty folder.
 TYPED := $(wildcard *.py) $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py,$(PACKAGES))))))
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m piptools compile --quiet \
@@ -35,8 +35,9 @@ check: environment-dev ## formatting, lint and types, then the tests
 bench: environment-dev sample ## measure the whole server over loopback
 	@.venv/bin/python -m benchmarks
 
-soak: environment-dev browser-dev ## the feeds under cuts, stalls and kills for SOAK_S seconds (600)
-	@.venv/bin/python -m pytest tests/system/soak.py
+soak: environment-dev browser-dev ## the feeds under cuts and kills for SOAK_S s, FUZZ_CASES requests
+	@.venv/bin/python -m pytest tests/system/soak.py tests/system/fuzz.py \
+		tests/system/slow_clients.py
 
 screenshots: environment-dev sample browser-dev ## pictures of every view, into docs/screenshots
 	@.venv/bin/python -m tests.browser.screenshots
@@ -65,4 +66,4 @@ browser-dev:
 	@setup/browser.sh tests
 
 tools:
-	@setup/tools.sh curl aria2c wget logrotate unzip 7z bsdtar node npm chromium
+	@setup/tools.sh curl aria2c wget logrotate unzip 7z bsdtar node npm chromium nginx

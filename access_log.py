@@ -1,6 +1,7 @@
 """The server's own access log: a line of JSON for each request, once it is over.
 
-gunicorn's logger, named in gunicorn.conf.py. The file rotates itself; USR1 opens it anew.
+gunicorn's logger, named in gunicorn.conf.py; what gunicorn has to say is written as all our log is
+(log_format.py). The file rotates itself; USR1 opens it anew.
 Way in: make_logger_class.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -18,6 +20,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from log_format import AUTO, current_request_id, formatter_for
+
 # With the four before it at most 160 MiB, some 500,000 requests.
 MAX_FILE_BYTES = 32 * 1024 * 1024
 OLDER_FILES = 4
@@ -25,6 +29,10 @@ OLDER_FILES = 4
 SWITCHED = "101"
 # Of what a client says of itself; gunicorn bounds the rest.
 MAX_FIELD_CHARACTERS = 500
+
+
+# See guard/links.py.
+_LINK = re.compile(r"([?&]link=)[^&#]*")
 
 
 class _File(RotatingFileHandler):
@@ -38,8 +46,11 @@ class _File(RotatingFileHandler):
             print(f"headwater: access log: {sys.exc_info()[1]}", file=sys.stderr)
 
 
-def make_logger_class(path: Path | None) -> type:
-    """Return gunicorn's logger, with the access log in the file at path; None for none."""
+def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
+    """Return gunicorn's logger, with the access log in the file at path; None for none.
+
+    log_format: of its other lines, see log_format.py.
+    """
 
     class AccessLog(Logger):  # type: ignore[misc]
         """See the module."""
@@ -47,6 +58,8 @@ def make_logger_class(path: Path | None) -> type:
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
             self._access_file: _File | None = None
+            for handler in self.error_log.handlers:
+                handler.setFormatter(formatter_for(log_format, getattr(handler, "stream", None)))
 
         def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
             """Write the line of a request, that is over now and took request_time."""
@@ -85,15 +98,22 @@ def _open(path: Path) -> _File:
 def describe(environ: Mapping[str, Any], status: str) -> dict[str, Any]:
     """Return what is told of a request. environ: of WSGI, not whole if it never became one."""
     return {
+        # A request that never became one has no more than that of the moment.
+        "id": environ.get("headwater.request_id") or current_request_id.get(),
         "client": environ.get("REMOTE_ADDR"),
         "method": environ.get("REQUEST_METHOD"),
-        "path": environ.get("RAW_URI"),
+        "path": _without_link(environ.get("RAW_URI")),
         "protocol": environ.get("SERVER_PROTOCOL"),
         "status": int(status) if status.isdecimal() else None,
         "bytes": None,
         "agent": _cut(environ.get("HTTP_USER_AGENT")),
-        "referer": _cut(environ.get("HTTP_REFERER")),
+        "referer": _cut(_without_link(environ.get("HTTP_REFERER"))),
     }
+
+
+def _without_link(address: str | None) -> str | None:
+    """Return an address without what opens it: whoever reads the log could follow a signed link."""
+    return address and _LINK.sub(r"\1...", address)
 
 
 def _cut(text: str | None) -> str | None:

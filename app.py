@@ -5,12 +5,18 @@ Way in: create_app. What it built is `app.extensions["headwater"]`, for the entr
 
 from __future__ import annotations
 
+import secrets
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Flask, Response
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import PathConverter
 
+from guard import Clients, Gate, Links, Rates, Tokens
+from guard.origins import Origins
 from journal import Retention, RunNative, run_here
 from settings import Settings
 from sockets import feeds
@@ -22,13 +28,17 @@ from sources.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue_check import check_catalogue
 from sources.errors import CatalogueError
 from sources.folders import Folder
-from streaming import archives, files, health, home, report, textbook
+from streaming import archives, files, health, home, links, login, openapi, report, textbook
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
 from streaming import logs as logs_blueprint
 from streaming import sources as sources_blueprint
+from streaming.admission import register_admission
 from streaming.errors import answer_error, register_errors
+from streaming.login import register_sessions
 from streaming.orders import Orders
+from streaming.pace import Paced
+from streaming.rights import Rights
 from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from workers.announcer import Announcer
@@ -47,6 +57,13 @@ PAGE_POLICY = (
 )
 
 
+# What a page of another site may see of an answer's head.
+EXPOSED = (
+    "Content-Disposition", "Content-Range", "ETag", "Headwater-Connection", "Headwater-Cursor",
+    "Headwater-Export", "Location", "Repr-Digest", "Retry-After", "X-Request-ID",
+)  # fmt: skip
+
+
 class AnyPath(PathConverter):
     """Flask's `path`, which would take no line feed; a file's name may have one."""
 
@@ -56,6 +73,7 @@ class AnyPath(PathConverter):
 class Parts(NamedTuple):
     """What a process entry starts, in this order, and stops."""
 
+    gate: Gate
     topics: Topics
     exports: Exports
     status: StatusClock
@@ -72,11 +90,14 @@ class Parts(NamedTuple):
         self.broadcasts.stop()
 
 
-def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask:
+def create_app(
+    settings: Settings, *, run_native: RunNative = run_here, key: bytes | None = None
+) -> Flask:
     """Return the application.
 
-    run_native: runs a function that may block, on a thread that holds nobody up.
-    Raises CatalogueError with everything that is wrong with the catalogue.
+    run_native: runs a function that may block, on a thread that holds nobody up. key: signs browser
+    sessions and links; None for one that is gone with the application.
+    Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
     """
     catalogue = _read_catalogue(settings)
     topics = Topics(settings.instance / "topics", _topic_rules(catalogue), run_native)
@@ -84,6 +105,7 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
         settings.instance / "recordings",
         running=settings.exports_running,
         queued=settings.exports_queued,
+        queued_per_owner=settings.exports_queued_per_principal,
         max_bytes=settings.recordings_max_bytes,
         abandon_grace_s=settings.abandon_grace_s,
         run_native=run_native,
@@ -106,30 +128,70 @@ def create_app(settings: Settings, *, run_native: RunNative = run_here) -> Flask
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    socketio = make_socketio(app, fan_out=settings.fan_out)
-    live = Live(socketio, topics, exports, metronome)
+    refusals = register_errors(app)
+    gate = _make_gate(app, settings, key or secrets.token_bytes(32))
+    rights = Rights(orders, exports)
+    gate.grants = rights.grants
+    register_admission(app, gate)
+    socketio = make_socketio(
+        app,
+        fan_out=settings.fan_out,
+        cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
+        cors_credentials=False,
+    )
+    socketio.guard(gate.admit_session)
+    live = Live(socketio, topics, exports, metronome, gate, rights.ends, refusals)
     socketio.on_namespace(live)
     logs = LogFollowers(
         catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
     )
-    app.extensions["headwater"] = Parts(topics, exports, status, live, metronome, broadcasts, logs)
+    app.extensions["headwater"] = Parts(
+        gate, topics, exports, status, live, metronome, broadcasts, logs
+    )
+    app.register_blueprint(login.make_blueprint(gate))
+    app.register_blueprint(links.make_blueprint(gate, rights.sees_id))
     app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
     app.register_blueprint(sources_blueprint.make_blueprint(orders, run_native))
     app.register_blueprint(report.make_blueprint(orders, run_native))
     app.register_blueprint(
-        exports_blueprint.make_blueprint(exports, orders, resume_wait_s=settings.resume_wait_s)
+        exports_blueprint.make_blueprint(
+            exports, orders, gate, rights, resume_wait_s=settings.resume_wait_s
+        )
     )
     app.register_blueprint(files.make_blueprint(folders, run_native))
     app.register_blueprint(archives.make_blueprint(folders, run_native))
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
     app.register_blueprint(events_blueprint.make_blueprint(topics))
     app.register_blueprint(feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast))
-    app.register_blueprint(health.make_blueprint(topics, exports, status))
-    register_errors(app)
+    app.register_blueprint(health.make_blueprint(topics, exports, status, gate.clients, refusals))
+    app.register_blueprint(openapi.make_blueprint())
     app.register_error_handler(SocketError, _say_socket_error)
-    app.after_request(_harden)
+    app.after_request(partial(_harden, has_guests=bool(settings.origins)))
+    if settings.bytes_per_s:
+        app.after_request(partial(_slow_down, bytes_per_s=settings.bytes_per_s))
+    if settings.origins:
+        CORS(app, origins=list(settings.origins), expose_headers=EXPOSED)
+    if settings.proxies:
+        hops = settings.proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
     return app
+
+
+def _make_gate(app: Flask, settings: Settings, key: bytes) -> Gate:
+    tokens = Tokens(settings.instance / "tokens.json")
+    tokens.refresh()
+    return Gate(
+        tokens,
+        Links(key, settings.instance / "links"),
+        Clients(settings.connections_per_principal),
+        Rates(settings.requests_per_minute),
+        Origins(settings.origins or ()),
+        register_sessions(app, key),
+        is_open=bool(settings.open),
+    )
 
 
 def _read_catalogue(settings: Settings) -> Catalogue:
@@ -175,10 +237,25 @@ def _say_socket_error(error: SocketError) -> Response:
     return answer_error(error.status, error.code, str(error), {}, error.headers)
 
 
-def _harden(response: Any) -> Any:
+def _harden(response: Any, *, has_guests: bool) -> Any:
     # What is downloaded is what we say it is, never a page that a browser makes of it.
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    # A page of a friend asks by CORS, to which this does not apply.
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    if has_guests:
+        response.vary.add("Origin")
+    if response.mimetype in ("text/html", "application/json"):
+        # It shows what its reader may see.
+        response.headers.setdefault("Cache-Control", "private, no-cache")
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-        response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    return response
+
+
+def _slow_down(response: Any, bytes_per_s: int) -> Any:
+    if response.direct_passthrough:
+        response.response = Paced(response.response, bytes_per_s)
     return response

@@ -1,8 +1,8 @@
 """Going green: eventlet imported quietly, the call that patches a process, and what eventlet lacks.
 
-Way in: go_green, for wsgi.py first thing and for the worker after the fork; FileSocket and Body are
-the worker's. Importing this patches nothing: gunicorn's arbiter imports it through green_worker and
-has to stay an ordinary blocking process.
+Way in: go_green, for wsgi.py first thing and for the worker after the fork; FileSocket, Input and
+Body are the worker's. Importing this patches nothing: gunicorn's arbiter imports it through
+green_worker and has to stay an ordinary blocking process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ with warnings.catch_warnings():
     import eventlet
     import eventlet.wsgi
 
-__all__ = ["Body", "FileSocket", "eventlet", "go_green"]
+__all__ = ["Body", "FileSocket", "Input", "LateInput", "eventlet", "go_green"]
 
 # How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
 TURN_S = 0.005
@@ -75,6 +75,46 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
             offset += sent
             eventlet.sleep(0)
         return count
+
+
+class LateInput(BaseException):
+    """The body of a request has not come in its time.
+
+    No Exception, so that nobody makes a 500 of it.
+    """
+
+
+class Input:
+    """A request's body (`wsgi.input`), all of which has to come in a time from the first read on.
+
+    Each read raises LateInput when the time is over. What never waits is never late.
+    """
+
+    def __init__(self, stream: Any, within_s: float) -> None:
+        self._stream = stream
+        self._within_s = within_s
+        self._ends_s: float | None = None
+
+    def _in_time(self) -> Any:
+        if self._ends_s is None:
+            self._ends_s = monotonic() + self._within_s
+        return eventlet.Timeout(max(0.0, self._ends_s - monotonic()), LateInput())
+
+    def read(self, size: int | None = None) -> bytes:
+        with self._in_time():
+            data: bytes = self._stream.read(size)
+        return data
+
+    def readline(self, size: int | None = None) -> bytes:
+        with self._in_time():
+            line: bytes = self._stream.readline(size)
+        return line
+
+    def readlines(self, hint: int | None = None) -> list[bytes]:
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
 
 
 class Body:

@@ -2,20 +2,25 @@
 
 gunicorn 26 dropped its own eventlet worker; this is written against the contract of AsyncWorker,
 which parses, answers and keeps alive. Added here: patching and hub after the fork, a counted bound
-on connections, time for the request head, the heartbeat and the drain. Knows nothing of the
-application. AsyncWorker is internal to gunicorn, so gunicorn is pinned exactly, and
-tests/system/test_green_worker.py shows each of these on a real server.
+on connections, time for the request's head and body and for a client that takes nothing, a name for
+each request, the heartbeat and the drain. Knows nothing of the application, which may count what is
+refused here: in its attribute `refusals`, by the error's code. AsyncWorker is internal to gunicorn,
+so gunicorn is pinned exactly, and tests/system/test_green_worker.py shows each of these on a real
+server.
 
-Way in: worker_class = "green_worker.GreenWorker" in gunicorn.conf.py.
+Way in: make_worker_class, for gunicorn.conf.py.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +31,8 @@ from typing import Any
 from gunicorn import sock, util
 from gunicorn.workers.base_async import AsyncWorker
 
-from green import Body, FileSocket, eventlet, go_green
+from green import Body, FileSocket, Input, LateInput, eventlet, go_green
+from log_format import current_request_id, take_request_id
 
 # The arbiter kills a worker that is silent for --timeout seconds, which may be as short as one.
 HEARTBEAT_S = 0.5
@@ -38,6 +44,16 @@ HEAD_S = 10.0
 # reset, which may overtake the answer. So many may linger at once; the others are just closed.
 REFUSAL_S = 1.0
 MAX_REFUSALS = 100
+# What is refused or cut here, as it is counted; and what gunicorn answers, by its reason.
+TOO_MANY_CONNECTIONS = "too_many_connections"
+HEADER_TIMEOUT = "header_timeout"
+REQUEST_TIMEOUT = "request_timeout"
+STALLED = "stalled"
+# As of every other answer.
+HARDENED = (
+    "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
+    "Referrer-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
+)
 # When descriptors have run out the backlog stays readable, so accepting again at once would spin.
 ACCEPT_PAUSE_S = 0.5
 DRAIN_TICK_S = 0.1
@@ -53,12 +69,17 @@ CUT_S = 1.0
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One client: whether it waits for a request, since when, and how many it has made."""
+    """One client: whether it waits for a request, since when, and how many it has made.
+
+    request, request_id: what is answered at the moment; the name stays with who takes over.
+    """
 
     socket: Any
     waiting_since: float | None = field(default_factory=monotonic)
     requests: int = 0
     head_timeout: Any = None
+    request: Any = None
+    request_id: str | None = None
     taken_over: bool = False
     work: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
@@ -67,6 +88,8 @@ class Connection:
     began_s: float = 0.0
     sent_bytes: int | None = None
     told: str | None = None
+    # Called once, when the client is gone.
+    on_gone: Callable[[Connection], None] | None = None
 
     # What an application that speaks on the socket by itself is given; see topics/outlet.py.
 
@@ -92,58 +115,109 @@ class Connection:
             self.work = work
             self.close, self.socket.close = self.socket.close, _leave_open
 
+    def begin(self, request: Any) -> None:
+        """From now on this request is answered, gunicorn's; what is logged bears its name."""
+        self.waiting_since = None
+        self.requests += 1
+        self.began_s, self.sent_bytes = monotonic(), None
+        self.request = request
+        self.name(value for name, value in request.headers if name == "X-REQUEST-ID")
+
+    def name(self, asked: Iterable[str] = ()) -> str:
+        """Give a new request its id; what is logged in this greenlet bears it."""
+        self.request_id = take_request_id(asked)
+        current_request_id.set(self.request_id)
+        return self.request_id
+
     def wait(self) -> None:
         """From now on it waits for its client, be it for a request or in an open WebSocket."""
         self.waiting_since = monotonic()
+        self.request = None
 
     def is_idle(self) -> bool:
         """Tell whether a drain may close it: nothing is running, nor about to be asked."""
         waited_s = 0.0 if self.waiting_since is None else monotonic() - self.waiting_since
         return self.waiting_since is not None and (self.requests > 0 or waited_s > NEWCOMER_S)
 
+    def cut(self) -> None:
+        """End the connection as it is; whoever reads from it or writes to it finds it closed."""
+        self._shut(socket.SHUT_RDWR)
+
     def stop_reading(self) -> None:
         """Let it read what has arrived, and then the end; a request among that is answered."""
+        self._shut(socket.SHUT_RD)
+
+    def _shut(self, how: int) -> None:
         # On a duplicate: SSLSocket.shutdown would drop the TLS state and read on in the clear.
         with suppress(OSError), socket.socket(fileno=os.dup(self.socket.fileno())) as twin:
-            twin.shutdown(socket.SHUT_RD)
+            twin.shutdown(how)
 
 
 def _leave_open() -> None:
     pass
 
 
+def _start_named(
+    start_response: Any, request_id: str, status: str, headers: Any, exc_info: Any = None
+) -> Any:
+    named = [field for field in headers if field[0].lower() != "x-request-id"]
+    return start_response(status, [*named, ("X-Request-ID", request_id)], exc_info)
+
+
+def error_body(status: str, code: str, message: str, detail: dict[str, Any]) -> bytes:
+    """Return the one shape that errors have."""
+    fields = {"error": code, "message": message, "status": int(status[:3]), "detail": detail}
+    return json.dumps(fields).encode()
+
+
 def error_answer(
     status: str, code: str, message: str, detail: dict[str, Any], headers: str = ""
 ) -> bytes:
-    """Return a whole response in the one shape that errors have. headers: more of them."""
-    fields = {"error": code, "message": message, "status": int(status[:3]), "detail": detail}
-    body = json.dumps(fields)
+    """Return a whole response that is an error. headers: more of them."""
+    body = error_body(status, code, message, detail)
     head = (
         f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{HARDENED}\r\n"
     )
-    return (head + body).encode()
+    return head.encode() + body
 
 
-def write_error(client: Any, status: int, reason: str, message: str) -> None:
-    """Send what gunicorn answers to a request that it cannot read; gunicorn's own is HTML."""
-    code = reason.lower().replace(" ", "_")
-    util.write_nonblock(client, error_answer(f"{status} {reason}", code, message or reason, {}))
+class LastWords:
+    """The body of an answer to a client that is still sending: closed so that he can read it."""
+
+    def __init__(self, client: Any, body: bytes) -> None:
+        self._client = client
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+
+    def close(self) -> None:
+        util.close_graceful(self._client, timeout=REFUSAL_S)
+
+
+def make_worker_class(*, body_s: float, stall_s: float) -> type:
+    """Return the worker with the times that settings give it; see GreenWorker."""
+    return type("GreenWorker", (GreenWorker,), {"body_s": body_s, "stall_s": stall_s})
 
 
 class GreenWorker(AsyncWorker):  # type: ignore[misc]
     """See the module; the attributes below are read and written on the hub's thread only.
 
-    connections: each client's state by its greenlet. refused: clients beyond worker_connections.
+    connections: each client's state by its greenlet. refusals: what was refused or cut, by code.
+    body_s: how long a request's body may take. stall_s: how long a client may take nothing that it
+    is sent, 0 for as long as the kernel has it.
     """
 
+    body_s = 30.0
+    stall_s = 120.0
     alive: bool
-    wsgi: Callable[..., Any]
+    wsgi: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections: dict[Any, Connection] = {}
-        self.refused = 0
+        self.refusals: Counter[str] = Counter()
         self._refusal_logged_at = -1.0
         self._ends_at_once = False
         self._reopens_logs = False
@@ -161,7 +235,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         # A hub made before the fork would share its epoll descriptor with the arbiter.
         eventlet.hubs.use_hub()
         go_green()
-        util.write_error = write_error
+        util.write_error = self._write_error
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -170,6 +244,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         # and may want to end what would never end by itself: streams of events.
         getattr(self.wsgi, "on_start", lambda: None)()
         self._on_drain: Callable[[], None] | None = getattr(self.wsgi, "on_drain", None)
+        counted: Any = getattr(self.wsgi, "refusals", self.refusals)
+        self.refusals = counted
         self.wsgi = partial(self._call, self.wsgi)
 
     def run(self) -> None:
@@ -230,10 +306,15 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                 self.log.error("accept failed: %s", error)
                 eventlet.sleep(ACCEPT_PAUSE_S)
                 continue
+            if self.stall_s:
+                # Also of a client that only has its window shut: zero-window probes count.
+                with suppress(OSError):  # a Unix socket has no such thing
+                    stall_ms = round(self.stall_s * 1000)
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             if len(self.connections) < self.worker_connections:
                 greenlet = eventlet.spawn(self._serve, listener, client, addr)
                 self.connections[greenlet] = Connection(client)
-                greenlet.link(self.connections.pop)
+                greenlet.link(self._forget)
             else:
                 self._refuse(client)
             # A flood of connects keeps the listener readable, so accept alone would never wait.
@@ -262,6 +343,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def _go_on(self, connection: Connection) -> None:
         assert connection.work is not None
         assert connection.close is not None
+        current_request_id.set(connection.request_id)
         try:
             connection.work()
         except Exception:
@@ -270,12 +352,21 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             connection.close()
             if connection.told is not None:
                 self.log.end(connection.told, monotonic() - connection.began_s)
-            del self.connections[eventlet.getcurrent()]
+            connection.work = None
+            self._forget(eventlet.getcurrent())
+
+    def _forget(self, greenlet: Any) -> None:
+        """The greenlet of a client has ended; so has the client, unless another one goes on."""
+        connection = self.connections.pop(greenlet)
+        if connection.work is None and connection.on_gone is not None:
+            connection.on_gone(connection)
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
         connection = self.connections[eventlet.getcurrent()]
         connection.wait()
+        connection.request_id = None
+        current_request_id.set(None)
         if connection.requests:
             # A client whose next request is there already would never wait: others have their turn.
             eventlet.sleep(0)
@@ -285,10 +376,15 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def handle_request(self, listener_name: Any, req: Any, client: Any, addr: Any) -> Any:
         connection = self.connections[eventlet.getcurrent()]
         connection.head_timeout.cancel()
-        connection.waiting_since = None
-        connection.requests += 1
-        connection.began_s, connection.sent_bytes = monotonic(), None
-        return super().handle_request(listener_name, req, client, addr)
+        connection.begin(req)
+        try:
+            return super().handle_request(listener_name, req, client, addr)
+        except OSError as error:
+            if error.errno != errno.ETIMEDOUT:
+                raise
+            self.refusals[STALLED] += 1
+            self.log.info("client cut off reason=stalled")
+            raise StopIteration from None
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never became one, as JSON.
@@ -296,9 +392,14 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         A kill or a time-out gets no answer, as it may come in mid-response; nor does who has been
         answered on the socket.
         """
+        connection = self.connections[eventlet.getcurrent()]
+        if exc is connection.head_timeout:
+            self.refusals[HEADER_TIMEOUT] += 1
         if not isinstance(exc, Exception | SystemExit):
             return
-        if self.connections[eventlet.getcurrent()].taken_over:
+        if connection.request_id is None:
+            connection.name()
+        if connection.taken_over:
             self.log.error("failed after it took its connection over", exc_info=exc)
         else:
             super().handle_error(req, client, addr, exc)
@@ -309,10 +410,36 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         environ["headwater.client"] = connection
         # eventlet's WebSocket calls this, a name of eventlet's own server, once it is open.
         environ["eventlet.set_idle"] = connection.wait
-        body = app(environ, start_response)
+        request_id = connection.request_id or connection.name()
+        environ["headwater.request_id"] = request_id
+        environ["wsgi.input"] = Input(environ["wsgi.input"], self.body_s)
+        start = partial(_start_named, start_response, request_id)
+        try:
+            body = app(environ, start)
+        except LateInput:
+            body = self._answer_late(connection, start)
         if isinstance(body, environ["wsgi.file_wrapper"]) and self._tls is None:
             return body  # gunicorn hands it to sendfile, which takes turns itself
         return Body(body, client if environ["SERVER_PROTOCOL"] == "HTTP/1.0" else None)
+
+    def _answer_late(self, connection: Connection, start: Callable[..., Any]) -> LastWords:
+        self.refusals[REQUEST_TIMEOUT] += 1
+        connection.request.force_close()
+        status = "408 Request Timeout"
+        message = f"The request's body was not there within {self.body_s:g} s: send it again."
+        body = error_body(status, REQUEST_TIMEOUT, message, {"body_s": self.body_s})
+        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start(status, fields, sys.exc_info())
+        return LastWords(connection.socket, body)
+
+    def _write_error(self, client: Any, status: int, reason: str, message: str) -> None:
+        """Send what gunicorn answers to a request that it cannot read; gunicorn's own is HTML."""
+        code = reason.lower().replace(" ", "_")
+        self.refusals[code] += 1
+        connection = self.connections[eventlet.getcurrent()]
+        named = f"X-Request-ID: {connection.request_id or connection.name()}\r\n"
+        answer = error_answer(f"{status} {reason}", code, message or reason, {}, named)
+        util.write_nonblock(client, answer)
 
     def is_already_handled(self, respiter: Any) -> bool:
         """End the connection when the application has answered on the socket, as WebSockets do."""
@@ -323,11 +450,11 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         return bool(super().is_already_handled(respiter))
 
     def _refuse(self, client: FileSocket) -> None:
-        self.refused += 1
+        self.refusals[TOO_MANY_CONNECTIONS] += 1
         if monotonic() - self._refusal_logged_at >= 1.0:
             self._refusal_logged_at = monotonic()
-            limit = self.worker_connections
-            self.log.warning("too many connections: limit=%d refused=%d", limit, self.refused)
+            limit, refused = self.worker_connections, self.refusals[TOO_MANY_CONNECTIONS]
+            self.log.warning("too many connections: limit=%d refused=%d", limit, refused)
         if self._refusals.free() > 0:
             self._refusals.spawn_n(self._turn_away, client)
         else:
@@ -336,10 +463,10 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def _turn_away(self, client: FileSocket) -> None:
         answer = error_answer(
             "503 Service Unavailable",
-            "too_many_connections",
+            TOO_MANY_CONNECTIONS,
             "The server has as many connections as it may: try again in a second.",
             {"limit": self.worker_connections},
-            "Retry-After: 1\r\n",
+            f"Retry-After: 1\r\nX-Request-ID: {take_request_id()}\r\n",
         )
         with eventlet.Timeout(REFUSAL_S, False), suppress(OSError):
             secured = self._secure(client)

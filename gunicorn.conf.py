@@ -15,11 +15,16 @@ import fcntl
 import os
 import resource
 import socket
+import subprocess
+from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, Any
 
 from access_log import make_logger_class
+from green_worker import make_worker_class
+from guard import Tokens, TokensUnreadable
+from guard.origins import is_loopback
 from settings import Settings, SettingsError
 
 try:
@@ -31,7 +36,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 proc_name = "headwater"
 bind = f"{_host}:{_settings.port}"
-worker_class = "green_worker.GreenWorker"
+worker_class = make_worker_class(body_s=_settings.body_s, stall_s=_settings.stall_s)
 # One hub carries thousands of clients; live feeds and the journal's writers are state of one
 # process, and its folder is locked. More processes come with a journal that they can share.
 workers = 1
@@ -46,24 +51,36 @@ keepalive = 75
 limit_request_line = 8190
 # The heartbeat is a change to a file, which must not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+# Who is behind a proxy is told by werkzeug's ProxyFix, if HEADWATER_PROXIES says there is one.
+forwarded_allow_ips = ""
 # The access log is the logger's own; gunicorn's would be no JSON.
 accesslog = None
-logger_class = make_logger_class(_settings.access_log_path)
+logger_class = make_logger_class(_settings.access_log_path, _settings.log_format)
 errorlog = "-"
 # On by default since gunicorn 25.1: a socket in $HOME/.gunicorn or $XDG_RUNTIME_DIR, served by a
 # thread of the arbiter, that nobody here asks for. HTTP/2 is off by default.
 control_socket_disable = True
 
+# What is killed with -9 may hold its files some milliseconds more, until its last thread is gone;
+# and a worker whose arbiter was killed sees that within half a second.
+LOCK_WAIT_S = 2.0
+LOCK_RETRY_S = 0.05
+# The arbiter does nothing else meanwhile. Half of what a worker may be silent for.
+CHECK_S = 15
+
 
 def on_starting(server: Any) -> None:
     """Take the instance folder and see that the ports are free; end with one line otherwise."""
     server.instance_lock = _lock(_settings.instance)  # on the arbiter: a reload drops this module
+    if _settings.catalogue is not None:
+        server.handle_hup = partial(_reload_if_right, server, server.handle_hup)
     if _settings.access_log_path is not None:
         _make_folder(_settings.access_log_path.parent)
     if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
         for address in server.cfg.address:
             if isinstance(address, tuple):
                 _check_free(*address)
+    server.log.warning("%s", _who_may_ask(server.cfg.address))
     # Each client is a descriptor, and 1,024 is a common default: take as many as are allowed.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -80,17 +97,52 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
             client.told = told
 
 
+def _reload_if_right(server: Any, reload: Any) -> None:
+    """Reload when the catalogue can be served, else say why not and leave all as it is.
+
+    gunicorn stops when a worker cannot boot. Beside the arbiter, which never imports Flask.
+    """
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "catalogue"]
+    try:
+        checked = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=CHECK_S,
+            errors="backslashreplace", check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        server.log.error("reload refused, nothing is changed: the check failed: %s", error)
+        return
+    if not checked.returncode:
+        reload()
+        return
+    problems = (checked.stdout or checked.stderr).splitlines()
+    server.log.error("reload refused, nothing is changed: problems=%d", len(problems))
+    for problem in problems:
+        server.log.error("%s", problem)
+
+
 def _lock(folder: Path) -> IO[str]:
     """Return the locked file; the kernel frees it when the last process that holds it is gone."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = open(folder / "lock", "w")  # noqa: SIM115 (held for as long as the server lives)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.exit(f"headwater: another server uses {folder}: stop it or set HEADWATER_INSTANCE")
+        ends = monotonic() + LOCK_WAIT_S
+        while not _is_locked(file):
+            if monotonic() > ends:
+                sys.exit(
+                    f"headwater: another server uses {folder}: stop it or set HEADWATER_INSTANCE"
+                )
+            sleep(LOCK_RETRY_S)
     except OSError as error:
         sys.exit(f"headwater: {folder} cannot be used, set HEADWATER_INSTANCE: {error.strerror}")
     return file
+
+
+def _is_locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _make_folder(folder: Path) -> None:
@@ -98,6 +150,24 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         sys.exit(f"headwater: {folder} cannot be made, set HEADWATER_ACCESS_LOG: {error.strerror}")
+
+
+def _who_may_ask(addresses: list[Any]) -> str:
+    """Say it; end if that is anybody on another machine and nobody has said that he shall."""
+    tokens = Tokens(_settings.instance / "tokens.json")
+    try:
+        tokens.refresh()
+    except TokensUnreadable as error:
+        sys.exit(f"headwater: {error}")
+    hosts = [address[0] for address in addresses if isinstance(address, tuple)]
+    if tokens.is_needed:
+        return "who asks needs a token"
+    if all(map(is_loopback, hosts)):
+        return "there are no tokens: this machine is listened to only, and may do anything"
+    if _settings.open:
+        return "there are no tokens, and HEADWATER_OPEN=1: anybody may do anything"
+    cure = "flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
+    sys.exit(f"headwater: it does not listen on {hosts[0]} without tokens: {cure}")
 
 
 def _check_free(host: str, port: int) -> None:

@@ -22,6 +22,8 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 # An IPv6 address has two colons at least; one would be a port.
 _HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}")
 
+_ORIGIN = re.compile(r"https?://[0-9a-z.\[\]:-]{1,253}")
+
 
 class SettingsError(Exception):
     """The environment holds settings that cannot be used; `problems` names each of them."""
@@ -66,6 +68,13 @@ def _one_of(*words: str) -> _Kind:
     )
 
 
+def _origins(text: str) -> tuple[str, ...] | None:
+    """Origins as browsers write them, with commas between."""
+    found = tuple(each.strip() for each in text.split(","))
+    return found if all(map(_ORIGIN.fullmatch, found)) else None
+
+
+_ORIGINS = _Kind("origins like `https://example.org`, with commas between", _origins)
 _PATH = _Kind("a path", Path)
 OFF = "off"
 _PATH_OR_OFF = _Kind("a path, or off", lambda text: OFF if text.lower() == OFF else Path(text))
@@ -110,6 +119,64 @@ class Settings:
             "CONNECTIONS", _whole(1, 1_000_000), "How many clients may be connected at once."
         ),
     )
+    body_s: float = field(
+        default=30.0,
+        metadata=_asks(
+            "BODY_S", _seconds(3_600), "How long a client may take to send a request's body."
+        ),
+    )
+    stall_s: float = field(
+        default=120.0,
+        metadata=_asks(
+            "STALL_S",
+            _seconds(86_400),
+            "How long a client may take nothing of what it is sent; 0 leaves that to the kernel.",
+        ),
+    )
+    connections_per_principal: int = field(
+        default=1000,
+        metadata=_asks(
+            "CONNECTIONS_PER_PRINCIPAL",
+            _whole(1, 1_000_000),
+            "How many of them one token's name may have, or one address without a token.",
+        ),
+    )
+    requests_per_minute: int = field(
+        default=60_000,
+        metadata=_asks(
+            "REQUESTS_PER_MINUTE",
+            _whole(0, 10**9),
+            "How many requests and socket messages one may send; 0 for any number.",
+        ),
+    )
+    bytes_per_s: int = field(
+        default=0,
+        metadata=_asks(
+            "BYTES_PER_S",
+            _whole(0, 10**12),
+            "How fast one download is sent at most; 0 for as fast as it goes.",
+        ),
+    )
+    open: int = field(
+        default=0,
+        metadata=_asks(
+            "OPEN",
+            _whole(0, 1),
+            "1: serve other machines though no token was made: anybody may do anything.",
+        ),
+    )
+    origins: tuple[str, ...] | None = field(
+        default=None,
+        metadata=_asks("ORIGINS", _ORIGINS, "Other sites whose pages may ask this server."),
+    )
+    proxies: int = field(
+        default=0,
+        metadata=_asks(
+            "PROXIES",
+            _whole(0, 10),
+            "How many proxies are in front, each of which says in `X-Forwarded-…` who asked it.",
+        ),
+    )
     exports_running: int = field(
         default=2,
         metadata=_asks("EXPORTS_RUNNING", _whole(1, 64), "How many exports record at once."),
@@ -120,6 +187,14 @@ class Settings:
             "EXPORTS_QUEUED",
             _whole(0, 100_000),
             "How many exports may wait for their turn; one more is refused.",
+        ),
+    )
+    exports_queued_per_principal: int = field(
+        default=20,
+        metadata=_asks(
+            "EXPORTS_QUEUED_PER_PRINCIPAL",
+            _whole(0, 100_000),
+            "How many of them may wait for one token's name, or for one address without a token.",
         ),
     )
     recordings_max_bytes: int = field(
@@ -159,6 +234,15 @@ class Settings:
         default="info",
         metadata=_asks(
             "LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "The least that is logged."
+        ),
+    )
+
+    log_format: str = field(
+        default="auto",
+        metadata=_asks(
+            "LOG_FORMAT",
+            _one_of("auto", "text", "json"),
+            "How a line of the log is written; `auto` is text on a terminal, JSON elsewhere.",
         ),
     )
 

@@ -19,9 +19,12 @@ import logging  # noqa: E402
 import os  # noqa: E402
 
 from eventlet import tpool  # noqa: E402
+from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
 from commands import register_commands  # noqa: E402
+from guard import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
+from log_format import formatter_for  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
 from sources.errors import CatalogueError  # noqa: E402
 
@@ -30,20 +33,29 @@ WORKER_BOOT_ERROR = 3
 
 try:
     settings = Settings.from_environ(os.environ)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    app = create_app(settings, run_native=tpool.execute)
-except (SettingsError, CatalogueError) as error:
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter_for(settings.log_format, handler.stream))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    key = None if IS_COMMAND else read_secret(settings.instance / "secret.key")
+    app = create_app(settings, run_native=tpool.execute, key=key)
+except CatalogueError as error:
+    if not IS_COMMAND:
+        print(f"headwater cannot start:\n{error}", file=sys.stderr)
+        sys.exit(WORKER_BOOT_ERROR)
+    # A command has to work then too: to find out what is wrong, or to withdraw a token.
+    print(f"headwater: the catalogue is wrong:\n{error}", file=sys.stderr)
+    app = Flask("app")
+except (SettingsError, TokensUnreadable, SecretUnusable) as error:
     print(f"headwater cannot start:\n{error}", file=sys.stderr)
     sys.exit(WORKER_BOOT_ERROR)
 
 register_commands(app, settings)
-parts = app.extensions["headwater"]
+parts = app.extensions.get("headwater")
 
 
 def start() -> None:
     """Start what runs beside requests."""
+    assert parts is not None
     # What was imported stays for good. A full collection went through all of it, which held the hub
     # for 75 to 100 ms; without it, a thousand clients take a few.
     gc.collect()
@@ -55,4 +67,5 @@ def start() -> None:
 
 # For green_worker.py: when it has loaded this, and when it stops accepting.
 app.on_start = start  # type: ignore[attr-defined]
-app.on_drain = parts.drain  # type: ignore[attr-defined]
+if parts is not None:
+    app.on_drain = parts.drain  # type: ignore[attr-defined]

@@ -473,6 +473,10 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """Return how many clients were cut off since they did not take what they were told."""
         return self.server.eio.cut_off
 
+    def guard(self, admit: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have every request of a session go through admit, which may raise AccessError."""
+        self.server.eio.admit = admit
+
     def close_all(self, code: int, text: str) -> None:
         """Close every client. code, text: what a WebSocket is closed with."""
         self.server.eio.disconnect(code=code, text=text)
@@ -494,6 +498,9 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def cut_off(self) -> int:
         return 0
+
+    def guard(self, admit: Callable[[Mapping[str, Any]], None]) -> None:
+        """Do nothing: who asks is asked when he connects to a namespace."""
 
     def close_all(self, code: int, text: str) -> None:
         self.server.eio.disconnect()

@@ -1,8 +1,7 @@
 """The opening handshake of a WebSocket, as a server sees it.
 
 Pure: a WSGI environ in, the bytes of the 101 out, or BadHandshake. No extensions and no
-subprotocols are agreed on: frames are then the same for every client. Way in: answer_handshake,
-is_same_origin.
+subprotocols are agreed on: frames are then the same for every client. Way in: answer_handshake.
 Source: RFC 6455, 4.2.
 """
 
@@ -50,20 +49,6 @@ def is_upgrade(environ: Mapping[str, Any]) -> bool:
     return "websocket" in _words(environ, "HTTP_UPGRADE") and "upgrade" in _words(
         environ, "HTTP_CONNECTION"
     )
-
-
-def is_same_origin(environ: Mapping[str, Any]) -> bool:
-    """Tell whether no page of another site asks: browsers send Origin, and ask nobody before.
-
-    True without an Origin: that is no browser.
-    """
-    origin = environ.get("HTTP_ORIGIN")
-    if origin is None:
-        return True
-    schemes = [environ.get("wsgi.url_scheme", ""), environ.get("HTTP_X_FORWARDED_PROTO", "")]
-    hosts = [environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "")]
-    firsts = [[text.split(",")[0].strip() for text in texts] for texts in (schemes, hosts)]
-    return origin in {f"{s}://{h}" for s in firsts[0] for h in firsts[1] if s and h}
 
 
 def _check(environ: Mapping[str, Any]) -> None:

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import request
+from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace, emit
 
+from access import AccessError, Forbidden, Principal
+from guard import Gate
+from guard.gate import owner_of
+from needs import publish_to, subscribe_to
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
 from sockets.engine import SocketIO, StockSocketIO
 from sockets.live_packets import LIVE_FRAMES, LIVE_PAYLOADS, NAMESPACE
 from sockets.metronome import Metronome
 from sockets.stock import StockOutlet
 from topics import Patterns, Publication, Reader, TooManyTopics, Topics
-from topics.names import MAX_PATTERNS
+from topics.names import MAX_PATTERNS, check_name
 from topics.presence import show_readers
 from wire.events import new_event
 from wire.since import parse_since
+from workers.export import Export
 from workers.exports import Exports
 
 # As of POST /events.
@@ -41,17 +48,30 @@ def acknowledged(handler: Handler) -> Handler:
     @wraps(handler)
     def handle(live: Live, fields: Fields) -> Fields:
         try:
+            live.note_message()
             if not isinstance(fields, dict):
                 raise Misuse("one object is emitted, with the fields that docs/events.md names")
             return {"ok": True, **handler(live, fields)}
         except tuple(ANSWERS) as error:
-            return answer_of(error)
+            answer = answer_of(error)
+            live.refusals[answer["error"]] += 1
+            return answer
 
     return handle
 
 
+class _Asker(NamedTuple):
+    """Who is connected. owner: to whom it is counted what he says."""
+
+    principal: Principal
+    owner: str
+
+
 class Live(Namespace):  # type: ignore[misc]
-    """See the module. One for all clients; `socketio` is set when it is registered."""
+    """See the module. One for all clients; `socketio` is set when it is registered.
+
+    ends: whether somebody may cancel an export. refusals: counted by their code.
+    """
 
     def __init__(
         self,
@@ -59,12 +79,19 @@ class Live(Namespace):  # type: ignore[misc]
         topics: Topics,
         exports: Exports,
         metronome: Metronome,
+        gate: Gate,
+        ends: Callable[[Principal, Export], bool],
+        refusals: Counter[str],
     ) -> None:
         super().__init__(NAMESPACE)
         self._sockets = socketio
         self._topics = topics
         self._exports = exports
         self._metronome = metronome
+        self._gate = gate
+        self._ends = ends
+        self.refusals = refusals
+        self._askers: dict[str, _Asker] = {}
         # By session: its subscriptions, by what they were asked for.
         self._readers: dict[str, dict[str, Reader]] = {}
 
@@ -79,6 +106,18 @@ class Live(Namespace):  # type: ignore[misc]
     # The textbook's.
 
     def on_connect(self, auth: Any = None) -> None:
+        sid = _sid()
+        token = auth.get("token") if isinstance(auth, dict) else None
+        try:
+            principal = self._gate.greet(request.environ, token)
+            owner = owner_of(principal, request.environ)
+            # The sessions of one are counted beside his connections.
+            self._gate.clients.enter(sid, f"{owner} on /live", principal, partial(self._cut, sid))
+        except AccessError as error:
+            answer = answer_of(error)
+            self.refusals[answer["error"]] += 1
+            raise Refused(str(error), answer) from error
+        self._askers[sid] = _Asker(principal, owner)
         emit("response", {"data": "Connected to live stream"})
 
     def on_request_data(self, fields: Any) -> None:
@@ -96,12 +135,23 @@ class Live(Namespace):  # type: ignore[misc]
         self._sockets.tick("status_update", {"data": text}, NAMESPACE)
         return True
 
+    def _cut(self, sid: str) -> None:
+        self._sockets.server.disconnect(sid, namespace=NAMESPACE)
+
+    def note_message(self) -> None:
+        """Count what a client says as a request of his. Raises TooMany."""
+        self._gate.rates.note_request(self._askers[_sid()].owner)
+
+    def _asker(self) -> Principal:
+        return self._askers[_sid()].principal
+
     # Topics.
 
     @acknowledged
     def on_subscribe(self, fields: Fields) -> Fields:
         sid = _sid()
         patterns = Patterns.parse(fields.get("topic"))
+        self._gate.require(self._asker(), subscribe_to(patterns.text))
         since = fields.get("since")
         if since is not None and not isinstance(since, str):
             raise Misuse("since is a text: a cursor, all, or an age like 5m")
@@ -139,13 +189,17 @@ class Live(Namespace):  # type: ignore[misc]
         key = fields.get("key")
         if key is not None and (not isinstance(key, str) or not _KEY.fullmatch(key)):
             raise Misuse("key is a text of 1 to 255 visible ASCII characters")
+        topic = check_name(fields.get("topic"))
+        self._gate.require(self._asker(), publish_to(topic))
         publication = Publication([new_event(event) for event in events], key)
-        receipt = self._topics.publish(fields.get("topic", ""), publication)
+        receipt = self._topics.publish(topic, publication)
         return {"id": receipt.id, "topic": receipt.topic, "count": receipt.count}
 
     @acknowledged
     def on_readers(self, fields: Fields) -> Fields:
-        return show_readers(self._topics, fields.get("topic", ""))
+        patterns = Patterns.parse(fields.get("topic"))
+        self._gate.require(self._asker(), subscribe_to(patterns.text))
+        return show_readers(self._topics, patterns.text)
 
     @acknowledged
     def on_cancel(self, fields: Fields) -> Fields:
@@ -153,10 +207,14 @@ class Live(Namespace):  # type: ignore[misc]
         export = self._exports.get(export_id) if isinstance(export_id, str) else None
         if export is None:
             raise UnknownExport("there is no such export; GET /exports lists them")
+        if not self._ends(self._asker(), export):
+            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
         self._exports.cancel(export)
         return {"id": export.id, "state": export.state}
 
     def on_disconnect(self, reason: str) -> None:
+        self._gate.clients.leave(_sid())
+        self._askers.pop(_sid(), None)
         for reader in self._readers.pop(_sid(), {}).values():
             self._topics.leave(reader)
 

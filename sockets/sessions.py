@@ -26,6 +26,8 @@ from urllib.parse import parse_qs
 
 import engineio
 
+from access import AccessError
+from sockets.answers import http_answer_of
 from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
 from sockets.handshake import is_upgrade
 from sockets.packets import (
@@ -153,7 +155,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     connect_timeout_s: how long a client may take to join a namespace. upgrade_timeout_s: and from
     asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
     has just changed; it must not wait. cut_off: how many clients were cut off since they did not
-    take what they were told. websockets: how many sessions are on WebSocket.
+    take what they were told. websockets: how many sessions are on WebSocket. admit: called with
+    each request; raises AccessError.
     """
 
     sockets: dict[str, Session]
@@ -170,6 +173,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.upgrade_timeout_s = upgrade_timeout_s
         self.interval_s = self.ping_interval + self.ping_interval_grace_period
         self.on_upgrade: Callable[[str], None] = _nothing
+        self.admit: Callable[[dict[str, Any]], None] = _nothing
         self.cut_off = 0
         self.websockets = 0
         self._is_watched = False
@@ -217,21 +221,24 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     ) -> Iterable[bytes]:
         """Answer a request, or take its connection over for a WebSocket."""
         try:
+            self.admit(environ)
             body = self._route(environ)
-        except SocketError as error:
-            fields = {
-                "error": error.code,
-                "message": str(error),
-                "status": error.status,
-                "detail": {},
-            }
-            return self._answer(
-                environ, start_response, error.status, "application/json",
-                json.dumps(fields).encode(), error.headers.items(),
-            )  # fmt: skip
+        except (SocketError, AccessError) as error:
+            return self._refuse(environ, start_response, error)
         if body is None:
             return []
         return self._answer(environ, start_response, 200, "text/plain; charset=UTF-8", body, ())
+
+    def _refuse(
+        self,
+        environ: dict[str, Any],
+        start_response: StartResponse,
+        error: SocketError | AccessError,
+    ) -> Iterable[bytes]:
+        shape, headers = http_answer_of(error)
+        body = json.dumps(shape).encode()
+        kind = "application/json"
+        return self._answer(environ, start_response, shape["status"], kind, body, headers.items())
 
     def _answer(
         self,
@@ -247,6 +254,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "same-origin"),
+            ("X-Frame-Options", "DENY"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
             *more,
             *self._cors_headers(environ),
         ]
@@ -537,5 +547,5 @@ def _leave(websocket: WebSocket) -> None:
     """Talk about nothing."""
 
 
-def _nothing(sid: str) -> None:
+def _nothing(of: Any) -> None:
     pass

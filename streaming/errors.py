@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, current_app, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
+from access import (
+    AccessError,
+    BadCredential,
+    BadForm,
+    CrossOrigin,
+    Forbidden,
+    LinkSpent,
+    TooMany,
+    Unauthorized,
+)
 from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
 from sources.errors import (
     BadSelection,
@@ -18,6 +29,7 @@ from sources.errors import (
     IsAFile,
     IsAFolder,
     MalformedPath,
+    MissingAttribute,
     NoSuchFile,
     SourceFailed,
     SourceUnavailable,
@@ -37,7 +49,7 @@ from topics import (
 from wire.cursors import MalformedCursor
 from wire.errors import WireError
 from wire.events import MalformedEvent
-from workers.errors import QueueFull, RecordingGone
+from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +76,16 @@ class Refusal(Exception):
 
 # What a client is told of each error of the floors below: status, code.
 ANSWERS: dict[type[Exception], tuple[int, str]] = {
+    AccessError: (403, "refused"),
+    Unauthorized: (401, "unauthorized"),
+    BadCredential: (401, "bad_credential"),
+    Forbidden: (403, "forbidden"),
+    CrossOrigin: (403, "cross_origin"),
+    BadForm: (403, "bad_form"),
+    LinkSpent: (403, "link_spent"),
+    TooMany: (429, "too_many"),
     BadSelection: (400, "bad_selection"),
+    MissingAttribute: (403, "missing_attribute"),
     SourceUnavailable: (503, "source_unavailable"),
     SourceFailed: (503, "source_failed"),
     MalformedPath: (400, "malformed_path"),
@@ -75,6 +96,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     FileChanged: (409, "file_changed"),
     TooManyFiles: (422, "too_many_files"),
     QueueFull: (503, "queue_full"),
+    OwnerQueueFull: (429, "too_many_exports"),
     RecordingGone: (410, "recording_gone"),
     JournalFull: (507, "no_room"),
     JournalEnded: (409, "ended"),
@@ -109,7 +131,11 @@ def answer_error(
     detail: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return an error in the one shape: error, message, status, detail; to a browser, as a page."""
+    """Return an error in the one shape: error, message, status, detail; to a browser, as a page.
+
+    It is counted under its code.
+    """
+    current_app.extensions["refusals"][code] += 1
     if wants_page(request):
         title = HTTP_STATUS_CODES.get(status, "Error")
         page = render_template(
@@ -120,29 +146,45 @@ def answer_error(
         response = jsonify(error=code, message=message, status=status, detail=detail or {})
     response.status_code = status
     response.headers.update(headers or {})
-    if status == 503:
+    if status in (429, 503):
         response.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="headwater"'
     return response
 
 
-def register_errors(app: Flask) -> None:
-    """Make app answer every error in the one shape."""
+def register_errors(app: Flask) -> Counter[str]:
+    """Make app answer every error in the one shape; return how often, by code.
+
+    The server counts there too what it refuses before app is asked (green_worker.py).
+    """
+    refusals: Counter[str] = Counter()
+    app.extensions["refusals"] = app.refusals = refusals  # type: ignore[attr-defined]
     app.register_error_handler(Refusal, _refuse)
     app.register_error_handler(JournalFailed, _say_failure)
     app.register_error_handler(HTTPException, _say_http)
     app.register_error_handler(Exception, _say_internal)
     for kind in ANSWERS:
         app.register_error_handler(kind, _say_known)
+    return refusals
 
 
 def _refuse(error: Refusal) -> Response:
     return answer_error(error.status, error.code, str(error), error.detail, error.headers)
 
 
-def _say_known(error: Exception) -> Response:
+def answer_of(error: Exception) -> tuple[int, str]:
+    """Return status and code for an error of the table."""
     status, code = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    return status, error.code if isinstance(error, TooMany) else code
+
+
+def _say_known(error: Exception) -> Response:
     detail = {"problems": error.problems} if isinstance(error, BadSelection) else {}
-    return answer_error(status, code, str(error), detail)
+    headers = {}
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return answer_error(*answer_of(error), str(error), detail, headers)
 
 
 def _say_failure(error: JournalFailed) -> Response:

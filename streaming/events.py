@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Request, Response, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from streaming.admission import can
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import is_set, wants_page
@@ -45,7 +46,7 @@ def make_blueprint(topics: Topics) -> Blueprint:
 
     @blueprint.get("/events")
     def show_all() -> Response | str:
-        shown = show_topics(topics)
+        shown = [each for each in show_topics(topics) if can("subscribe", each["topic"])]
         if wants_page(request):
             return render_template("events.html", topics=shown)
         return jsonify(topics=shown)

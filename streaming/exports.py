@@ -18,11 +18,16 @@ from flask import (
     url_for,
 )
 
+from access import Forbidden, Need
+from guard import Gate
+from guard.gate import owner_of
 from sources.errors import BadSelection
+from streaming.admission import asker
 from streaming.answers import Answer, etag_of
 from streaming.errors import Refusal
 from streaming.orders import Orders
-from streaming.pages import wants_page
+from streaming.pages import wants_page, words_of
+from streaming.rights import Rights
 from wire.formats import media_type_of
 from wire.ranges import IntRange, parse_range_spec
 from wire.validators import Conditions
@@ -35,7 +40,9 @@ IMMUTABLE = "private, max-age=31536000, immutable"
 REVALIDATE = "private, no-cache"
 
 
-def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) -> Blueprint:
+def make_blueprint(
+    exports: Exports, orders: Orders, gate: Gate, rights: Rights, *, resume_wait_s: float
+) -> Blueprint:
     """Return the blueprint. resume_wait_s: how long a resumed download may wait for its bytes."""
     blueprint = Blueprint("exports", __name__)
 
@@ -49,10 +56,17 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
             honour_range=honour_range,
         ).respond()
 
+    def known(export_id: str) -> Export:
+        export = exports.get(export_id)
+        if export is None or not rights.sees(asker(), export):
+            message = f"there is no export {export_id[:100]!a}; /exports lists them"
+            raise Refusal(404, "unknown_export", message)
+        return export
+
     @blueprint.get("/download/<path:file>")
     def download(file: str) -> Response:
         name, _, extension = file.partition(".")
-        order = orders.read(name, extension, request.args.items(multi=True))
+        order = orders.read(name, extension, words_of(request), asker().attributes)
         resumed = _resumed(exports, order, request)
         if resumed is not None:
             return answer(resumed, REVALIDATE)
@@ -64,7 +78,7 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
                 response.automatically_set_content_length = False
                 return response
             return answer(shared, REVALIDATE)
-        export = exports.submit(order, prepared=False)
+        export = exports.submit(order, prepared=False, owner=_owner(request))
         return answer(export, REVALIDATE, honour_range=_can_begin_here(exports, order, request))
 
     @blueprint.post("/exports")
@@ -74,9 +88,10 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
         for key in ("source", "format"):
             if key not in given:
                 raise BadSelection([f"{key}: is missing"])
-        rest = [(key, value) for key, value in words if key not in ("source", "format")]
-        order = orders.read(given["source"], given["format"], rest)
-        export = exports.submit(order, prepared=True)
+        gate.require(asker(), [Need("read", given["source"])])
+        rest = [(key, value) for key, value in words if key not in _NOT_OF_THE_SELECTION]
+        order = orders.read(given["source"], given["format"], rest, asker().attributes)
+        export = exports.submit(order, prepared=True, owner=_owner(request))
         if wants_page(request):
             return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)
@@ -84,22 +99,25 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
 
     @blueprint.get("/exports")
     def show_all() -> Response | str:
-        shown = [show_export(exports, export) for export in exports.all()]
+        seen = [export for export in exports.all() if rights.sees(asker(), export)]
+        shown = [show_export(exports, export) for export in seen]
         if wants_page(request):
             return render_template("exports.html", exports=shown)
         return jsonify(exports=shown)
 
     @blueprint.get("/exports/<export_id>")
     def show(export_id: str) -> Response:
-        return jsonify(show_export(exports, _known(exports, export_id)))
+        return jsonify(show_export(exports, known(export_id)))
 
     @blueprint.get("/exports/<export_id>/file")
     def file(export_id: str) -> Response:
-        return answer(_known(exports, export_id), IMMUTABLE)
+        return answer(known(export_id), IMMUTABLE)
 
     @blueprint.delete("/exports/<export_id>")
     def cancel(export_id: str) -> Response:
-        export = _known(exports, export_id)
+        export = known(export_id)
+        if not rights.ends(asker(), export):
+            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
         exports.cancel(export)
         return jsonify(show_export(exports, export))
 
@@ -108,6 +126,9 @@ def make_blueprint(exports: Exports, orders: Orders, *, resume_wait_s: float) ->
 
 # JSON can spell what no text can hold.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Of a form, besides what is selected: what is to be had, and the mark of the page it is on.
+_NOT_OF_THE_SELECTION = ("source", "format", "csrf_token")
 
 _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
@@ -119,12 +140,9 @@ def show_export(exports: Exports, export: Export) -> dict[str, Any]:
     return {**shown, "slowest_reader": exports.slowest_reader(export), "url": url}
 
 
-def _known(exports: Exports, export_id: str) -> Export:
-    export = exports.get(export_id)
-    if export is None:
-        message = f"there is no export {export_id[:100]!a}; /exports lists them"
-        raise Refusal(404, "unknown_export", message)
-    return export
+def _owner(request: Request) -> str:
+    """Return who asks, as exports are counted: by name, or by address where there are none."""
+    return owner_of(asker(), request.environ)
 
 
 def _resumed(exports: Exports, order: Order, request: Request) -> Export | None:

@@ -14,6 +14,7 @@ from prometheus_client import generate_latest as show
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from guard import Clients
 from streaming.errors import Refusal
 from topics import Topics
 from workers.exports import Exports
@@ -23,13 +24,15 @@ from workers.status import StatusClock
 MOST_SILENT_S = 5.0
 
 
-def make_blueprint(topics: Topics, exports: Exports, status: StatusClock) -> Blueprint:
-    """Return the blueprint of /healthz, /readyz and /metrics."""
+def make_blueprint(
+    topics: Topics, exports: Exports, status: StatusClock, clients: Clients, refusals: Counter[str]
+) -> Blueprint:
+    """Return the blueprint of /healthz, /readyz and /metrics. refusals: by the error's code."""
     blueprint = Blueprint("health", __name__)
     registry = CollectorRegistry()
     ProcessCollector(namespace="headwater", registry=registry)
     responses: Counter[str] = Counter()
-    registry.register(_Numbers(topics, exports, status, responses))
+    registry.register(_Numbers(topics, exports, status, clients, refusals, responses))
 
     @blueprint.after_app_request
     def count(response: Response) -> Response:
@@ -62,11 +65,19 @@ class _Numbers(Collector):
     """What is counted anyway, read at the moment that somebody asks."""
 
     def __init__(
-        self, topics: Topics, exports: Exports, status: StatusClock, responses: Counter[str]
+        self,
+        topics: Topics,
+        exports: Exports,
+        status: StatusClock,
+        clients: Clients,
+        refusals: Counter[str],
+        responses: Counter[str],
     ) -> None:
         self._topics = topics
         self._exports = exports
         self._status = status
+        self._clients = clients
+        self._refusals = refusals
         self._responses = responses
 
     def collect(self) -> Iterator[Metric]:
@@ -76,6 +87,10 @@ class _Numbers(Collector):
             "delivery_silent_seconds": (
                 "Time since events were last delivered; the status is one each second.",
                 topics.dispatcher.silent_s(),
+            ),
+            "clients": (
+                "Connections and sessions of all principals.",
+                sum(self._clients.counts().values()),
             ),
             "readers": ("Readers of topics.", len(topics.readers)),
             "readers_behind": ("Readers that are reading what they missed.", topics.behind()),
@@ -108,6 +123,9 @@ class _Numbers(Collector):
         text = "Answers to requests, by class of status."
         answered = CounterMetricFamily("headwater_responses", text, labels=["status"])
         yield _labelled(answered, self._responses)
+        text = "What was refused or cut, by the code of the error."
+        refused = CounterMetricFamily("headwater_refusals", text, labels=["code"])
+        yield _labelled(refused, self._refusals)
 
 
 def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str, int]) -> Metric:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from flask import Request, Response, jsonify, render_template, url_for
 
 from sources.folders import Entry, Folder
+from streaming.admission import can
 from streaming.errors import Refusal
 from streaming.pages import wants_page
 from wire.formats import TARBALL
@@ -28,10 +29,11 @@ _SORTS = {
 
 
 def show_folders(folders: Mapping[str, Folder]) -> list[dict[str, str]]:
-    """Return the folders with the addresses of their listings and archives."""
+    """Return the folders that the asker may read, with the addresses of lists and archives."""
     return [
         {"name": name, "url": url_for("files.show", name=name), **archive_urls(name)}
         for name in folders
+        if can("read", name)
     ]
 
 

@@ -16,6 +16,7 @@ from flask import Blueprint, Request, Response, jsonify, render_template, reques
 from journal import JournalFailed, RunNative
 from sources.catalogue_logs import LogEntry
 from sources.log_bytes import find_log
+from streaming.admission import can
 from streaming.errors import Refusal
 from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader
 from streaming.log_search import Search
@@ -49,7 +50,9 @@ def make_blueprint(
     @blueprint.get("/logs")
     def show_all() -> Response | str:
         sizes = run_native(lambda: {name: _size_of(entry) for name, entry in logs.items()})
-        shown = [_show(name, topics, sizes[name]) for name in logs]
+        shown = [
+            _show(name, topics, sizes[name]) for name in logs if can("subscribe", f"logs/{name}")
+        ]
         if wants_page(request):
             return render_template("logs.html", logs=shown)
         return jsonify(logs=shown)

@@ -11,14 +11,14 @@ from functools import partial
 
 from journal import RunNative
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source
-from sources.errors import BadSelection
+from sources.errors import BadSelection, MissingAttribute
 from sources.fingerprint import database_fingerprint
 from sources.folders import Folder
 from sources.generated import IN_MEMORY, as_query
 from sources.query import Query, Tree
 from sources.selection import Selection, parse_selection
 from sources.snapshots import take_snapshot
-from sources.sql import selection_sql
+from sources.sql import NOBODYS, selection_sql
 from sources.tables import Description, Stored, count_at_most, describe, read_only_uri
 from streaming.errors import Refusal
 from streaming.files import folder_named
@@ -75,26 +75,33 @@ class Orders:
             raise Refusal(404, "unknown_format", message, {"formats": list(EXTENSIONS)})
         return packaging
 
-    def read(self, name: str, extension: str, words: Iterable[tuple[str, str]]) -> Order:
+    def read(
+        self,
+        name: str,
+        extension: str,
+        words: Iterable[tuple[str, str]],
+        attributes: Mapping[str, str] = NOBODYS,
+    ) -> Order:
         """Return the order for the source `name` as `extension`.
 
-        words: (key, value) as in a query string.
-        Raises Refusal, BadSelection, SourceUnavailable or FolderError, each saying what would be
-        right.
+        words: (key, value) as in a query string. attributes: of who asks, for the source's filter.
+        Raises Refusal, BadSelection, MissingAttribute, SourceUnavailable or FolderError, each
+        saying what would be right.
         """
         if extension == TARBALL.extension:
             return self._read_folder(folder_named(self._folders, name), words)
         source = self.source(name)
         packaging = self.packaging(extension)
-        description = self.describe(source)
         stored = _as_stored(source)
+        audience = _audience(stored, attributes)
+        description = self.describe(source)
         parameters = stored.parameters if isinstance(stored, QuerySource) else ()
         selection = parse_selection(words, description.columns, parameters)
         if selection.excel and packaging.format.name not in DELIMITED:
             raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
             raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
-        sql, bound = selection_sql(stored, selection, description.columns)
+        sql, bound = selection_sql(stored, selection, description.columns, attributes)
         by_name = {column.name: column for column in description.columns}
         columns = [by_name[column] for column in selection.names(description.columns)]
         query = Query(read_only_uri(stored.database), sql, bound, columns)
@@ -107,7 +114,22 @@ class Orders:
             query=query,
             rows_estimate=_rows_estimate(description, selection),
             fingerprint=_fingerprint(stored),
+            audience=audience,
         )
+
+    def audience_of(self, source_name: str, attributes: Mapping[str, str]) -> str | None:
+        """Return the audience that somebody with these attributes is of, for this source or folder.
+
+        "" where everybody sees the same; None for nobody who may see an export of it: there is no
+        such source any more, or an attribute is missing.
+        """
+        source = self._catalogue.sources.get(source_name)
+        if source is None:
+            return "" if source_name in self._folders else None
+        try:
+            return _audience(_as_stored(source), attributes)
+        except MissingAttribute:
+            return None
 
     def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
@@ -146,6 +168,10 @@ def _or(names: list[str]) -> str:
 
 def _as_stored(source: Source) -> Stored:
     return as_query(source) if isinstance(source, GeneratedSource) else source
+
+
+def _audience(source: Stored, attributes: Mapping[str, str]) -> str:
+    return source.where.audience(source.name, attributes) if source.where else ""
 
 
 def _fingerprint(source: Stored) -> Callable[[], str | None]:

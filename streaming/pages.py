@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from flask import Request
 
+from guard.links import PARAMETER
+
 
 def wants_page(request: Request) -> bool:
     """Does the client prefer HTML? curl and other programs, which take anything, get JSON."""
@@ -17,3 +19,8 @@ def wants_page(request: Request) -> bool:
 def is_set(request: Request, name: str) -> bool:
     """Is a switch of the query on? Not if it is absent, empty or 0."""
     return request.args.get(name, "0") not in ("", "0")
+
+
+def words_of(request: Request) -> list[tuple[str, str]]:
+    """Return the (key, value) of the query that select something: all but a signed link."""
+    return [(k, v) for k, v in request.args.items(multi=True) if k != PARAMETER]

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TypeVar, cast
 from urllib.parse import urlencode
 
@@ -21,10 +21,12 @@ from journal import RunNative
 from sources.errors import SourceFailed
 from sources.profile import MOST_COLUMNS, Profile, Sample, Taken
 from sources.query import Query
+from streaming.admission import asker
 from streaming.bodies import Body
 from streaming.errors import Refusal
 from streaming.figures import FILTERS
 from streaming.orders import Orders
+from streaming.pages import words_of
 from streaming.presence import make_has_left
 
 log = logging.getLogger(__name__)
@@ -57,8 +59,8 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
 
     @blueprint.get("/report/<name>")
     def show(name: str) -> Response:
-        words = list(request.args.items(multi=True))
-        query, rows_estimate = _read(orders, name, words)
+        words = words_of(request)
+        query, rows_estimate = _read(orders, name, words, asker().attributes)
         report = Report(Sample(query), desk, run_native, make_has_left(request.environ))
         asked = f"?{urlencode(words)}" if words else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
@@ -85,13 +87,15 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
     return blueprint
 
 
-def _read(orders: Orders, name: str, words: list[tuple[str, str]]) -> tuple[Query, int | None]:
+def _read(
+    orders: Orders, name: str, words: list[tuple[str, str]], attributes: Mapping[str, str]
+) -> tuple[Query, int | None]:
     """Return what is to be looked at, and about how many rows it has. Raises as Orders.read."""
-    order = orders.read(name, "csv", words)
+    order = orders.read(name, "csv", words, attributes)
     keys = [key for key, _ in words]
     if "sort" in keys and "limit" not in keys:
         # Without a limit it is the same rows in any order, and to sort them takes time.
-        order = orders.read(name, "csv", [word for word in words if word[0] != "sort"])
+        order = orders.read(name, "csv", [word for word in words if word[0] != "sort"], attributes)
     return cast("Query", order.query), order.rows_estimate
 
 

@@ -18,6 +18,7 @@ from journal import RunNative
 from sources.errors import BadSelection
 from sources.preview import first_rows
 from sources.query import Query
+from streaming.admission import asker
 from streaming.orders import Orders
 from wire.formats import EXTENSIONS
 
@@ -43,8 +44,10 @@ def render_source(
     words = _words_of(request.args, source)
     extension = request.args.get("format", EXTENSIONS[0])
     shown: dict[str, Any] = {"problems": [], "rows": None, "names": []}
+    # A folder of the same name would be what tar.zst is of.
+    orders.packaging(extension)
     try:
-        order = orders.read(name, extension, words)
+        order = orders.read(name, extension, words, asker().attributes)
         assert isinstance(order.query, Query)
         shown["names"] = [column.name for column in order.query.columns]
         query = order.query

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -9,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from journal import RunNative
 from sources.catalogue import QuerySource, Source
 from sources.errors import SourceUnavailable
+from streaming.admission import can
 from streaming.orders import Orders
 from streaming.pages import wants_page
 from streaming.source_page import render_source
@@ -34,9 +36,12 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
 
 
 def show_sources(orders: Orders) -> list[dict[str, Any]]:
-    """Return all sources; one that cannot be read now has an `error` in place of its columns."""
+    """Return the sources that the asker may read.
+
+    One that cannot be read now has an `error` in place of its columns.
+    """
     shown = []
-    for name in orders.names():
+    for name in filter(partial(can, "read"), orders.names()):
         try:
             shown.append(_show_source(orders, orders.source(name)))
         except SourceUnavailable as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -129,12 +129,15 @@ def query(make_database):
 
 
 def make_order(
-    source: TableSource | QuerySource, extension: str = "csv", words: Iterable[Any] = ()
+    source: TableSource | QuerySource,
+    extension: str = "csv",
+    words: Iterable[Any] = (),
+    attributes: Mapping[str, str] | None = None,
 ) -> Order:
     description = describe(source)
     parameters = source.parameters if isinstance(source, QuerySource) else ()
     selection = parse_selection(words, description.columns, parameters)
-    sql, bound = selection_sql(source, selection, description.columns)
+    sql, bound = selection_sql(source, selection, description.columns, attributes or {})
     by_name = {column.name: column for column in description.columns}
     columns = [by_name[name] for name in selection.names(description.columns)]
     return Order(
@@ -145,12 +148,13 @@ def make_order(
         query=Query(read_only_uri(source.database), sql, bound, columns),
         rows_estimate=description.rows_estimate,
         fingerprint=partial(database_fingerprint, source.database),
+        audience=source.where.audience(source.name, attributes or {}) if source.where else "",
     )
 
 
 @pytest.fixture(scope="session")
 def order():
-    """order(source, extension, words): the order for its rows."""
+    """order(source, extension, words, attributes): the order for its rows."""
     return make_order
 
 

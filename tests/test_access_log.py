@@ -48,6 +48,7 @@ def test_a_request_is_a_line(logger, path):
     (line,) = lines_in(path)
     assert line.pop("time")[-1] == "Z"
     assert line == {
+        "id": None,
         "client": "127.0.0.1", "method": "GET", "path": "/logs/access?lines=1",
         "protocol": "HTTP/1.1", "status": 200, "bytes": 5, "seconds": 1.5, "agent": "curl/8",
         "referer": "http://x/",

@@ -14,9 +14,22 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 
 # What each floor may import of the project besides itself. A top-level module is a floor too.
-_BELOW_STREAMING = ("wire", "encoders", "sources", "journal", "topics", "workers")
+_BELOW_STREAMING = (
+    "access",
+    "needs",
+    "guard",
+    "wire",
+    "encoders",
+    "sources",
+    "journal",
+    "topics",
+    "workers",
+)
 FLOORS: dict[str, tuple[str, ...]] = {
     "settings": (),
+    "access": (),
+    "needs": ("access",),
+    "guard": ("access",),
     "wire": (),
     "encoders": ("wire",),
     "journal": (),
@@ -26,10 +39,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "streaming": _BELOW_STREAMING,
     "sockets": _BELOW_STREAMING,
     "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
-    "access_log": (),
+    "log_format": (),
+    "access_log": ("log_format",),
     "green": (),
-    "green_worker": ("green",),
-    "gunicorn.conf": ("settings", "access_log"),
+    "green_worker": ("green", "log_format"),
+    "gunicorn.conf": ("settings", "guard", "access_log", "green_worker"),
     "doctor": (),
     "commands": ("settings", *_BELOW_STREAMING, "access", "guard", "doctor"),
     "wsgi": (
@@ -40,11 +54,12 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "app",
         "commands",
         "green",
+        "log_format",
     ),
 }
 
 # These import nothing but the standard library and what FLOORS allows.
-WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics")
+WITHOUT_LIBRARIES = ("settings", "access", "needs", "wire", "journal", "topics")
 
 # Who may name a library: floors, or single files.
 LIBRARIES: dict[str, tuple[str, ...]] = {

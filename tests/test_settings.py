@@ -23,6 +23,12 @@ GOOD = {
     "a level in any case": ("LOG_LEVEL", "DEBUG", "debug"),
     "a log elsewhere": ("ACCESS_LOG", "/var/log/a.log", Path("/var/log/a.log")),
     "no log, in any case": ("ACCESS_LOG", "Off", "off"),
+    "a form in any case": ("LOG_FORMAT", "JSON", "json"),
+    "no time for a body": ("BODY_S", "0", 0.0),
+    "a day without a byte": ("STALL_S", "86400", 86400.0),
+    "open": ("OPEN", "1", 1),
+    "an origin": ("ORIGINS", "https://a.example", ("https://a.example",)),
+    "two": ("ORIGINS", "http://a:8080, https://b", ("http://a:8080", "https://b")),
     "no waiting line": ("EXPORTS_QUEUED", "0", 0),
 }
 
@@ -44,6 +50,12 @@ BAD = {
     "an exponent": ("ABANDON_GRACE_S", "1e3"),
     "longer than an hour": ("RESUME_WAIT_S", "3600.5"),
     "an unknown level": ("LOG_LEVEL", "loud"),
+    "an unknown form": ("LOG_FORMAT", "xml"),
+    "longer than a day": ("STALL_S", "86401"),
+    "a word for open": ("OPEN", "yes"),
+    "every origin": ("ORIGINS", "*"),
+    "an origin with a path": ("ORIGINS", "https://a.example/"),
+    "an origin in capitals": ("ORIGINS", "https://A.example"),
     "a host with a port": ("HOST", "localhost:8000"),
 }
 

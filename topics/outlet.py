@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 # What may wait behind a full socket besides the rest: pings, acknowledgements, answers. A client
 # that asks for more than this without reading what it was told is cut off.
 MAX_CONTROL_BYTES = 256 * 1024
-# How long a connection may take nothing before it is dropped. Slow is not dead: a client that
-# stands still for a minute comes back to what it has missed.
-DEAF_MS = 120_000
 
 # How long one client is fed before the others get a turn: a quick one on a long history never
 # makes the socket wait.
@@ -117,8 +114,6 @@ class Outlet:
     def __init__(self, client: Client, on_gone: Callable[[], None]) -> None:
         self._sock = client.socket
         with suppress(OSError):
-            # A peer that takes nothing for so long is gone, or as good as that.
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._send_now = client.send_now
         self._spawn = client.spawn

@@ -96,8 +96,8 @@ export class EventSourceLine {
   #closing = new AbortController();
 
   /** base: the server's URL, ended by "/". */
-  constructor(base, { eventSource, answerMs }, up) {
-    Object.assign(this, { base, eventSource, answerMs, up });
+  constructor(base, { eventSource, answerMs, headers }, up) {
+    Object.assign(this, { base, eventSource, answerMs, headers, up });
   }
 
   /** False while the EventSource comes back by itself. */
@@ -196,8 +196,9 @@ export class EventSourceLine {
     return url;
   }
 
-  #fetch(url, options) {
+  #fetch(url, options = {}) {
     const signal = AbortSignal.any([AbortSignal.timeout(this.answerMs), this.#closing.signal]);
-    return fetch(url, { ...options, signal });
+    const headers = { ...this.headers, ...options.headers };
+    return fetch(url, { ...options, headers, signal });
   }
 }

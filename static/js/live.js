@@ -14,6 +14,8 @@ const DEFAULTS = {
   url: globalThis.location?.origin, // where Headwater is; a path is what it is mounted under
   io: undefined, // the Socket.IO client's io(); none: it is imported from client
   client: new URL("../vendor/socket.io.esm.min.js", import.meta.url).href,
+  token: undefined, // of the server; a browser that has logged in needs none
+  headers: {}, // more header fields of requests over HTTP
   socket: {}, // more options for io(): auth, extraHeaders, …
   sse: "auto", // "never", "only"
   eventSource: globalThis.EventSource,
@@ -34,7 +36,12 @@ const STATUSES = ["live", "fallback", "catching up", "reconnecting", "deaf", "cl
 
 /** Return a Live that connects at once. options: see DEFAULTS. */
 export function connect(options = {}) {
-  return new Live({ ...DEFAULTS, ...options });
+  const all = { ...DEFAULTS, ...options };
+  if (all.token) {
+    all.headers = { Authorization: `Bearer ${all.token}`, ...all.headers };
+    all.socket = { auth: { token: all.token }, ...all.socket };
+  }
+  return new Live(all);
 }
 
 class Live {

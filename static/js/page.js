@@ -18,7 +18,8 @@ const number = new Intl.NumberFormat("en");
 
 /** Return the page's connection; the badge says how it is. */
 export function openLive() {
-  const live = connect({ url: base.href });
+  const mark = document.querySelector("meta[name=csrf-token]")?.content;
+  const live = connect({ url: base.href, headers: mark ? { "X-CSRFToken": mark } : {} });
   const badge = document.querySelector("#badge");
   let state = live.state;
   let until = 0;

@@ -1,7 +1,7 @@
 import pytest
 
 from sockets.errors import BadHandshake, NoConnection
-from sockets.handshake import answer_handshake, is_same_origin
+from sockets.handshake import answer_handshake
 from sockets.websocket import accept
 
 REQUEST = {
@@ -73,31 +73,3 @@ def test_a_server_without_connections_is_named():
     with pytest.raises(NoConnection, match=r"gunicorn\.conf\.py") as raised:
         accept(REQUEST)
     assert raised.value.status == 501
-
-
-ORIGINS = {
-    "no browser": ({}, True),
-    "the same": ({"HTTP_ORIGIN": "http://example.com"}, True),
-    "another host": ({"HTTP_ORIGIN": "http://example.org"}, False),
-    "another port": ({"HTTP_ORIGIN": "http://example.com:8080"}, False),
-    "another scheme": ({"HTTP_ORIGIN": "https://example.com"}, False),
-    "a file or a sandbox": ({"HTTP_ORIGIN": "null"}, False),
-    "none": ({"HTTP_ORIGIN": ""}, False),
-    "behind a proxy that speaks TLS": (
-        {"HTTP_ORIGIN": "https://example.com", "HTTP_X_FORWARDED_PROTO": "https"},
-        True,
-    ),
-    "behind two proxies": (
-        {
-            "HTTP_ORIGIN": "https://a.example",
-            "HTTP_X_FORWARDED_PROTO": "https, http",
-            "HTTP_X_FORWARDED_HOST": "a.example, b.example",
-        },
-        True,
-    ),
-}
-
-
-@pytest.mark.parametrize(("change", "same"), ORIGINS.values(), ids=ORIGINS.keys())
-def test_the_same_origin(change, same):
-    assert is_same_origin(REQUEST | {"wsgi.url_scheme": "http"} | change) is same

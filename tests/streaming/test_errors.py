@@ -16,8 +16,9 @@ import journal.errors
 import sources.errors
 import topics.errors
 import workers.errors
+from access import TooMany
 from journal import JournalFailed
-from sources.errors import BadSelection
+from sources.errors import BadSelection, MissingAttribute
 from streaming.errors import ANSWERS, FAILURES, RETRY_AFTER_S, Refusal, register_errors
 from topics import NotReady
 from workers import exports as exports_module
@@ -91,7 +92,12 @@ def answer_to():
 
 def make(kind):
     """Return an error of this kind, whatever it takes."""
-    arguments = {BadSelection: (["a: is bad", "b: too"],), QueueFull: (3,)}
+    arguments = {
+        BadSelection: (["a: is bad", "b: too"],),
+        MissingAttribute: ("flights", ["region"]),
+        QueueFull: (3,),
+        TooMany: ("too_many", "the reason", 7),
+    }
     return kind(*arguments.get(kind, ("the reason",)))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 
+from access import ANYONE
+from guard import Visit
 from journal import Retention
 from streaming.errors import register_errors
 from streaming.events import MAX_BODY_BYTES, MAX_EVENTS, RETRY_MS, make_blueprint
@@ -37,6 +39,7 @@ def topics(tmp_path):
 def client(topics):
     app = Flask(__name__)
     register_errors(app)
+    app.before_request(lambda: setattr(g, "visit", Visit(ANYONE)))
     app.register_blueprint(make_blueprint(topics))
     return app.test_client()
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import pytest
 
 from journal import run_here
 from sources import tables
-from sources.catalogue import load_catalogue
-from sources.errors import BadSelection, SourceUnavailable
+from sources.catalogue import load_catalogue, parse_catalogue
+from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
+from sources.folders import Folder
+from sources.preview import first_rows
 from streaming.errors import Refusal
 from streaming.orders import MAX_SELECTION_CHARS, Orders
 from wire.formats import FORMATS
@@ -101,6 +104,93 @@ def test_what_is_refused(orders, name, extension, status, code, says):
         orders.read(name, extension, [])
     assert (caught.value.status, caught.value.code) == (status, code)
     assert says in str(caught.value)
+
+
+# Rows of who asks
+
+FILTERED = """
+[sources.own]
+database = "sqlite:///data.db"
+table = "numbers"
+where = "name is :principal.name or id <= cast(:principal.most as integer)"
+
+[sources.owns]
+database = "sqlite:///data.db"
+query = "select * from numbers where id > :least"
+where = "id <= :principal.most"
+parameters.least = { type = "int", default = 990 }
+
+[sources.all]
+database = "sqlite:///data.db"
+table = "numbers"
+"""
+ME = {"name": "number 7", "most": "2", "more": "x"}
+
+
+@pytest.fixture
+def filtered(tmp_path, lay_site):
+    """The orders of sources with a filter."""
+    catalogue = parse_catalogue(FILTERED, lay_site(tmp_path).parent)
+    return Orders(catalogue, {"folder": Folder("folder", tmp_path)}, run_here)
+
+
+def rows(order):
+    found = first_rows(order.query, 1000)
+    return [row[0] for row in found]
+
+
+def test_the_rows_of_who_asks(filtered):
+    assert rows(filtered.read("own", "csv", [("id__lt", "5")], {**ME, "most": "5"})) == [1, 2, 3, 4]
+    assert rows(filtered.read("own", "csv", [], ME)) == [1, 2, 7]
+    assert rows(filtered.read("owns", "csv", [("least", "0")], ME)) == [1, 2]
+    assert rows(filtered.read("own", "csv", [], {**ME, "most": "x"})) == []
+
+
+def test_an_attribute_that_is_missing(filtered):
+    with pytest.raises(MissingAttribute, match="--attribute most=…"):
+        filtered.read("own", "csv", [], {"name": "x"})
+    with pytest.raises(MissingAttribute):
+        filtered.read("owns", "csv", [])
+    assert rows(filtered.read("all", "csv", [("limit", "1")])) == [1]
+
+
+def test_no_figure_tells_of_rows_that_one_may_not_see(filtered):
+    order = filtered.read("own", "csv", [("limit", "10")], ME)
+    assert order.rows_estimate is None
+    assert filtered.describe(filtered.source("own")).rows_estimate is None
+    assert filtered.describe(filtered.source("all")).rows_estimate == 1000
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_what_fits_a_sheet_is_counted_under_the_filter(filtered, change, tmp_path):
+    change(tmp_path / "data.db", "insert into numbers values (1001, 'one more than a sheet holds')")
+    with pytest.raises(Refusal, match="more than 1000 rows"):
+        filtered.read("all", "xlsx", [])
+    assert filtered.read("own", "xlsx", [], ME).audience
+
+
+def test_audiences_are_apart(filtered):
+    one, other = ({**ME, "most": most} for most in "23")
+    orders = [filtered.read("own", "csv", [], attributes) for attributes in (one, other)]
+    assert len({order.address() for order in orders}) == 2
+    assert len({order.identity() for order in orders}) == 2
+    again = filtered.read("own", "csv", [], {**one, "more": "other"})
+    assert (again.address(), again.identity()) == (orders[0].address(), orders[0].identity())
+
+
+def test_who_sees_the_same_is_of_one_audience(filtered):
+    assert filtered.audience_of("own", ME) == filtered.read("own", "csv", [], ME).audience != ""
+    assert filtered.audience_of("own", ME) != filtered.audience_of("own", {**ME, "most": "3"})
+    assert filtered.audience_of("own", ME) == filtered.audience_of("own", {**ME, "more": "y"})
+    assert filtered.audience_of("all", ME) == filtered.audience_of("folder", {}) == ""
+    assert filtered.audience_of("own", {}) is filtered.audience_of("gone", ME) is None
+
+
+def test_an_order_without_a_filter_is_as_it_was(filtered):
+    order = filtered.read("all", "csv", [], ME)
+    assert order.audience == ""
+    address = hashlib.sha256(b'["all", "csv", ""]').hexdigest()
+    assert (order.address(), order) == (address, order._replace(audience=""))
 
 
 def test_a_long_name_is_not_echoed(orders):

@@ -24,7 +24,7 @@ def start(orders):
     started = []
 
     def start(source="numbers", desk=None, has_left=lambda: False):
-        query, _ = _read(orders, source, [])
+        query, _ = _read(orders, source, [], {})
         sample = Sample(query)
         report = Report(sample, desk or Desk(), run_here, has_left)
         report.enter()
@@ -38,7 +38,7 @@ def start(orders):
 
 def test_it_is_not_sorted_for_without_a_limit(orders):
     def sql(*words):
-        return _read(orders, "numbers", list(words))[0].sql
+        return _read(orders, "numbers", list(words), {})[0].sql
 
     assert "ORDER BY" not in sql(("sort", "-name"))
     assert "ORDER BY" in sql(("sort", "-name"), ("limit", "5"))
@@ -76,7 +76,7 @@ def test_what_fails_once_the_client_has_left_is_no_failure(start):
 
 
 def test_to_leave_frees_the_rows(orders):
-    report = Report(sample := Sample(_read(orders, "numbers", [])[0]), Desk(), run_here, bool)
+    report = Report(sample := Sample(_read(orders, "numbers", [], {})[0]), Desk(), run_here, bool)
     report.enter()
     report.take()
     assert sample._held

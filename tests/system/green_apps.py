@@ -1,8 +1,10 @@
 """Small WSGI applications, one for each habit of the worker; gunicorn loads `app` or `live`."""
 
 import json
+import logging
 import os
 import sys
+from collections import Counter
 
 # Taken from its module as the application's modules would: it lets other greenlets run only if the
 # worker patched before it loaded this file.
@@ -13,6 +15,12 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from green import eventlet
+from log_format import formatter_for
+
+log = logging.getLogger(__name__)
+handler = logging.StreamHandler()
+handler.setFormatter(formatter_for("json", None))
+logging.basicConfig(handlers=[handler])
 
 PATCHED_BEFORE_LOAD = eventlet.patcher.is_monkey_patched("socket")
 
@@ -80,6 +88,43 @@ def taken(query, environ, start_response):
     return Taken()
 
 
+def told(query, environ, start_response):
+    """Log a line in the view and one at the end of the body, with time for others in between."""
+    start_response("200 OK", [("X-Request-ID", "the application's own")])
+    log.warning("view %s", query["n"])
+    try:
+        for _ in range(3):
+            yield b"."
+            sleep(0.01)
+    finally:
+        log.warning("body %s", query["n"])
+
+
+def talks(query, environ, start_response):
+    """Take the connection over, and log in what goes on with it."""
+    client = environ["headwater.client"]
+
+    def talk():
+        client.socket.sendall(b"mine")
+        log.warning("talk %s", query["n"])
+
+    client.take_over(talk)
+    return [b""]
+
+
+def size(query, environ, start_response):
+    """Read the body as Flask does, or line after line, and say how long it is."""
+    stream = environ["wsgi.input"]
+    body = b"".join(stream) if "lines" in query else stream.read()
+    start_response("200 OK", [])
+    return [b"%d\n" % len(body)]
+
+
+def refusals(query, environ, start_response):
+    start_response("200 OK", [])
+    return [json.dumps(app.refusals).encode()]
+
+
 def hold(query, environ, start_response):
     """Hold the hub, as a C library does that waits for a disk."""
     eventlet.patcher.original("time").sleep(60)
@@ -88,12 +133,15 @@ def hold(query, environ, start_response):
 
 ROUTES = {f"/{route.__name__}": route for route in (hello, state, count, breaks)}
 ROUTES |= {f"/{route.__name__}": route for route in (flood, file, taken, hold)}
+ROUTES |= {f"/{route.__name__}": route for route in (told, talks, size, refusals)}
 
 
 def app(environ, start_response):
     query = dict(parse_qsl(environ["QUERY_STRING"]))
     return ROUTES[environ["PATH_INFO"]](query, environ, start_response)
 
+
+app.refusals = Counter()
 
 live = Flask(__name__)
 socketio = SocketIO(live, async_mode="eventlet")

@@ -71,7 +71,7 @@ class GunicornProcess:
 
     def ask(self, path, version="1.1"):
         """Return a socket that has asked for path and keeps the connection."""
-        return self.send(f"GET {path} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+        return self.send(f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
 
     def curl(self, path, *options, scheme="http"):
         """Return a running curl for path: a Popen with stdout and stderr."""

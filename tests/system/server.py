@@ -156,14 +156,23 @@ class Stream:
         self._connection.sock = socket.socket()
         self._connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self._connection.sock.settimeout(20)
-        self._connection.sock.connect(("127.0.0.1", port))
-        self._connection.request("GET", path, headers=headers)
-        self._answer = self._connection.getresponse()
+        try:
+            self._connection.sock.connect(("127.0.0.1", port))
+            self._connection.request("GET", path, headers=headers)
+            self._answer = self._connection.getresponse()
+        except BaseException:
+            self._connection.close()
+            raise
         self.status, self.headers = self._answer.status, self._answer.headers
 
     def read(self, size=None):
         """Return size bytes, or all that come; raises IncompleteRead when it was cut."""
         return self._answer.read(size)
+
+    def is_whole(self):
+        """Tell whether all that was announced has come, once it is read to its end."""
+        # Of a length that did not come, read(size) only says that there is nothing more.
+        return self._answer.isclosed() and not self._answer.length
 
     def close(self):
         self._answer.close()
@@ -193,7 +202,7 @@ class Server:
         self._log_start = 0
         folder.joinpath("headwater.toml").write_text(catalogue)
         plain = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
-        self._environ = plain | {
+        self.environ = plain | {
             "HEADWATER_PORT": "0",
             "HEADWATER_INSTANCE": str(self.instance),
             "HEADWATER_CATALOGUE": str(folder / "headwater.toml"),
@@ -208,7 +217,7 @@ class Server:
             self.process = subprocess.Popen(
                 [*prefix, GUNICORN, "-c", "gunicorn.conf.py", "wsgi:app"],
                 cwd=ROOT,
-                env=self._environ,
+                env=self.environ,
                 stdout=log,
                 stderr=log,
             )
@@ -226,7 +235,8 @@ class Server:
 
     def _answers(self):
         with suppress(OSError, http.client.HTTPException, AttributeError):
-            return self.get("/exports").status == 200
+            # 401 where tokens are needed.
+            return self.get("/exports").status in (200, 401)
 
     def accepts(self):
         """Is anybody listening?"""

@@ -220,7 +220,7 @@ def chunked(pieces):
 
 def test_a_body_that_never_says_its_length_is_bounded(server, topic):
     line = b'{"data": "%s"}\n' % (b"x" * (1024 - 13))
-    head = f"POST /events/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\n"
+    head = f"POST /events/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}\r\n"
     client = server.send(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n")
     with suppress(OSError):
         client.sendall(chunked([line * 64] * 65))
@@ -229,7 +229,7 @@ def test_a_body_that_never_says_its_length_is_bounded(server, topic):
 
 
 def test_a_body_in_chunks(server, topic):
-    head = f"POST /events/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: {NDJSON}\r\n"
+    head = f"POST /events/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}\r\n"
     head += "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     client = server.send(head.encode() + chunked([b'{"da', b'ta": 1}\n{"data"', b": 2}"]))
     assert client.recv(4096).startswith(b"HTTP/1.1 201")
@@ -276,7 +276,9 @@ FRAMES = {
 @pytest.mark.parametrize(("frame", "code"), FRAMES.values(), ids=FRAMES.keys())
 @pytest.mark.parametrize("path", ["/ws/live", "/ws/events/demo/a"])
 def test_frames(server, path, frame, code):
-    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    )
     head += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     client = server.send(head.encode())
     client.recv(4096)
@@ -306,7 +308,9 @@ HANDSHAKES = {
     "no key": (
         {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}, 400,
     ),
-    "another site": ({"Origin": "http://elsewhere"}, 403),
+    "another site": (
+        {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": "http://elsewhere"}, 403,
+    ),
 }  # fmt: skip
 
 

@@ -215,8 +215,11 @@ def test_an_error_has_no_body_on_head(server):
 
 # What is wrong before it is a request, and the status it gets.
 NO_REQUESTS = {
-    "a line of 8 kB": (b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 8190), 414),
-    "a header of 9 kB": (b"GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n" % (b"a" * 9000), 431),
+    "a line of 8 kB": (b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 8190), 414),
+    "a header of 9 kB": (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %s\r\n\r\n" % (b"a" * 9000),
+        431,
+    ),
     "no request line": (b"GARBAGE\r\n\r\n", 400),
 }
 
@@ -229,7 +232,7 @@ def test_what_is_no_request_is_answered_in_the_same_shape(server, data, status):
 
 
 def test_a_chunked_body_that_never_says_its_length_is_bounded(server):
-    head = b"POST /exports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /exports HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     client = server.send(head + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     client.sendall(chunk * 4 + b"0\r\n\r\n")

@@ -168,7 +168,7 @@ def test_what_is_prepared_goes_on_with_no_reader(impatient):
 def test_a_client_that_leaves_before_the_first_byte_is_noticed(serve):
     server = serve(HEADWATER_ABANDON_GRACE_S="0.5", HEADWATER_EXPORTS_RUNNING="1")
     first = server.running()
-    client = server.send(b"GET /download/numbers.csv HTTP/1.1\r\nHost: x\r\n\r\n")
+    client = server.send(b"GET /download/numbers.csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
     (waiting,) = wait_until(lambda: [e for e in exports(server) if e["readers"]], "it waits")
     assert waiting["state"] == "queued"
     client.close()

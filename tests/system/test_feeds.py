@@ -308,7 +308,7 @@ def hear_ping(server, topic):
     """Return what the first ping of a WebSocket carries."""
     fields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     fields += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    client = server.send(f"GET /ws/events/{topic} HTTP/1.1\r\nHost: x\r\n{fields}".encode())
+    client = server.send(f"GET /ws/events/{topic} HTTP/1.1\r\nHost: localhost\r\n{fields}".encode())
     received = b""
     while len(ping := received.partition(b"\r\n\r\n")[2]) < 32:
         received += client.recv(4096)
@@ -333,7 +333,7 @@ def test_heartbeats_tell_the_newest_cursor_on_every_transport(server, follow, to
     assert (blank, json.loads(line)["name"], json.loads(line)["id"]) == (b"\n", HEARTBEAT, newest)
     for heartbeat, after_s in told:
         assert heartbeat.id == newest
-        assert after_s < HEARTBEAT_S + 3
+        assert after_s < HEARTBEAT_S + 6
 
 
 # As HTTP.

@@ -278,7 +278,7 @@ def test_a_client_that_has_just_connected_may_still_ask(start):
     [idle] = fill(server, 1)  # accepted after the newcomers
     server.signal(signal.SIGTERM)
     assert idle.recv(1) == b""  # the drain has been round
-    newcomer.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+    newcomer.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert read_to_end(newcomer).endswith(b"hello\n")
     silent.settimeout(4)  # its time for the head would be ten seconds
     assert silent.recv(1) == b""

@@ -18,7 +18,7 @@ MAX_GROWTH_BYTES = 4 * 1024**2
 
 
 def get(path, *fields):
-    lines = [f"GET {path} HTTP/1.1", "Host: x", *fields, "", ""]
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     return "\r\n".join(lines).encode()
 
 

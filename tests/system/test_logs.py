@@ -302,6 +302,7 @@ def test_the_access_log_has_a_line_for_each_request(logged):
     (line,) = wait_for_access(logged, "/exports?a=1%20%22")
     assert line.pop("seconds") < 5
     assert line.pop("time").endswith("Z")
+    assert line.pop("id") == answer.headers["X-Request-ID"]
     assert line == {
         "client": "127.0.0.1", "method": "GET", "path": "/exports?a=1%20%22",
         "protocol": "HTTP/1.1",

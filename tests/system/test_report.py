@@ -69,7 +69,9 @@ def column(page, name):
 
 def chunks(server, path):
     """Yield the chunks of an answer as they come."""
-    client = server.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    client = server.send(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    )
     with client, client.makefile("rb") as lines:
         while lines.readline() != b"\r\n":
             pass

@@ -228,7 +228,7 @@ def test_a_reader_goes_on_over_another_transport(server, follow, topic, first, s
 
 def test_a_retry_over_a_cut_adds_nothing(server, topic):
     body = b'{"data": 1}'
-    head = f"POST /events/{topic} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST /events/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Idempotency-Key: one\r\nContent-Length: {len(body)}\r\n\r\n"
     client = server.send(head.encode() + body)
     close_by_reset(client)

@@ -36,7 +36,7 @@ WARM_S = 8
 # How long a Socket.IO client hears nothing: after more than that it would give up by itself.
 DEAF_S = 15
 MAX_GROWTH_BYTES = 8 * 1024**2
-P99_S = 0.25
+P99_S = 0.5
 
 
 @dataclass

@@ -1,0 +1,131 @@
+"""Who may do what: principals, their scopes, and the one decision about them.
+
+Pure: knows no HTTP, no sockets, no files. HTTP, SSE, WebSocket and Socket.IO all ask `require`,
+with the needs of what is asked for. Way in: require.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+ACTIONS = ("read", "subscribe", "publish")
+ADMIN = "admin"
+
+# What a scope is about: a source, a folder or a topic, or with a * at its end all that begin so.
+_PATTERN = re.compile(r"[A-Za-z0-9_.~/-]{0,200}\*|[A-Za-z0-9_.~/-]{1,200}")
+_RIGHT = "read:<source>, subscribe:<topic>, publish:<topic>, each also with * at its end, or admin"
+
+
+class AccessError(Exception):
+    """Any refusal of who asks, rather than of what is asked.
+
+    AccessError
+    +-- Unauthorized     nobody has said who he is
+    |   +-- BadCredential    a token, session or link that is not good, not any more, or not alone
+    +-- Forbidden        it is known who asks, and he may not
+    |   +-- CrossOrigin      a page of another site asks
+    |   +-- BadForm          a form that was not filled in on a page of ours
+    |   +-- LinkSpent        a link that has expired, is used up or is for another address
+    +-- TooMany          more than one may have at once or in a minute
+    """
+
+
+class Unauthorized(AccessError):
+    """Nobody has said who he is."""
+
+
+class BadCredential(Unauthorized):
+    """What was shown is no credential of this server, or not any more."""
+
+
+class Forbidden(AccessError):
+    """The principal is known, and may not do this."""
+
+
+class CrossOrigin(Forbidden):
+    """A page of a site that is not allowed to asks on behalf of its visitor."""
+
+
+class BadForm(Forbidden):
+    """A form of a browser session without the mark of the page it was sent from."""
+
+
+class LinkSpent(Forbidden):
+    """A signed link that is genuine and does not open this, or not any more."""
+
+
+class TooMany(AccessError):
+    """A limit of one principal or address. code: one word; retry_after_s: when to come back."""
+
+    def __init__(self, code: str, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class Need(NamedTuple):
+    """What is asked for: an action on a name, which for `subscribe` may end with *."""
+
+    action: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.action}:{self.name}" if self.name else self.action
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks. attributes: what `where` of a source is bound to. token: its id, "" for none."""
+
+    name: str
+    scopes: tuple[str, ...]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
+
+
+# Everybody, where no token was ever made.
+ANYONE = Principal("anyone", (ADMIN,))
+
+
+def check_scope(text: str) -> str:
+    """Return text if it is a scope. Raises ValueError, which says what would be right."""
+    action, _, pattern = text.partition(":")
+    if text != ADMIN and not (action in ACTIONS and _PATTERN.fullmatch(pattern)):
+        raise ValueError(f"{text[:100]!a} is no scope; there are {_RIGHT}")
+    return text
+
+
+def may(principal: Principal, need: Need) -> bool:
+    """Does a scope of the principal cover the need? A need with * only by one as wide."""
+    return any(_covers(scope, need) for scope in principal.scopes)
+
+
+def require(
+    principal: Principal | None,
+    needs: Iterable[Need] = (),
+    grants: Callable[[Principal, Need], bool] = lambda principal, need: False,
+) -> Principal:
+    """Return the principal if he may do all that is needed. Raises Unauthorized, Forbidden.
+
+    grants: whether a need that no scope covers comes with something he has.
+    """
+    if principal is None:
+        raise Unauthorized("say who you are: a token in `Authorization: Bearer`, or /login")
+    for need in needs:
+        if not may(principal, need) and not grants(principal, need):
+            raise Forbidden(f"the token of {principal.name} does not have the scope {need}")
+    return principal
+
+
+def _covers(scope: str, need: Need) -> bool:
+    if scope == ADMIN:
+        return True
+    action, _, pattern = scope.partition(":")
+    if action != need.action:
+        return False
+    if pattern.endswith("*"):
+        return need.name.removesuffix("*").startswith(pattern[:-1])
+    return need.name == pattern

@@ -1,0 +1,27 @@
+"""Who is there: tokens, signed links, open connections, and how much each may have.
+
+tokens: the file of tokens. links: signed addresses. secret: the key that signs. clients: who is
+connected, to be counted and cut. rates: requests a minute. gate: all of it in front of one request.
+Knows WSGI, and neither Flask nor Socket.IO nor a green library; what may be done is access.py's.
+"""
+
+from guard.clients import Clients
+from guard.gate import Gate, Visit
+from guard.links import Link, Links
+from guard.rates import Rates
+from guard.secret import SecretUnusable, read_secret
+from guard.tokens import Token, Tokens, TokensUnreadable
+
+__all__ = [
+    "Clients",
+    "Gate",
+    "Link",
+    "Links",
+    "Rates",
+    "SecretUnusable",
+    "Token",
+    "Tokens",
+    "TokensUnreadable",
+    "Visit",
+    "read_secret",
+]

@@ -1,0 +1,88 @@
+"""Signed links: one address, opened by whoever has it, in the name of the token that made it.
+
+The signature is of the address as it stands too: on another one a link is no link. It is `link` in
+the query. Way in: Links.sign, Links.read, Links.use. Signed by itsdangerous.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from access import BadCredential, LinkSpent
+
+PARAMETER = "link"
+SALT = "headwater signed link of"
+# A year: for longer there are tokens.
+MAX_S = 366 * 86_400
+MAX_USES = 10_000
+
+
+class Link(NamedTuple):
+    """What a link says. uses: 0 for any number."""
+
+    id: str
+    token: str
+    expires_s: int
+    uses: int
+
+
+class Links:
+    """folder: holds a file for each link whose uses are counted, of so many bytes."""
+
+    def __init__(self, key: bytes, folder: Path) -> None:
+        self._key = key
+        self._folder = folder
+
+    def sign(self, address: str, token: str, expires_s: int, uses: int) -> tuple[str, Link]:
+        """Return address with its link, and the link. address: path and query, without a link."""
+        link = Link(secrets.token_hex(8), token, expires_s, uses)
+        signed = str(self._signer(address).dumps(link))
+        if uses and self._folder.exists():
+            self._forget_old()
+        separator = "&" if "?" in address else "?"
+        return f"{address}{separator}{PARAMETER}={signed}", link
+
+    def read(self, text: str, address: str) -> Link:
+        """Return the link that text is, for this address. Raises BadCredential, LinkSpent."""
+        try:
+            link = Link(*self._signer(address).loads(text))
+        except (BadSignature, TypeError) as error:
+            raise BadCredential("that is no link of this server for this address") from error
+        if time.time() >= link.expires_s:
+            raise LinkSpent("the link has expired")
+        return link
+
+    def use(self, link: Link) -> None:
+        """Count a use. Raises LinkSpent when there were as many as there may be."""
+        if not link.uses:
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One byte a use; appending is one step, whatever happens next.
+        with open(self._folder / f"{link.id}.{link.expires_s}", "ab") as file:
+            if file.tell() >= link.uses:
+                raise LinkSpent("the link is used up")
+            file.write(b".")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _signer(self, address: str) -> URLSafeSerializer:
+        return URLSafeSerializer(self._key, salt=f"{SALT} {address}")
+
+    def _forget_old(self) -> None:
+        for path in self._folder.iterdir():
+            if path.suffix[1:].isdecimal() and int(path.suffix[1:]) < time.time():
+                path.unlink(missing_ok=True)
+
+
+def split_link(query: str) -> tuple[str, str | None]:
+    """Return a query without its link, and the link's text; None when there is none."""
+    words = query.split("&")
+    links = [word for word in words if word.startswith(f"{PARAMETER}=")]
+    rest = "&".join(word for word in words if word not in links)
+    return rest, links[0].removeprefix(f"{PARAMETER}=") if links else None

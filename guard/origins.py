@@ -1,0 +1,54 @@
+"""Whose pages may ask: those of this server, and of the origins that the settings list.
+
+Browsers say the origin of the page that asks, and ask nobody before they open a WebSocket or send a
+form. Pure: WSGI environs. Source: RFC 6454, 7; RFC 6455, 10.2.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Origins:
+    """allowed: more origins, as browsers write them: `https://example.org`."""
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
+        self._allowed = allowed
+
+    def allow(self, environ: Mapping[str, Any]) -> bool:
+        """May the page that asks, if it is one? Without an Origin it is no page of another site."""
+        origin = environ.get("HTTP_ORIGIN")
+        return origin is None or origin in self._allowed or origin in _own(environ)
+
+
+def _own(environ: Mapping[str, Any]) -> set[str]:
+    """Return what this server is called by its client, or by the proxy in front of it.
+
+    No page can make a browser send X-Forwarded-…: they may be believed here.
+    """
+    schemes = [environ.get("wsgi.url_scheme", ""), environ.get("HTTP_X_FORWARDED_PROTO", "")]
+    hosts = [environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "")]
+    firsts = [[text.split(",")[0].strip() for text in texts] for texts in (schemes, hosts)]
+    return {f"{scheme}://{host}" for scheme in firsts[0] for host in firsts[1] if scheme and host}
+
+
+def is_loopback_host(environ: Mapping[str, Any]) -> bool:
+    """Does the client call this server by a name that only this machine has?"""
+    try:
+        host = urlsplit(f"//{environ.get('HTTP_HOST', 'localhost')}").hostname
+    except ValueError:
+        return False
+    return is_loopback(host or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Is it a name or an address of this machine that no other one reaches?"""
+    if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,109 @@
+"""How a line of the server's log is written, for people and for programs, and whose line it is.
+
+Both forms are one line a record whatever a message holds: a line end in a message is data, never
+the end of a line. Knows nothing of the server. Way in: formatter_for, and what a request is called:
+take_request_id, current_request_id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from collections.abc import Iterable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+AUTO, TEXT, JSON = "auto", "text", "json"
+
+# What another program's log may call the same request; anything else would need quoting somewhere.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# All that some reader takes for the end of a line or for a command to the terminal; tabs are plain.
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# A context is a greenlet's own, and a new greenlet's is empty (greenlet's documentation, "Context
+# variables"): who works for a request in another greenlet says so there.
+current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
+
+
+def take_request_id(asked: Iterable[str] = ()) -> str:
+    """Return the one id that was asked for, if it is there once and good; else a new one.
+
+    asked: the values of the request's X-Request-ID fields.
+    """
+    values = list(asked)
+    if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]):
+        return values[0]
+    return secrets.token_hex(8)
+
+
+def formatter_for(form: str, stream: Any) -> logging.Formatter:
+    """Return the formatter. form: AUTO, TEXT or JSON. stream: where to; None is no terminal."""
+    if form == AUTO:
+        form = TEXT if stream is not None and stream.isatty() else JSON
+    return TextLines() if form == TEXT else JsonLines()
+
+
+class TextLines(logging.Formatter):
+    """A line for a person; only what an exception says has lines of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = _show(_message(record))
+        request_id = current_request_id.get()
+        whose = f" request={request_id}" if request_id else ""
+        line = f"{_time(record)} {record.levelname} {record.name} {message}{whose}"
+        told = _exception(self, record)
+        return f"{line}\n{_show_lines(told)}" if told else line
+
+
+class JsonLines(logging.Formatter):
+    """An object of ASCII characters for a program."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _encodable(_message(record)),
+        }
+        if request_id := current_request_id.get():
+            fields["request"] = request_id
+        if told := _exception(self, record):
+            fields["exception"] = _encodable(told)
+        return json.dumps(fields)
+
+
+def _time(record: logging.LogRecord) -> str:
+    now = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return now.replace("+00:00", "Z")
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 (arguments that do not fit, of a library: the line is not lost)
+        return f"{record.msg} {record.args!r}"
+
+
+def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info and record.exc_info[0] is not None:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return "\n".join(parts)
+
+
+def _encodable(text: str) -> str:
+    """Return text without half characters, which many readers of JSON refuse."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _show(text: str) -> str:
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _show_lines(text: str) -> str:
+    return "\n".join(_show(line) for line in text.split("\n"))

@@ -1,0 +1,56 @@
+"""Nothing is asked of a view before it is known who asks, and that he may.
+
+Way in: register_admission; then `asker`, in any view.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, g, redirect, request, url_for
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.wrappers import Response
+
+from access import BadForm, Need, Principal, Unauthorized, may
+from guard import Gate
+from guard.gate import SAFE_METHODS, SESSION
+from needs import needs_of
+from streaming.pages import wants_page
+
+
+def register_admission(app: Flask, gate: Gate) -> None:
+    """Have every request of app go through the gate."""
+    # Checked by ourselves, and only of who is known by his browser's session: nobody else's
+    # credential goes along by itself.
+    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
+    # Origin is looked at for every request; see guard.origins.
+    app.config["WTF_CSRF_SSL_STRICT"] = False
+    csrf = CSRFProtect(app)
+
+    @app.before_request
+    def admit() -> Response | None:
+        endpoint = request.endpoint
+        is_nothing = endpoint is None or request.method == "OPTIONS"
+        needs = None if is_nothing else needs_of(endpoint or "", request.view_args or {})
+        try:
+            g.visit = gate.admit(request.environ, needs)
+        except Unauthorized:
+            if request.method == "GET" and wants_page(request):
+                return redirect(url_for("login.form", next=request.full_path.rstrip("?")), 303)
+            raise
+        is_form = endpoint in ("login.log_in", "login.log_out")
+        if request.method not in SAFE_METHODS and (g.visit.by == SESSION or is_form):
+            try:
+                csrf.protect()
+            except CSRFError as error:
+                raise BadForm(f"{error.description} Load the page again.") from error
+        return None
+
+
+def asker() -> Principal:
+    """Return who makes the present request, to a route that needs somebody."""
+    principal: Principal = g.visit.principal
+    return principal
+
+
+def can(action: str, name: str) -> bool:
+    """May he?"""
+    return may(asker(), Need(action, name))

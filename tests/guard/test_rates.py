@@ -1,0 +1,80 @@
+"""So many requests a minute for each, and so many mistakes for each address."""
+
+import pytest
+
+from access import TooMany
+from guard import Rates, rates
+
+
+def ask(rate, owner, times):
+    for _ in range(times):
+        rate.note_request(owner)
+
+
+def test_one_more_than_a_minute_allows_is_refused():
+    rate = Rates(20)
+    ask(rate, "ann", 20)
+    with pytest.raises(TooMany, match="20 requests a minute are the most") as caught:
+        rate.note_request("ann")
+    assert caught.value.code == "too_many_requests"
+
+
+def test_each_has_his_own():
+    rate = Rates(3)
+    ask(rate, "ann", 3)
+    ask(rate, "bob", 3)
+    ask(rate, "address 127.0.0.1", 3)
+    for owner in ("ann", "bob", "address 127.0.0.1"):
+        with pytest.raises(TooMany):
+            rate.note_request(owner)
+
+
+@pytest.mark.parametrize("owner", ["a/b", "a:b", "", "ü", "all", "a b"])
+def test_an_owner_may_be_called_anything(owner):
+    rate = Rates(1)
+    rate.note_request(owner)
+    rate.note_request(owner + "2")
+    with pytest.raises(TooMany):
+        rate.note_request(owner)
+
+
+def test_two_servers_count_for_themselves():
+    first, second = Rates(1), Rates(1)
+    first.note_request("ann")
+    second.note_request("ann")
+
+
+RETRY = {1: 61, 20: 4, 60: 2}
+
+
+@pytest.mark.parametrize(("per_minute", "retry_after_s"), RETRY.items())
+def test_when_the_next_is_free(per_minute, retry_after_s):
+    rate = Rates(per_minute)
+    ask(rate, "ann", per_minute)
+    with pytest.raises(TooMany) as caught:
+        rate.note_request("ann")
+    assert caught.value.retry_after_s == retry_after_s
+
+
+def test_0_is_any_number():
+    ask(Rates(0), "ann", 1000)
+
+
+def test_mistakes_are_counted_by_address(monkeypatch):
+    monkeypatch.setattr(rates, "BAD_CREDENTIALS_PER_MINUTE", 5)
+    rate = Rates(0)
+    for _ in range(5):
+        rate.note_mistake("192.0.2.1")
+    with pytest.raises(TooMany, match="too many credentials") as caught:
+        rate.note_mistake("192.0.2.1")
+    assert (caught.value.code, caught.value.retry_after_s) == ("too_many_mistakes", 60)
+    rate.note_mistake("192.0.2.2")
+
+
+def test_who_has_made_mistakes_may_still_ask(monkeypatch):
+    monkeypatch.setattr(rates, "BAD_CREDENTIALS_PER_MINUTE", 1)
+    rate = Rates(1)
+    rate.note_mistake("ann")
+    with pytest.raises(TooMany):
+        rate.note_mistake("ann")
+    rate.note_request("ann")

@@ -1,0 +1,442 @@
+"""Who may do what: every route and every socket event, by every kind of who asks.
+
+The rows are held against the routing table and the handlers of /live: a new one without a row
+fails.
+"""
+
+import http.client
+import json
+import time
+from contextlib import closing
+from typing import NamedTuple
+
+import pytest
+
+from app import create_app
+from guard import Tokens
+from settings import Settings
+from sockets.live import Live
+from tests.sockets.clients import RawWebSocket
+from tests.system.server import CATALOGUE, wait_until
+
+JSON = "application/json"
+HOUSE = """
+[folders.papers]
+path = "papers"
+
+[logs.diary]
+path = "diary.log"
+"""
+RIGHT = ("read:*", "subscribe:*", "publish:*")
+WRONG = ("read:nothing", "subscribe:nothing", "publish:nothing")
+
+
+class Row(NamedTuple):
+    """A request, and the status for each kind of who asks.
+
+    {export} in the path is the id of an export that the right one has asked for. link: of following
+    one, or 422 or 404 where none can be made.
+    """
+
+    path: str
+    none: int
+    wrong: int
+    right: int
+    link: int = 422
+    body: dict | None = None
+    content_type: str = JSON
+
+
+def public(path, status=200, **more):
+    return Row(path, status, status, status, **more)
+
+
+def signed_in(path, status=200, **more):
+    return Row(path, 401, status, status, **more)
+
+
+def scoped(path, status=200, **more):
+    return Row(path, 401, 403, status, link=status, **more)
+
+
+EVENT = {"name": "a", "data": 1}
+
+# By rule and method.
+ROWS = {
+    "/ GET": signed_in("/"),
+    "/api GET": public("/api"),
+    "/broadcast/<path:message> POST": Row("/broadcast/hi", 401, 403, 200),
+    "/download GET": scoped("/download"),
+    "/download-async GET": scoped("/download-async"),
+    "/download/<name>.zip GET": scoped("/download/papers.zip"),
+    "/download/<path:file> GET": scoped("/download/things.csv"),
+    "/events GET": signed_in("/events"),
+    "/events/<path:names> GET": scoped("/events/demo/a?poll=1"),
+    "/events/<path:topic> POST": Row("/events/demo/a", 401, 403, 201, body=EVENT),
+    "/events/<path:topic>/readers GET": scoped("/events/demo/a/readers"),
+    "/exports GET": signed_in("/exports"),
+    "/exports POST": Row(
+        "/exports", 401, 403, 202, body={"source": "things", "format": "csv"}
+    ),
+    "/exports/<export_id> GET": Row("/exports/{export}", 401, 404, 200, link=200),
+    "/exports/<export_id>/file GET": Row("/exports/{export}/file", 401, 404, 200, link=200),
+    "/exports/<export_id> DELETE": Row("/exports/{export}", 401, 404, 200),
+    "/favicon.ico GET": public("/favicon.ico"),
+    "/files GET": signed_in("/files"),
+    "/files/<name>/ GET": scoped("/files/papers/"),
+    "/files/<name>/<path:path> GET": scoped("/files/papers/a.txt"),
+    "/healthz GET": public("/healthz"),
+    "/links POST": Row(
+        "/links", 401, 403, 201, body={"url": "/download/things.csv", "expires_s": 60}
+    ),
+    "/login GET": public("/login"),
+    # Without the mark of the form.
+    "/login POST": public("/login", 403, body={}),
+    "/logout POST": public("/logout", 403, body={}),
+    "/logs GET": signed_in("/logs"),
+    "/logs/<name> GET": scoped("/logs/diary"),
+    "/metrics GET": Row("/metrics", 401, 403, 403, link=403),
+    "/openapi.json GET": public("/openapi.json"),
+    "/readyz GET": public("/readyz"),
+    "/report/<name> GET": scoped("/report/things"),
+    "/sources GET": signed_in("/sources"),
+    "/sources/<name> GET": scoped("/sources/things"),
+    "/static/<path:filename> GET": public("/static/page.css"),
+    "/ws/events/<path:names> GET": scoped("/ws/events/demo/a", 101),
+    "/ws/live/ GET": signed_in("/ws/live/", 101),
+}  # fmt: skip
+
+
+class Site(NamedTuple):
+    """A server, the texts of its tokens by kind, and what makes more of them."""
+
+    server: object
+    tokens: dict[str, str]
+    file: Tokens
+
+
+@pytest.fixture(scope="module")
+def site(serve_all, tmp_path_factory):
+    """A server with a token of each kind; `good` has no row of its own."""
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "papers").mkdir()
+    (folder / "papers" / "a.txt").write_text("a paper")
+    (folder / "diary.log").write_text("a line\n")
+    house = HOUSE.replace('"papers"', f'"{folder / "papers"}"')
+    house = house.replace("diary.log", str(folder / "diary.log"))
+    file = Tokens(folder / "instance" / "tokens.json")
+    tokens = {
+        "right": file.add("right", RIGHT, {}),
+        "wrong": file.add("wrong", WRONG, {}),
+        "admin": file.add("admin", ["admin"], {}),
+        "withdrawn": file.add("withdrawn", RIGHT, {}),
+    }
+    file.withdraw(tokens["withdrawn"].split("_")[1])
+    # Every request here is from one address, and most are refused.
+    server = serve_all(CATALOGUE + house, HEADWATER_INSTANCE=str(folder / "instance"))
+    return Site(server, tokens, file)
+
+
+@pytest.fixture
+def export(site):
+    """The id of a complete export that the right one has asked for."""
+    return ask(site, "right", "/exports", "POST", ROWS["/exports POST"].body).json()["id"]
+
+
+def bearer(site, kind):
+    """Return the headers of who is of this kind."""
+    return {"Authorization": f"Bearer {site.tokens[kind]}"} if kind in site.tokens else {}
+
+
+def ask(site, kind, path, method="GET", body=None, content_type=JSON):
+    headers = bearer(site, kind)
+    if body is not None:
+        headers["Content_Type"] = content_type
+    return site.server.get(path, method, body and json.dumps(body), **headers)
+
+
+def status_of(site, kind, path, method, body):
+    """Return the status of the answer; of a WebSocket's, that of its handshake."""
+    if not path.startswith("/ws/"):
+        return ask(site, kind, path, method, body).status
+    with closing(RawWebSocket(site.server.port, path, **bearer(site, kind))) as client:
+        return client.status
+
+
+def test_every_route_has_a_row(tmp_path, lay_site):
+    app = create_app(Settings(catalogue=lay_site(tmp_path), instance=tmp_path / "instance"))
+    routes = {
+        f"{rule.rule} {method}"
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert routes == set(ROWS)
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong", "right", "withdrawn", "admin"])
+@pytest.mark.parametrize("rule", ROWS)
+def test_who_may_ask(site, export, rule, kind):
+    row, method = ROWS[rule], rule.split()[1]
+    path = row.path.format(export=export)
+    is_public = row.none == row.right
+    wanted = {
+        "none": row.none,
+        "wrong": row.wrong,
+        "right": row.right,
+        # To who may do everything a route that is refused to the right one is open.
+        "admin": 200 if row.right == 403 and not is_public else row.right,
+        "withdrawn": row.none if is_public else 401,
+    }
+    assert status_of(site, kind, path, method, row.body) == wanted[kind]
+
+
+GETS = [rule for rule in ROWS if rule.endswith(" GET") and ROWS[rule].none == 401]
+
+
+def make_link(site, path, **fields):
+    """Return the answer to who may do everything and asks for a link."""
+    return ask(site, "right", "/links", "POST", {"url": path, "expires_s": 60, **fields})
+
+
+@pytest.mark.parametrize("rule", GETS)
+def test_a_link(site, export, rule):
+    row = ROWS[rule]
+    path = row.path.format(export=export)
+    made = make_link(site, path)
+    wanted = 403 if row.right == 403 else row.link
+    if made.status != 201:
+        assert made.status == wanted
+        return
+    assert status_of(site, "none", made.json()["url"], "GET", None) == wanted
+
+
+def test_links_that_have_expired(site, export):
+    paths = [ROWS[rule].path.format(export=export) for rule in GETS]
+    answers = [make_link(site, path, expires_s=1) for path in paths]
+    made = [answer.json() for answer in answers if answer.status == 201]
+    assert len(made) > 10
+    wait_until(lambda: time.time() > made[-1]["expires"], "they have expired")
+    statuses = [status_of(site, "none", link["url"], "GET", None) for link in made]
+    assert set(statuses) == {403}
+
+
+def test_a_link_goes_with_its_token(site, server_turn):
+    text = site.file.add("short", RIGHT, {})
+    server_turn(text)
+    headers = {"Authorization": f"Bearer {text}", "Content_Type": JSON}
+    body = json.dumps({"url": "/download/things.csv"})
+    url = site.server.get("/links", "POST", body, **headers).json()["url"]
+    assert site.server.get(url).status == 200
+    site.file.withdraw(text.split("_")[1])
+    wait_until(lambda: site.server.get(url).status == 401, "the link is no good")
+
+
+@pytest.fixture
+def server_turn(site):
+    """server_turn(text): wait until the server knows the token."""
+
+    def wait(text):
+        headers = {"Authorization": f"Bearer {text}"}
+        wait_until(lambda: site.server.get("/sources", **headers).status == 200, "it is known")
+
+    return wait
+
+
+def test_a_link_is_used_up(site):
+    url = make_link(site, "/download/things.csv?limit=2", uses=2).json()["url"]
+    assert [site.server.get(url).status for _ in range(3)] == [200, 200, 403]
+    assert site.server.get(url, "HEAD").status == 200
+
+
+def changed(text, index):
+    return text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1 :]
+
+
+def test_a_link_with_one_character_changed_opens_nothing(site):
+    url = make_link(site, "/download/things.csv?limit=2").json()["url"]
+    start = url.index("link=") + 5
+    # The last character of base64 has bits that mean nothing.
+    others = [changed(url, index) for index in range(start, len(url) - 1, 7)]
+    others += [url.replace("things", "numbers"), url.replace("limit=2", "limit=3"), url + "&a=1"]
+    others += [url.replace("?limit=2&", "?"), url[:-5], url.partition("link=")[0] + "link="]
+    statuses = {site.server.get(other).status for other in others}
+    assert statuses <= {401, 429}
+
+
+def test_no_link_is_made_to_what_its_maker_may_not_read(site):
+    answer = ask(site, "wrong", "/links", "POST", {"url": "/download/things.csv"})
+    assert (answer.status, answer.json()["error"]) == (403, "forbidden")
+
+
+NO_LINKS = {
+    "no path": "things.csv", "another site": "https://example.com/download/things.csv",
+    "a path that is a host": "//example.com/x", "nothing there": "/nothing", "a line": "/a\nb",
+    "no text": 7, "a link": "/download/things.csv?link=x", "a form": "/login", "no ASCII": "/ü",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("url", NO_LINKS.values(), ids=NO_LINKS.keys())
+def test_what_no_link_is_made_to(site, url):
+    answer = make_link(site, url)
+    assert answer.status in (400, 422)
+    assert answer.json()["message"]
+
+
+# What shows up at /live.
+
+EVENTS = {
+    "subscribe": ({"topic": "demo/a"}, 403),
+    "unsubscribe": ({"topic": "demo/a"}, None),
+    "publish": ({"topic": "demo/a", "name": "a", "data": 1}, 403),
+    "readers": ({"topic": "demo/a"}, 403),
+    "cancel": ({"id": "{export}"}, 403),
+    "request_data": ({"message": "m"}, None),
+    # Of the connection itself.
+    "connect": None,
+    "disconnect": None,
+}
+
+
+def test_every_socket_event_has_a_row():
+    handlers = {name.removeprefix("on_") for name in vars(Live) if name.startswith("on_")}
+    assert handlers == set(EVENTS)
+
+
+class Socket:
+    """A client of /live, frame by frame. token: in its CONNECT, None for none."""
+
+    def __init__(self, site, token=None, **headers):
+        path = "/socket.io/?EIO=4&transport=websocket"
+        self._ws = RawWebSocket(site.server.port, path, **headers)
+        self._ws.text()
+        self._ws.send("40/live," + (json.dumps({"token": token}) if token is not None else ""))
+        self.answer = self._ws.text()
+
+    def ask(self, event, fields):
+        """Return the acknowledgement."""
+        self._ws.send(f"42/live,7{json.dumps([event, fields])}")
+        while not (text := self._ws.text()).startswith("43/live,7"):
+            pass
+        return json.loads(text.removeprefix("43/live,7"))[0]
+
+    def wait_until_left(self):
+        """Wait for the server to end the namespace."""
+        while not self._ws.text().startswith("41/live"):
+            pass
+
+    def close(self):
+        self._ws.close()
+
+
+@pytest.mark.parametrize("event", [e for e, row in EVENTS.items() if row and e != "request_data"])
+@pytest.mark.parametrize("kind", ["right", "wrong", "admin"])
+def test_who_may_emit(site, export, event, kind):
+    fields, wrong = EVENTS[event]
+    fields = {key: str(value).format(export=export) for key, value in fields.items()}
+    with closing(Socket(site, site.tokens[kind])) as client:
+        answer = client.ask(event, fields)
+    assert answer.get("status", 200) == (wrong or 200 if kind == "wrong" else 200)
+
+
+@pytest.mark.parametrize("kind", ["none", "withdrawn"])
+def test_who_may_not_connect(site, kind):
+    with closing(Socket(site, site.tokens.get(kind))) as client:
+        assert client.answer.startswith("44/live,")
+        refused = json.loads(client.answer.removeprefix("44/live,"))
+    assert refused["data"]["status"] == 401
+    assert refused["data"]["ok"] is False
+
+
+def test_a_header_says_it_as_well(site):
+    with closing(Socket(site, **bearer(site, "right"))) as client:
+        assert client.ask("subscribe", {"topic": "demo/a"})["ok"]
+
+
+def test_two_that_disagree_do_not_connect(site):
+    with closing(Socket(site, site.tokens["wrong"], **bearer(site, "right"))) as client:
+        assert client.answer.startswith("44/live,")
+
+
+NO_TOKENS = {
+    "a list": [], "a number": 7, "empty": "", "a word": "secret", "an object": {"a": 1},
+    "half of one": "hw_0123456789ab_", "of another server": "hw_0123456789ab_" + "A" * 43,
+    "long": "hw_" + "a" * 60_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("token", NO_TOKENS.values(), ids=NO_TOKENS.keys())
+def test_what_is_no_token_does_not_connect(site, token):
+    with closing(Socket(site, token)) as client:
+        assert client.answer.startswith("44/live,")
+        assert json.loads(client.answer.removeprefix("44/live,"))["data"]["status"] in (401, 429)
+
+
+NO_HEADERS = {
+    "empty": "", "no scheme": "hw_0123456789ab_" + "A" * 43, "basic": "Basic YTpi",
+    "no token": "Bearer", "a word": "Bearer secret", "two": "Bearer a, Bearer b",
+    "of another server": "Bearer hw_0123456789ab_" + "A" * 43,
+    "latin": "Bearer hw_0123456789ab_ü" + "A" * 42, "long": "Bearer " + "a" * 7000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("header", NO_HEADERS.values(), ids=NO_HEADERS.keys())
+def test_what_is_no_credential(site, header):
+    answer = site.server.get("/sources", Authorization=header.encode("latin-1"))
+    assert answer.status in (401, 429)
+    assert answer.headers["WWW-Authenticate" if answer.status == 401 else "Retry-After"]
+    assert answer.json()["error"] in ("bad_credential", "too_many_mistakes")
+
+
+def test_a_megabyte_of_a_token_is_refused(site):
+    client = site.server.send(b"GET /sources HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ")
+    try:
+        client.sendall(b"a" * 1_000_000 + b"\r\n\r\n")
+    except OSError:
+        pass
+    try:
+        assert client.recv(4096).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
+    except ConnectionResetError:
+        pass
+
+
+# What is cut.
+
+
+def test_a_withdrawn_token_ends_what_is_open(site, server_turn):
+    text = site.file.add("gone", RIGHT, {})
+    server_turn(text)
+    headers = {"Authorization": f"Bearer {text}"}
+    feed = site.server.open("/events/demo/a", **headers)
+    download = site.server.open("/download/long.csv", **headers)
+    download.read(100_000)
+    raw = RawWebSocket(site.server.port, "/ws/events/demo/a", **headers)
+    with closing(raw), closing(Socket(site, text)) as live:
+        began_s = time.monotonic()
+        site.file.withdraw(text.split("_")[1])
+        for stream in (feed, download):
+            with pytest.raises((OSError, http.client.IncompleteRead)):
+                read_all(stream)
+        assert raw.is_ended()
+        live.wait_until_left()
+        assert time.monotonic() - began_s < 5
+    assert site.server.get("/sources", **headers).status == 401
+
+
+def read_all(stream):
+    while stream.read(65536):
+        pass
+
+
+def test_no_token_is_in_any_log(site):
+    logged = site.server.log + "".join(
+        path.read_text(errors="replace") for path in (site.server.instance / "logs").glob("*")
+    )
+    instance = site.file._path.parent
+    logged += "".join(p.read_text(errors="replace") for p in (instance / "logs").glob("*.log"))
+    assert "refused address=" in logged
+    assert '"path": "/links"' in logged
+    for text in site.tokens.values():
+        assert text not in logged
+        assert text.split("_", 2)[2] not in logged
+    assert "link=W" not in logged
+    assert "link=..." in logged

@@ -1,0 +1,326 @@
+"""How much one may have: requests, connections, exports that wait, bytes a second; who may start.
+
+Each limit is of one principal: another one is served meanwhile.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import NamedTuple
+
+import pytest
+
+from guard import Tokens
+from tests.sockets.clients import RawWebSocket
+from tests.system.server import CATALOGUE, ROOT, wait_until
+
+
+class Site(NamedTuple):
+    """A server, and the texts of its tokens by their principals."""
+
+    server: object
+    tokens: dict[str, str]
+
+    def bearer(self, name):
+        return {"Authorization": f"Bearer {self.tokens[name]}"}
+
+    def get(self, name, path="/sources", method="GET", body=None, **headers):
+        return self.server.get(path, method, body, **self.bearer(name), **headers)
+
+    def open(self, name, path="/events/demo/a"):
+        return self.server.open(path, **self.bearer(name))
+
+
+@pytest.fixture(scope="module")
+def make_site(serve_all, tmp_path_factory):
+    """make_site(*names, HEADWATER_X=...): a server with a token for each name, of an admin."""
+
+    def make_site(*names, **environ):
+        instance = tmp_path_factory.mktemp("instance")
+        file = Tokens(instance / "tokens.json")
+        tokens = {name: file.add(name, ["admin"], {}) for name in names}
+        return Site(serve_all(HEADWATER_INSTANCE=str(instance), **environ), tokens)
+
+    return make_site
+
+
+def refusal_of(answer, status, code):
+    """Return the message of an error in the one shape, which says when to come back."""
+    assert (answer.status, answer.headers.get_content_type()) == (status, "application/json")
+    shape = json.loads(answer.body)
+    assert shape.keys() == {"error", "message", "status", "detail"}
+    assert (shape["error"], shape["status"]) == (code, status)
+    assert re.fullmatch(r"[1-9][0-9]?", answer.headers["Retry-After"])
+    return shape["message"]
+
+
+def refusals(site, name, code):
+    """Return how many there were, as /metrics tells."""
+    text = site.get(name, "/metrics").body.decode()
+    found = re.search(rf'^headwater_refusals_total{{code="{code}"}} ([0-9]+)', text, re.M)
+    return int(found[1]) if found else 0
+
+
+# Requests a minute.
+
+
+@pytest.fixture(scope="module")
+def brisk(make_site):
+    names = ("ann", "bob", "carl", "dora", "watch")
+    return make_site(*names, HEADWATER_REQUESTS_PER_MINUTE="20")
+
+
+def is_twenty(count):
+    """Were as many served as may be? One more, where a minute of the clock has turned meanwhile."""
+    return count in (20, 21)
+
+
+def test_the_21st_request_of_a_minute_is_refused(brisk):
+    answers = [brisk.get("ann") for _ in range(22)]
+    served = [answer.status for answer in answers].index(429)
+    assert is_twenty(served)
+    message = refusal_of(answers[served], 429, "too_many_requests")
+    assert message.startswith("20 requests a minute")
+    assert refusals(brisk, "watch", "too_many_requests") >= 1
+    assert brisk.get("bob").status == 200
+
+
+def test_polls_of_a_session_are_requests(brisk):
+    path = "/socket.io/?EIO=4&transport=polling"
+    answers = [brisk.get("dora", path) for _ in range(22)]
+    served = [answer.status for answer in answers].index(429)
+    assert is_twenty(served)
+    refusal_of(answers[served], 429, "too_many_requests")
+
+
+def emit(client, event, fields):
+    """Return the acknowledgement."""
+    client.send(f"42/live,7{json.dumps([event, fields])}")
+    while not (text := client.text()).startswith("43/live,7"):
+        pass
+    return json.loads(text.removeprefix("43/live,7"))[0]
+
+
+def test_messages_on_a_socket_are_requests(brisk):
+    path = "/socket.io/?EIO=4&transport=websocket"
+    with closing(RawWebSocket(brisk.server.port, path, **brisk.bearer("carl"))) as client:
+        client.send("40/live,")
+        while not client.text().startswith("40/live,"):
+            pass
+        answers = [emit(client, "unsubscribe", {"topic": "demo/a"}) for _ in range(21)]
+    served = [answer["ok"] for answer in answers].index(False)
+    # Opening the session was one.
+    assert is_twenty(served + 1)
+    refused = answers[served]
+    assert (refused["error"], refused["status"]) == ("too_many_requests", 429)
+    assert brisk.get("carl").status == 429
+
+
+# Connections.
+
+
+@pytest.fixture(scope="module")
+def narrow(make_site):
+    return make_site(
+        "ann", "bob", "carl", "dora", "eve",
+        HEADWATER_CONNECTIONS_PER_PRINCIPAL="3",
+        HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_QUEUED_PER_PRINCIPAL="1",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def full(narrow):
+    """Three feeds: as many as ann may have."""
+    # Those of the test before may be on their way out.
+    feeds = [wait_until(lambda: feed_of(narrow, "ann"), "there is room") for _ in range(3)]
+    yield feeds
+    for feed in feeds:
+        feed.close()
+
+
+def test_the_4th_connection_is_refused(narrow, full):
+    assert [feed.status for feed in full] == [200, 200, 200]
+    message = refusal_of(narrow.get("ann", "/events/demo/a"), 429, "too_many_connections")
+    assert message.startswith("3 connections")
+    assert refusals(narrow, "bob", "too_many_connections") >= 1
+    assert narrow.open("bob").status == 200
+
+
+PATHS = ["/ws/events/demo/a", "/ws/live/", "/socket.io/?EIO=4&transport=websocket"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_4th_that_is_a_websocket_is_refused(narrow, full, path):
+    with closing(RawWebSocket(narrow.server.port, path, **narrow.bearer("ann"))) as client:
+        assert client.status == 429
+    with closing(RawWebSocket(narrow.server.port, path, **narrow.bearer("carl"))) as client:
+        assert client.status == 101
+
+
+def test_who_leaves_makes_room(narrow, full):
+    assert narrow.get("ann").status == 429
+    full.pop().close()
+    wait_until(lambda: narrow.get("ann").status == 200, "one has left")
+    # The connection of that answer is to be gone first.
+    full.append(wait_until(lambda: feed_of(narrow, "ann"), "there is room"))
+    assert narrow.get("ann").status == 429
+
+
+def feed_of(site, name):
+    """Return a feed, None if it is refused."""
+    feed = site.open(name)
+    if feed.status == 200:
+        return feed
+    feed.close()
+    return None
+
+
+# Exports that wait.
+
+
+def prepare(site, name, source):
+    body = json.dumps({"source": source, "format": "csv"})
+    return site.get(name, "/exports", "POST", body, Content_Type="application/json")
+
+
+def test_one_more_export_than_may_wait_is_refused(narrow):
+    running = prepare(narrow, "dora", "long").json()["id"]
+    path = f"/exports/{running}"
+    wait_until(lambda: narrow.get("dora", path).json()["state"] == "running", "it runs")
+    waiting = prepare(narrow, "dora", "numbers")
+    assert (waiting.status, waiting.json()["state"]) == (202, "queued")
+    refusal_of(prepare(narrow, "dora", "things"), 429, "too_many_exports")
+    of_eve = prepare(narrow, "eve", "twin")
+    assert (of_eve.status, of_eve.json()["state"]) == (202, "queued")
+    # What is there already waits no second time.
+    assert prepare(narrow, "dora", "numbers").json()["id"] == waiting.json()["id"]
+    assert narrow.get("dora", path, "DELETE").status == 200
+    for answer in (waiting, of_eve):
+        one = f"/exports/{answer.json()['id']}"
+        wait_until(lambda one=one: narrow.get("eve", one).json()["state"] == "complete", "its turn")
+    assert prepare(narrow, "dora", "things").status == 202
+
+
+# Bytes a second.
+
+FILE = bytes(range(256)) * 2344
+ROWS = 24_000
+CSV = b"i,name,x\n" + b"".join(b"%d,name of %d,%r\n" % (i, i, i / 8) for i in range(1, ROWS + 1))
+
+
+@pytest.fixture(scope="module")
+def slow(serve_all, tmp_path_factory):
+    """A server that sends 200,000 bytes a second, to anybody."""
+    folder = tmp_path_factory.mktemp("papers")
+    (folder / "paper.bin").write_bytes(FILE)
+    house = f'\n[folders.papers]\npath = "{folder}"\n'
+    return serve_all(CATALOGUE + house, HEADWATER_BYTES_PER_S="200000")
+
+
+def timed(server, path):
+    """Return the body of an answer, and the seconds that it took."""
+    began_s = time.monotonic()
+    answer = server.get(path)
+    assert answer.status == 200
+    return answer.body, time.monotonic() - began_s
+
+
+def test_downloads_are_sent_at_their_pace(slow):
+    paths = {"/files/papers/paper.bin": FILE, f"/download/numbers.csv?limit={ROWS}": CSV}
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda path: timed(slow, path), paths))
+        # Others are served meanwhile.
+        assert slow.get("/sources").status == 200
+    for (body, took_s), whole in zip(answers, paths.values(), strict=True):
+        assert body == whole
+        assert took_s >= 2.5
+
+
+# Who may start.
+
+# All of a start up to the moment before it listens: by gunicorn itself, and by its settings here.
+START = """
+import sys
+from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.arbiter import Arbiter
+
+sys.argv = ["gunicorn", "wsgi:app"]
+arbiter = Arbiter(WSGIApplication())
+arbiter.cfg.on_starting(arbiter)
+"""
+CURE = "flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(HEADWATER_X=...): the exit status, and what was said."""
+
+    def start(**environ):
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
+        places = {"HEADWATER_PORT": "0", "HEADWATER_INSTANCE": str(tmp_path), "LANG": "C.UTF-8"}
+        ended = subprocess.run(
+            [sys.executable, "-c", START], cwd=ROOT, env=plain | places | environ,
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        return ended.returncode, ended.stderr
+
+    return start
+
+
+def test_without_tokens_it_does_not_listen_to_other_machines(start):
+    for more in ({}, {"HEADWATER_OPEN": "0"}):
+        status, said = start(HEADWATER_HOST="0.0.0.0", **more)
+        assert status == 1
+        assert said == f"headwater: it does not listen on 0.0.0.0 without tokens: {CURE}\n"
+
+
+def test_with_tokens_it_does(start, tmp_path):
+    tokens = Tokens(tmp_path / "tokens.json")
+    text = tokens.add("ann", ["admin"], {})
+    # One is enough, be it good or not.
+    tokens.withdraw(text.split("_")[1])
+    status, said = start(HEADWATER_HOST="0.0.0.0")
+    assert (status, said.count("\n")) == (0, 1)
+    assert "who asks needs a token" in said
+
+
+def test_it_does_for_who_says_so(start):
+    status, said = start(HEADWATER_HOST="0.0.0.0", HEADWATER_OPEN="1")
+    assert (status, said.count("\n")) == (0, 1)
+    assert "HEADWATER_OPEN=1: anybody may do anything" in said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_on_this_machine_it_needs_none(start, host):
+    status, said = start(HEADWATER_HOST=host)
+    assert (status, said.count("\n")) == (0, 1)
+    assert "there are no tokens: this machine is listened to only" in said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_tokens_that_cannot_be_read_are_not_passed_over(start, tmp_path, host):
+    (tmp_path / "tokens.json").write_text("[")
+    status, said = start(HEADWATER_HOST=host, HEADWATER_OPEN="1")
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith(f"headwater: {tmp_path}/tokens.json cannot be read: ")
+
+
+def test_the_log_of_a_server_says_who_may_ask(slow, brisk):
+    assert "there are no tokens: this machine is listened to only" in slow.log
+    assert "who asks needs a token" in brisk.server.log
+
+
+def test_a_key_that_others_can_read_ends_the_start(launch, tmp_path):
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    (instance / "secret.key").write_bytes(b"k" * 32)
+    (instance / "secret.key").chmod(0o644)
+    server = launch(HEADWATER_INSTANCE=str(instance))
+    assert server.process.wait(20) == 3
+    assert "secret.key can be read by others: chmod 600 it" in server.log
+    assert "Traceback" not in server.log
