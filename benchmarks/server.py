@@ -105,6 +105,9 @@ def served(
         environ["HEADWATER_INSTANCE"] = str(folder)
         environ["HEADWATER_PORT"] = str(address[1])
         environ["HEADWATER_CATALOGUE"] = str(file)
+        # The load is of one address.
+        environ["HEADWATER_CONNECTIONS_PER_PRINCIPAL"] = "1000000"
+        environ["HEADWATER_REQUESTS_PER_MINUTE"] = "0"
         if exports_running is not None:
             environ["HEADWATER_EXPORTS_RUNNING"] = str(exports_running)
         environ.update(settings or {})

@@ -3,11 +3,16 @@
 Part of `make soak`: what it measures wants a machine with nothing else to do.
 """
 
+import http.client
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
+from guard import Tokens
 from tests.system.server import need, wait_until
 
 SLOW = 1000
@@ -71,3 +76,56 @@ def test_a_good_client_is_served_beside_a_thousand_slow_ones(server, mode):
     assert len(times) > 8
     assert times[len(times) * 99 // 100] < SERVED_S, times[-10:]
     wait_until(lambda: connections(server) < 50, "they are gone", 20)
+
+
+# A flood.
+
+CALM, FLOODING = "calm", "flooding"
+
+
+@pytest.fixture
+def flooded(serve):
+    """A server where each principal may ask 600 times a minute, and the headers of two of them."""
+    server = serve(HEADWATER_REQUESTS_PER_MINUTE="600")
+    tokens = Tokens(server.instance / "tokens.json")
+    texts = {name: tokens.add(name, ["admin"], {}) for name in (CALM, FLOODING)}
+    headers = {name: {"Authorization": f"Bearer {text}"} for name, text in texts.items()}
+    wait_until(lambda: server.get("/sources").status == 401, "tokens are needed")
+    return server, headers
+
+
+def flood(server, headers, over):
+    """Ask without a pause on one connection; return how often it was refused."""
+    refused = 0
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as client:
+        while not over.is_set():
+            client.request("GET", "/sources", headers=headers)
+            answer = client.getresponse()
+            answer.read()
+            refused += answer.status == 429
+    return refused
+
+
+def times_of(server, headers, count):
+    """Return the seconds that each of so many answers took, the quickest first."""
+    times = []
+    for _ in range(count):
+        began_s = time.perf_counter()
+        assert server.get("/sources", **headers).status == 200
+        times.append(time.perf_counter() - began_s)
+        time.sleep(0.02)
+    return sorted(times)
+
+
+def test_a_flood_of_one_does_not_hold_up_another(flooded):
+    server, headers = flooded
+    before = times_of(server, headers[CALM], 150)
+    over = threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        floods = [pool.submit(flood, server, headers[FLOODING], over) for _ in range(4)]
+        during = times_of(server, headers[CALM], 150)
+        over.set()
+        assert sum(each.result() for each in floods) > 1000
+    medians = before[75], during[75]
+    print(f"median before {medians[0]:.4f} s, during {medians[1]:.4f} s; p99 {during[148]:.4f} s")
+    assert during[148] < SERVED_S

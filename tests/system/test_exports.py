@@ -147,7 +147,7 @@ def test_what_nobody_reads_any_more_is_given_up(impatient):
     stream.read(1000)
     process = impatient.recorder_of(stream.headers["Headwater-Export"])
     stream.close()
-    told = impatient.wait_for(stream.headers["Headwater-Export"], "cancelled", timeout_s=4)
+    told = impatient.wait_for(stream.headers["Headwater-Export"], "cancelled", timeout_s=15)
     assert told["error"]["error"] == "abandoned"
     wait_until(lambda: not process.is_running(), "its process is gone", 1)
     path = impatient.recordings / f"{told['id']}.data"
@@ -160,7 +160,7 @@ def test_what_is_prepared_goes_on_with_no_reader(impatient):
     read.read(1000)
     read.close()
     # When the other one is given up, this one would have been long before.
-    impatient.wait_for(read.headers["Headwater-Export"], "cancelled", timeout_s=4)
+    impatient.wait_for(read.headers["Headwater-Export"], "cancelled", timeout_s=15)
     assert impatient.export(prepared)["state"] == "running"
     impatient.get(f"/exports/{prepared}", "DELETE")
 
