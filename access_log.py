@@ -13,14 +13,14 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
 
-from log_format import AUTO, current_request_id, formatter_for
+from log_format import AUTO, current_request_id, format_time, formatter_for
 
 # With the four before it at most 160 MiB, some 500,000 requests.
 MAX_FILE_BYTES = 32 * 1024 * 1024
@@ -80,8 +80,7 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
             if self._access_file is None:
                 self._access_file = _open(path)
                 self.access_log.addHandler(self._access_file)
-            now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
-            now = now.replace("+00:00", "Z")
+            now = format_time(time.time())
             self.access_log.info('{"time": "%s", "seconds": %.3f, %s', now, seconds, told[1:])
 
     return AccessLog

@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import PathConverter
 
 from guard import Clients, Gate, Links, Rates, Tokens
+from guard.answers import SECURITY_HEADERS
 from guard.origins import Origins
 from journal import Retention, RunNative, run_here
 from settings import Settings
@@ -140,7 +141,7 @@ def create_app(
         cors_credentials=False,
     )
     socketio.guard(gate.admit_session)
-    live = Live(socketio, topics, exports, metronome, gate, rights.ends, refusals)
+    live = Live(socketio, topics, exports, metronome, gate, rights.check_end, refusals)
     socketio.on_namespace(live)
     logs = LogFollowers(
         catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
@@ -238,12 +239,8 @@ def _say_socket_error(error: SocketError) -> Response:
 
 
 def _harden(response: Any, *, has_guests: bool) -> Any:
-    # What is downloaded is what we say it is, never a page that a browser makes of it.
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("X-Frame-Options", "DENY")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
-    # A page of a friend asks by CORS, to which this does not apply.
-    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     if has_guests:
         response.vary.add("Origin")
     if response.mimetype in ("text/html", "application/json"):

@@ -20,20 +20,20 @@ import doctor
 from access import AccessError, check_scope
 from guard import Tokens, TokensUnreadable
 from settings import Settings
-from sources.catalogue import load_catalogue, sample_catalogue
-from sources.catalogue_check import check_catalogue
-from sources.errors import CatalogueError
 
 
-def register_commands(app: Flask, settings: Settings) -> None:
-    """Add the commands to app. settings: whose catalogue and instance folder they are about."""
+def register_commands(app: Flask, settings: Settings, problems: Sequence[str]) -> None:
+    """Add the commands to app.
+
+    settings: whose instance folder they are about. problems: of the catalogue, which wsgi.py has
+    read already.
+    """
     app.cli.add_command(_token_commands(Tokens(settings.instance / "tokens.json")))
     app.cli.add_command(_examine)
 
     @app.cli.command("catalogue")
     def catalogue() -> None:
         """Say what is wrong with the catalogue, a problem a line; then the exit status is 1."""
-        problems = catalogue_problems(settings)
         for problem in problems:
             click.echo(problem)
         sys.exit(1 if problems else 0)
@@ -111,16 +111,6 @@ def _end_of(text: str | None) -> float | None:
     if not found:
         raise click.BadParameter("--expires is a number and m, h or d: 90m, 12h, 30d")
     return time.time() + int(found[1]) * _UNIT_S[found[2]]
-
-
-def catalogue_problems(settings: Settings) -> list[str]:
-    """Return all that keeps the catalogue from being served."""
-    try:
-        if settings.catalogue is None:
-            return check_catalogue(sample_catalogue(settings.instance))
-        return check_catalogue(load_catalogue(settings.catalogue))
-    except CatalogueError as error:
-        return error.problems
 
 
 @click.command("doctor", add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -53,7 +53,7 @@ class TextLines(logging.Formatter):
         message = _show(_message(record))
         request_id = current_request_id.get()
         whose = f" request={request_id}" if request_id else ""
-        line = f"{_time(record)} {record.levelname} {record.name} {message}{whose}"
+        line = f"{format_time(record.created)} {record.levelname} {record.name} {message}{whose}"
         told = _exception(self, record)
         return f"{line}\n{_show_lines(told)}" if told else line
 
@@ -63,7 +63,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
-            "time": _time(record),
+            "time": format_time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _encodable(_message(record)),
@@ -75,8 +75,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields)
 
 
-def _time(record: logging.LogRecord) -> str:
-    now = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+def format_time(time_s: float) -> str:
+    """Return unix seconds as both logs write them: ISO 8601, UTC, milliseconds."""
+    now = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
     return now.replace("+00:00", "Z")
 
 

@@ -31,6 +31,7 @@ from sources.errors import CatalogueError  # noqa: E402
 # gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
 WORKER_BOOT_ERROR = 3
 
+problems: list[str] = []
 try:
     settings = Settings.from_environ(os.environ)
     handler = logging.StreamHandler()
@@ -44,12 +45,12 @@ except CatalogueError as error:
         sys.exit(WORKER_BOOT_ERROR)
     # A command has to work then too: to find out what is wrong, or to withdraw a token.
     print(f"headwater: the catalogue is wrong:\n{error}", file=sys.stderr)
-    app = Flask("app")
+    app, problems = Flask("app"), error.problems
 except (SettingsError, TokensUnreadable, SecretUnusable) as error:
     print(f"headwater cannot start:\n{error}", file=sys.stderr)
     sys.exit(WORKER_BOOT_ERROR)
 
-register_commands(app, settings)
+register_commands(app, settings, problems)
 parts = app.extensions.get("headwater")
 
 

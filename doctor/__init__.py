@@ -1,8 +1,9 @@
 """Goes through a deployed address as clients do, and says what is wrong and what mends it.
 
 `flask --app wsgi doctor URL`, or `python -m doctor URL` with this folder alone, on any machine: it
-imports nothing of ours and only the standard library. It changes nothing on the server, but for one
-small export, which it discards. Way in: examine, main.
+imports nothing of ours and only the standard library. It changes nothing on the server, but that it
+records two large exports, which it discards, and a small one, which stays as any download does.
+Way in: examine, main.
 """
 
 from doctor.examination import Case, examine, main

@@ -1,7 +1,8 @@
 """Who is there: tokens, signed links, open connections, and how much each may have.
 
-tokens: the file of tokens. links: signed addresses. secret: the key that signs. clients: who is
-connected, to be counted and cut. rates: requests a minute. gate: all of it in front of one request.
+tokens: the file of tokens. links: signed addresses. secret: the key that signs. private_file: how
+both are written. clients: who is connected, to be counted and cut. rates: requests a minute. gate:
+all of it in front of one request. answers: what HTTP says of a refusal, and with every answer.
 Knows WSGI, and neither Flask nor Socket.IO nor a green library; what may be done is access.py's.
 """
 

@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 # A withdrawn token's streams end within so long, and a little.
 WATCH_S = 1.0
 
-BEARER, SESSION, LINK, NOTHING = "bearer", "session", "link", "nothing"
 # Who has shown no credential where none is needed yet: a log-in form, the opening of a session.
 NOBODY_YET = Principal("nobody yet", ())
 
@@ -40,10 +39,10 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Visit(NamedTuple):
-    """Who asks. by: what told us, one of BEARER, SESSION, LINK, NOTHING."""
+    """Who asks. by_session: a cookie says it, which goes along with whatever a browser asks."""
 
     principal: Principal | None
-    by: str = NOTHING
+    by_session: bool = False
     link: Link | None = None
 
 
@@ -184,13 +183,13 @@ class Gate:
             # The session of a browser goes along by itself; what is said is said on purpose.
             if bearer not in (None, principal):
                 raise BadCredential("two credentials that do not agree: show one")
-            return Visit(principal, LINK, link)
+            return Visit(principal, link=link)
         session = self._session_of(environ)
         if bearer is not None:
             if session not in (None, bearer):
                 raise BadCredential("two credentials that do not agree: show one")
-            return Visit(bearer, BEARER)
-        return Visit(session, SESSION if session else NOTHING)
+            return Visit(bearer)
+        return Visit(session, by_session=session is not None)
 
     def _bearer_of(self, environ: Mapping[str, Any]) -> Principal | None:
         header = environ.get("HTTP_AUTHORIZATION")

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 import time
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from access import BadCredential, Principal
+from guard.private_file import write_private
 
 _TEXT = re.compile(r"hw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
@@ -145,10 +145,5 @@ class Tokens:
         return by_id
 
     def _write(self) -> None:
-        draft = self._path.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump([asdict(token) for token in self._by_id.values()], file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        entries = [asdict(token) for token in self._by_id.values()]
+        write_private(self._path, json.dumps(entries, indent=1).encode())

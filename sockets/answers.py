@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from access import (
-    AccessError,
-    BadCredential,
-    BadForm,
-    CrossOrigin,
-    Forbidden,
-    LinkSpent,
-    TooMany,
-    Unauthorized,
-)
+from access import AccessError
+from guard.answers import ACCESS_ANSWERS, find_answer, headers_of
 from journal import JournalFailed, JournalFull
 from sockets.errors import SocketError
 from topics import (
@@ -41,14 +33,7 @@ class UnknownExport(Exception):
 
 # What a client is told of each error: status as HTTP has it, code.
 ANSWERS: dict[type[Exception], tuple[int, str]] = {
-    AccessError: (403, "refused"),
-    Unauthorized: (401, "unauthorized"),
-    BadCredential: (401, "bad_credential"),
-    Forbidden: (403, "forbidden"),
-    CrossOrigin: (403, "cross_origin"),
-    BadForm: (403, "bad_form"),
-    LinkSpent: (403, "link_spent"),
-    TooMany: (429, "too_many"),
+    **ACCESS_ANSWERS,
     Misuse: (400, "malformed"),
     UnknownExport: (404, "unknown_export"),
     MalformedTopic: (400, "malformed_topic"),
@@ -68,22 +53,14 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
 
 def answer_of(error: Exception) -> dict[str, Any]:
     """Return the answer for an error of the table."""
-    status, code = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
-    return refusal(status, error.code if isinstance(error, TooMany) else code, str(error))
+    return refusal(*find_answer(ANSWERS, error), str(error))
 
 
 def http_answer_of(error: SocketError | AccessError) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the body, in the one shape of errors, and more headers, while HTTP is spoken."""
     if isinstance(error, SocketError):
         return _shape(error.status, error.code, str(error)), error.headers
-    shape = answer_of(error)
-    del shape["ok"]
-    headers = {}
-    if isinstance(error, TooMany):
-        headers["Retry-After"] = str(error.retry_after_s)
-    elif isinstance(error, Unauthorized):
-        headers["WWW-Authenticate"] = 'Bearer realm="headwater"'
-    return shape, headers
+    return _shape(*find_answer(ANSWERS, error), str(error)), headers_of(error)
 
 
 def refusal(

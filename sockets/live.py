@@ -17,7 +17,7 @@ from flask import request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace, emit
 
-from access import AccessError, Forbidden, Principal
+from access import AccessError, Principal
 from guard import Gate
 from guard.gate import owner_of
 from needs import publish_to, subscribe_to
@@ -70,7 +70,7 @@ class _Asker(NamedTuple):
 class Live(Namespace):  # type: ignore[misc]
     """See the module. One for all clients; `socketio` is set when it is registered.
 
-    ends: whether somebody may cancel an export. refusals: counted by their code.
+    check_end: raises Forbidden for who may not cancel an export. refusals: counted by their code.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Live(Namespace):  # type: ignore[misc]
         exports: Exports,
         metronome: Metronome,
         gate: Gate,
-        ends: Callable[[Principal, Export], bool],
+        check_end: Callable[[Principal, Export], None],
         refusals: Counter[str],
     ) -> None:
         super().__init__(NAMESPACE)
@@ -89,7 +89,7 @@ class Live(Namespace):  # type: ignore[misc]
         self._exports = exports
         self._metronome = metronome
         self._gate = gate
-        self._ends = ends
+        self._check_end = check_end
         self.refusals = refusals
         self._askers: dict[str, _Asker] = {}
         # By session: its subscriptions, by what they were asked for.
@@ -207,8 +207,7 @@ class Live(Namespace):  # type: ignore[misc]
         export = self._exports.get(export_id) if isinstance(export_id, str) else None
         if export is None:
             raise UnknownExport("there is no such export; GET /exports lists them")
-        if not self._ends(self._asker(), export):
-            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
+        self._check_end(self._asker(), export)
         self._exports.cancel(export)
         return {"id": export.id, "state": export.state}
 

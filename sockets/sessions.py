@@ -27,6 +27,7 @@ from urllib.parse import parse_qs
 import engineio
 
 from access import AccessError
+from guard.answers import SECURITY_HEADERS
 from sockets.answers import http_answer_of
 from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
 from sockets.handshake import is_upgrade
@@ -253,10 +254,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             ("Content-Type", kind),
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "same-origin"),
-            ("X-Frame-Options", "DENY"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
+            *SECURITY_HEADERS.items(),
             *more,
             *self._cors_headers(environ),
         ]

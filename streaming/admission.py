@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from access import BadForm, Need, Principal, Unauthorized, may
 from guard import Gate
-from guard.gate import SAFE_METHODS, SESSION
+from guard.gate import SAFE_METHODS
 from needs import needs_of
 from streaming.pages import wants_page
 
@@ -37,7 +37,7 @@ def register_admission(app: Flask, gate: Gate) -> None:
                 return redirect(url_for("login.form", next=request.full_path.rstrip("?")), 303)
             raise
         is_form = endpoint in ("login.log_in", "login.log_out")
-        if request.method not in SAFE_METHODS and (g.visit.by == SESSION or is_form):
+        if request.method not in SAFE_METHODS and (g.visit.by_session or is_form):
             try:
                 csrf.protect()
             except CSRFError as error:

@@ -12,16 +12,7 @@ from flask import Flask, Response, current_app, jsonify, render_template, reques
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from access import (
-    AccessError,
-    BadCredential,
-    BadForm,
-    CrossOrigin,
-    Forbidden,
-    LinkSpent,
-    TooMany,
-    Unauthorized,
-)
+from guard.answers import ACCESS_ANSWERS, find_answer, headers_of
 from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
 from sources.errors import (
     BadSelection,
@@ -76,14 +67,7 @@ class Refusal(Exception):
 
 # What a client is told of each error of the floors below: status, code.
 ANSWERS: dict[type[Exception], tuple[int, str]] = {
-    AccessError: (403, "refused"),
-    Unauthorized: (401, "unauthorized"),
-    BadCredential: (401, "bad_credential"),
-    Forbidden: (403, "forbidden"),
-    CrossOrigin: (403, "cross_origin"),
-    BadForm: (403, "bad_form"),
-    LinkSpent: (403, "link_spent"),
-    TooMany: (429, "too_many"),
+    **ACCESS_ANSWERS,
     BadSelection: (400, "bad_selection"),
     MissingAttribute: (403, "missing_attribute"),
     SourceUnavailable: (503, "source_unavailable"),
@@ -148,8 +132,6 @@ def answer_error(
     response.headers.update(headers or {})
     if status in (429, 503):
         response.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
-    if status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="headwater"'
     return response
 
 
@@ -175,16 +157,12 @@ def _refuse(error: Refusal) -> Response:
 
 def answer_of(error: Exception) -> tuple[int, str]:
     """Return status and code for an error of the table."""
-    status, code = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
-    return status, error.code if isinstance(error, TooMany) else code
+    return find_answer(ANSWERS, error)
 
 
 def _say_known(error: Exception) -> Response:
     detail = {"problems": error.problems} if isinstance(error, BadSelection) else {}
-    headers = {}
-    if isinstance(error, TooMany):
-        headers["Retry-After"] = str(error.retry_after_s)
-    return answer_error(*answer_of(error), str(error), detail, headers)
+    return answer_error(*answer_of(error), str(error), detail, headers_of(error))
 
 
 def _say_failure(error: JournalFailed) -> Response:

@@ -18,7 +18,7 @@ from flask import (
     url_for,
 )
 
-from access import Forbidden, Need
+from access import Need
 from guard import Gate
 from guard.gate import owner_of
 from sources.errors import BadSelection
@@ -116,8 +116,7 @@ def make_blueprint(
     @blueprint.delete("/exports/<export_id>")
     def cancel(export_id: str) -> Response:
         export = known(export_id)
-        if not rights.ends(asker(), export):
-            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
+        rights.check_end(asker(), export)
         exports.cancel(export)
         return jsonify(show_export(exports, export))
 

@@ -49,10 +49,9 @@ def make_blueprint(
 
     @blueprint.get("/logs")
     def show_all() -> Response | str:
-        sizes = run_native(lambda: {name: _size_of(entry) for name, entry in logs.items()})
-        shown = [
-            _show(name, topics, sizes[name]) for name in logs if can("subscribe", f"logs/{name}")
-        ]
+        names = [name for name in logs if can("subscribe", f"logs/{name}")]
+        sizes = run_native(lambda: {name: _size_of(logs[name]) for name in names})
+        shown = [_show(name, topics, size) for name, size in sizes.items()]
         if wants_page(request):
             return render_template("logs.html", logs=shown)
         return jsonify(logs=shown)

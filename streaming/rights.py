@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from access import ADMIN, Need, Principal, may
+from access import ADMIN, Forbidden, Need, Principal, may
 from streaming.orders import Orders
 from workers.export import Export
 from workers.exports import Exports
@@ -25,10 +25,11 @@ class Rights:
             return False
         return self._orders.audience_of(export.source, principal.attributes) == export.audience
 
-    def ends(self, principal: Principal, export: Export) -> bool:
-        """May he cancel it? Who has asked for it first may."""
+    def check_end(self, principal: Principal, export: Export) -> None:
+        """Raise Forbidden unless he may cancel it: who has asked for it first may, and an admin."""
         is_owner = export.owner == principal.name and self.sees(principal, export)
-        return may(principal, Need(ADMIN)) or is_owner
+        if not may(principal, Need(ADMIN)) and not is_owner:
+            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
 
     def sees_id(self, principal: Principal, export_id: str) -> bool:
         """May he see the export with this id?"""
