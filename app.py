@@ -43,6 +43,7 @@ from streaming.rights import Rights
 from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from workers.announcer import Announcer
+from workers.canary import Canary
 from workers.exports import Exports
 from workers.log_follower import LogFollowers
 from workers.status import StatusClock
@@ -78,6 +79,7 @@ class Parts(NamedTuple):
     topics: Topics
     exports: Exports
     status: StatusClock
+    canary: Canary
     live: Live
     metronome: Metronome
     broadcasts: feeds.Broadcasts
@@ -118,6 +120,7 @@ def create_app(
         exports_running=exports.running,
         sent_bytes=lambda: topics.sent_bytes() + exports.sent_bytes(),
     )
+    canary = Canary(topics)
     metronome = Metronome()
     broadcasts = feeds.Broadcasts()
     folders = {
@@ -147,7 +150,7 @@ def create_app(
         catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
     )
     app.extensions["headwater"] = Parts(
-        gate, topics, exports, status, live, metronome, broadcasts, logs
+        gate, topics, exports, status, canary, live, metronome, broadcasts, logs
     )
     app.register_blueprint(login.make_blueprint(gate))
     app.register_blueprint(links.make_blueprint(gate, rights.sees_id))
@@ -165,7 +168,9 @@ def create_app(
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
     app.register_blueprint(events_blueprint.make_blueprint(topics))
     app.register_blueprint(feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast))
-    app.register_blueprint(health.make_blueprint(topics, exports, status, gate.clients, refusals))
+    app.register_blueprint(
+        health.make_blueprint(topics, exports, status, canary, gate.clients, refusals)
+    )
     app.register_blueprint(openapi.make_blueprint())
     app.register_error_handler(SocketError, _say_socket_error)
     app.after_request(partial(_harden, has_guests=bool(settings.origins)))

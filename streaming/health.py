@@ -17,22 +17,28 @@ from prometheus_client.registry import Collector
 from guard import Clients
 from streaming.errors import Refusal
 from topics import Topics
+from workers.canary import Canary
 from workers.exports import Exports
 from workers.status import StatusClock
 
-# The status goes round once a second; without it for so long, nothing is delivered any more.
+# An event comes round each second; without one for so long, nothing is delivered any more.
 MOST_SILENT_S = 5.0
 
 
 def make_blueprint(
-    topics: Topics, exports: Exports, status: StatusClock, clients: Clients, refusals: Counter[str]
+    topics: Topics,
+    exports: Exports,
+    status: StatusClock,
+    canary: Canary,
+    clients: Clients,
+    refusals: Counter[str],
 ) -> Blueprint:
     """Return the blueprint of /healthz, /readyz and /metrics. refusals: by the error's code."""
     blueprint = Blueprint("health", __name__)
     registry = CollectorRegistry()
     ProcessCollector(namespace="headwater", registry=registry)
     responses: Counter[str] = Counter()
-    registry.register(_Numbers(topics, exports, status, clients, refusals, responses))
+    registry.register(_Numbers(topics, exports, status, canary, clients, refusals, responses))
 
     @blueprint.after_app_request
     def count(response: Response) -> Response:
@@ -41,9 +47,9 @@ def make_blueprint(
 
     @blueprint.get("/healthz")
     def alive() -> Response:
-        silent_s = topics.dispatcher.silent_s()
+        silent_s = canary.silent_s()
         if topics.is_open and silent_s > MOST_SILENT_S:
-            message = f"no event was delivered for {silent_s:.1f} s, and there is one each second"
+            message = f"no event came round for {silent_s:.1f} s, and there is one each second"
             raise Refusal(503, "deaf", message, {"silent_s": round(silent_s, 1)})
         return jsonify(status="alive", silent_s=round(silent_s, 3))
 
@@ -69,6 +75,7 @@ class _Numbers(Collector):
         topics: Topics,
         exports: Exports,
         status: StatusClock,
+        canary: Canary,
         clients: Clients,
         refusals: Counter[str],
         responses: Counter[str],
@@ -76,6 +83,7 @@ class _Numbers(Collector):
         self._topics = topics
         self._exports = exports
         self._status = status
+        self._canary = canary
         self._clients = clients
         self._refusals = refusals
         self._responses = responses
@@ -85,8 +93,8 @@ class _Numbers(Collector):
         gauges = {
             "hub_lag_seconds": ("Latest a timer was in the last second.", self._status.lag_s),
             "delivery_silent_seconds": (
-                "Time since events were last delivered; the status is one each second.",
-                topics.dispatcher.silent_s(),
+                "Time since an event came round to the server itself; there is one each second.",
+                self._canary.silent_s(),
             ),
             "clients": (
                 "Connections and sessions of all principals.",

@@ -29,7 +29,6 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.delivered = 0
-        self._pushed_s = time.monotonic()
         self._news: dict[Topic, None] = {}
         self._bell = threading.Event()
         self._stopped = False
@@ -53,10 +52,6 @@ class Dispatcher:
                 # One mistake of ours must not end the deliveries for good.
                 log.exception("push failed topic=%s", topic.name)
 
-    def silent_s(self) -> float:
-        """Return the time since a push was last done."""
-        return time.monotonic() - self._pushed_s
-
     def ring(self, topic: Topic) -> None:
         """Say that topic has news. Never waits."""
         self._news[topic] = None
@@ -74,7 +69,6 @@ class Dispatcher:
         news = News(topic, start, start + len(lines), topic.newest or "", _frame_once(lines, made))
         framings = 0
         turn_ends = time.monotonic() + TURN_S
-        self._pushed_s = time.monotonic()
         for index, reader in enumerate(list(topic.readers)):
             self._give(reader, news)
             # A framing of a log's followers searches, which takes longer than many writes.

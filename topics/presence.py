@@ -14,7 +14,7 @@ from wire.events import id_of, time_s_of
 
 def show_topics(topics: Topics) -> list[dict[str, Any]]:
     """Return every topic that was published to, and the patterns that there may be others of."""
-    shown = {topic.name: _show_topic(topic) for topic in topics.all()}
+    shown = {topic.name: _show_topic(topics, topic) for topic in topics.all()}
     for rule in topics.rules:
         if rule.pattern not in shown:
             shown[rule.pattern] = {
@@ -26,7 +26,7 @@ def show_topics(topics: Topics) -> list[dict[str, Any]]:
     return list(shown.values())
 
 
-def _show_topic(topic: Topic) -> dict[str, Any]:
+def _show_topic(topics: Topics, topic: Topic) -> dict[str, Any]:
     records, rule = topic.records, topic.rule
     oldest = records.read(records.first, 1)
     return {
@@ -38,7 +38,7 @@ def _show_topic(topic: Topic) -> dict[str, Any]:
         "bytes": records.size_bytes,
         "first": id_of(oldest[0]).decode() if oldest else None,
         "newest": topic.newest,
-        "readers": len(topic.readers),
+        "readers": len(topic.readers.keys() & topics.readers.keys()),
     }
 
 

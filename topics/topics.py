@@ -344,8 +344,12 @@ class Topics:
 
     def follow(self, reader: Reader) -> None:
         """Push to reader's outlet from now on, after what it has not had, until it is gone."""
-        assert reader.outlet is not None
         self.readers[reader] = None
+        self.watch(reader)
+
+    def watch(self, reader: Reader) -> None:
+        """Push to reader as well, without counting it: it is the server's own, and no client."""
+        assert reader.outlet is not None
         for topic in reader.places:
             topic.readers[reader] = None
         reader.outlet.feed_from(reader)

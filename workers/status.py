@@ -20,6 +20,7 @@ from wire.events import NewEvent
 
 log = logging.getLogger(__name__)
 
+TOPIC = "status"
 EVERY_S = 1.0
 PROBE_S = 0.05
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -90,8 +91,8 @@ class StatusClock:
             "memory_bytes": _resident_bytes(),
             "exports_running": self._exports_running(),
         }
-        event = NewEvent("status", json.dumps(status, separators=(",", ":")))
-        self._topics.publish("status", Publication([event]), by_client=False)
+        event = NewEvent(TOPIC, json.dumps(status, separators=(",", ":")))
+        self._topics.publish(TOPIC, Publication([event]), by_client=False)
 
 
 def _resident_bytes() -> int:
