@@ -88,6 +88,8 @@ class Connection:
     began_s: float = 0.0
     sent_bytes: int | None = None
     told: str | None = None
+    # The client took nothing of what it was sent for so long that the kernel has given it up.
+    stalled: bool = False
     # Called once, when the client is gone.
     on_gone: Callable[[Connection], None] | None = None
 
@@ -114,6 +116,10 @@ class Connection:
             # AsyncWorker closes what it has served.
             self.work = work
             self.close, self.socket.close = self.socket.close, _leave_open
+
+    def failed(self, error: OSError) -> None:
+        """Note why the socket has failed, as far as that is counted."""
+        self.stalled = self.stalled or error.errno == errno.ETIMEDOUT
 
     def begin(self, request: Any) -> None:
         """From now on this request is answered, gunicorn's; what is logged bears its name."""
@@ -358,7 +364,12 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def _forget(self, greenlet: Any) -> None:
         """The greenlet of a client has ended; so has the client, unless another one goes on."""
         connection = self.connections.pop(greenlet)
-        if connection.work is None and connection.on_gone is not None:
+        if connection.work is not None:
+            return
+        if connection.stalled:
+            self.refusals[STALLED] += 1
+            self.log.info("client cut off reason=stalled")
+        if connection.on_gone is not None:
             connection.on_gone(connection)
 
     @contextmanager
@@ -380,10 +391,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         try:
             return super().handle_request(listener_name, req, client, addr)
         except OSError as error:
-            if error.errno != errno.ETIMEDOUT:
+            connection.failed(error)
+            if not connection.stalled:
                 raise
-            self.refusals[STALLED] += 1
-            self.log.info("client cut off reason=stalled")
             raise StopIteration from None
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:

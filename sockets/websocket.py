@@ -120,14 +120,15 @@ class WebSocket:
     """
 
     __slots__ = (
-        "__weakref__", "_close_by_s", "_is_cut", "_is_deaf", "_is_flushed", "_is_waiting",
-        "_max_bytes", "_partial", "_protocol", "_socket", "_spawn", "_turn_ends_s",
+        "__weakref__", "_close_by_s", "_failed", "_is_cut", "_is_deaf", "_is_flushed",
+        "_is_waiting", "_max_bytes", "_partial", "_protocol", "_socket", "_spawn", "_turn_ends_s",
         "close_code", "last_heard_s", "outlet",
     )  # fmt: skip
 
     def __init__(self, client: Any, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._socket = client.socket
         self._spawn = client.spawn
+        self._failed = client.failed
         self._max_bytes = max_message_bytes
         # What has come of a message in fragments.
         self._partial: bytearray | None = None
@@ -309,8 +310,11 @@ class WebSocket:
         self._is_waiting = True
         try:
             data: bytes = self._socket.recv(READ_BYTES)
-        except (OSError, EOFError, ValueError):
-            # EOFError, ValueError: what eventlet and ssl say of a socket that was closed meanwhile.
+        except OSError as error:
+            self._failed(error)
+            return b""
+        except (EOFError, ValueError):
+            # What eventlet and ssl say of a socket that was closed meanwhile.
             return b""
         finally:
             self._is_waiting = False

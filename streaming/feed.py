@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from contextlib import suppress
 from typing import Any
 
 from topics import Outlet, Reader, Topics
@@ -62,10 +61,12 @@ class Feed:
             raise ConnectionResetError(errno.ECONNRESET, "the client has left")
 
     def _wait_until_gone(self) -> None:
-        with suppress(OSError):
+        try:
             # What a client sends now can only be a request that nobody will answer.
             while self._client.socket.recv(READ_BYTES):
                 pass
+        except OSError as error:
+            self._client.failed(error)
 
     def _finish(self) -> None:
         self._is_whole = True

@@ -62,6 +62,9 @@ class Client(Protocol):
     def stop_reading(self) -> None:
         """Have who waits to read from the socket get the end."""
 
+    def failed(self, error: OSError) -> None:
+        """Be told what has ended the connection: the socket says it once, to who comes first."""
+
 
 class Source(Protocol):
     """Where an outlet gets more from when it has become free."""
@@ -106,9 +109,9 @@ class Outlet:
     """
 
     __slots__ = (
-        "__weakref__", "_again", "_control", "_control_bytes", "_is_closed", "_on_finished",
-        "_on_gone", "_rest", "_send_now", "_sock", "_sources", "_spawn", "busy", "gone",
-        "overflowed", "sent_bytes",
+        "__weakref__", "_again", "_control", "_control_bytes", "_failed", "_is_closed",
+        "_on_finished", "_on_gone", "_rest", "_send_now", "_sock", "_sources", "_spawn", "busy",
+        "gone", "overflowed", "sent_bytes",
     )  # fmt: skip
 
     def __init__(self, client: Client, on_gone: Callable[[], None]) -> None:
@@ -117,6 +120,7 @@ class Outlet:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._send_now = client.send_now
         self._spawn = client.spawn
+        self._failed = client.failed
         self._on_gone = on_gone
         self._on_finished = nothing
         self._is_closed = False
@@ -144,7 +148,8 @@ class Outlet:
             sent = self._send_now(data)
         except BlockingIOError:
             sent = 0
-        except OSError:
+        except OSError as error:
+            self._failed(error)
             self.close()
             return False
         self.sent_bytes += sent
@@ -238,7 +243,8 @@ class Outlet:
                 if monotonic() > turn_ends:
                     sleep(0)
                     turn_ends = monotonic() + TURN_S
-        except OSError:
+        except OSError as error:
+            self._failed(error)
             self.close()
         except Exception:
             log.exception("feeding a client failed")

@@ -61,6 +61,8 @@ class Topics:
     ) -> None:
         self.rules = rules
         self.readers: dict[Reader, None] = {}
+        # Whom events are pushed to: clients, and the server's own.
+        self._pushed: dict[Reader, None] = {}
         # Also who only polls, and who has not begun to follow yet.
         self._made: WeakSet[Reader] = WeakSet()
         self.dispatcher = Dispatcher()
@@ -264,7 +266,7 @@ class Topics:
         for reader in self._made:
             if reader.patterns.match(name):
                 reader.begin(topic, topic.last + 1)
-                if reader in self.readers:
+                if reader in self._pushed:
                     topic.readers[reader] = None
         return made
 
@@ -350,6 +352,7 @@ class Topics:
     def watch(self, reader: Reader) -> None:
         """Push to reader as well, without counting it: it is the server's own, and no client."""
         assert reader.outlet is not None
+        self._pushed[reader] = None
         for topic in reader.places:
             topic.readers[reader] = None
         reader.outlet.feed_from(reader)
@@ -360,6 +363,7 @@ class Topics:
             return
         self._made.discard(reader)
         self.readers.pop(reader, None)
+        self._pushed.pop(reader, None)
         self._sent_bytes += reader.sent_bytes
         self._gaps_told += reader.gaps_told
         for topic in reader.places:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from topics import NotReady, Outlet, Patterns, Topics
+from topics.outlet import Socket
 from wire.framing import NDJSON
 from wire.since import parse_since
 from workers.status import EVERY_S, TOPIC
@@ -73,16 +74,20 @@ class _Perch:
     def __init__(self, far: socket.socket) -> None:
         # One that has stopped reading is dropped rather than waited for.
         far.setblocking(False)
-        self.socket = far
+        self.socket: Socket = far
+        self._far = far
         self.send_now: Callable[[bytes], int] | None = far.send
         self.spawn: Callable[[Callable[[], None]], object] = _spawn
 
     def take_over(self, work: Callable[[], None] | None = None) -> None:
         """Do nothing: there is no worker that would want it back."""
 
+    def failed(self, error: OSError) -> None:
+        """Do nothing: another one goes out."""
+
     def stop_reading(self) -> None:
         with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
+            self._far.shutdown(socket.SHUT_WR)
 
 
 def _spawn(work: Callable[[], None]) -> None:

@@ -33,6 +33,9 @@ class Line:
     def spawn(self, work):
         threading.Thread(target=work).start()
 
+    def failed(self, error):
+        pass
+
 
 @pytest.fixture
 def line():

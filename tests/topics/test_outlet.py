@@ -260,6 +260,9 @@ def real(until):
         def take_over(self):
             pass
 
+        def failed(self, error):
+            pass
+
         def read(self, length):
             got = b""
             while len(got) < length:

@@ -478,6 +478,22 @@ def test_what_is_counted(world):
 # Closing one
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_servers_own_is_pushed_to_and_is_no_client(world, is_there):
+    if is_there:
+        world.publish("memory/a", 0)
+    own = world.follow("memory/a", is_own=True)
+    world.settle()
+    world.publish("memory/a", 1)
+    world.settle()
+    assert own.data == [1]
+    assert world.topics.connections() == {}
+    world.topics.leave(own.reader)
+    world.publish("memory/a", 2)
+    world.settle()
+    assert own.data == [1]
+
+
 def test_a_topic_in_memory_that_is_closed_is_gone(world):
     publish_each(world, "memory/a", 1)
     assert world.topics.close("memory/a")

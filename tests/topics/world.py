@@ -176,6 +176,9 @@ class Client:
     def take_over(self):
         pass
 
+    def failed(self, error):
+        pass
+
 
 class Follower:
     """One who follows topics. items: what it was told; start: where it began."""
@@ -187,7 +190,7 @@ class Follower:
         self.ended = []
         self.connect(since, room, framing, **how)
 
-    def connect(self, since, room=AMPLE_ROOM, framing=NDJSON, *, is_tls=False):
+    def connect(self, since, room=AMPLE_ROOM, framing=NDJSON, *, is_tls=False, is_own=False):
         topics, hub = self.world.topics, self.world.hub
         self.reader = topics.reader(self.patterns, parse_since(since), self.connection, framing)
         self.start = self.reader.cursor
@@ -197,7 +200,7 @@ class Follower:
         self.outlet = Outlet(Client(hub, self.line, is_tls=is_tls), lambda: None)
         self.reader.outlet = self.outlet
         self.reader.end = lambda last: self.outlet.finish(last, lambda: self.ended.append(last))
-        topics.follow(self.reader)
+        (topics.watch if is_own else topics.follow)(self.reader)
 
     def _places(self, since):
         """Where it begins in each topic, if it has no cursor that says so."""
