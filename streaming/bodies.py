@@ -1,15 +1,20 @@
 """The body of a response that streams: pieces in order, counted, and closed.
 
 Its first chunk is pulled before the status is sent, so that what fails early is a status. A
-failure after that is raised to the server, which cuts the connection without the end of the body.
+failure after that cuts the connection without the end of the body: the server does so with whatever
+is raised, and logs what nobody has foreseen.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
+
+from journal import JournalError
+from sources.errors import FolderError
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +68,10 @@ class Body:
             except StopIteration:
                 self._ending = "finished"
                 raise
+            except (JournalError, FolderError) as error:
+                self._ending = f"failed ({error})"
+                # Said in the log line of the end: the server need not say it again, as an error.
+                raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
             except Exception as error:
                 self._ending = f"failed ({error})"
                 raise

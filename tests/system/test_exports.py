@@ -66,6 +66,8 @@ def test_a_reader_of_a_cancelled_export_sees_it_cut(server):
     wait_until(lambda: server.export(export_id)["readers"] == 1, "curl reads")
     server.get(f"/exports/{export_id}", "DELETE")
     assert curl.wait(10) in (18, 56)
+    wait_until(lambda: "ending=failed (the export was cancelled" in server.log, "it is logged")
+    assert "Traceback" not in server.log
 
 
 def test_cancel_in_a_long_sort(server):
