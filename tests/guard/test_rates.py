@@ -1,5 +1,7 @@
 """So many requests a minute for each, and so many mistakes for each address."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from access import TooMany
@@ -78,3 +80,61 @@ def test_who_has_made_mistakes_may_still_ask(monkeypatch):
     with pytest.raises(TooMany):
         rate.note_mistake("ann")
     rate.note_request("ann")
+
+
+class Clock:
+    """A time that only sleeping moves."""
+
+    def __init__(self):
+        self.now_s = 1000.0
+
+    def monotonic(self):
+        return self.now_s
+
+    def sleep(self, seconds):
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize("of", ["requests", "mistakes"])
+def test_refusals_of_who_goes_on_come_one_after_another(monkeypatch, of):
+    clock = Clock()
+    monkeypatch.setattr(rates, "time", clock)
+    monkeypatch.setattr(rates, "BAD_CREDENTIALS_PER_MINUTE", 5)
+    rate = Rates(5)
+    note = rate.note_request if of == "requests" else rate.note_mistake
+    for _ in range(5):
+        note("ann")
+    took = []
+    for _ in range(4):
+        began_s = clock.now_s
+        with pytest.raises(TooMany):
+            note("ann")
+        took.append(round(clock.now_s - began_s, 3))
+    assert took == [0, rates.REFUSAL_S, rates.REFUSAL_S, rates.REFUSAL_S]
+
+
+def test_many_at_once_wait_for_each_other_but_not_for_ever(monkeypatch):
+    slept = []
+    monkeypatch.setattr(rates, "time", SimpleNamespace(monotonic=lambda: 7.0, sleep=slept.append))
+    rate = Rates(1)
+    for number in range(1000):
+        rate.note_request(f"other {number}")
+        rate.note_request("ann") if not number else refuse(rate, "ann")
+    assert slept[:3] == [pytest.approx(rates.REFUSAL_S * n) for n in (1, 2, 3)]
+    assert slept[-1] == rates.LONGEST_REFUSAL_S
+
+
+def test_who_was_refused_long_ago_is_forgotten(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(rates, "time", clock)
+    rate = Rates(1)
+    for number in range(100):
+        rate.note_request(f"owner {number}")
+        refuse(rate, f"owner {number}")
+        clock.now_s += 1
+    assert len(rate._refused_s) == 1
+
+
+def refuse(rate, owner):
+    with pytest.raises(TooMany):
+        rate.note_request(owner)

@@ -1,0 +1,115 @@
+"""Whose request begins next: those of one owner in their order, and the owners in turn.
+
+One computes at a time: they share a processor anyway, so nobody is later for having waited until
+the one before him was done. But who asks for little gets it after one request of each other owner,
+and not after all that a flood has sent. Everything is called on the threads of one process that
+take turns (green ones). Way in: Turns; end_turn, wherever a request is about to wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from contextvars import ContextVar
+
+# Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
+LEASE_S = 0.05
+
+
+class Turn:
+    """A request's. come: set when it may begin, if it had to wait."""
+
+    __slots__ = ("come", "owner", "turns")
+
+    def __init__(self, turns: Turns, owner: str) -> None:
+        self.turns = turns
+        self.owner = owner
+        self.come: threading.Event | None = None
+
+
+_mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
+
+
+def end_turn() -> None:
+    """Let the next begin: what this thread was asked is answered, or waits for something.
+
+    Again is harmless.
+    """
+    turn = _mine.get()
+    if turn is not None:
+        _mine.set(None)
+        turn.turns.give(turn)
+
+
+class Turns:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[Turn]] = {}
+        self._now: Turn | None = None
+        self._until_s = 0.0
+        self._is_timed = False
+
+    def take(self, owner: str) -> None:
+        """Wait until a request of owner may begin; then it is this thread's turn."""
+        end_turn()
+        turn = Turn(self, owner)
+        if self._waiting or (self._now is not None and time.monotonic() < self._until_s):
+            self._wait(turn)
+        else:
+            self._begin(turn)
+        _mine.set(turn)
+
+    def give(self, turn: Turn) -> None:
+        """Let the next begin, unless it has already; for end_turn."""
+        if turn is self._now:
+            self._now = None
+            self._begin_next()
+
+    def _begin(self, turn: Turn) -> None:
+        self._now, self._until_s = turn, time.monotonic() + LEASE_S
+
+    def _begin_next(self) -> None:
+        if not self._waiting:
+            return
+        owner = next(iter(self._waiting))
+        queue = self._waiting.pop(owner)
+        turn = queue.popleft()
+        if queue:
+            # Behind all others.
+            self._waiting[owner] = queue
+        self._begin(turn)
+        assert turn.come is not None
+        turn.come.set()
+
+    def _wait(self, turn: Turn) -> None:
+        turn.come = threading.Event()
+        self._waiting.setdefault(turn.owner, deque()).append(turn)
+        if not self._is_timed:
+            self._is_timed = True
+            threading.Thread(target=self._end_leases, name="turns", daemon=True).start()
+        try:
+            turn.come.wait()
+        except BaseException:
+            # The process stops.
+            self._leave(turn)
+            raise
+
+    def _leave(self, turn: Turn) -> None:
+        queue = self._waiting.get(turn.owner, deque())
+        if turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[turn.owner]
+        self.give(turn)
+
+    def _end_leases(self) -> None:
+        """Let the next begin whenever the lease of the one before it is over, while any wait."""
+        while self._waiting:
+            left_s = self._until_s - time.monotonic()
+            if left_s <= 0:
+                self._begin_next()
+            else:
+                time.sleep(left_s)
+        self._is_timed = False
