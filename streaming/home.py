@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template, url_for
 
 from sources.folders import Folder
-from streaming.listings import show_folders
+from streaming.listings import (
+    scopes_of,
+    show_folders,
+    topic_rows,
+    topic_to_follow,
+    topic_to_try,
+)
 from streaming.orders import Orders
 from streaming.sources import show_sources
 
@@ -19,7 +26,17 @@ def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
     @blueprint.get("/")
     def home() -> str:
         sources = show_sources(orders)
-        return render_template("home.html", sources=sources, folders=show_folders(folders))
+        shown = show_folders(folders)
+        return render_template("home.html", sources=sources, folders=shown, others=_others())
+
+    @blueprint.app_context_processor
+    def listings() -> dict[str, Any]:
+        """Return how pages list topics, those for which nobody has prepared a list included."""
+        return {
+            "topic_rows": topic_rows,
+            "topic_to_follow": topic_to_follow,
+            "topic_to_try": topic_to_try,
+        }
 
     @blueprint.get("/favicon.ico")
     def icon() -> Response:
@@ -27,3 +44,22 @@ def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
         return current_app.send_static_file("icon.svg")
 
     return blueprint
+
+
+def _others() -> list[dict[str, str]]:
+    """Return what the asker may follow, by name and address, each as wide as his scopes are."""
+    shown = []
+    for name in scopes_of("subscribe"):
+        if name == "*":
+            shown.append({"name": "all topics", "url": url_for("events.show_all")})
+            shown.append({"name": "all logs", "url": url_for("logs.show_all")})
+            continue
+        log = name.removeprefix("logs/") if name.startswith("logs/") else None
+        if log is None:
+            url = url_for("events.show_all", topic=name)
+        elif log.endswith("*"):
+            url = url_for("logs.show_all")
+        else:
+            url = url_for("logs.show", name=log)
+        shown.append({"name": name, "url": url})
+    return shown

@@ -1,17 +1,18 @@
-"""Listings of folders, as JSON and as pages, and the addresses of what can be had of a folder."""
+"""Listings of folders and of topics: as JSON, as pages, and for who may have only some of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from flask import Request, Response, jsonify, render_template, url_for
 
+from access import ADMIN
 from sources.folders import Entry, Folder
-from streaming.admission import can
+from streaming.admission import asker, can
 from streaming.errors import Refusal
 from streaming.pages import wants_page
 from wire.formats import TARBALL
@@ -75,6 +76,57 @@ def answer_listing(request: Request, folder: Folder, path: str, entries: list[En
         response = jsonify(listing)
     response.headers.update({"Vary": "Accept", "Cache-Control": "private, no-cache"})
     return response
+
+
+# What a test event is published to, where one may.
+_TO_TRY = "demo/test"
+# No topics that clients publish to, though a scope may name them.
+_NOT_TO_TRY = ("broadcast", "exports", "status")
+# Of each export there is a topic, which nobody looks for by its name.
+_EXPORTS = "exports/"
+
+
+def topic_rows(topics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return topics as a page lists them: those of single exports are one row, `exports/*`.
+
+    That one has `exports`, their number.
+    """
+    single = [
+        each
+        for each in topics
+        if each["topic"].startswith(_EXPORTS) and not each["topic"].endswith("*")
+    ]
+    if not single:
+        return list(topics)
+    kept = sum(each["events"] for each in single)
+    folded = {"topic": f"{_EXPORTS}*", "exports": len(single), "events": kept}
+    others = [each for each in topics if not each["topic"].startswith(_EXPORTS)]
+    return [*others, folded]
+
+
+def topic_to_follow(topics: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the asker is shown first. topics: those that he may follow. "": there is none."""
+    names = [each["topic"] for each in topics]
+    if "demo/*" in names:
+        return "demo/*"
+    wide = [name for name in names if not name.startswith(_EXPORTS)]
+    return next(iter([*wide, *scopes_of("subscribe"), *names]), "")
+
+
+def topic_to_try() -> str:
+    """Return a topic that the asker may publish a test event to, "" for none."""
+    if can("publish", _TO_TRY):
+        return _TO_TRY
+    names = [name for name in scopes_of("publish") if name not in _NOT_TO_TRY]
+    # As wide a scope as `*` has _TO_TRY.
+    return f"{names[0][:-1]}test" if names and names[0].endswith("*") else "".join(names[:1])
+
+
+def scopes_of(action: str) -> list[str]:
+    """Return the names that the asker's scopes have for an action, `*` for an admin."""
+    scopes = asker().scopes
+    names = [name for kind, _, name in (scope.partition(":") for scope in scopes) if kind == action]
+    return ["*"] if ADMIN in scopes else names
 
 
 def _crumbs(name: str, path: str) -> list[dict[str, str]]:

@@ -41,6 +41,8 @@ def render_source(
     Raises what Orders.read raises, but BadSelection, which the page says.
     """
     name = source["name"]
+    if "denied" in source:
+        return render_template("source.html", source=source), 200
     words = _words_of(request.args, source)
     extension = request.args.get("format", EXTENSIONS[0])
     shown: dict[str, Any] = {"problems": [], "rows": None, "names": []}

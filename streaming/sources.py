@@ -8,9 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from journal import RunNative
-from sources.catalogue import QuerySource, Source
-from sources.errors import SourceUnavailable
-from streaming.admission import can
+from sources.catalogue import GeneratedSource, QuerySource, Source
+from sources.errors import MissingAttribute, SourceUnavailable
+from streaming.admission import asker, can
 from streaming.orders import Orders
 from streaming.pages import wants_page
 from streaming.source_page import render_source
@@ -52,8 +52,10 @@ def show_sources(orders: Orders) -> list[dict[str, Any]]:
 def _show_source(orders: Orders, source: Source) -> dict[str, Any]:
     description = orders.describe(source)
     parameters = source.parameters if isinstance(source, QuerySource) else ()
+    denied = _why_denied(source)
     return {
         "name": source.name,
+        **({"denied": denied} if denied else {}),
         "columns": [
             {"name": column.name, "type": column.affinity.lower()} for column in description.columns
         ],
@@ -66,3 +68,14 @@ def _show_source(orders: Orders, source: Source) -> dict[str, Any]:
             for extension in EXTENSIONS
         },
     }
+
+
+def _why_denied(source: Source) -> str:
+    """Return why the asker gets no rows of a source that he may read, "" where he gets some."""
+    if isinstance(source, GeneratedSource) or source.where is None:
+        return ""
+    try:
+        source.where.audience(source.name, asker().attributes)
+    except MissingAttribute as error:
+        return str(error)
+    return ""

@@ -2,7 +2,7 @@
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { live } from "./events.js";
-import { bytes, count, make } from "./page.js";
+import { bytes, clock, count, make } from "./page.js";
 
 const SECONDS = 600;
 const HEIGHT = 130;
@@ -30,7 +30,10 @@ const charts = CHARTS.map(([title, value, show]) => {
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 80, values: (_, marks) => marks.map(show) }],
+    axes: [
+      { ...axis, space: 80, values: (_, marks) => marks.map(clock) },
+      { ...axis, size: 80, values: (_, marks) => marks.map(show) },
+    ],
     series: [{}, { stroke: style.getPropertyValue("--link"), width: 1.5, points: { show: false } }],
   };
   const plot = new uPlot(options, [[], []], figure);
@@ -52,6 +55,7 @@ function draw() {
 
 live.subscribe("status", {
   since: "10m",
+  onError() {}, // the badge says what has become of the session
   onEvent({ data }) {
     times.push(data.time);
     for (const chart of charts) chart.values.push(chart.value(data));

@@ -1,6 +1,6 @@
 /** Topics as they come: follow, filter, pause and catch up, gaps where they are, a test event. */
 
-import { count, duration, make, openLive } from "./page.js";
+import { clock, count, duration, make, messageOf, openLive } from "./page.js";
 
 const KEPT = 2000; // events that a filter can look through
 const SHOWN = 500; // of them in the page
@@ -17,8 +17,8 @@ let cursor = null; // where a pause began
 let kept = []; // events and gaps, oldest first
 let fresh = []; // those of them that are not drawn yet
 let total = 0;
-
-const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
+let last = null; // the time of the newest event drawn
+let problem = ""; // why nothing comes
 
 function line(it) {
   if (it.gap) return gapLine(it.gap);
@@ -27,17 +27,20 @@ function line(it) {
   return make(
     "li",
     { title: it.id },
-    make("time", {}, time(it.time)),
+    make("time", {}, clock(it.time)),
     make("span", { className: "name" }, `${it.topic} ${it.name}`),
     make("span", { className: "data" }, shown),
   );
 }
 
+const countEvents = (n) => `${count(n)} ${n === 1 ? "event" : "events"}`;
+
 function gapLine(gap) {
-  const lost = gap.lost === null ? "Some events" : `${count(gap.lost)} events`;
+  const lost = gap.lost === null ? "Some events" : countEvents(gap.lost);
   const again = make("button", { type: "button" }, "Load what is kept");
   again.addEventListener("click", () => begin("all"));
-  return make("li", { className: "gap" }, `${lost} of ${gap.topic} are not to be had any more (${gap.reason}). `, again);
+  const said = `${lost} of ${gap.topic} are not to be had any more (${gap.reason}). `;
+  return make("li", { className: "gap" }, said, again);
 }
 
 const matches = (it) => {
@@ -60,60 +63,79 @@ function draw() {
   list.append(...fresh.filter(matches).map(line));
   while (list.children.length > SHOWN) list.firstChild.remove();
   if (isAtEnd) list.scrollTop = list.scrollHeight;
-  const last = fresh.findLast((it) => !it.gap);
+  last = fresh.findLast((it) => !it.gap)?.time ?? last;
   fresh = [];
-  if (last) tellBehind(last.time);
+  tellBehind();
 }
 
-function tellBehind(seconds) {
-  const late = Date.now() / 1000 - seconds;
-  const isBehind = late > 2 && live.state.status === "catching up";
-  behind.textContent = `${count(total)} events, the last of ${time(seconds)}${isBehind ? `: ${duration(late)} behind` : ""}`;
+/** Say how far it is: at every event that is drawn, and whenever the connection's state changes. */
+function tellBehind() {
+  const said = last === null ? "Nothing yet." : `${countEvents(total)}, the last of ${clock(last)}`;
+  const late = Date.now() / 1000 - last;
+  const isBehind = last !== null && late > 2 && live.state.status === "catching up";
+  const lag = isBehind ? `: ${duration(late)} behind` : "";
+  behind.textContent = problem || said + lag + (cursor === null ? "" : " (paused)");
+}
+
+function refuse(error) {
+  problem = messageOf(error);
+  tellBehind();
 }
 
 function begin(since) {
   feed?.close();
+  problem = "";
   feed = live.subscribe(follow.topic.value.trim(), {
     since: since === "now" ? undefined : since,
     onEvent: take,
     onGap: (gap) => take({ gap }),
-    onError: (error) => (behind.textContent = error.message),
+    onError: refuse,
   });
   cursor = null;
   pause.textContent = "Pause";
   pause.setAttribute("aria-pressed", "false");
+  tellBehind();
 }
 
 function clear() {
   kept = [];
   fresh = [];
   total = 0;
+  last = null;
   list.replaceChildren();
-  behind.textContent = "Nothing yet.";
 }
 
-follow.addEventListener("submit", (event) => {
-  event.preventDefault();
-  clear();
+function startToFollow() {
+  follow.addEventListener("submit", (event) => {
+    event.preventDefault();
+    clear();
+    begin(follow.since.value);
+  });
+  follow.filter.addEventListener("input", () => {
+    list.replaceChildren(...kept.filter(matches).slice(-SHOWN).map(line));
+    list.scrollTop = list.scrollHeight;
+  });
+  pause.addEventListener("click", () => {
+    if (cursor !== null) return begin(cursor);
+    if (!feed) return;
+    // Nothing is kept meanwhile: the server has it, and the cursor says from where.
+    cursor = feed.cursor ?? "now";
+    feed.close();
+    pause.textContent = "Go on";
+    pause.setAttribute("aria-pressed", "true");
+    tellBehind();
+  });
+  live.onState(tellBehind);
+  const asked = new URLSearchParams(location.search).get("topic");
+  if (asked) follow.topic.value = asked;
   begin(follow.since.value);
-});
-follow.filter.addEventListener("input", () => {
-  list.replaceChildren(...kept.filter(matches).slice(-SHOWN).map(line));
-  list.scrollTop = list.scrollHeight;
-});
-pause.addEventListener("click", () => {
-  if (cursor !== null) return begin(cursor);
-  if (!feed) return;
-  // Nothing is kept meanwhile: the server has it, and the cursor says from where.
-  cursor = feed.cursor ?? "now";
-  feed.close();
-  pause.textContent = "Go on";
-  pause.setAttribute("aria-pressed", "true");
-  behind.textContent += " (paused)";
-});
+}
+
+// Who may not follow or publish has a page without it.
+if (follow) startToFollow();
 
 const publish = document.querySelector("#publish");
-publish.addEventListener("submit", async (event) => {
+publish?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const out = publish.querySelector("output");
   try {
@@ -121,10 +143,6 @@ publish.addEventListener("submit", async (event) => {
     const receipt = await live.publish(publish.topic.value.trim(), { name: publish.elements.name.value, data });
     out.textContent = `kept as ${receipt.id}`;
   } catch (error) {
-    out.textContent = error.message;
+    out.textContent = messageOf(error);
   }
 });
-
-const asked = new URLSearchParams(location.search).get("topic");
-if (asked) follow.topic.value = asked;
-begin(follow.since.value);

@@ -1,6 +1,6 @@
 /** The list of exports, live: what the server said when the page was made, then every change. */
 
-import { base, bytes, count, duration, make, openLive } from "./page.js";
+import { base, bytes, count, duration, make, messageOf, openLive } from "./page.js";
 
 const live = openLive();
 const body = document.querySelector("#exports tbody");
@@ -17,7 +17,9 @@ function secondsLeft({ started, rows, rows_estimate }) {
 function stateCell(it) {
   const cell = make("td", {}, it.state);
   if (it.queue_position) cell.append(` (${it.queue_position})`);
-  if (it.error) cell.append(" ", make("small", { className: "error" }, it.error.message));
+  // What was cancelled says so already.
+  if (it.error && it.error.error !== it.state)
+    cell.append(" ", make("small", { className: it.state === "failed" ? "error" : "" }, it.error.message));
   if (it.state === "running" && it.rows_estimate) {
     const bar = make("progress", { max: it.rows_estimate, value: Math.min(it.rows, it.rows_estimate) });
     bar.setAttribute("aria-label", `${it.source}.${it.format}`);
@@ -39,29 +41,40 @@ function readersText({ readers, slowest_reader, bytes: size }) {
 
 function actionCell(it) {
   const isOpen = it.state === "queued" || it.state === "running";
-  if (!isOpen && !it.kept) return make("td");
+  if (!it.may_cancel || (!isOpen && !it.kept)) return make("td");
   const button = make("button", { type: "button" }, isOpen ? "Cancel" : "Discard");
   button.setAttribute("aria-label", `${button.textContent} ${it.source}.${it.format}`);
   button.addEventListener("click", async () => {
     button.disabled = true;
-    await live.cancel(it.id).catch((error) => say(error.message));
+    await live.cancel(it.id).catch((error) => say(messageOf(error)));
     refresh();
   });
   return make("td", {}, button);
+}
+
+/** Return a selection as people read it: `columns=carrier,flight`. */
+function decoded(selection) {
+  try {
+    return decodeURIComponent(selection.replaceAll("+", " "));
+  } catch {
+    return selection;
+  }
 }
 
 function row(it) {
   const name = `${it.source}.${it.format}`;
   const file = it.url ? make("a", { href: it.url }, name) : name;
   const head = make("th", { scope: "row" }, file);
-  if (it.selection) head.append(" ", make("small", {}, it.selection));
+  if (it.selection) head.append(" ", make("small", { className: "selection" }, decoded(it.selection)));
   const of = it.state === "running" && it.rows_estimate ? ` of ${count(it.rows_estimate)}` : "";
+  const rows = make("td", { className: "number" }, count(it.rows) + of);
+  rows.dataset.label = "rows"; // on a narrow screen, where the table has no head
   return make(
     "tr",
     { id: it.id },
     head,
     stateCell(it),
-    make("td", { className: "number" }, count(it.rows) + of),
+    rows,
     make("td", { className: "number" }, bytes(it.bytes)),
     rateCell(it),
     make("td", { className: "number wide" }, readersText(it)),
@@ -86,7 +99,8 @@ function draw() {
 
 function take(it) {
   if (waiting.size === 0) requestAnimationFrame(draw);
-  // The list knows where this application is mounted; an event does not.
+  // The list knows where this application is mounted, and what who asks may do; an event does not.
+  if (!exports.has(it.id) && it.may_cancel === undefined) refresh();
   exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${base.pathname}${it.url.slice(1)}` });
   waiting.add(it.id);
 }
@@ -112,13 +126,16 @@ async function refresh() {
 }
 
 // Who reads what is there already is not announced; it is asked for while somebody looks.
-setInterval(() => document.hidden || refresh(), 3000);
+setInterval(() => document.hidden || live.state.status === "refused" || refresh(), 3000);
 
-live.subscribe("exports", {
-  onEvent: (event) => take(event.data),
-  onGap(gap) {
-    if (gap.reason === "restarted") say("The server was restarted; what was not whole has to be asked for again.");
-    refresh();
-  },
-});
+// Who may not follow the topic has what is asked for every three seconds.
+if (document.querySelector("#exports").dataset.live !== undefined)
+  live.subscribe("exports", {
+    onEvent: (event) => take(event.data),
+    onGap(gap) {
+      if (gap.reason === "restarted") say("The server was restarted; what was not whole has to be asked for again.");
+      refresh();
+    },
+    onError: (error) => say(messageOf(error)),
+  });
 refresh();

@@ -11,6 +11,24 @@
 const OPEN = 1;
 const CLOSED = 2;
 
+const UNAUTHORIZED = 401;
+
+/** Who asks is not known, or not any more: to ask again is of no use. answer: the server's. */
+export class Unauthorized extends Error {
+  constructor(answer) {
+    super(answer.message);
+    this.answer = { error: "unauthorized", status: UNAUTHORIZED, ...answer };
+  }
+}
+
+export const isUnauthorized = ({ status }) => status === UNAUTHORIZED;
+
+/** What a Socket.IO client gives as the reason: an answer of the namespace, or the status of a poll. */
+const reasonOf = (error) =>
+  isUnauthorized(error.data ?? {}) || error.description === UNAUTHORIZED
+    ? new Unauthorized(error.data ?? { message: "the server does not know who asks" })
+    : error;
+
 export class SocketLine {
   isUp = true;
 
@@ -32,7 +50,7 @@ export class SocketLine {
         socket.io.engine.on("upgrade", () => up.changed());
         resolve();
       });
-      socket.on("connect_error", reject);
+      socket.on("connect_error", (error) => reject(reasonOf(error)));
       socket.on("disconnect", () => {
         this.isUp = false;
         up.down(this);
@@ -107,6 +125,7 @@ export class EventSourceLine {
 
   async open() {
     const response = await this.#fetch(this.#url("events"));
+    if (isUnauthorized(response)) throw new Unauthorized(await answerOf(response));
     response.body?.cancel();
     if (!response.ok) throw new Error(`the server answers ${response.status}`);
   }

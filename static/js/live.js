@@ -8,7 +8,7 @@
  */
 
 import { Feed, LiveError, tell } from "./feed.js";
-import { EventSourceLine, SocketLine } from "./lines.js";
+import { EventSourceLine, isUnauthorized, SocketLine, Unauthorized } from "./lines.js";
 
 const DEFAULTS = {
   url: globalThis.location?.origin, // where Headwater is; a path is what it is mounted under
@@ -32,7 +32,7 @@ const DEFAULTS = {
 const MAX_TOPICS = 64; // the server's, for one connection
 
 // From the best to the worst: what is told when there are two connections.
-const STATUSES = ["live", "fallback", "catching up", "reconnecting", "deaf", "closed"];
+const STATUSES = ["live", "fallback", "catching up", "reconnecting", "deaf", "refused", "closed"];
 
 /** Return a Live that connects at once. options: see DEFAULTS. */
 export function connect(options = {}) {
@@ -58,6 +58,7 @@ class Live {
   #socketFailures = 0; // since Socket.IO was up
   #deaf = false;
   #closed = false;
+  #refusal = null; // the server's answer, once it has said that it does not know who asks
   #retryAt = null;
   #retryTimer;
   #tickTimer;
@@ -83,6 +84,10 @@ class Live {
       return this.#next.subscribe(topic, handlers);
     }
     const feed = new Feed(topic, handlers, () => this.#leave(feed));
+    if (this.#refusal) {
+      queueMicrotask(() => feed.refuse(this.#refusal));
+      return feed;
+    }
     this.#feeds.add(feed);
     if (this.#line) this.#follow(feed, this.#line);
     this.#changed();
@@ -122,17 +127,41 @@ class Live {
   close() {
     if (this.#closed) return;
     this.#closed = true;
+    this.#end({ error: "closed", message: "closed before the answer" });
+    this.#next?.close();
+    this.#changed();
+  }
+
+  /** Nothing is tried any more. answer: why, for what was asked and not answered. */
+  #end(answer) {
     clearInterval(this.#tickTimer);
     clearTimeout(this.#retryTimer);
+    this.#retryAt = null;
     for (const feed of this.#feeds) feed.pause();
-    for (const line of [this.#line, this.#trying, this.#next]) line?.close();
-    for (const ask of this.#asks)
-      ask.reject(new LiveError({ error: "closed", message: "closed before the answer" }, ask.body.key));
+    for (const line of [this.#line, this.#trying]) line?.close();
+    this.#line = null;
+    for (const ask of this.#asks) ask.reject(new LiveError(answer, ask.body.key));
+    this.#asks.clear();
+  }
+
+  /** The server does not know who asks: feeds and requests are over, and it is told so. */
+  #refuse(answer) {
+    if (this.#refusal || this.#closed) return;
+    this.#refusal = answer;
+    this.#end(answer);
+    const feeds = [...this.#feeds];
+    this.#feeds.clear();
     this.#changed();
+    for (const feed of feeds) feed.refuse(answer);
+  }
+
+  get #isOver() {
+    return this.#closed || this.#refusal !== null;
   }
 
   #ownState() {
     if (this.#closed) return { status: "closed", transport: null };
+    if (this.#refusal) return { status: "refused", transport: null };
     if (this.#line?.isUp) {
       const current = [...this.#feeds].every((feed) => feed.caughtUp);
       const best = this.#line instanceof SocketLine ? "live" : "fallback";
@@ -165,7 +194,7 @@ class Live {
     this.#changed();
     const up = await this.#openOne();
     this.#busy = false;
-    if (this.#closed || (up && this.#line)) return;
+    if (this.#isOver || (up && this.#line)) return;
     this.#failures += 1;
     this.#retry(this.#line ? jitter(this.#options.retrySocketMs) : this.#backoff());
   }
@@ -176,9 +205,10 @@ class Live {
     if (sse !== "only") {
       if (await this.#open(() => this.#socketLine())) return true;
       this.#socketFailures += 1;
+      if (this.#isOver) return false;
       if (sse === "never" || this.#socketFailures < triesBeforeSse) return false;
     }
-    if (!this.#line && !this.#closed)
+    if (!this.#line && !this.#isOver)
       await this.#open(() => new EventSourceLine(this.#base, this.#options, this.#ears()));
     return sse === "only" && this.#line !== null;
   }
@@ -189,16 +219,24 @@ class Live {
       line = await make();
       this.#trying = line;
       await line.open();
-      if (this.#closed || !line.isUp) throw new Error("too late");
-    } catch {
+      if (this.#isOver || !line.isUp) throw new Error("too late");
+    } catch (error) {
       line?.close();
       this.#deaf = false;
+      if (error instanceof Unauthorized) this.#doubt(line, error.answer);
       return false;
     } finally {
       this.#trying = null;
     }
     this.#take(line);
     return true;
+  }
+
+  /** Over Socket.IO a header field that lets one in may be missing: then HTTP is asked, too. */
+  #doubt(line, answer) {
+    const { sse, triesBeforeSse } = this.#options;
+    if (line instanceof SocketLine && sse !== "never") this.#socketFailures = triesBeforeSse;
+    else if (this.#line === null) this.#refuse(answer);
   }
 
   async #socketLine() {
@@ -241,7 +279,7 @@ class Live {
   }
 
   #lose(line, afterMs = this.#backoff()) {
-    if (line !== this.#line || this.#closed) return;
+    if (line !== this.#line || this.#isOver) return;
     this.#line = null;
     line.close();
     for (const feed of this.#feeds) feed.pause();
@@ -279,6 +317,7 @@ class Live {
     line.follow(feed, (error, answer) => {
       if (line !== this.#line || !this.#feeds.has(feed)) return;
       if (error || isPassing(answer)) return this.#lose(line);
+      if (isUnauthorized(answer)) return this.#refuse(answer);
       this.#failures = 0;
       if (answer.ok) feed.begin(answer, Date.now());
       else if (feed.refuse(answer)) return this.#follow(feed, line);
@@ -295,6 +334,7 @@ class Live {
   #ask(name, body) {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new Error("this connection is closed");
+      if (this.#refusal) throw new LiveError(this.#refusal, body.key);
       const ask = { name, body, resolve, reject };
       this.#asks.add(ask);
       if (this.#line) this.#send(ask, this.#line);
@@ -305,6 +345,7 @@ class Live {
   #send(ask, line) {
     line.ask(ask.name, ask.body, (error, answer) => {
       if (error || isPassing(answer)) return this.#lose(line);
+      if (isUnauthorized(answer)) return this.#refuse(answer);
       if (!this.#asks.delete(ask)) return;
       this.#failures = 0;
       const { ok, ...fields } = answer;

@@ -1,13 +1,16 @@
 /**
  * A log as it grows. However many lines there are, the page has elements for those in sight only:
- * a box as high as all of them, and in it a list that is moved to where one looks.
+ * a box as high as all of them, and in it a list that is moved to where one looks. A line that is
+ * wrapped is as high as its rows, which are counted, not measured.
  */
 
-import { count, openLive } from "./page.js";
+import { count, messageOf, openLive } from "./page.js";
+import { Rows } from "./rows.js";
 
 const MOST = 200_000; // lines held; the oldest fifth goes when there are more
 const AROUND = 20; // lines drawn above and below what is in sight
 const SHOWN = 4000; // characters of a line
+const HIGHEST = 30_000_000; // pixels; browsers have no higher elements
 
 const box = document.querySelector("#log");
 const room = box.firstElementChild;
@@ -28,6 +31,7 @@ let isAtEnd = true;
 let isDrawing = false;
 let begun = 0; // how often
 let isLoading = false;
+let rows = new Rows(Infinity); // of what is shown
 
 const shown = () => matching ?? lines;
 const wanted = () => look.filter.value.toLowerCase();
@@ -37,19 +41,52 @@ function rowHeight() {
   return parseFloat(getComputedStyle(box).lineHeight);
 }
 
+const cut = (line) => (line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line);
+
+/** Return how many letters a row has: as many as fit, or without an end. */
+function columns() {
+  if (!look.wrap.checked) return Infinity;
+  const letters = document.createElement("canvas").getContext("2d");
+  letters.font = getComputedStyle(box).font;
+  return Math.max(1, Math.floor(list.clientWidth / (letters.measureText("0".repeat(100)).width / 100)));
+}
+
+/** Count the rows anew: other lines are shown, or rows of another length. */
+function arrange() {
+  box.classList.toggle("wrap", look.wrap.checked);
+  rows = new Rows(columns(), shown().map(cut));
+  if (rows.count * rowHeight() > HIGHEST) {
+    box.classList.remove("wrap");
+    rows = new Rows(Infinity, shown());
+  }
+  redraw();
+}
+
+/** Wrap as the box is now, and stay with the line that one looks at. */
+function rearrange() {
+  const height = rowHeight();
+  const first = rows.lineAt(Math.floor(box.scrollTop / height));
+  arrange();
+  if (isAtEnd) return;
+  room.style.height = `${rows.count * height}px`;
+  box.scrollTop = rows.start(first) * height;
+}
+
 function draw() {
   isDrawing = false;
   const height = rowHeight();
   const all = shown();
-  room.style.height = `${all.length * height}px`;
+  room.style.height = `${rows.count * height}px`;
   if (isAtEnd) box.scrollTop = box.scrollHeight;
-  const from = Math.max(0, Math.floor(box.scrollTop / height) - AROUND);
-  const to = Math.min(all.length, Math.ceil((box.scrollTop + box.clientHeight) / height) + AROUND);
-  list.style.transform = `translateY(${from * height}px)`;
+  const from = Math.max(0, rows.lineAt(Math.floor(box.scrollTop / height)) - AROUND);
+  const bottom = Math.ceil((box.scrollTop + box.clientHeight) / height);
+  const to = Math.min(all.length, rows.lineAt(bottom) + 1 + AROUND);
+  list.style.transform = `translateY(${rows.start(from) * height}px)`;
   list.replaceChildren(
-    ...all.slice(from, to).map((line) => {
+    ...all.slice(from, to).map((line, index) => {
       const item = document.createElement("li");
-      item.textContent = line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line;
+      item.textContent = cut(line);
+      item.style.height = `${rows.of(from + index) * height}px`;
       if (line.startsWith("# gap:")) item.className = "gap";
       return item;
     }),
@@ -65,11 +102,14 @@ function redraw() {
 
 function take(line) {
   lines.push(line);
-  if (matching && matches(line)) matching.push(line);
+  const isShown = !matching || matches(line);
+  if (matching && isShown) matching.push(line);
+  if (isShown) rows.add(cut(line));
   if (lines.length > MOST) {
     lines = lines.slice(MOST / 5);
     if (matching) matching = lines.filter(matches);
-  }
+    arrange();
+  } else if (rows.columns !== Infinity && rows.count * rowHeight() > HIGHEST) arrange();
   redraw();
 }
 
@@ -78,7 +118,7 @@ function follow() {
     since: cursor ?? undefined,
     onEvent: (event) => take(event.data.line),
     onGap: (gap) => take(`# gap: ${gap.lost ?? "some"} lines are not to be had any more (${gap.reason})`),
-    onError: (error) => (told.textContent = error.message),
+    onError: (error) => (told.textContent = messageOf(error)),
   });
 }
 
@@ -94,7 +134,7 @@ async function begin() {
   // Another number of lines was chosen meanwhile.
   if (mine !== begun) return;
   isLoading = false;
-  if (!answer.ok) return (told.textContent = JSON.parse(text).message);
+  if (!answer.ok) return (told.textContent = messageOf(JSON.parse(text)));
   lines = [];
   cursor = answer.headers.get("Headwater-Cursor");
   for (const event of text.split("\n").filter(Boolean).map((each) => JSON.parse(each))) {
@@ -103,21 +143,22 @@ async function begin() {
   }
   matching = wanted() ? lines.filter(matches) : null;
   isAtEnd = true;
+  arrange();
   if (!isPaused) follow();
-  redraw();
 }
 
 box.addEventListener("scroll", () => {
   isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight < rowHeight() * 2;
   redraw();
 });
-new ResizeObserver(redraw).observe(box);
+new ResizeObserver(() => (columns() === rows.columns ? redraw() : rearrange())).observe(box);
+look.wrap.addEventListener("change", rearrange);
 look.addEventListener("submit", (event) => event.preventDefault());
 look.lines.addEventListener("change", begin);
 look.filter.addEventListener("input", () => {
   matching = wanted() ? lines.filter(matches) : null;
   isAtEnd = true;
-  redraw();
+  arrange();
 });
 document.querySelector("#end").addEventListener("click", () => {
   isAtEnd = true;

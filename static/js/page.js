@@ -11,24 +11,42 @@ const SAYS = {
   closed: "closed",
 };
 
+// A page has this mark when it was made for somebody who had logged in.
+const mark = document.querySelector("meta[name=csrf-token]")?.content;
+
 /** Where the pages begin. */
 export const base = new URL("../..", import.meta.url);
 
 const number = new Intl.NumberFormat("en");
 
+/** Show what is of no use without JavaScript. */
+export function reveal() {
+  for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
+}
+
+/** Return what the badge says of who is not let in any more: where to log in, and come back from. */
+function sayRefused() {
+  const address = new URL("login", base);
+  address.searchParams.set("next", location.pathname + location.search);
+  const link = make("a", { href: address.href }, "log in");
+  document.querySelector(".log-out")?.remove();
+  return [mark ? "your session has ended: " : "the server does not know you: ", link];
+}
+
 /** Return the page's connection; the badge says how it is. */
 export function openLive() {
-  const mark = document.querySelector("meta[name=csrf-token]")?.content;
+  reveal();
   const live = connect({ url: base.href, headers: mark ? { "X-CSRFToken": mark } : {} });
   const badge = document.querySelector("#badge");
   let state = live.state;
   let until = 0;
   const show = () => {
+    badge.dataset.status = state.status;
+    badge.hidden = false;
+    if (state.status === "refused") return badge.replaceChildren(...sayRefused());
     const left = Math.ceil((until - Date.now()) / 1000);
     const wait = state.status === "reconnecting" && left > 0 ? ` in ${left} s` : "";
     badge.textContent = SAYS[state.status] + wait;
-    badge.dataset.status = state.status;
-    badge.hidden = false;
   };
   live.onState((now) => {
     state = now;
@@ -38,6 +56,12 @@ export function openLive() {
   setInterval(() => state.status === "reconnecting" && show(), 1000);
   return live;
 }
+
+/** Return what a page says of an error of live.js. */
+export const messageOf = ({ status, message }) => (status === 401 ? "Your session has ended." : message);
+
+/** Return a time as the pages show it. */
+export const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
 
 export const count = (n) => (n === null || n === undefined ? "–" : number.format(n));
 

@@ -97,6 +97,37 @@ def test_it_follows_and_a_pause_misses_nothing(page, log):
     wait_until(lambda: seen(page)[-3:] == ["one", "two", "three"], "nothing is missed or doubled")
 
 
+@pytest.mark.parametrize("width", [360, 1200])
+def test_all_of_a_long_line_is_in_sight(open_page, server, log, width):
+    long = f"{'<' * 150} 日本 {'word ' * 60} the end"
+    append(log, long, "after it")
+    page = open_page(f"{server.base}/logs/big", viewport={"width": width, "height": 800})
+    wait_until(lambda: seen(page)[-2:] == [long, "after it"], "both lines, in full")
+    box = "document.querySelector('#log')"
+    assert page.evaluate(f"{box}.scrollWidth <= {box}.clientWidth")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('#log li')].map(li => [li.scrollHeight, li.clientHeight])"
+    )
+    assert [size for size in sizes if size[0] > size[1]] == []
+    page.uncheck("[name=wrap]")
+    wait_until(lambda: page.evaluate(f"{box}.scrollWidth > {box}.clientWidth"), "one row each")
+    heights = "[...document.querySelectorAll('#log li')].map(li => li.clientHeight)"
+    wait_until(lambda: set(page.evaluate(heights)) == {20}, "each is as high as a row")
+    wait_until(lambda: seen(page)[-1:] == ["after it"], "it is still at the end")
+
+
+def test_another_width_keeps_the_line_that_one_looks_at(open_page, server, log):
+    append(log, *(f"number {n} {'x' * 200}" for n in range(200)))
+    page = open_page(f"{server.base}/logs/big", viewport={"width": 1200, "height": 800})
+    wait_until(lambda: seen(page)[-1:] and seen(page)[-1].startswith("number 199"), "the end")
+    page.evaluate("document.querySelector('#log').scrollTop -= 2000")
+    wait_until(lambda: seen(page)[:1] and not seen(page)[-1].startswith("number 199"), "before it")
+    page.wait_for_timeout(100)  # it is drawn
+    first = seen(page)[0]
+    page.set_viewport_size({"width": 360, "height": 800})
+    wait_until(lambda: first in seen(page)[:2], "it is there")
+
+
 def test_a_line_is_text(page, log):
     append(log, "<script>alert(1)</script> \u202e")
     wait_until(lambda: seen(page)[-1:] == ["<script>alert(1)</script> \u202e"], "as it is")
@@ -105,4 +136,5 @@ def test_a_line_is_text(page, log):
 def test_without_javascript_there_is_the_text(open_page, server):
     page = open_page(f"{server.base}/logs/big", java_script_enabled=False)
     page.click("text=as text")
-    assert page.inner_text("body").splitlines()[-1].startswith(("line 0999", "<script>", "three"))
+    ends = ("line 0999", "<script>", "three", "number 199")
+    assert page.inner_text("body").splitlines()[-1].startswith(ends)

@@ -1,8 +1,9 @@
 /** A real Headwater on a free port, a TCP proxy in front of it that can misbehave, and waiting. */
 
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, openSync, closeSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, openSync, closeSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -112,6 +113,24 @@ export class Headwater {
   async remove() {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Have one token from now on, withdrawn or good; returns its text. The server sees it soon. */
+  setToken({ withdrawn = false } = {}) {
+    const secret = "s".repeat(43);
+    const token = {
+      id: "0123456789ab",
+      name: "ann",
+      sha256: createHash("sha256").update(secret).digest("hex"),
+      scopes: ["admin"],
+      attributes: {},
+      made_s: 0,
+      withdrawn_s: withdrawn ? 1 : null,
+    };
+    const file = path.join(this.folder, "instance", "tokens.json");
+    writeFileSync(`${file}.new`, JSON.stringify([token]));
+    renameSync(`${file}.new`, file);
+    return `hw_${token.id}_${secret}`;
   }
 
   // What anybody may ask over HTTP.

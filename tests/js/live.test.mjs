@@ -437,6 +437,64 @@ test("what the server refuses is an error with its code", async (t) => {
   await assert.rejects(live.cancel("nothing"), { name: "LiveError", status: 404 });
 });
 
+/** A server that needs a token, and it. */
+async function arrangeWithToken(t) {
+  const all = await arrange(t, { own: true });
+  const token = all.server.setToken();
+  const ask = () => fetch(`${all.server.url}/exports`).catch(() => null); // cut when it is needed
+  const isNeeded = async () => (await ask())?.status === 401;
+  await until(isNeeded, () => "the server needs the token");
+  return { ...all, token };
+}
+
+for (const [name, options, status] of [
+  ["over Socket.IO or SSE", {}, "live"],
+  ["over Socket.IO only", { sse: "never" }, "live"],
+  ["over polling", { sse: "never", socket: ONLY.polling }, "live"],
+  ["over SSE only", { sse: "only" }, "fallback"],
+]) {
+  test(`a token that is withdrawn ends it, ${name}`, async (t) => {
+    const { server, proxy, connect, token } = await arrangeWithToken(t);
+    // Node's own EventSource shows no token.
+    const eventSource = class extends EventSource {
+      constructor(url) {
+        const shown = { Authorization: `Bearer ${token}` };
+        super(url, { fetch: (to, how) => fetch(to, { ...how, headers: { ...how.headers, ...shown } }) });
+      }
+    };
+    const auth = { ...options.socket, auth: { token } };
+    const live = connect({ token, eventSource, ...options, socket: auth });
+    const errors = [];
+    live.subscribe(topicOf(t), { since: "all", onError: (error) => errors.push(error) });
+    await is(live, status);
+    server.setToken({ withdrawn: true });
+    await is(live, "refused");
+    assert.deepEqual(live.state, { status: "refused", transport: null });
+    assert.deepEqual(errors.map((error) => error.status), [401]);
+    await assert.rejects(live.publish(topicOf(t), { data: 1 }), { name: "LiveError", status: 401 });
+    const late = new Promise((resolve) => live.subscribe("demo/late", { onError: resolve }));
+    assert.equal((await late).status, 401);
+    await until(() => proxy.connections === 0, () => "nothing is tried any more");
+  });
+}
+
+test("who shows a token in a header only is let in over SSE", async (t) => {
+  const { connect, token } = await arrangeWithToken(t);
+  const live = connect({ headers: { Authorization: `Bearer ${token}` } });
+  await is(live, "fallback");
+  assert.equal((await live.publish(topicOf(t), { data: 1 })).count, 1);
+});
+
+test("who shows nothing is refused, and what he asked is rejected", async (t) => {
+  const { connect } = await arrangeWithToken(t);
+  const live = connect();
+  const asked = assert.rejects(live.publish(topicOf(t), { data: 1 }), { status: 401 });
+  await is(live, "refused");
+  await asked;
+  live.close();
+  assert.equal(live.state.status, "closed");
+});
+
 test("who reads is told, an export is cancelled", async (t) => {
   const { server, connect } = await arrange(t);
   const topic = topicOf(t);
