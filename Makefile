@@ -13,12 +13,12 @@ PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m pi
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench soak sample requirements clean environment environment-dev \
-	screenshots browser browser-dev tools
+	checks screenshots browser browser-dev tools
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-run: environment browser ## set up what is missing, then serve http://127.0.0.1:8000
+run: environment checks browser ## set up what is missing, then serve http://127.0.0.1:8000
 	@# Somebody's own catalogue needs no sample.
 	@test -n "$$HEADWATER_CATALOGUE" || setup/sample.sh "$(SAMPLE)"
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
@@ -58,6 +58,11 @@ environment:
 
 environment-dev:
 	@setup/environment.sh requirements.txt requirements-dev.txt
+
+# A wrong setting, or catalogue, is said before anything is fetched or listened on.
+checks: environment
+	@.venv/bin/python gunicorn.conf.py
+	@test -z "$$HEADWATER_CATALOGUE" || .venv/bin/flask --app wsgi catalogue
 
 browser:
 	@setup/browser.sh

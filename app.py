@@ -15,7 +15,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import PathConverter
 
-from guard import Clients, Gate, Links, Rates, Tokens
+from guard import Clients, EndedSessions, Gate, Links, Rates, Tokens
 from guard.answers import SECURITY_HEADERS
 from guard.origins import Origins
 from journal import Retention, RunNative, run_here
@@ -35,6 +35,7 @@ from streaming import exports as exports_blueprint
 from streaming import logs as logs_blueprint
 from streaming import sources as sources_blueprint
 from streaming.admission import register_admission
+from streaming.bodies import sent_bytes_of
 from streaming.errors import answer_error, register_errors
 from streaming.login import register_sessions
 from streaming.orders import Orders
@@ -118,7 +119,7 @@ def create_app(
         topics,
         connections=topics.connections,
         exports_running=exports.running,
-        sent_bytes=lambda: topics.sent_bytes() + exports.sent_bytes(),
+        sent_bytes=lambda: topics.sent_bytes() + exports.sent_bytes() + sent_bytes_of(app).total(),
     )
     canary = Canary(topics)
     metronome = Metronome()
@@ -133,7 +134,8 @@ def create_app(
     app.url_map.converters["path"] = AnyPath
     app.json.sort_keys = False  # type: ignore[attr-defined]
     refusals = register_errors(app)
-    gate = _make_gate(app, settings, key or secrets.token_bytes(32))
+    ended = EndedSessions(settings.instance / "sessions-ended")
+    gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended)
     rights = Rights(orders, exports)
     gate.grants = rights.grants
     register_admission(app, gate)
@@ -143,7 +145,7 @@ def create_app(
         cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
         cors_credentials=False,
     )
-    socketio.guard(gate.admit_session)
+    socketio.guard(gate.admit_session, gate.enter_session, gate.sessions.leave)
     live = Live(socketio, topics, exports, metronome, gate, rights.check_end, refusals)
     socketio.on_namespace(live)
     logs = LogFollowers(
@@ -152,7 +154,7 @@ def create_app(
     app.extensions["headwater"] = Parts(
         gate, topics, exports, status, canary, live, metronome, broadcasts, logs
     )
-    app.register_blueprint(login.make_blueprint(gate))
+    app.register_blueprint(login.make_blueprint(gate, ended))
     app.register_blueprint(links.make_blueprint(gate, rights.sees_id))
     app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
@@ -186,7 +188,7 @@ def create_app(
     return app
 
 
-def _make_gate(app: Flask, settings: Settings, key: bytes) -> Gate:
+def _make_gate(app: Flask, settings: Settings, key: bytes, ended: EndedSessions) -> Gate:
     tokens = Tokens(settings.instance / "tokens.json")
     tokens.refresh()
     return Gate(
@@ -195,7 +197,7 @@ def _make_gate(app: Flask, settings: Settings, key: bytes) -> Gate:
         Clients(settings.connections_per_principal),
         Rates(settings.requests_per_minute),
         Origins(settings.origins or ()),
-        register_sessions(app, key),
+        register_sessions(app, key, ended),
         is_open=bool(settings.open),
     )
 

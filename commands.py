@@ -17,21 +17,26 @@ from flask import Flask
 from flask.cli import AppGroup
 
 import doctor
-from access import AccessError, check_scope
-from guard import Tokens, TokensUnreadable
+from access import ADMIN, AccessError, check_scope
+from guard import Token, Tokens, TokensUnreadable
 from settings import Settings
+from sources.catalogue import load_catalogue, sample_catalogue
+from sources.errors import CatalogueError
+
+# The command that says what is wrong with the catalogue.
+CHECK = "catalogue"
 
 
 def register_commands(app: Flask, settings: Settings, problems: Sequence[str]) -> None:
     """Add the commands to app.
 
-    settings: whose instance folder they are about. problems: of the catalogue, which wsgi.py has
-    read already.
+    settings: whose instance folder and catalogue they are about. problems: of the catalogue, which
+    wsgi.py has read already.
     """
-    app.cli.add_command(_token_commands(Tokens(settings.instance / "tokens.json")))
+    app.cli.add_command(_token_commands(settings))
     app.cli.add_command(_examine)
 
-    @app.cli.command("catalogue")
+    @app.cli.command(CHECK)
     def catalogue() -> None:
         """Say what is wrong with the catalogue, a problem a line; then the exit status is 1."""
         for problem in problems:
@@ -39,11 +44,15 @@ def register_commands(app: Flask, settings: Settings, problems: Sequence[str]) -
         sys.exit(1 if problems else 0)
 
 
+# The columns of `tokens list`; times are UTC.
+HEADER = ("id", "name", "made", "expires", "withdrawn", "scopes", "attributes")
+
 _UNIT_S = {"m": 60, "h": 3600, "d": 86_400}
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-def _token_commands(tokens: Tokens) -> AppGroup:
+def _token_commands(settings: Settings) -> AppGroup:
+    tokens = Tokens(settings.instance / "tokens.json")
     group = AppGroup("tokens", help="Make, list and withdraw tokens; a running server follows.")
 
     @group.command("add")
@@ -63,6 +72,8 @@ def _token_commands(tokens: Tokens) -> AppGroup:
             raise click.BadParameter(str(error)) from error
         with _said():
             text = tokens.add(name, checked, _pairs_of(attributes), _end_of(expires))
+        for scope in _idle_ones(checked, settings):
+            click.echo(f"warning: the catalogue has nothing that {scope} is for", err=True)
         click.echo(text)
 
     @group.command("list")
@@ -70,12 +81,11 @@ def _token_commands(tokens: Tokens) -> AppGroup:
         """List all tokens that were made, without their secrets."""
         with _said():
             tokens.refresh()
-        for token in tokens.all():
-            state = "good" if token.is_good() else "expired"
-            state = "withdrawn" if token.withdrawn_s else state
-            made = datetime.fromtimestamp(token.made_s, UTC).strftime("%Y-%m-%d %H:%M")
-            more = [f"{key}={value}" for key, value in token.attributes.items()]
-            click.echo(" ".join([token.id, token.name, state, made, *token.scopes, *more]))
+        rows = [HEADER, *map(_row_of, tokens.all())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            click.echo("  ".join(cells).rstrip())
 
     @group.command("withdraw")
     @click.argument("token_id")
@@ -86,6 +96,52 @@ def _token_commands(tokens: Tokens) -> AppGroup:
         click.echo(f"withdrawn: {token.id} of {token.name}")
 
     return group
+
+
+def _row_of(token: Token) -> tuple[str, ...]:
+    """Return what is under HEADER for a token."""
+    times = map(_shown, (token.made_s, token.expires_s, token.withdrawn_s))
+    pairs = ",".join(f"{key}={value}" for key, value in token.attributes.items())
+    return token.id, token.name, *times, ",".join(token.scopes), pairs or "-"
+
+
+def _shown(time_s: float | None) -> str:
+    if time_s is None:
+        return "-"
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _idle_ones(scopes: Sequence[str], settings: Settings) -> list[str]:
+    """Return the scopes that name one thing, when the catalogue has none of that name.
+
+    Nothing when it cannot be read: the command that checks it says why.
+    """
+    try:
+        if settings.catalogue is None:
+            catalogue = sample_catalogue(settings.instance)
+        else:
+            catalogue = load_catalogue(settings.catalogue)
+    except CatalogueError:
+        return []
+    topics = {*catalogue.topics, *(f"logs/{log}" for log in catalogue.logs)}
+    known = {
+        # The textbook's downloads are of `users`, whatever there is.
+        "read": {*catalogue.sources, *catalogue.folders, "users"},
+        "subscribe": {*topics, "status", "exports", "exports/*"},
+        "publish": {*topics, "broadcast"},
+    }
+
+    def is_idle(scope: str) -> bool:
+        action, _, name = scope.partition(":")
+        if scope == ADMIN or name.endswith("*"):
+            return False
+        return not any(_covers(pattern, name) for pattern in known[action])
+
+    return [scope for scope in scopes if is_idle(scope)]
+
+
+def _covers(pattern: str, name: str) -> bool:
+    return name == pattern or (pattern.endswith("/*") and name.startswith(pattern[:-1]))
 
 
 @contextmanager

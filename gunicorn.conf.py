@@ -166,7 +166,7 @@ def _who_may_ask(addresses: list[Any]) -> str:
         return "there are no tokens: this machine is listened to only, and may do anything"
     if _settings.open:
         return "there are no tokens, and HEADWATER_OPEN=1: anybody may do anything"
-    cure = "flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
+    cure = ".venv/bin/flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
     sys.exit(f"headwater: it does not listen on {hosts[0]} without tokens: {cure}")
 
 

@@ -22,7 +22,7 @@ from eventlet import tpool  # noqa: E402
 from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
-from commands import register_commands  # noqa: E402
+from commands import CHECK, register_commands  # noqa: E402
 from guard import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
 from log_format import formatter_for  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
@@ -44,8 +44,10 @@ except CatalogueError as error:
         print(f"headwater cannot start:\n{error}", file=sys.stderr)
         sys.exit(WORKER_BOOT_ERROR)
     # A command has to work then too: to find out what is wrong, or to withdraw a token.
-    print(f"headwater: the catalogue is wrong:\n{error}", file=sys.stderr)
     app, problems = Flask("app"), error.problems
+    if CHECK not in sys.argv:
+        how = f"`.venv/bin/flask --app wsgi {CHECK}` says why"
+        print(f"headwater: the catalogue is wrong: {how}", file=sys.stderr)
 except (SettingsError, TokensUnreadable, SecretUnusable) as error:
     print(f"headwater cannot start:\n{error}", file=sys.stderr)
     sys.exit(WORKER_BOOT_ERROR)

@@ -28,6 +28,6 @@ NGINX = (
 NOT_IGNORED = "take X-Accel-Buffering out of `proxy_ignore_headers`"
 CACHE_CONTROL = "take Cache-Control out of `proxy_ignore_headers`"
 RANGES = 'take `proxy_set_header Range "";` and `max_ranges` out'
-TOKEN = "flask --app wsgi tokens add NAME --scope 'read:*' --scope 'subscribe:*'"
+TOKEN = ".venv/bin/flask --app wsgi tokens add NAME --scope 'read:*' --scope 'subscribe:*'"
 PROXIES = "HEADWATER_PROXIES=1 in the server's environment"
 RUNNING = "systemctl status headwater"

@@ -27,7 +27,7 @@ class Clients:
     """most: how many connections one owner may have, an owner being a principal or an address."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._places: dict[Hashable, _Place] = {}
         self._counts: Counter[str] = Counter()
 
@@ -40,8 +40,8 @@ class Clients:
         """
         place = self._places.get(client)
         if place is None or place.owner != owner:
-            if self._counts[owner] >= self._most:
-                message = f"{self._most} connections are the most that one may have"
+            if self._counts[owner] >= self.most:
+                message = f"{self.most} connections are the most that one may have"
                 raise TooMany("too_many_connections", message, RETRY_AFTER_S)
             self.leave(client)
             self._counts[owner] += 1

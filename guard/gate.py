@@ -26,6 +26,7 @@ from guard.links import Link, Links, split_link
 from guard.origins import Origins, is_loopback_host
 from guard.rates import Rates
 from guard.tokens import Tokens, TokensUnreadable
+from guard.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,9 @@ class Gate:
         self.tokens = tokens
         self.origins = origins
         self._read_session = read_session
+        self.turns = Turns()
+        # Those of Socket.IO, also before anybody has said in one who he is.
+        self.sessions = Clients(clients.most)
         self._is_open = is_open
         # What comes with something rather than with a scope; see access.require.
         self.grants: Callable[[Principal, Need], bool] = lambda principal, need: False
@@ -111,12 +115,13 @@ class Gate:
             self.check_where_from(environ)
             visit = Visit(None) if needs is None else self._identify(environ)
             owner = owner_of(visit.principal, environ)
+            self._enter(environ, owner, visit.principal or NOBODY_YET)
             self.rates.note_request(owner)
             if needs is not None:
                 self.require(visit.principal, needs)
-            if visit.link is not None and environ["REQUEST_METHOD"] == "GET":
-                self.links.use(visit.link)
-        self._enter(environ, owner, visit.principal or NOBODY_YET)
+            if visit.link is not None:
+                is_use = environ["REQUEST_METHOD"] == "GET"
+                (self.links.use if is_use else self.links.check)(visit.link)
         return visit
 
     def admit_session(self, environ: Mapping[str, Any]) -> None:
@@ -128,8 +133,13 @@ class Gate:
             self.check_where_from(environ)
             principal = self._identify(environ).principal
         owner = owner_of(principal, environ)
-        self.rates.note_request(owner)
         self._enter(environ, owner, principal or NOBODY_YET)
+        self.rates.note_request(owner)
+
+    def enter_session(self, session_id: str, environ: Mapping[str, Any]) -> None:
+        """Count a session of whoever opens it, until it is left. Raises AccessError."""
+        owner = owner_of(self._identify(environ).principal, environ)
+        self.sessions.enter(session_id, owner, NOBODY_YET, _leave_open)
 
     def require(self, principal: Principal | None, needs: Sequence[Need]) -> Principal:
         """Return the principal if he may. Raises Unauthorized, Forbidden."""
@@ -226,6 +236,10 @@ class Gate:
         if client is not None:
             self.clients.enter(client, owner, principal, client.cut)
             client.on_gone = self.clients.leave
+
+
+def _leave_open() -> None:
+    """Do nothing: what was said in a session is cut by who has heard it."""
 
 
 def _address_of(environ: Mapping[str, Any]) -> str:

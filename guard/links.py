@@ -1,7 +1,7 @@
 """Signed links: one address, opened by whoever has it, in the name of the token that made it.
 
 The signature is of the address as it stands too: on another one a link is no link. It is `link` in
-the query. Way in: Links.sign, Links.read, Links.use. Signed by itsdangerous.
+the query. Way in: Links.sign, Links.read, Links.use, Links.check. Signed by itsdangerous.
 """
 
 from __future__ import annotations
@@ -64,12 +64,28 @@ class Links:
             return
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One byte a use; appending is one step, whatever happens next.
-        with open(self._folder / f"{link.id}.{link.expires_s}", "ab") as file:
-            if file.tell() >= link.uses:
-                raise LinkSpent("the link is used up")
+        with open(self._path_of(link), "ab") as file:
+            self._check_left(link, file.tell())
             file.write(b".")
             file.flush()
             os.fsync(file.fileno())
+
+    def check(self, link: Link) -> None:
+        """Count nothing. Raises LinkSpent when there were as many uses as there may be."""
+        if link.uses:
+            try:
+                self._check_left(link, self._path_of(link).stat().st_size)
+            except FileNotFoundError:
+                # It was never used.
+                return
+
+    def _path_of(self, link: Link) -> Path:
+        return self._folder / f"{link.id}.{link.expires_s}"
+
+    @staticmethod
+    def _check_left(link: Link, used: int) -> None:
+        if used >= link.uses:
+            raise LinkSpent("the link is used up")
 
     def _signer(self, address: str) -> URLSafeSerializer:
         return URLSafeSerializer(self._key, salt=f"{SALT} {address}")

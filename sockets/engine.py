@@ -473,9 +473,18 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """Return how many clients were cut off since they did not take what they were told."""
         return self.server.eio.cut_off
 
-    def guard(self, admit: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have every request of a session go through admit, which may raise AccessError."""
-        self.server.eio.admit = admit
+    def guard(
+        self,
+        admit: Callable[[Mapping[str, Any]], None],
+        enter: Callable[[str, Mapping[str, Any]], None],
+        leave: Callable[[str], None],
+    ) -> None:
+        """Have every request of a session go through admit, and each that opens one through enter.
+
+        Both may raise AccessError. enter, leave: called with the session's id.
+        """
+        engine = self.server.eio
+        engine.admit, engine.enter, engine.leave = admit, enter, leave
 
     def close_all(self, code: int, text: str) -> None:
         """Close every client. code, text: what a WebSocket is closed with."""
@@ -499,7 +508,7 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
     def cut_off(self) -> int:
         return 0
 
-    def guard(self, admit: Callable[[Mapping[str, Any]], None]) -> None:
+    def guard(self, *watchers: Callable[..., None]) -> None:
         """Do nothing: who asks is asked when he connects to a namespace."""
 
     def close_all(self, code: int, text: str) -> None:

@@ -20,6 +20,7 @@ from flask_socketio import Namespace, emit
 from access import AccessError, Principal
 from guard import Gate
 from guard.gate import owner_of
+from guard.turns import end_turn
 from needs import publish_to, subscribe_to
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
 from sockets.engine import SocketIO, StockSocketIO
@@ -48,7 +49,7 @@ def acknowledged(handler: Handler) -> Handler:
     @wraps(handler)
     def handle(live: Live, fields: Fields) -> Fields:
         try:
-            live.note_message()
+            live.take_turn()
             if not isinstance(fields, dict):
                 raise Misuse("one object is emitted, with the fields that docs/events.md names")
             return {"ok": True, **handler(live, fields)}
@@ -56,6 +57,8 @@ def acknowledged(handler: Handler) -> Handler:
             answer = answer_of(error)
             live.refusals[answer["error"]] += 1
             return answer
+        finally:
+            end_turn()
 
     return handle
 
@@ -138,9 +141,11 @@ class Live(Namespace):  # type: ignore[misc]
     def _cut(self, sid: str) -> None:
         self._sockets.server.disconnect(sid, namespace=NAMESPACE)
 
-    def note_message(self) -> None:
-        """Count what a client says as a request of his. Raises TooMany."""
-        self._gate.rates.note_request(self._askers[_sid()].owner)
+    def take_turn(self) -> None:
+        """Count what a client says as a request of his, and wait for its turn. Raises TooMany."""
+        owner = self._askers[_sid()].owner
+        self._gate.rates.note_request(owner)
+        self._gate.turns.take(owner)
 
     def _asker(self) -> Principal:
         return self._askers[_sid()].principal
@@ -192,6 +197,7 @@ class Live(Namespace):  # type: ignore[misc]
         topic = check_name(fields.get("topic"))
         self._gate.require(self._asker(), publish_to(topic))
         publication = Publication([new_event(event) for event in events], key)
+        end_turn()
         receipt = self._topics.publish(topic, publication)
         return {"id": receipt.id, "topic": receipt.topic, "count": receipt.count}
 

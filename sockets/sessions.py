@@ -26,7 +26,7 @@ from urllib.parse import parse_qs
 
 import engineio
 
-from access import AccessError
+from access import AccessError, CrossOrigin
 from guard.answers import SECURITY_HEADERS
 from sockets.answers import http_answer_of
 from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
@@ -157,7 +157,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
     has just changed; it must not wait. cut_off: how many clients were cut off since they did not
     take what they were told. websockets: how many sessions are on WebSocket. admit: called with
-    each request; raises AccessError.
+    each request, enter with the id of a session and the request that opens it; both raise
+    AccessError. leave: called with the id of one that is closed.
     """
 
     sockets: dict[str, Session]
@@ -175,6 +176,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.interval_s = self.ping_interval + self.ping_interval_grace_period
         self.on_upgrade: Callable[[str], None] = _nothing
         self.admit: Callable[[dict[str, Any]], None] = _nothing
+        self.enter: Callable[[str, dict[str, Any]], None] = _nothing
+        self.leave: Callable[[str], None] = _nothing
         self.cut_off = 0
         self.websockets = 0
         self._is_watched = False
@@ -262,7 +265,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         return [body]
 
     def _route(self, environ: dict[str, Any]) -> bytes | None:
-        """Return the body of an answer 200, None for a WebSocket. Raises SocketError."""
+        """Return the body of an answer 200, None for a WebSocket.
+
+        Raises SocketError, CrossOrigin.
+        """
         self._check_origin(environ)
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
@@ -293,11 +299,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         raise BadSession("a session is polled by GET, and told by POST")
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
+        """Refuse what a page of another site asks, polls too: admit lets it see other pages."""
         origin = environ.get("HTTP_ORIGIN")
         if origin and self.cors_allowed_origins != []:
             allowed = self._cors_allowed_origins(environ)
             if allowed is not None and origin not in allowed:
-                raise BadSession("a page of another site may not connect", HTTPStatus.FORBIDDEN)
+                raise CrossOrigin("a page of another site may not connect")
 
     def _find(self, sid: str) -> Session:
         session = self.sockets.get(sid)
@@ -310,11 +317,16 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _open(self, environ: dict[str, Any], transport: str) -> bytes | None:
         now_s = monotonic()
         sid = self.generate_id()
+        self.enter(sid, environ)
         times_s = now_s + self.interval_s, now_s + self.connect_timeout_s
         session = Session(sid, *times_s, _most_packets(environ))
         if transport == "websocket":
             talk = partial(self._talk, session)
-            websocket = serve(environ, talk, max_message_bytes=self.max_http_buffer_size)
+            try:
+                websocket = serve(environ, talk, max_message_bytes=self.max_http_buffer_size)
+            except SocketError:
+                self.leave(sid)
+                raise
             session.websocket, session.outlet, session.upgraded = websocket, websocket.outlet, True
             self.websockets += 1
         self.sockets[sid] = session
@@ -469,6 +481,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             return
         session.closed = True
         self.sockets.pop(session.sid, None)
+        self.leave(session.sid)
         self.websockets -= session.upgraded
         outlet = session.outlet
         if outlet.overflowed:
@@ -545,5 +558,5 @@ def _leave(websocket: WebSocket) -> None:
     """Talk about nothing."""
 
 
-def _nothing(of: Any) -> None:
+def _nothing(*of: Any) -> None:
     pass

@@ -88,7 +88,9 @@ def _accept(
     max_message_bytes: int,
     talk: Callable[[WebSocket], None] | None,
 ) -> WebSocket:
-    answer = answer_handshake(environ, headers)
+    request_id = environ.get("headwater.request_id")
+    named = [("X-Request-ID", request_id)] if request_id else []
+    answer = answer_handshake(environ, [*headers, *named])
     client = environ.get("headwater.client")
     if client is None:
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
@@ -120,15 +122,15 @@ class WebSocket:
     """
 
     __slots__ = (
-        "__weakref__", "_close_by_s", "_failed", "_is_cut", "_is_deaf", "_is_flushed",
-        "_is_waiting", "_max_bytes", "_partial", "_protocol", "_socket", "_spawn", "_turn_ends_s",
+        "__weakref__", "_client", "_close_by_s", "_is_cut", "_is_deaf", "_is_flushed",
+        "_is_waiting", "_max_bytes", "_partial", "_protocol", "_socket", "_turn_ends_s",
         "close_code", "last_heard_s", "outlet",
     )  # fmt: skip
 
     def __init__(self, client: Any, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._socket = client.socket
-        self._spawn = client.spawn
-        self._failed = client.failed
+        # Not its methods: each would be one more object for each that idles.
+        self._client = client
         self._max_bytes = max_message_bytes
         # What has come of a message in fragments.
         self._partial: bytearray | None = None
@@ -191,7 +193,7 @@ class WebSocket:
             self.outlet.finish(close_frame(code, reason), self._said_close)
             if self._is_waiting:
                 # Another one closes it; the reader's wait has no end of its own.
-                self._spawn(self._cut_in_time)
+                self._client.spawn(self._cut_in_time)
 
     def cut(self) -> None:
         """Drop the connection without a word: receive returns None soon. Never waits."""
@@ -311,7 +313,7 @@ class WebSocket:
         try:
             data: bytes = self._socket.recv(READ_BYTES)
         except OSError as error:
-            self._failed(error)
+            self._client.failed(error)
             return b""
         except (EOFError, ValueError):
             # What eventlet and ssl say of a socket that was closed meanwhile.

@@ -111,8 +111,8 @@ def load_catalogue(path: Path) -> Catalogue:
     except UnicodeDecodeError as error:
         # error.object is the content without its byte order mark.
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise CatalogueError([f"line {line}: not UTF-8"]) from error
-    return parse_catalogue(text, path.absolute().parent)
+        raise CatalogueError([f"{path}: line {line}: not UTF-8"]) from error
+    return parse_catalogue(text, path.absolute().parent, path)
 
 
 def sample_catalogue(instance: Path) -> Catalogue:
@@ -121,15 +121,17 @@ def sample_catalogue(instance: Path) -> Catalogue:
     return parse_catalogue(text, instance.absolute())
 
 
-def parse_catalogue(text: str, folder: Path) -> Catalogue:
+def parse_catalogue(text: str, folder: Path, path: Path | None = None) -> Catalogue:
     """Return the catalogue that text describes.
 
-    text: TOML. folder: what relative databases are relative to; nothing is opened.
+    text: TOML. folder: what relative databases are relative to; nothing is opened. path: where text
+    is from, None for nowhere; it is said where a problem has no key, only a line.
     Raises CatalogueError with every problem.
     """
     document = read_document(text)
     if document.problems:
-        raise CatalogueError(document.problems)
+        where = f"{path}: " if path else ""
+        raise CatalogueError([where + problem for problem in document.problems])
     for key in document.values:
         if key not in _SECTIONS:
             document.refuse(key, f"unknown section; there are {', '.join(_SECTIONS)}")

@@ -11,9 +11,15 @@ from werkzeug.wrappers import Response
 
 from access import BadForm, Need, Principal, Unauthorized, may
 from guard import Gate
-from guard.gate import SAFE_METHODS
+from guard.gate import SAFE_METHODS, owner_of
+from guard.turns import end_turn
 from needs import needs_of
 from streaming.pages import wants_page
+
+# What a publishing request may have; any other has a form, or one object. One more is read than
+# there may be: a body that does not say its length is cut there.
+MAX_PUBLISHED_BYTES = 4 * 1024 * 1024
+BODY_BYTES = {"events.publish": MAX_PUBLISHED_BYTES + 1}
 
 
 def register_admission(app: Flask, gate: Gate) -> None:
@@ -30,6 +36,7 @@ def register_admission(app: Flask, gate: Gate) -> None:
         endpoint = request.endpoint
         is_nothing = endpoint is None or request.method == "OPTIONS"
         needs = None if is_nothing else needs_of(endpoint or "", request.view_args or {})
+        request.max_content_length = BODY_BYTES.get(endpoint or "")
         try:
             g.visit = gate.admit(request.environ, needs)
         except Unauthorized:
@@ -42,7 +49,14 @@ def register_admission(app: Flask, gate: Gate) -> None:
                 csrf.protect()
             except CSRFError as error:
                 raise BadForm(f"{error.description} Load the page again.") from error
+        if not is_nothing:
+            if request.method not in SAFE_METHODS:
+                # Whoever is still sending has not asked yet.
+                request.get_data()
+            gate.turns.take(owner_of(g.visit.principal, request.environ))
         return None
+
+    app.teardown_request(lambda error: end_turn())
 
 
 def asker() -> Principal:

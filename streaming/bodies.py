@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
+
+from flask import Flask
 
 from journal import JournalError
 from sources.errors import FolderError
 
 log = logging.getLogger(__name__)
+
+CUT = "cut by the client"
 
 
 class Piece(Protocol):
@@ -27,20 +33,35 @@ class Piece(Protocol):
     def close(self) -> None: ...
 
 
+def sent_bytes_of(app: Flask) -> Counter[str]:
+    """Return how much app's transfers have sent so far, by their kind; it counts on."""
+    sent: Counter[str] = app.extensions.setdefault("sent_bytes", Counter(files=0, reports=0))
+    return sent
+
+
 class Body:
     """Bytes as they stand and the pieces of spans, one after the other.
 
-    name: what the log line calls this transfer. The pieces are this body's to close, all of them
-    at its end, so that what is read stays kept from the first piece to the last; one log line
+    name: what the log line calls this transfer. sent, kind: where its bytes are counted, as they
+    go, and as what; None where that is done elsewhere. The pieces are this body's to close, all of
+    them at its end, so that what is read stays kept from the first piece to the last; one log line
     then says how it went. Raises what the first chunk raises.
     """
 
-    def __init__(self, name: str, pieces: Sequence[bytes | Piece]) -> None:
+    def __init__(
+        self,
+        name: str,
+        pieces: Sequence[bytes | Piece],
+        sent: Counter[str] | None = None,
+        kind: str = "",
+    ) -> None:
         self._name = name
+        self._sent = sent
+        self._kind = kind
         self._pieces = pieces
         self._sent_bytes = 0
         self._started_s = time.monotonic()
-        self._ending = "cut by the client"
+        self._ending = CUT
         self._chunks = self._run()
         try:
             self._first: bytes | None = next(self._chunks, b"")
@@ -76,6 +97,8 @@ class Body:
                 self._ending = f"failed ({error})"
                 raise
         self._sent_bytes += len(chunk)
+        if self._sent is not None:
+            self._sent[self._kind] += len(chunk)
         return chunk
 
     def close(self) -> None:
@@ -84,6 +107,10 @@ class Body:
             if not isinstance(piece, bytes):
                 piece.close()
         if self._ending:
+            killed_by = sys.exception()
+            if self._ending == CUT and not isinstance(killed_by, Exception | None):
+                # What is no Exception ends the greenlet: the process stops.
+                self._ending = "cut by the server"
             seconds = time.monotonic() - self._started_s
             log.info(
                 "transfer %s bytes=%d seconds=%.3f ending=%s",

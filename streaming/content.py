@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple, Protocol
 
-from flask import Request, Response
+from flask import Request, Response, current_app
 
-from streaming.bodies import Body, Piece
+from streaming.bodies import Body, Piece, sent_bytes_of
 from streaming.errors import Refusal
 from wire.multipart import ByteRanges
 from wire.ranges import Span, UnsatisfiableRange, content_range, parse_range, unsatisfied_range
@@ -80,7 +80,7 @@ def _answer(request: Request, content: Content) -> Response:
     body = None
     if request.method != "HEAD":
         name = f"{content.name} range={request.headers.get('Range', '')!a}"
-        body = Body(name, _open(content, pieces))
+        body = Body(name, _open(content, pieces), sent_bytes_of(current_app), "files")
     response = Response(body, status, headers, direct_passthrough=True)
     response.automatically_set_content_length = False
     return response

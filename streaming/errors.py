@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    default_exceptions,
+)
 from werkzeug.http import HTTP_STATUS_CODES
 
 from guard.answers import ACCESS_ANSWERS, find_answer, headers_of
@@ -107,6 +113,13 @@ FAILURES = {
     "no_room": 507,
 }
 
+# What is said where nobody has said more.
+WHERE_TOLD = "GET /openapi.json lists what there is"
+GENERAL = {
+    400: "the request cannot be understood",
+    415: "a body of this media type is not taken here",
+}
+
 
 def answer_error(
     status: int,
@@ -170,10 +183,27 @@ def _say_failure(error: JournalFailed) -> Response:
 
 
 def _say_http(error: HTTPException) -> Response:
+    """Say in our words what werkzeug says in general ones; keep what was said of this request."""
     code = re.sub(r"[^a-z]+", "_", error.name.lower())
-    allowed = getattr(error, "valid_methods", None)
-    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
-    return answer_error(error.code or 500, code, error.description or error.name, {}, headers)
+    message = error.description or error.name
+    detail: dict[str, Any] = {}
+    headers = {}
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        headers = {"Allow": allowed} if allowed else {}
+        message = f"{request.method} is not for this address; it takes {allowed or 'others'}"
+    elif isinstance(error, NotFound):
+        message = f"there is nothing at this address; {WHERE_TOLD}"
+    elif isinstance(error, RequestEntityTooLarge):
+        # One that publishes is read to one byte more than there may be: admission.py.
+        most_bytes = (request.max_content_length or 0) // 1024 * 1024
+        message = f"the body of this request may have {most_bytes} bytes"
+        if request.mimetype == "multipart/form-data":
+            message += f", and {request.max_form_parts} fields"
+        detail = {"max_bytes": most_bytes}
+    elif error.code in GENERAL and message == default_exceptions[error.code].description:
+        message = f"{GENERAL[error.code]}; {WHERE_TOLD}"
+    return answer_error(error.code or 500, code, message, detail, headers)
 
 
 def _say_internal(error: Exception) -> Response:

@@ -10,7 +10,8 @@ from typing import Any
 from flask import Blueprint, Request, Response, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from streaming.admission import can
+from guard.turns import end_turn
+from streaming.admission import MAX_PUBLISHED_BYTES, can
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import is_set, wants_page
@@ -20,8 +21,7 @@ from wire.events import MalformedEvent, NewEvent, parse_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing, chunked
 from wire.since import Since, parse_since
 
-# One request publishes at most so much: ten thousand events of 400 bytes.
-MAX_BODY_BYTES = 4 * 1024 * 1024
+# One request publishes at most so many, and 4 MiB: as many of 400 bytes.
 MAX_EVENTS = 10_000
 # draft-ietf-httpapi-idempotency-key-header; its quotes are part of the key for us.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -53,9 +53,9 @@ def make_blueprint(topics: Topics) -> Blueprint:
 
     @blueprint.post("/events/<path:topic>")
     def publish(topic: str) -> tuple[Response, int]:
-        # One more than there may be: a body that does not say its length is cut there.
-        request.max_content_length = MAX_BODY_BYTES + 1
         publication = Publication(list(_events_of(request)), _key_of(request))
+        # It may wait for the disk, together with others.
+        end_turn()
         receipt = topics.publish(topic, publication)
         return jsonify(id=receipt.id, topic=receipt.topic, count=receipt.count), 201
 
@@ -142,8 +142,8 @@ def _key_of(request: Request) -> str | None:
 def _events_of(request: Request) -> Iterator[NewEvent]:
     """Yield the events of a request's body; the first that is none refuses all."""
     body = request.get_data()
-    if len(body) > MAX_BODY_BYTES:
-        raise RequestEntityTooLarge(f"a request publishes at most {MAX_BODY_BYTES} bytes")
+    if len(body) > MAX_PUBLISHED_BYTES:
+        raise RequestEntityTooLarge(f"a request publishes at most {MAX_PUBLISHED_BYTES} bytes")
     if request.mimetype in NDJSON_TYPES:
         lines = [line for line in body.split(b"\n") if line.strip()]
     elif request.mimetype == "application/json":

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 from flask import (
     Blueprint,
@@ -21,6 +22,7 @@ from flask import (
 from access import Need
 from guard import Gate
 from guard.gate import owner_of
+from guard.turns import end_turn
 from sources.errors import BadSelection
 from streaming.admission import asker
 from streaming.answers import Answer, etag_of
@@ -45,8 +47,12 @@ def make_blueprint(
 ) -> Blueprint:
     """Return the blueprint. resume_wait_s: how long a resumed download may wait for its bytes."""
     blueprint = Blueprint("exports", __name__)
+    # A selection as people read it.
+    blueprint.add_app_template_filter(unquote_plus, "unquoted")
 
     def answer(export: Export, cache_control: str, *, honour_range: bool = True) -> Response:
+        # It may have to wait until there is something to send.
+        end_turn()
         return Answer(
             exports,
             export,
@@ -95,19 +101,19 @@ def make_blueprint(
         if wants_page(request):
             return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)
-        return jsonify(show_export(exports, export)), 202, {"Location": address}
+        return jsonify(show_export(exports, export, rights)), 202, {"Location": address}
 
     @blueprint.get("/exports")
     def show_all() -> Response | str:
         seen = [export for export in exports.all() if rights.sees(asker(), export)]
-        shown = [show_export(exports, export) for export in seen]
+        shown = [show_export(exports, export, rights) for export in seen]
         if wants_page(request):
             return render_template("exports.html", exports=shown)
         return jsonify(exports=shown)
 
     @blueprint.get("/exports/<export_id>")
     def show(export_id: str) -> Response:
-        return jsonify(show_export(exports, known(export_id)))
+        return jsonify(show_export(exports, known(export_id), rights))
 
     @blueprint.get("/exports/<export_id>/file")
     def file(export_id: str) -> Response:
@@ -118,7 +124,7 @@ def make_blueprint(
         export = known(export_id)
         rights.check_end(asker(), export)
         exports.cancel(export)
-        return jsonify(show_export(exports, export))
+        return jsonify(show_export(exports, export, rights))
 
     return blueprint
 
@@ -132,11 +138,16 @@ _NOT_OF_THE_SELECTION = ("source", "format", "csrf_token")
 _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
 
-def show_export(exports: Exports, export: Export) -> dict[str, Any]:
-    """Return what is told of an export; its address begins where this application is mounted."""
+def show_export(exports: Exports, export: Export, rights: Rights) -> dict[str, Any]:
+    """Return what the asker is told of an export; its address begins where this is mounted."""
     shown = export.describe(exports.queue_position(export))
     url = url_for("exports.file", export_id=export.id) if export.kept else None
-    return {**shown, "slowest_reader": exports.slowest_reader(export), "url": url}
+    return {
+        **shown,
+        "slowest_reader": exports.slowest_reader(export),
+        "url": url,
+        "may_cancel": rights.may_end(asker(), export),
+    }
 
 
 def _owner(request: Request) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
 from prometheus_client import generate_latest as show
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from guard import Clients
+from streaming.bodies import sent_bytes_of
 from streaming.errors import Refusal
 from topics import Topics
 from workers.canary import Canary
@@ -68,7 +69,7 @@ def make_blueprint(
 
 
 class _Numbers(Collector):
-    """What is counted anyway, read at the moment that somebody asks."""
+    """What is counted anyway, read during the request of somebody who asks."""
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class _Numbers(Collector):
                 "Connections and sessions of all principals.",
                 sum(self._clients.counts().values()),
             ),
-            "readers": ("Readers of topics.", len(topics.readers)),
+            "readers": ("Readers of topics, on all transports.", len(topics.readers)),
             "readers_behind": ("Readers that are reading what they missed.", topics.behind()),
             "topics": ("Topics that were published to.", len(topics.all())),
             "topics_bytes": ("Size of all topics' journals.", topics.size_bytes()),
@@ -119,15 +120,19 @@ class _Numbers(Collector):
         for name, (text, number) in counters.items():
             yield CounterMetricFamily(f"headwater_{name}", text, number)
         yield _labelled(
-            GaugeMetricFamily("headwater_connections", "Readers of topics.", labels=["transport"]),
+            GaugeMetricFamily(
+                "headwater_connections", "Readers of topics, by transport.", labels=["transport"]
+            ),
             topics.connections(),
         )
         yield _labelled(
             GaugeMetricFamily("headwater_exports", "Exports that are known.", labels=["state"]),
             Counter(export.state for export in exports.all()),
         )
-        sent = CounterMetricFamily("headwater_sent_bytes", "Sent to clients.", labels=["kind"])
-        yield _labelled(sent, {"events": topics.sent_bytes(), "exports": exports.sent_bytes()})
+        text = "Sent to clients: events (and lines of logs), exports, files (and ZIPs), reports."
+        sent = CounterMetricFamily("headwater_sent_bytes", text, labels=["kind"])
+        own = {"events": topics.sent_bytes(), "exports": exports.sent_bytes()}
+        yield _labelled(sent, {**own, **sent_bytes_of(current_app)})
         text = "Answers to requests, by class of status."
         answered = CounterMetricFamily("headwater_responses", text, labels=["status"])
         yield _labelled(answered, self._responses)

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
-from flask import Blueprint, Flask, redirect, render_template, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Blueprint, Flask, Request, redirect, render_template, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
 from access import AccessError, BadCredential
-from guard import Gate
+from guard import EndedSessions, Gate
+from streaming.admission import can
 from streaming.errors import answer_of
 
 COOKIE = "headwater_session"
 LIFETIME = timedelta(days=7)
+LIFETIME_S = int(LIFETIME.total_seconds())
 
 
 class Sessions(SecureCookieSessionInterface):
     """Flask's sessions; their cookie is for TLS only, if that is what the client speaks."""
 
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        # Flask makes a signer for each request, which programs have no use for.
+        if COOKIE not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
 
-def register_sessions(app: Flask, key: bytes) -> Callable[[str], str | None]:
+def register_sessions(app: Flask, key: bytes, ended: EndedSessions) -> Callable[[str], str | None]:
     """Make app sign its sessions; return what reads the token's id in a Cookie header."""
     app.secret_key = key
     app.session_interface = Sessions()
@@ -48,15 +60,16 @@ def register_sessions(app: Flask, key: bytes) -> Callable[[str], str | None]:
         if not value:
             return None
         try:
-            fields = signer.loads(value, max_age=int(LIFETIME.total_seconds()))
+            fields = signer.loads(value, max_age=LIFETIME_S)
         except BadSignature:
             return None
-        return str(fields["token"]) if "token" in fields else None
+        is_good = "token" in fields and fields.get("id") not in ended
+        return str(fields["token"]) if is_good else None
 
     return read
 
 
-def make_blueprint(gate: Gate) -> Blueprint:
+def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
     """Return the blueprint of /login and /logout."""
     blueprint = Blueprint("login", __name__)
 
@@ -64,7 +77,10 @@ def make_blueprint(gate: Gate) -> Blueprint:
     def form() -> Response | str:
         if not gate.tokens.is_needed:
             return redirect(url_for("home.home"), 303)
-        return _show(200, "")
+        has_ended = session_ended()
+        if has_ended:
+            session.clear()
+        return _show(200, "", _reason(has_ended))
 
     @blueprint.post("/login")
     def log_in() -> Response | tuple[str, int]:
@@ -77,6 +93,7 @@ def make_blueprint(gate: Gate) -> Blueprint:
             return _show(status, str(error)), status
         session.clear()
         session.permanent = True
+        session["id"] = secrets.token_hex(8)
         session["token"], session["name"] = principal.token, principal.name
         # Now: a page that is sent while it is made could not set the cookie any more.
         generate_csrf()
@@ -84,14 +101,58 @@ def make_blueprint(gate: Gate) -> Blueprint:
 
     @blueprint.post("/logout")
     def log_out() -> Response:
+        if "id" in session:
+            ended.add(session["id"], int(time.time()) + LIFETIME_S)
         session.clear()
         return redirect(url_for(".form"), 303)
 
-    def _show(status: int, problem: str) -> str:
+    def session_ended() -> bool:
+        """Has the browser a session that is good no more?"""
+        if "token" not in session or not gate.tokens.is_needed:
+            return False
+        if session.get("id") in ended:
+            return True
+        try:
+            gate.tokens.by_id(session["token"])
+        except BadCredential:
+            return True
+        return False
+
+    @blueprint.app_context_processor
+    def told() -> dict[str, Any]:
+        """Return what every page may ask."""
+        return {
+            "is_logged_in": lambda: "token" in session and not session_ended(),
+            "session_ended": session_ended,
+            "login_address": _address,
+            "can": can,
+        }
+
+    def _show(status: int, problem: str, reason: str = "") -> str:
         following = _local(request.values.get("next", ""))
-        return render_template("login.html", next=following, problem=problem)
+        return render_template("login.html", next=following, problem=problem, reason=reason)
 
     return blueprint
+
+
+def _reason(has_ended: bool) -> str:
+    """Return why somebody is at the form, "" if he came by himself."""
+    if has_ended:
+        return "Your session has ended: its token has expired or was withdrawn."
+    if request.args.get("next"):
+        return "The page you asked for is for who has logged in."
+    return ""
+
+
+def _address() -> str:
+    """Return the form's address, with that of the page that the present request came from."""
+    if request.method == "GET":
+        following = request.full_path.rstrip("?")
+    else:
+        page = urlsplit(request.referrer or "")
+        is_ours = f"{page.scheme}://{page.netloc}/" == request.host_url
+        following = urlunsplit(("", "", page.path, page.query, "")) if is_ours else ""
+    return url_for("login.form", next=following) if following else url_for("login.form")
 
 
 def _local(address: str) -> str:

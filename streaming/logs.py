@@ -53,7 +53,7 @@ def make_blueprint(
         sizes = run_native(lambda: {name: _size_of(logs[name]) for name in names})
         shown = [_show(name, topics, size) for name, size in sizes.items()]
         if wants_page(request):
-            return render_template("logs.html", logs=shown)
+            return render_template("logs.html", logs=shown, named=len(logs))
         return jsonify(logs=shown)
 
     @blueprint.get("/logs/<name>")

@@ -15,14 +15,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TypeVar, cast
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request, stream_template, url_for
+from flask import Blueprint, Response, current_app, request, stream_template, url_for
 
 from journal import RunNative
 from sources.errors import SourceFailed
 from sources.profile import MOST_COLUMNS, Profile, Sample, Taken
 from sources.query import Query
 from streaming.admission import asker
-from streaming.bodies import Body
+from streaming.bodies import Body, sent_bytes_of
 from streaming.errors import Refusal
 from streaming.figures import FILTERS
 from streaming.orders import Orders
@@ -81,7 +81,7 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
         if (client := request.environ.get("headwater.client")) is not None:
             client.spawn(report.watch)
         page = Page(cast("Generator[str, None, None]", texts), report.leave)
-        body = Body(f"report={name}", [page])
+        body = Body(f"report={name}", [page], sent_bytes_of(current_app), "reports")
         return Response(body, mimetype="text/html", headers=HEADERS)
 
     return blueprint

@@ -25,10 +25,14 @@ class Rights:
             return False
         return self._orders.audience_of(export.source, principal.attributes) == export.audience
 
-    def check_end(self, principal: Principal, export: Export) -> None:
-        """Raise Forbidden unless he may cancel it: who has asked for it first may, and an admin."""
+    def may_end(self, principal: Principal, export: Export) -> bool:
+        """May he cancel it? Who has asked for it first may, and an admin."""
         is_owner = export.owner == principal.name and self.sees(principal, export)
-        if not may(principal, Need(ADMIN)) and not is_owner:
+        return is_owner or may(principal, Need(ADMIN))
+
+    def check_end(self, principal: Principal, export: Export) -> None:
+        """Raise Forbidden unless he may cancel it."""
+        if not self.may_end(principal, export):
             raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
 
     def sees_id(self, principal: Principal, export_id: str) -> bool:

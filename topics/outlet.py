@@ -109,18 +109,16 @@ class Outlet:
     """
 
     __slots__ = (
-        "__weakref__", "_again", "_control", "_control_bytes", "_failed", "_is_closed",
-        "_on_finished", "_on_gone", "_rest", "_send_now", "_sock", "_sources", "_spawn", "busy",
-        "gone", "overflowed", "sent_bytes",
+        "__weakref__", "_again", "_client", "_control", "_control_bytes", "_is_closed",
+        "_on_finished", "_on_gone", "_rest", "_send_now", "_sources", "busy", "gone",
+        "overflowed", "sent_bytes",
     )  # fmt: skip
 
     def __init__(self, client: Client, on_gone: Callable[[], None]) -> None:
-        self._sock = client.socket
+        self._client = client
         with suppress(OSError):
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._send_now = client.send_now
-        self._spawn = client.spawn
-        self._failed = client.failed
         self._on_gone = on_gone
         self._on_finished = nothing
         self._is_closed = False
@@ -149,7 +147,7 @@ class Outlet:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._failed(error)
+            self._client.failed(error)
             self.close()
             return False
         self.sent_bytes += sent
@@ -222,7 +220,7 @@ class Outlet:
     def _pump_later(self, rest: bytes | memoryview) -> None:
         self.busy = True
         self._rest = rest
-        self._spawn(self._pump)
+        self._client.spawn(self._pump)
 
     def _pump(self) -> None:
         """Write the rest, control messages, and what the sources have, until there is nothing."""
@@ -238,13 +236,13 @@ class Outlet:
                     self._again = False
                     continue
                 self._rest = b""
-                self._sock.sendall(data)
+                self._client.socket.sendall(data)
                 self.sent_bytes += len(data)
                 if monotonic() > turn_ends:
                     sleep(0)
                     turn_ends = monotonic() + TURN_S
         except OSError as error:
-            self._failed(error)
+            self._client.failed(error)
             self.close()
         except Exception:
             log.exception("feeding a client failed")

@@ -8,7 +8,9 @@ Way in: LogFollowers, started by a process entry.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -191,5 +193,9 @@ class LogFollower:
     def _say(self, trouble: str) -> None:
         """Log what is the matter, once."""
         if trouble and trouble != self._trouble:
-            log.warning("log=%s path=%s trouble=%s", self._name, self._path, trouble)
+            # One that was never read is not written yet, as the server's own at its first start.
+            if self._noted is None and trouble == os.strerror(errno.ENOENT):
+                log.info("log=%s path=%s: it is not there yet", self._name, self._path)
+            else:
+                log.warning("log=%s path=%s trouble=%s", self._name, self._path, trouble)
         self._trouble = trouble

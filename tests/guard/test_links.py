@@ -137,6 +137,17 @@ def test_uses_are_counted(links, folder):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_look_is_no_use_and_is_refused_when_there_is_none_left(links, folder):
+    _, link = sign(links, uses=1)
+    links.check(link)
+    assert not folder.exists()
+    links.check(link)
+    links.use(link)
+    with pytest.raises(LinkSpent, match="used up"):
+        links.check(link)
+    links.check(sign(links)[1])
+
+
 def test_uses_are_counted_across_a_restart(links, folder):
     text, link = sign(links, uses=2)
     links.use(link)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 import pytest
 
@@ -107,6 +108,40 @@ def test_one_that_the_client_cuts(reader, closed, endings):
     body.close()
     assert len(closed) == 1
     assert endings() == ["cut by the client"]
+
+
+class Killed(BaseException):
+    """What ends a greenlet, as greenlet.GreenletExit does."""
+
+
+def write(body, error):
+    """Do as the server whose write of the first chunk raises error."""
+    try:
+        next(body)
+        raise error
+    finally:
+        body.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "ending"),
+    [(Killed, "cut by the server"), (BrokenPipeError, "cut by the client")],
+)
+def test_one_that_is_cut_while_it_is_written(reader, endings, error, ending):
+    with pytest.raises(error):
+        write(Body("test", [reader()]), error)
+    assert endings() == [ending]
+
+
+def test_what_is_sent_is_counted_as_it_goes(reader):
+    sent = Counter(kind=5)
+    body = Body("test", [b"abc", reader(0, 4)], sent, "kind")
+    assert sent == {"kind": 5}
+    next(body)
+    assert sent == {"kind": 8}
+    next(body)
+    body.close()
+    assert sent == {"kind": 12}
 
 
 def test_one_that_fails_is_raised_after_its_bytes(journal, reader, closed, endings):

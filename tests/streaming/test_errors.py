@@ -8,8 +8,8 @@ import logging
 import pkgutil
 
 import pytest
-from flask import Flask
-from werkzeug.exceptions import default_exceptions
+from flask import Flask, request
+from werkzeug.exceptions import BadRequest, BadRequestKeyError, default_exceptions
 
 import encoders.errors
 import journal.errors
@@ -169,6 +169,49 @@ def test_a_405_says_what_is_allowed():
     answer = app.test_client().delete("/")
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
     assert answer.json["error"] == "method_not_allowed"
+    assert answer.json["message"] == "DELETE is not for this address; it takes GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("status", [400, 404, 415])
+def test_what_werkzeug_says_in_general_is_said_in_our_words(answer_to, status):
+    message = answer_to(default_exceptions[status]()).json["message"]
+    assert message != default_exceptions[status].description
+    assert message.endswith("; GET /openapi.json lists what there is")
+
+
+def test_a_missing_field_is_said_in_our_words(answer_to):
+    message = answer_to(BadRequestKeyError("name")).json["message"]
+    assert message == "the request cannot be understood; GET /openapi.json lists what there is"
+
+
+def test_what_was_said_of_a_request_is_kept(answer_to):
+    assert answer_to(BadRequest("no `name` in it")).json["message"] == "no `name` in it"
+
+
+@pytest.mark.parametrize(("most", "told"), [(65_536, 65_536), (4 * 1024**2 + 1, 4 * 1024**2)])
+def test_a_413_says_how_much_there_may_be(most, told):
+    app = Flask(__name__)
+    register_errors(app)
+
+    @app.post("/")
+    def take():
+        request.max_content_length = most
+        return request.get_data()
+
+    answer = app.test_client().post("/", data=b"x" * (most + 1))
+    assert (answer.status_code, answer.json["error"]) == (413, "request_entity_too_large")
+    assert answer.json["message"] == f"the body of this request may have {told} bytes"
+    assert answer.json["detail"] == {"max_bytes": told}
+
+
+def test_a_413_names_the_fields_of_a_form():
+    app = Flask(__name__)
+    register_errors(app)
+    app.post("/")(lambda: str(len(request.form)))
+    fields = {f"f{n}": "x" for n in range(1001)}
+    answer = app.test_client().post("/", data=fields, content_type="multipart/form-data")
+    assert answer.status_code == 413
+    assert answer.json["message"].endswith(", and 1000 fields")
 
 
 def test_a_mistake_of_ours_tells_nothing_of_us(answer_to, caplog):

@@ -10,8 +10,9 @@ from flask import Flask, g
 from access import ANYONE
 from guard import Visit
 from journal import Retention
+from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
-from streaming.events import MAX_BODY_BYTES, MAX_EVENTS, RETRY_MS, make_blueprint
+from streaming.events import MAX_EVENTS, RETRY_MS, make_blueprint
 from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from wire.cursors import Cursor, format_cursor, parse_cursor
@@ -120,7 +121,7 @@ REFUSED_BODIES = {
         {"data": b'{"data":1}\n' * (MAX_EVENTS + 1), "content_type": NDJSON}, 400, "malformed_event"
     ),
     "a body too large": (
-        {"data": b"\n" * (MAX_BODY_BYTES + 1), "content_type": NDJSON},
+        {"data": b"\n" * (MAX_PUBLISHED_BYTES + 1), "content_type": NDJSON},
         413, "request_entity_too_large",
     ),
 }  # fmt: skip

@@ -4,7 +4,9 @@ import pytest
 
 
 @pytest.fixture
-def parts(own_site):
+def parts(own_site, monkeypatch):
+    for module in ("canary", "status"):
+        monkeypatch.setattr(f"workers.{module}.EVERY_S", 0.1)
     parts = own_site.extensions["headwater"]
     for part in (parts.topics, parts.status, parts.canary):
         part.start()
@@ -23,7 +25,7 @@ def test_without_deliveries_it_is_not_alive(own_site, parts, broken, until, monk
         monkeypatch.setattr("topics.outlet.Outlet.wake", lambda outlet: None)
     else:
         getattr(parts.topics if broken == "dispatcher" else parts, broken).stop()
-    monkeypatch.setattr("streaming.health.MOST_SILENT_S", 1.5)
+    monkeypatch.setattr("streaming.health.MOST_SILENT_S", 0.5)
     until(lambda: client.get("/healthz").status_code == 503)
     answer = client.get("/healthz").json
     assert (answer["error"], answer["status"]) == ("deaf", 503)

@@ -95,6 +95,16 @@ def wait_until(condition, what, timeout_s=10.0):
     return value
 
 
+def status_unless_cut(ask):
+    """Return the status of the answer to ask(), None if the connection was cut meanwhile.
+
+    As is that of whoever asks at the very moment that his token is withdrawn.
+    """
+    with suppress(http.client.RemoteDisconnected, ConnectionResetError):
+        return ask().status
+    return None
+
+
 def open_paths(process):
     """Return the paths of the files that a process has open; none when it has just ended."""
     with suppress(psutil.Error):

@@ -188,6 +188,12 @@ def test_only_pages_of_the_same_origin_connect(engine, origin, status):
         assert client.status == status
 
 
+def test_pages_of_another_origin_do_not_poll(engine):
+    url = f"http://127.0.0.1:{engine.port}{engine.path}?EIO=4&transport=polling"
+    answer = requests.get(url, headers={"Origin": "http://evil"}, timeout=10)
+    assert (answer.status_code, answer.json()["error"]) == (403, "cross_origin")
+
+
 # Engine.IO: messages
 
 

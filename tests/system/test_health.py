@@ -3,9 +3,20 @@
 import fcntl
 import re
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.system.server import ROOT, wait_until
+from tests.system.server import CATALOGUE, ROOT, wait_until
+
+TRANSFERS = ["/files/papers/a.txt", "/download/papers.zip", "/report/things"]
+
+
+@pytest.fixture(scope="module")
+def server(serve_all, tmp_path_factory):
+    """A server of this file, with a folder."""
+    folder = tmp_path_factory.mktemp("papers")
+    (folder / "a.txt").write_text("a paper")
+    return serve_all(f'{CATALOGUE}\n[folders.papers]\npath = "{folder}"\n')
 
 
 def numbers(server):
@@ -36,6 +47,7 @@ def test_the_numbers_are_right(server, follow):
     assert reader.numbers(7) == list(range(7))
     export = server.finished("numbers", "tsv")
     server.get(export["url"])
+    paper, archive, report = (server.get(path).body for path in TRANSFERS)
     assert server.get("/no/such/thing").status == 404
     after, _ = numbers(server)
 
@@ -48,6 +60,8 @@ def test_the_numbers_are_right(server, follow):
     assert after["headwater_readers",] == 1
     assert grown("headwater_exports", "complete") == 1
     assert grown("headwater_sent_bytes_total", "exports") == export["bytes"]
+    assert grown("headwater_sent_bytes_total", "files") == len(paper) + len(archive)
+    assert grown("headwater_sent_bytes_total", "reports") == len(report)
     assert grown("headwater_responses_total", "4xx") == 1
     assert after["headwater_recordings_bytes",] >= export["bytes"]
     assert 0 <= after["headwater_hub_lag_seconds",] < 5

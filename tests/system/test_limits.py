@@ -17,6 +17,7 @@ import pytest
 
 from guard import Tokens
 from tests.sockets.clients import RawWebSocket
+from tests.system.flooder import flood, served
 from tests.system.server import CATALOGUE, ROOT, wait_until
 
 
@@ -68,6 +69,8 @@ def refusals(site, name, code):
 
 # Requests a minute.
 
+FLOOD_S = 3
+
 
 @pytest.fixture(scope="module")
 def brisk(make_site):
@@ -88,6 +91,34 @@ def test_the_21st_request_of_a_minute_is_refused(brisk):
     assert message.startswith("20 requests a minute")
     assert refusals(brisk, "watch", "too_many_requests") >= 1
     assert brisk.get("bob").status == 200
+
+
+# A flood of one principal.
+
+
+def test_a_flood_that_is_refused_costs_little(make_site):
+    site = make_site("flood", "bob", HEADWATER_REQUESTS_PER_MINUTE="30")
+    before_s = sum(site.server.worker().cpu_times()[:2])
+    with flood(site.server, "/sources", site.bearer("flood"), 20, FLOOD_S) as process:
+        statuses = served(process)
+    assert statuses[200] in range(30, 61)
+    # One every 20 ms, and those that the first got at once.
+    assert 10 < statuses[429] <= FLOOD_S * 50 + 20
+    assert sum(site.server.worker().cpu_times()[:2]) - before_s < FLOOD_S / 2
+    assert site.get("bob").status == 200
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["kept", "anew"])
+def test_a_flood_that_is_allowed_gets_no_more_than_others(make_site, anew):
+    """Of as many turns as one who asks again and again, whatever connections it has."""
+    site = make_site("flood", "bob", HEADWATER_REQUESTS_PER_MINUTE="0")
+    answers = 0
+    with flood(site.server, "/sources", site.bearer("flood"), 50, FLOOD_S, anew=anew) as process:
+        while process.poll() is None:
+            assert site.get("bob").status == 200
+            answers += 1
+        statuses = served(process)
+    assert answers > statuses[200] / 4
 
 
 def test_polls_of_a_session_are_requests(brisk):
@@ -160,6 +191,18 @@ def test_a_4th_that_is_a_websocket_is_refused(narrow, full, path):
         assert client.status == 429
     with closing(RawWebSocket(narrow.server.port, path, **narrow.bearer("carl"))) as client:
         assert client.status == 101
+
+
+def test_sessions_are_counted_without_their_connections(narrow):
+    """Each request of polling may have a connection of its own, which is gone at once."""
+    path = "/socket.io/?EIO=4&transport=polling"
+    opened = [narrow.get("eve", path) for _ in range(3)]
+    assert [answer.status for answer in opened] == [200] * 3
+    refusal_of(narrow.get("eve", path), 429, "too_many_connections")
+    assert narrow.get("dora", path).status == 200
+    sid = json.loads(opened[0].body[1:])["sid"]
+    assert narrow.get("eve", f"{path}&sid={sid}", "POST", b"1").status == 200
+    assert narrow.get("eve", path).status == 200
 
 
 def test_who_leaves_makes_room(narrow, full):
@@ -253,7 +296,7 @@ sys.argv = ["gunicorn", "wsgi:app"]
 arbiter = Arbiter(WSGIApplication())
 arbiter.cfg.on_starting(arbiter)
 """
-CURE = "flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
+CURE = ".venv/bin/flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
 
 
 @pytest.fixture

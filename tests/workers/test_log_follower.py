@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 
@@ -170,15 +171,31 @@ def test_where_it_is_cannot_be_written_down(make_house, until, monkeypatch, capl
     assert caplog.text.count("File exists") == 1
 
 
-def test_a_log_that_is_missing_is_told_once(house, until, caplog):
+def start_without_its_log(house, until):
     house.stop()
     until(lambda: "logs/app" not in [thread.name for thread in threading.enumerate()])
     house.log.path.unlink()
     house.start()
-    until(lambda: "No such file" in caplog.text)
+
+
+def test_a_log_that_is_not_written_yet_is_told_once_and_is_no_trouble(house, until, caplog):
+    caplog.set_level(logging.INFO, logger="workers.log_follower")
+    start_without_its_log(house, until)
+    until(lambda: "not there yet" in caplog.text)
     house.log.reopen()
     house.log.write("one")
     until(lambda: house.lines() == ["one"])
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def test_a_log_that_is_gone_is_told_once(house, until, caplog):
+    house.log.write("one")
+    until(lambda: house.lines() == ["one"])
+    start_without_its_log(house, until)
+    until(lambda: "No such file" in caplog.text)
+    house.log.reopen()
+    house.log.write("two")
+    until(lambda: house.lines() == ["one", "two"])
     assert caplog.text.count("No such file") == 1
 
 
