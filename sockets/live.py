@@ -227,7 +227,7 @@ class Live(Namespace):  # type: ignore[misc]
         """Go on over the WebSocket that a client has changed to from polling."""
         for reader in self._readers.get(sid, {}).values():
             self._attach(sid, reader)
-            reader.fell_behind()
+            reader.live = False
             if reader.outlet is not None:
                 reader.outlet.feed_from(reader)
 

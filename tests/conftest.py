@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -194,8 +194,14 @@ def exports(tmp_path_factory):
 def newest_recorder(until):
     """newest_recorder(): the process of the fork server that was started last."""
 
+    def is_recorder(process: psutil.Process) -> bool:
+        # One that has just ended has no command.
+        with suppress(psutil.ZombieProcess):
+            return "workers.recorder" in process.cmdline()
+        return False
+
     def find() -> psutil.Process | None:
-        children = [p for p in psutil.Process().children() if "workers.recorder" in p.cmdline()]
+        children = filter(is_recorder, psutil.Process().children())
         return max(children, key=lambda p: (p.create_time(), p.pid), default=None)
 
     return lambda: until(find)

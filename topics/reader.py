@@ -120,13 +120,9 @@ class Reader:
             self.places[news.topic] = news.stop
             self.cursor = news.newest
             return True
-        self.fell_behind()
-        return False
-
-    def fell_behind(self) -> None:
-        """It could not be pushed to: from now on it reads."""
         self.live = False
         self.behind = FULL
+        return False
 
     def more(self) -> bytes | None:
         """Return what comes next, None when the reader has had everything: it is live then.

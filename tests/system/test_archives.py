@@ -200,13 +200,10 @@ def test_7z_unpacks_it(archive, tmp_path):
 
 @pytest.mark.parametrize("way", ["file", "pipe"])
 def test_bsdtar_unpacks_it(archive, tmp_path, way):
-    with archive.open("rb") as pipe:
-        source = archive if way == "file" else "-"
-        # A pipe, not the file itself, in which it would seek.
-        cat = subprocess.Popen(["cat"], stdin=pipe, stdout=subprocess.PIPE)
+    source = archive if way == "file" else "-"
+    # A pipe, not the file itself, in which it would seek.
+    with subprocess.Popen(["cat", archive], stdout=subprocess.PIPE) as cat:
         run("bsdtar", "-xf", source, "-C", tmp_path, stdin=cat.stdout)
-        cat.stdout.close()
-        cat.wait(10)
     check_unpacked(tmp_path, CONTENT)
     assert tmp_path.joinpath("plain.txt").stat().st_mtime == MODIFIED_S
 

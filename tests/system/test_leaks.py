@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 
 import pytest
 
+from tests.sockets.clients import Polling, RawWebSocket
 from tests.system.cutter import close_by_reset
 from tests.system.feeds import READERS
 from tests.system.server import wait_until
@@ -129,6 +130,26 @@ def test_presence_lists_who_is_there(server, follow, topic, javascript):
     for reader in readers.values():
         reader.close()
     wait_until(lambda: not server.readers(topic), "nobody follows")
+
+
+def test_who_has_changed_to_a_websocket_was_not_slow(server, topic):
+    session = Polling(server.port)
+    session.post("40/live,")
+    assert session.packet().startswith("40/live,")
+    session.post(f'42/live,1["subscribe",{{"topic":"{topic}"}}]')
+    assert session.packet().startswith("43/live,1")
+    path = f"/socket.io/?EIO=4&transport=websocket&sid={session.sid}"
+    with closing(RawWebSocket(server.port, path)) as client:
+        client.send("2probe")
+        assert client.text() == "3probe"
+        client.send("5")
+
+        def told():
+            [reader] = server.readers(topic)
+            return (reader["transport"], reader["behind"])
+
+        wait_until(lambda: told()[0] == "socket.io", "it has changed")
+        assert told() == ("socket.io", "")
 
 
 # A polling client is between two connections most of the time: it has 45 s to come back.
