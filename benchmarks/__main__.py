@@ -15,6 +15,7 @@ from benchmarks import (
     fan_out,
     files,
     first_byte,
+    flood,
     hub_lag,
     idle_connections,
     logs,
@@ -33,7 +34,7 @@ from benchmarks.server import PROJECT
 
 EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
 FILES = (files,)
-LIVE = (fan_out, idle_connections, tick, replay, logs)
+LIVE = (fan_out, idle_connections, tick, replay, logs, flood)
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     module.NAME: module.run for module in (*EXPORTS, *FILES, *LIVE)
 }

@@ -41,10 +41,14 @@ class BadAnswer(Exception):
 
 
 class Connection:
-    """One connection to 127.0.0.1, opened by the first request and kept alive."""
+    """One connection to 127.0.0.1, opened by the first request and kept alive.
 
-    def __init__(self, address: Address) -> None:
+    authorization: what each request shows, "" for nothing.
+    """
+
+    def __init__(self, address: Address, authorization: str = "") -> None:
         self._address = address
+        self._shown = f"Authorization: {authorization}\r\n" if authorization else ""
         self._socket: socket.socket | None = None
         self._buffer = bytearray(BUFFER_BYTES)
 
@@ -65,8 +69,8 @@ class Connection:
         if self._socket is None:
             self._socket = socket.create_connection(self._address, TIMEOUT_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"
-        self._socket.sendall(head.encode())
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n"
+        self._socket.sendall(f"{head}{self._shown}\r\n".encode())
         status, headers, received = self._read_head(self._socket)
         if not 200 <= status < 300:
             raise BadAnswer(f"{method} {path}: {status} {bytes(self._buffer[:received])[:300]!r}")

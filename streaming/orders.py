@@ -6,20 +6,19 @@ Way in: Orders.read.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from journal import RunNative
-from sources.catalogue import Catalogue, GeneratedSource, QuerySource, Source
-from sources.errors import BadSelection, MissingAttribute
-from sources.fingerprint import database_fingerprint
+from sources.catalogue import Catalogue, QuerySource, Source
+from sources.descriptions import Descriptions, as_stored, fingerprint_of
+from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
 from sources.folders import Folder
-from sources.generated import IN_MEMORY, as_query
 from sources.query import Query, Tree
 from sources.selection import Selection, parse_selection
 from sources.snapshots import take_snapshot
 from sources.sql import NOBODYS, selection_sql
-from sources.tables import Description, Stored, count_at_most, describe, read_only_uri
+from sources.tables import Description, Stored, count_at_most, read_only_uri
 from streaming.errors import Refusal
 from streaming.files import folder_named
 from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
@@ -44,6 +43,7 @@ class Orders:
         self._catalogue = catalogue
         self._folders = folders
         self._run_native = run_native
+        self._descriptions = Descriptions()
 
     def names(self) -> list[str]:
         """Return the names of all sources, in the catalogue's order."""
@@ -61,10 +61,11 @@ class Orders:
 
     def describe(self, source: Source) -> Description:
         """Return what a source looks like now. Raises SourceUnavailable."""
-        description = self._run_native(partial(describe, _as_stored(source)))
-        if isinstance(source, GeneratedSource):
-            return description._replace(rows_estimate=source.rows)
-        return description
+        return self._run_native(partial(self._descriptions.of, source))
+
+    def describe_all(self, sources: Iterable[Source]) -> list[Description | SourceUnavailable]:
+        """Return what each source looks like now, or why that cannot be told."""
+        return self._run_native(lambda: [self._describe_or_say_why(source) for source in sources])
 
     def packaging(self, extension: str) -> Packaging:
         """Return the format that an extension names. Raises Refusal (404)."""
@@ -92,7 +93,7 @@ class Orders:
             return self._read_folder(folder_named(self._folders, name), words)
         source = self.source(name)
         packaging = self.packaging(extension)
-        stored = _as_stored(source)
+        stored = as_stored(source)
         audience = _audience(stored, attributes)
         description = self.describe(source)
         parameters = stored.parameters if isinstance(stored, QuerySource) else ()
@@ -113,7 +114,7 @@ class Orders:
             excel=selection.excel,
             query=query,
             rows_estimate=_rows_estimate(description, selection),
-            fingerprint=_fingerprint(stored),
+            fingerprint=fingerprint_of(stored),
             audience=audience,
         )
 
@@ -127,9 +128,15 @@ class Orders:
         if source is None:
             return "" if source_name in self._folders else None
         try:
-            return _audience(_as_stored(source), attributes)
+            return _audience(as_stored(source), attributes)
         except MissingAttribute:
             return None
+
+    def _describe_or_say_why(self, source: Source) -> Description | SourceUnavailable:
+        try:
+            return self._descriptions.of(source)
+        except SourceUnavailable as error:
+            return error
 
     def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
@@ -166,18 +173,8 @@ def _or(names: list[str]) -> str:
     return ", ".join(names[:-1]) + " or " + names[-1]
 
 
-def _as_stored(source: Source) -> Stored:
-    return as_query(source) if isinstance(source, GeneratedSource) else source
-
-
 def _audience(source: Stored, attributes: Mapping[str, str]) -> str:
     return source.where.audience(source.name, attributes) if source.where else ""
-
-
-def _fingerprint(source: Stored) -> Callable[[], str | None]:
-    if source.database == IN_MEMORY:
-        return lambda: "always the same"
-    return partial(database_fingerprint, source.database)
 
 
 def _rows_estimate(description: Description, selection: Selection) -> int | None:

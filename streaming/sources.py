@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from journal import RunNative
 from sources.catalogue import GeneratedSource, QuerySource, Source
 from sources.errors import MissingAttribute, SourceUnavailable
+from sources.tables import Description
 from streaming.admission import asker, can
 from streaming.orders import Orders
 from streaming.pages import wants_page
@@ -27,7 +28,8 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
 
     @blueprint.get("/sources/<name>")
     def show(name: str) -> Response | tuple[str, int]:
-        source = _show_source(orders, orders.source(name))
+        found = orders.source(name)
+        source = _show_source(found, orders.describe(found))
         if wants_page(request):
             return render_source(request, orders, source, run_native)
         return jsonify(source)
@@ -40,17 +42,17 @@ def show_sources(orders: Orders) -> list[dict[str, Any]]:
 
     One that cannot be read now has an `error` in place of its columns.
     """
-    shown = []
-    for name in filter(partial(can, "read"), orders.names()):
-        try:
-            shown.append(_show_source(orders, orders.source(name)))
-        except SourceUnavailable as error:
-            shown.append({"name": name, "error": str(error)})
-    return shown
+    sources = [orders.source(name) for name in filter(partial(can, "read"), orders.names())]
+    return [
+        {"name": source.name, "error": str(description)}
+        if isinstance(description, SourceUnavailable)
+        else _show_source(source, description)
+        for source, description in zip(sources, orders.describe_all(sources), strict=True)
+    ]
 
 
-def _show_source(orders: Orders, source: Source) -> dict[str, Any]:
-    description = orders.describe(source)
+def _show_source(source: Source, description: Description) -> dict[str, Any]:
+    stem = url_for("exports.download", file=f"{source.name}.")
     parameters = source.parameters if isinstance(source, QuerySource) else ()
     denied = _why_denied(source)
     return {
@@ -63,10 +65,7 @@ def _show_source(orders: Orders, source: Source) -> dict[str, Any]:
         "rows_estimate": description.rows_estimate,
         "formats": list(FORMATS),
         "compressions": list(COMPRESSIONS),
-        "urls": {
-            extension: url_for("exports.download", file=f"{source.name}.{extension}")
-            for extension in EXTENSIONS
-        },
+        "urls": {extension: stem + extension for extension in EXTENSIONS},
     }
 
 

@@ -10,8 +10,6 @@ from contextlib import closing
 
 import pytest
 
-from guard import Tokens
-from tests.system.flooder import flood, served
 from tests.system.server import need, wait_until
 
 SLOW = 1000
@@ -79,47 +77,3 @@ def test_a_good_client_is_served_beside_a_thousand_slow_ones(server, mode):
     assert len(times) > 8
     assert times[len(times) * 99 // 100] < SERVED_S, times[-10:]
     wait_until(lambda: connections(server) < 50, "they are gone", 20)
-
-
-# A flood: of who may ask 600 times a minute, and of who may ask for ever.
-
-
-@pytest.fixture(scope="module", params=["600", "0"], ids=["limited", "unlimited"])
-def flooded(request, serve_all, tmp_path_factory):
-    """A server, and the headers of its two principals."""
-    instance = tmp_path_factory.mktemp("instance")
-    tokens = Tokens(instance / "tokens.json")
-    texts = [tokens.add(name, ["admin"], {}) for name in ("calm", "flooding")]
-    limit = {"HEADWATER_REQUESTS_PER_MINUTE": request.param}
-    server = serve_all(HEADWATER_INSTANCE=str(instance), **limit)
-    return server, *({"Authorization": f"Bearer {text}"} for text in texts)
-
-
-def times_of(server, headers):
-    """Return the milliseconds that each of a hundred answers took, the quickest first."""
-    times = []
-    for _ in range(100):
-        began_s = time.perf_counter()
-        assert server.get("/sources", **headers).status == 200
-        times.append((time.perf_counter() - began_s) * 1000)
-        # Less than ten a second, which is what he may have.
-        time.sleep(0.1)
-    return sorted(times)
-
-
-@pytest.mark.parametrize("anew", [False, True], ids=["kept", "anew"])
-@pytest.mark.parametrize("connections", [4, 100])
-def test_a_flood_of_one_does_not_hold_up_another(flooded, connections, anew):
-    server, calm, flooding = flooded
-    before = times_of(server, calm)
-    with flood(server, "/sources", flooding, connections, 20, anew=anew) as process:
-        # Who is limited has soon used up what he has.
-        time.sleep(6)
-        during = times_of(server, calm)
-        statuses = served(process)
-    print(
-        f"median {before[50]:.1f} ms, during {during[50]:.1f}; "
-        f"p99 {before[98]:.1f} ms, during {during[98]:.1f}; the flood had {statuses}"
-    )
-    assert during[50] < 3 * before[50]
-    assert during[98] < SERVED_S * 1000

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
+from benchmarks.flooder import count_served, flood
 from guard import Tokens
 from tests.sockets.clients import RawWebSocket
-from tests.system.flooder import flood, served
 from tests.system.server import CATALOGUE, ROOT, wait_until
 
 
@@ -96,11 +96,16 @@ def test_the_21st_request_of_a_minute_is_refused(brisk):
 # A flood of one principal.
 
 
+def flooding(site, connections, **options):
+    shown = site.bearer("flood")["Authorization"]
+    return flood(site.server.port, "/sources", shown, connections, FLOOD_S, **options)
+
+
 def test_a_flood_that_is_refused_costs_little(make_site):
     site = make_site("flood", "bob", HEADWATER_REQUESTS_PER_MINUTE="30")
     before_s = sum(site.server.worker().cpu_times()[:2])
-    with flood(site.server, "/sources", site.bearer("flood"), 20, FLOOD_S) as process:
-        statuses = served(process)
+    with flooding(site, 20) as process:
+        statuses = count_served(process)
     assert statuses[200] in range(30, 61)
     # One every 20 ms, and those that the first got at once.
     assert 10 < statuses[429] <= FLOOD_S * 50 + 20
@@ -113,11 +118,11 @@ def test_a_flood_that_is_allowed_gets_no_more_than_others(make_site, anew):
     """Of as many turns as one who asks again and again, whatever connections it has."""
     site = make_site("flood", "bob", HEADWATER_REQUESTS_PER_MINUTE="0")
     answers = 0
-    with flood(site.server, "/sources", site.bearer("flood"), 50, FLOOD_S, anew=anew) as process:
+    with flooding(site, 50, anew=anew) as process:
         while process.poll() is None:
             assert site.get("bob").status == 200
             answers += 1
-        statuses = served(process)
+        statuses = count_served(process)
     assert answers > statuses[200] / 4
 
 

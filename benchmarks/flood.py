@@ -1,0 +1,124 @@
+"""How late are one principal's requests while another floods the server?
+
+One asks ten times a second, as who looks at pages does; another asks again as soon as it is
+answered, on a hundred connections, by a process that has a core. For comparison a second one of the
+flood's own principal asks beside it, who waits behind all that the flood has asked: so would
+everybody if owners did not begin in turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.client import TIMEOUT_S, BadAnswer, Connection, ask
+from benchmarks.flooder import count_served, flood
+from benchmarks.results import Figure, Goal, percentile
+from benchmarks.server import Server, served
+from guard import Tokens
+
+NAME = "flood"
+LIMIT_S = 400
+# The page that everybody looks at, of so many sources; and the least that can be asked for.
+SOURCES = 12
+PAGE, SMALL = "/sources", "/files/small/file"
+CONNECTIONS = 100
+EVERY_S = 0.1
+WATCHED_S = 20.0
+# A second until the flood is there, or has used up what it may ask in a minute.
+BEGIN_S = 1.0
+# One request of the flood is in hand, and three processes have two cores.
+GOAL = Goal("<=", 10)
+# Twice what who asks ten times a second needs.
+LIMITED = {"HEADWATER_REQUESTS_PER_MINUTE": "1200"}
+
+# What the flood asks for, and whether each time on a connection of its own.
+FLOODS = {
+    "the same page": (PAGE, False),
+    "small files": (SMALL, False),
+    "the same page, a connection each": (PAGE, True),
+}
+
+
+def run(database: Path) -> Iterator[Figure]:
+    catalogue = _catalogue(database)
+    with served(database, catalogue=catalogue) as server:
+        calm, flooding = _tokens_of(server)
+        alone_ms = _watch(server, calm)
+        yield _shown("no flood", alone_ms, 50, "")
+        yield _shown("no flood", alone_ms, 99, "")
+        for name, (path, anew) in FLOODS.items():
+            yield from _beside(name, server, calm, flooding, alone_ms, path, anew=anew)
+        yield from _beside("as the flood's own", server, flooding, flooding, (), PAGE)
+    with served(database, catalogue=catalogue, settings=LIMITED) as server:
+        calm, flooding = _tokens_of(server)
+        yield from _beside("limited to 1,200 a minute", server, calm, flooding, alone_ms, PAGE)
+
+
+def _catalogue(database: Path) -> str:
+    small = database.parent / "small"
+    small.mkdir(exist_ok=True)
+    (small / "file").write_bytes(bytes(1000))
+    sources = [
+        f'[sources.s{number}]\ndatabase = "sqlite:///{database}"\ntable = "big"\n'
+        for number in range(SOURCES)
+    ]
+    return "".join([*sources, f'[folders.small]\npath = "{small}"\n'])
+
+
+def _tokens_of(server: Server) -> list[str]:
+    """Return what two principals show, once the server knows of them."""
+    tokens = Tokens(server.folder / "tokens.json")
+    shown = [f"Bearer {tokens.add(name, ['admin'], {})}" for name in ("calm", "flooding")]
+    ends_s = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < ends_s:
+        try:
+            ask(server.address, PAGE)
+        except BadAnswer:
+            return shown
+        time.sleep(EVERY_S)
+    raise BadAnswer(f"it asks for no token after {TIMEOUT_S} s")
+
+
+def _beside(
+    name: str,
+    server: Server,
+    asking: str,
+    flooding: str,
+    alone_ms: Sequence[float],
+    path: str,
+    *,
+    anew: bool = False,
+) -> Iterator[Figure]:
+    seconds = BEGIN_S + WATCHED_S + BEGIN_S
+    with flood(server.address[1], path, flooding, CONNECTIONS, seconds, anew=anew) as process:
+        time.sleep(BEGIN_S)
+        took_ms = _watch(server, asking)
+        answers = count_served(process)
+    note = ", ".join(f"{count / seconds:,.0f} of {status}" for status, count in answers.items())
+    note = f"the flood has {note} a second"
+    yield _shown(name, took_ms, 50, note)
+    yield _shown(name, took_ms, 99, note)
+    if alone_ms:
+        later_ms = percentile(took_ms, 99) - percentile(alone_ms, 99)
+        yield Figure(NAME, f"{name}, p99 later by", later_ms, "ms", GOAL)
+
+
+def _watch(server: Server, asking: str) -> list[float]:
+    """Return how many milliseconds each answer took to one who asks every EVERY_S."""
+    took_ms = []
+    due_s = time.monotonic()
+    ends_s = due_s + WATCHED_S
+    with closing(Connection(server.address, asking)) as client:
+        while due_s < ends_s:
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            took_ms.append(client.fetch(PAGE).seconds * 1000)
+            due_s += EVERY_S
+    return took_ms
+
+
+def _shown(name: str, took_ms: Sequence[float], percent: int, note: str) -> Figure:
+    value = percentile(took_ms, percent)
+    return Figure(NAME, f"{name}, p{percent}", value, "ms", samples=took_ms, note=note)

@@ -1,0 +1,52 @@
+"""What sources look like, each asked again only when its database has changed.
+
+A database is asked in about a millisecond, several for a list of sources; whether it has changed
+is told by two looks at its files. Way in: Descriptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from sources.catalogue import GeneratedSource, Source
+from sources.fingerprint import database_fingerprint
+from sources.generated import IN_MEMORY, as_query
+from sources.tables import Description, Stored, describe
+
+
+class Descriptions:
+    """Of the sources of one catalogue, which have different names. May be asked by any thread."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, Description]] = {}
+
+    def of(self, source: Source) -> Description:
+        """Return what a source looks like now.
+
+        Raises SourceUnavailable. May wait for a lock or a disk.
+        """
+        stored = as_stored(source)
+        # Before the database is asked: what is committed meanwhile makes another one.
+        fingerprint = fingerprint_of(stored)()
+        known = self._known.get(source.name)
+        if known is not None and known[0] == fingerprint:
+            return known[1]
+        description = describe(stored)
+        if isinstance(source, GeneratedSource):
+            description = description._replace(rows_estimate=source.rows)
+        if fingerprint is not None:
+            self._known[source.name] = fingerprint, description
+        return description
+
+
+def as_stored(source: Source) -> Stored:
+    """Return the source as one that a database has; generated rows become a query."""
+    return as_query(source) if isinstance(source, GeneratedSource) else source
+
+
+def fingerprint_of(source: Stored) -> Callable[[], str | None]:
+    """Return the function that says in what state the data is; None when that cannot be told."""
+    if source.database == IN_MEMORY:
+        return lambda: "always the same"
+    return partial(database_fingerprint, source.database)
