@@ -145,7 +145,7 @@ def create_app(
         cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
         cors_credentials=False,
     )
-    socketio.guard(gate.admit_session, gate.enter_session, gate.sessions.leave)
+    socketio.guard(gate.admit_session, gate.enter_session, gate.sessions.leave, refusals)
     live = Live(socketio, topics, exports, metronome, gate, rights.check_end, refusals)
     socketio.on_namespace(live)
     logs = LogFollowers(

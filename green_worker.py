@@ -49,6 +49,7 @@ TOO_MANY_CONNECTIONS = "too_many_connections"
 HEADER_TIMEOUT = "header_timeout"
 REQUEST_TIMEOUT = "request_timeout"
 STALLED = "stalled"
+IDLE = "idle"
 # As of every other answer.
 HARDENED = (
     "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
@@ -71,10 +72,12 @@ CUT_S = 1.0
 class Connection:
     """One client: whether it waits for a request, since when, and how many it has made.
 
-    request, request_id: what is answered at the moment; the name stays with who takes over.
+    refusals: the worker's. request, request_id: what is answered at the moment; the name stays with
+    who takes over.
     """
 
     socket: Any
+    refusals: Counter[str]
     waiting_since: float | None = field(default_factory=monotonic)
     requests: int = 0
     head_timeout: Any = None
@@ -120,6 +123,10 @@ class Connection:
     def failed(self, error: OSError) -> None:
         """Note why the socket has failed, as far as that is counted."""
         self.stalled = self.stalled or error.errno == errno.ETIMEDOUT
+
+    def refused(self, code: str) -> None:
+        """Count that the client was refused something, or was cut off, by who has taken over."""
+        self.refusals[code] += 1
 
     def begin(self, request: Any) -> None:
         """From now on this request is answered, gunicorn's; what is logged bears its name."""
@@ -319,7 +326,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             if len(self.connections) < self.worker_connections:
                 greenlet = eventlet.spawn(self._serve, listener, client, addr)
-                self.connections[greenlet] = Connection(client)
+                self.connections[greenlet] = Connection(client, self.refusals)
                 greenlet.link(self._forget)
             else:
                 self._refuse(client)
@@ -383,6 +390,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             eventlet.sleep(0)
         with eventlet.Timeout(self.cfg.keepalive, False):
             yield
+            return
+        self.refusals[IDLE] += 1
 
     def handle_request(self, listener_name: Any, req: Any, client: Any, addr: Any) -> Any:
         connection = self.connections[eventlet.getcurrent()]

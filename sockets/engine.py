@@ -13,6 +13,7 @@ import io
 import logging
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic, sleep
 from typing import Any, NamedTuple
@@ -469,22 +470,20 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """Return how many clients there are by transport: polling, websocket."""
         return self.server.eio.counts()
 
-    def cut_off(self) -> int:
-        """Return how many clients were cut off since they did not take what they were told."""
-        return self.server.eio.cut_off
-
     def guard(
         self,
         admit: Callable[[Mapping[str, Any]], None],
         enter: Callable[[str, Mapping[str, Any]], None],
         leave: Callable[[str], None],
+        refusals: Counter[str],
     ) -> None:
         """Have every request of a session go through admit, and each that opens one through enter.
 
-        Both may raise AccessError. enter, leave: called with the session's id.
+        Both may raise AccessError. enter, leave: called with the session's id. refusals: where what
+        is refused or cut off is counted, by its code.
         """
         engine = self.server.eio
-        engine.admit, engine.enter, engine.leave = admit, enter, leave
+        engine.admit, engine.enter, engine.leave, engine.refusals = admit, enter, leave, refusals
 
     def close_all(self, code: int, text: str) -> None:
         """Close every client. code, text: what a WebSocket is closed with."""
@@ -505,10 +504,7 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         websockets = sum(session.upgraded for session in sessions)
         return {"polling": len(sessions) - websockets, "websocket": websockets}
 
-    def cut_off(self) -> int:
-        return 0
-
-    def guard(self, *watchers: Callable[..., None]) -> None:
+    def guard(self, *watchers: object) -> None:
         """Do nothing: who asks is asked when he connects to a namespace."""
 
     def close_all(self, code: int, text: str) -> None:

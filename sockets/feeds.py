@@ -14,6 +14,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from sockets.frames import ping_frame, text_frame
 from sockets.metronome import Metronome
+from sockets.sessions import SILENT
 from sockets.websocket import WebSocket, serve
 from topics import Patterns, Reader, Topics
 from wire.events import HEARTBEAT, id_of
@@ -112,7 +113,7 @@ def make_blueprint(
 def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> None:
     """Have the reader pushed to until the WebSocket is closed."""
     reader.outlet = websocket.outlet
-    reader.is_dead = lambda: monotonic() - websocket.last_heard_s > DEAD_AFTER_S
+    reader.is_dead = partial(_is_silent, websocket)
 
     def end(last: bytes) -> None:
         websocket.outlet.say(last)
@@ -125,8 +126,14 @@ def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> None:
             websocket.close(
                 POLICY_VIOLATION, "nothing is said here; POST /events/<topic> publishes"
             )
+        if _is_silent(websocket):
+            websocket.refused(SILENT)
     finally:
         topics.leave(reader)
+
+
+def _is_silent(websocket: WebSocket) -> bool:
+    return monotonic() - websocket.last_heard_s > DEAD_AFTER_S
 
 
 def _tick(websocket: WebSocket, count: int) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
@@ -48,6 +49,7 @@ from sockets.packets import (
 )
 from sockets.polling import PollOutlet
 from sockets.websocket import FrameOutlet, WebSocket, serve
+from topics.outlet import UNREAD
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,9 @@ HAND_OVER_S = 2.0
 # engineio.payload.Payload.max_decode_packets: with more, python-engineio's client stops polling
 # without a word. Others take what there is.
 PYTHON_PACKETS = 16
+
+# How it is counted that no pong came.
+SILENT = "silent"
 
 # RFC 6455, 7.4.1
 NORMAL, GOING_AWAY, PROTOCOL_ERROR = 1000, 1001, 1002
@@ -155,10 +160,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     connect_timeout_s: how long a client may take to join a namespace. upgrade_timeout_s: and from
     asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
-    has just changed; it must not wait. cut_off: how many clients were cut off since they did not
-    take what they were told. websockets: how many sessions are on WebSocket. admit: called with
-    each request, enter with the id of a session and the request that opens it; both raise
-    AccessError. leave: called with the id of one that is closed.
+    has just changed; it must not wait. websockets: how many sessions are on WebSocket. refusals:
+    what was refused or cut off, by its code. admit: called with each request, enter with the id of
+    a session and the request that opens it; both raise AccessError. leave: called with the id of
+    one that is closed.
     """
 
     sockets: dict[str, Session]
@@ -178,7 +183,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.admit: Callable[[dict[str, Any]], None] = _nothing
         self.enter: Callable[[str, dict[str, Any]], None] = _nothing
         self.leave: Callable[[str], None] = _nothing
-        self.cut_off = 0
+        self.refusals: Counter[str] = Counter()
         self.websockets = 0
         self._is_watched = False
         self._stopped = threading.Event()
@@ -240,6 +245,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         error: SocketError | AccessError,
     ) -> Iterable[bytes]:
         shape, headers = http_answer_of(error)
+        self.refusals[shape["error"]] += 1
         body = json.dumps(shape).encode()
         kind = "application/json"
         return self._answer(environ, start_response, shape["status"], kind, body, headers.items())
@@ -390,6 +396,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             while not session.closed and (message := websocket.receive()) is not None:
                 self._hear(session, read_packet(message))
         except BadPacket as error:
+            self.refusals[error.code] += 1
             reason = self.reason.TRANSPORT_ERROR
             self.close_session(session, reason, PROTOCOL_ERROR, str(error))
         finally:
@@ -484,9 +491,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.leave(session.sid)
         self.websockets -= session.upgraded
         outlet = session.outlet
-        if outlet.overflowed:
-            self.cut_off += 1
         if isinstance(outlet, PollOutlet):
+            self.refusals[UNREAD] += outlet.overflowed
             outlet.close(last.payload)
         if session.websocket is not None:
             session.websocket.close(code, text)
@@ -535,6 +541,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _ping_or_end(self, session: Session, now_s: float) -> None:
         if session.awaits_pong:
             if not session.is_alive():
+                self.refusals[SILENT] += 1
                 reason = self.reason.PING_TIMEOUT
                 self.close_session(session, reason, GOING_AWAY, "no pong came")
                 return

@@ -49,6 +49,8 @@ PAUSE_S = 0.0002
 
 # 7.4.1
 NORMAL, GOING_AWAY, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1006, 1009, 1011
+# How it is counted that a client broke the protocol.
+BAD_FRAME, MESSAGE_TOO_BIG = "bad_frame", "message_too_big"
 
 
 def accept(
@@ -179,6 +181,10 @@ class WebSocket:
         """Say a ping; that it was answered shows in last_heard_s."""
         return self.outlet.say(ping_frame(payload))
 
+    def refused(self, code: str) -> None:
+        """Count that the client was refused something, or was cut off; see topics.outlet.Client."""
+        self._client.refused(code)
+
     def undelivered_bytes(self) -> int:
         """Return how much the other side's machine has not taken yet of what the socket has."""
         count = array("i", [0])
@@ -278,6 +284,7 @@ class WebSocket:
 
     def _fail(self, code: int, reason: str) -> None:
         """Close since the client broke the protocol: from here on it is not understood (7.1.7)."""
+        self.refused(MESSAGE_TOO_BIG if code == TOO_BIG else BAD_FRAME)
         self._is_deaf = True
         if self.close_code is None:
             self.close_code = ABNORMAL

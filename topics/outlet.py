@@ -21,8 +21,9 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 # What may wait behind a full socket besides the rest: pings, acknowledgements, answers. A client
-# that asks for more than this without reading what it was told is cut off.
+# that asks for more than this without reading what it was told is cut off, and counted as UNREAD.
 MAX_CONTROL_BYTES = 256 * 1024
+UNREAD = "unread"
 
 # How long one client is fed before the others get a turn: a quick one on a long history never
 # makes the socket wait.
@@ -65,6 +66,9 @@ class Client(Protocol):
     def failed(self, error: OSError) -> None:
         """Be told what has ended the connection: the socket says it once, to who comes first."""
 
+    def refused(self, code: str) -> None:
+        """Count that the client was refused something, or was cut off; code: why, one word."""
+
 
 class Source(Protocol):
     """Where an outlet gets more from when it has become free."""
@@ -104,14 +108,13 @@ class Outlet:
     client: whose connection it is; only the pump waits in its socket. on_gone: called once, when
     the connection has failed or was closed; the socket stays its owner's.
 
-    busy: it takes no events now. gone: nor ever. overflowed: it was cut off by MAX_CONTROL_BYTES.
-    sent_bytes: how much the socket has taken.
+    busy: it takes no events now. gone: nor ever. sent_bytes: how much the socket has taken.
     """
 
     __slots__ = (
         "__weakref__", "_again", "_client", "_control", "_control_bytes", "_is_closed",
         "_on_finished", "_on_gone", "_rest", "_send_now", "_sources", "busy", "gone",
-        "overflowed", "sent_bytes",
+        "sent_bytes",
     )  # fmt: skip
 
     def __init__(self, client: Client, on_gone: Callable[[], None]) -> None:
@@ -129,7 +132,6 @@ class Outlet:
         self._again = False
         self.busy = False
         self.gone = False
-        self.overflowed = False
         self.sent_bytes = 0
 
     def offer(self, data: bytes) -> bool:
@@ -167,7 +169,7 @@ class Outlet:
             return False
         if self._control_bytes + len(data) > MAX_CONTROL_BYTES:
             log.warning("client cut off reason=unread_control bytes=%d", self._control_bytes)
-            self.overflowed = True
+            self._client.refused(UNREAD)
             self.close()
             return False
         if self._control is None:

@@ -85,6 +85,9 @@ class _Perch:
     def failed(self, error: OSError) -> None:
         """Do nothing: another one goes out."""
 
+    def refused(self, code: str) -> None:
+        """Do nothing: it is no client."""
+
     def stop_reading(self) -> None:
         with suppress(OSError):
             self._far.shutdown(socket.SHUT_WR)

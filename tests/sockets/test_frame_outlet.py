@@ -14,6 +14,7 @@ class Line:
     def __init__(self):
         self.socket = self
         self.sent = []
+        self.refusals = []
         self.goes_on = threading.Event()
         self.goes_on.set()
 
@@ -35,6 +36,9 @@ class Line:
 
     def failed(self, error):
         pass
+
+    def refused(self, code):
+        self.refusals.append(code)
 
 
 @pytest.fixture
@@ -94,12 +98,12 @@ def test_a_last_word_that_is_not_taken(outlet, line, told):
     assert told == ["gone"]
 
 
-def test_who_is_cut_off_overflowed(outlet, line, told):
+def test_who_is_cut_off_is_counted(outlet, line, told):
     line.goes_on.clear()
     outlet.say(b"ping")
-    assert not outlet.overflowed
+    assert line.refusals == []
     assert not outlet.say(bytes(MAX_CONTROL_BYTES + 1))
-    assert outlet.overflowed
+    assert line.refusals == ["unread"]
     assert told == ["gone"]
 
 

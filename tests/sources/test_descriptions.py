@@ -8,6 +8,7 @@ from sources.catalogue import GeneratedSource, QuerySource, TableSource
 from sources.descriptions import Descriptions
 from sources.errors import SourceUnavailable
 
+
 @pytest.fixture
 def database(make_database):
     return make_database("create table t (i integer)", "insert into t values (1), (2)")

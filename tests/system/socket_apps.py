@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from time import sleep
 
@@ -223,9 +224,15 @@ class Live(Namespace):
             self.feeds[sid].attach(self.socketio.outlet_of(sid, "/live"))
 
 
+def anything(*_):
+    """Let it be."""
+
+
 def make_live(fan_out, **options):
     app = Flask(__name__)
+    app.refusals = Counter()
     socketio = make_socketio(app, fan_out=fan_out, **options)
+    socketio.guard(anything, anything, anything, app.refusals)
     namespace = Live()
     socketio.on_namespace(namespace)
 
@@ -253,7 +260,7 @@ def make_live(fan_out, **options):
         sessions = socketio.server.eio.sockets.values()
         return process() | socketio.counts() | {
             "left": left,
-            "cut_off": socketio.cut_off(),
+            "refusals": app.refusals,
             "members": members,
             "waiting": sum(hasattr(s, "outlet") and not s.outlet.busy for s in sessions),
             "environs": len(socketio.server.environ),

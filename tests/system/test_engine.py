@@ -685,6 +685,11 @@ def facts(live):
     return json.loads(live.server.get("/facts"))
 
 
+def counted(live, code):
+    """Return how often something was refused or cut off with this code."""
+    return facts(live)["refusals"].get(code, 0)
+
+
 def test_why_clients_left(live):
     facts(live)
     with connect(live, "/live") as client:
@@ -723,25 +728,65 @@ def test_who_is_closed_while_connecting_is_undone(live):
     assert facts(live)["members"] == facts(live)["environs"] == 0
 
 
+# What is refused and cut off is counted.
+
+
+def poll_wrong(place):
+    place.poll().post("9")
+
+
+def name_no_session(place):
+    assert Polling(place.server.port, sid="none").poll()[0] == 400
+
+
+def say(place, *frames):
+    with connect(place, "/live") as client:
+        client.send(*frames)
+        client.close_code()
+
+
+def say_nothing(place):
+    with connect(place, "/live") as client:
+        client.close_code()
+
+
+WRONGS = {
+    "bad_packet": lambda place: say(place, "4abc"),
+    "bad_packet by polling": poll_wrong,
+    "bad_session": name_no_session,
+    "message_too_big": lambda place: say(place, frame(TEXT, bytes(1_000_001))),
+    "bad_frame": lambda place: say(place, frame(TEXT, b"4", head=0xF0)),
+    "silent": say_nothing,
+}
+
+
+@pytest.mark.parametrize("wrong", WRONGS)
+def test_what_is_refused_is_counted_once(brisk, wrong):
+    code = wrong.split()[0]
+    before = counted(brisk, code)
+    WRONGS[wrong](brisk)
+    wait_until(lambda: counted(brisk, code) == before + 1, "it is counted")
+
+
 # Slow clients
 
 
 def test_who_reads_nothing_is_cut_off(live):
-    cut_off = facts(live)["cut_off"]
+    before = counted(live, "unread")
     with connect(live, "/live", receive_bytes=4096) as client:
         client.send('42/live,["much",200,100000]')
-        wait_until(lambda: facts(live)["cut_off"] == cut_off + 1, "it is cut off")
+        wait_until(lambda: counted(live, "unread") == before + 1, "it is cut off")
         assert client.is_ended()
     assert facts(live)["websocket"] == 0
     assert "client cut off reason=unread_control" in live.server.log
 
 
 def test_who_polls_nothing_is_cut_off(live):
-    cut_off = facts(live)["cut_off"]
+    before = counted(live, "unread")
     client = live.poll()
     client.post("40/live,")
     client.post('42/live,["much",3000,10]')
-    wait_until(lambda: facts(live)["cut_off"] == cut_off + 1, "it is cut off")
+    wait_until(lambda: counted(live, "unread") == before + 1, "it is cut off")
     assert client.poll()[0] == 400
     assert facts(live)["polling"] == 0
     assert "client cut off reason=unfetched_mail" in live.server.log

@@ -148,6 +148,21 @@ def test_a_head_that_does_not_come_is_counted(server):
     assert counted(server, "header_timeout") == before + 1
 
 
+def test_who_asks_nothing_more_is_let_go_and_counted(tmp_path):
+    server = GunicornProcess(tmp_path, "--keep-alive", "1")
+    try:
+        with server.ask("/hello") as client:
+            began = monotonic()
+            assert read_to_end(client).startswith(b"HTTP/1.1 200 ")
+            assert monotonic() - began >= 1
+        assert counted(server, "idle") == 1
+        with server.ask("/hello") as client:
+            read_until(client, b"\r\n\r\n")
+        assert counted(server, "idle") == 1
+    finally:
+        server.stop()
+
+
 def test_what_is_no_request_is_counted(server):
     before = counted(server, "bad_request")
     with server.send(b"GET / HTTP/1.1\r\nHost x\r\n\r\n") as client:

@@ -32,16 +32,17 @@ def hub():
 
 @pytest.fixture
 def connect(hub):
-    """connect(room): an outlet on a Line with so much room; outlet.line, outlet.ended."""
+    """connect(room): an outlet on a Line with so much room; outlet.client, .line, .ended."""
 
     class Connected(Outlet):
-        __slots__ = ("ended", "line")
+        __slots__ = ("client", "ended", "line")
 
     def make(room=1 << 40, *, is_tls=False):
         line = Line(hub, room)
         ended = []
-        outlet = Connected(Client(hub, line, is_tls=is_tls), lambda: ended.append("gone"))
-        outlet.line, outlet.ended = line, ended
+        client = Client(hub, line, is_tls=is_tls)
+        outlet = Connected(client, lambda: ended.append("gone"))
+        outlet.client, outlet.line, outlet.ended = client, line, ended
         return outlet
 
     return make
@@ -103,7 +104,7 @@ def test_control_messages_beyond_the_bound_cut_the_client_off(hub, connect, capl
     outlet.offer(b"events")
     said = b"z" * (MAX_CONTROL_BYTES // 4)
     assert [outlet.say(said) for _ in range(5)] == [True, True, True, True, False]
-    assert (outlet.gone, outlet.overflowed, outlet.ended) == (True, True, ["gone"])
+    assert (outlet.gone, outlet.client.refusals, outlet.ended) == (True, ["unread"], ["gone"])
     assert "client cut off reason=unread_control" in caplog.text
     assert not outlet.say(b"") and not outlet.offer(b"")  # noqa: PT018 (both at once)
 
@@ -261,6 +262,9 @@ def real(until):
             pass
 
         def failed(self, error):
+            pass
+
+        def refused(self, code):
             pass
 
         def read(self, length):

@@ -172,12 +172,16 @@ class Client:
         self.socket = line
         self.send_now = None if is_tls else line.send
         self.spawn = hub.spawn
+        self.refusals = []
 
     def take_over(self):
         pass
 
     def failed(self, error):
         pass
+
+    def refused(self, code):
+        self.refusals.append(code)
 
 
 class Follower:
