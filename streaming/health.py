@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
@@ -68,38 +69,29 @@ def make_blueprint(
     return blueprint
 
 
+@dataclass(eq=False)
 class _Numbers(Collector):
     """What is counted anyway, read during the request of somebody who asks."""
 
-    def __init__(
-        self,
-        topics: Topics,
-        exports: Exports,
-        status: StatusClock,
-        canary: Canary,
-        clients: Clients,
-        refusals: Counter[str],
-        responses: Counter[str],
-    ) -> None:
-        self._topics = topics
-        self._exports = exports
-        self._status = status
-        self._canary = canary
-        self._clients = clients
-        self._refusals = refusals
-        self._responses = responses
+    topics: Topics
+    exports: Exports
+    status: StatusClock
+    canary: Canary
+    clients: Clients
+    refusals: Counter[str]
+    responses: Counter[str]
 
     def collect(self) -> Iterator[Metric]:
-        topics, exports = self._topics, self._exports
+        topics, exports = self.topics, self.exports
         gauges = {
-            "hub_lag_seconds": ("Latest a timer was in the last second.", self._status.lag_s),
+            "hub_lag_seconds": ("Latest a timer was in the last second.", self.status.lag_s),
             "delivery_silent_seconds": (
                 "Time since an event came round to the server itself; there is one each second.",
-                self._canary.silent_s(),
+                self.canary.silent_s(),
             ),
             "clients": (
                 "Connections and sessions of all principals.",
-                sum(self._clients.counts().values()),
+                sum(self.clients.counts().values()),
             ),
             "readers": ("Readers of topics, on all transports.", len(topics.readers)),
             "readers_behind": ("Readers that are reading what they missed.", topics.behind()),
@@ -135,10 +127,10 @@ class _Numbers(Collector):
         yield _labelled(sent, {**own, **sent_bytes_of(current_app)})
         text = "Answers to requests, by class of status."
         answered = CounterMetricFamily("headwater_responses", text, labels=["status"])
-        yield _labelled(answered, self._responses)
+        yield _labelled(answered, self.responses)
         text = "What was refused or cut, by the code of the error."
         refused = CounterMetricFamily("headwater_refusals", text, labels=["code"])
-        yield _labelled(refused, self._refusals)
+        yield _labelled(refused, self.refusals)
 
 
 def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str, int]) -> Metric:
