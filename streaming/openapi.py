@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
-from markupsafe import Markup
 from werkzeug.http import HTTP_STATUS_CODES
 
 from sources.selection import OPERATORS
@@ -43,9 +42,9 @@ def make_blueprint() -> Blueprint:
         return jsonify({**made, "servers": [{"url": request.script_root or "/"}]})
 
     @cache
-    def interface() -> Markup:
+    def interface() -> str:
         # The same for everybody; it takes ten milliseconds, in which nobody else is served.
-        return Markup(render_template("interface.html", document=made, groups=group(made)))
+        return render_template("interface.html", document=made, groups=group(made))
 
     @blueprint.get("/api")
     def page() -> str:
