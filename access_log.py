@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from log_format import AUTO, current_request_id, format_time, formatter_for
+from log_format import AUTO, current_request_id, format_time, formatter_for, hide
 
 # With the four before it at most 160 MiB, some 500,000 requests.
 MAX_FILE_BYTES = 32 * 1024 * 1024
@@ -29,10 +28,6 @@ OLDER_FILES = 4
 SWITCHED = "101"
 # Of what a client says of itself; gunicorn bounds the rest.
 MAX_FIELD_CHARACTERS = 500
-
-
-# See guard/links.py.
-_LINK = re.compile(r"([?&]link=)[^&#]*")
 
 
 class _File(RotatingFileHandler):
@@ -101,18 +96,17 @@ def describe(environ: Mapping[str, Any], status: str) -> dict[str, Any]:
         "id": environ.get("headwater.request_id") or current_request_id.get(),
         "client": environ.get("REMOTE_ADDR"),
         "method": environ.get("REQUEST_METHOD"),
-        "path": _without_link(environ.get("RAW_URI")),
+        "path": _shown(environ.get("RAW_URI")),
         "protocol": environ.get("SERVER_PROTOCOL"),
         "status": int(status) if status.isdecimal() else None,
         "bytes": None,
-        "agent": _cut(environ.get("HTTP_USER_AGENT")),
-        "referer": _cut(_without_link(environ.get("HTTP_REFERER"))),
+        "agent": _cut(_shown(environ.get("HTTP_USER_AGENT"))),
+        "referer": _cut(_shown(environ.get("HTTP_REFERER"))),
     }
 
 
-def _without_link(address: str | None) -> str | None:
-    """Return an address without what opens it: whoever reads the log could follow a signed link."""
-    return address and _LINK.sub(r"\1...", address)
+def _shown(text: str | None) -> str | None:
+    return text and hide(text)
 
 
 def _cut(text: str | None) -> str | None:

@@ -145,8 +145,8 @@ def create_app(
         cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
         cors_credentials=False,
     )
-    socketio.guard(gate.admit_session, gate.enter_session, gate.sessions.leave, refusals)
-    live = Live(socketio, topics, exports, metronome, gate, rights.check_end, refusals)
+    socketio.guard(gate.admit_session, gate.sessions, gate.rates.note_request, refusals)
+    live = Live(socketio, topics, exports, metronome, gate, rights.find_to_end, refusals)
     socketio.on_namespace(live)
     logs = LogFollowers(
         catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
@@ -155,7 +155,7 @@ def create_app(
         gate, topics, exports, status, canary, live, metronome, broadcasts, logs
     )
     app.register_blueprint(login.make_blueprint(gate, ended))
-    app.register_blueprint(links.make_blueprint(gate, rights.sees_id))
+    app.register_blueprint(links.make_blueprint(gate, rights.find))
     app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
     app.register_blueprint(sources_blueprint.make_blueprint(orders, run_native))
@@ -169,7 +169,9 @@ def create_app(
     app.register_blueprint(archives.make_blueprint(folders, run_native))
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
     app.register_blueprint(events_blueprint.make_blueprint(topics))
-    app.register_blueprint(feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast))
+    app.register_blueprint(
+        feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast, gate.rates.note_request)
+    )
     app.register_blueprint(
         health.make_blueprint(topics, exports, status, canary, gate.clients, refusals)
     )
@@ -197,7 +199,8 @@ def _make_gate(app: Flask, settings: Settings, key: bytes, ended: EndedSessions)
         Clients(settings.connections_per_principal),
         Rates(settings.requests_per_minute),
         Origins(settings.origins or ()),
-        register_sessions(app, key, ended),
+        register_sessions(app, key),
+        ended,
         is_open=bool(settings.open),
     )
 

@@ -13,7 +13,7 @@ import socket
 import struct
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -28,7 +28,7 @@ with warnings.catch_warnings():
     import eventlet
     import eventlet.wsgi
 
-__all__ = ["Body", "FileSocket", "Input", "LateInput", "eventlet", "go_green"]
+__all__ = ["Body", "BrokenInput", "FileSocket", "Input", "LateInput", "eventlet", "go_green"]
 
 # How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
 TURN_S = 0.005
@@ -84,21 +84,35 @@ class LateInput(BaseException):
     """
 
 
+class BrokenInput(BaseException):
+    """The body of a request cannot be read: it is not framed as it has to be, or was cut.
+
+    No Exception, for the same reason.
+    """
+
+
 class Input:
     """A request's body (`wsgi.input`), all of which has to come in a time from the first read on.
 
-    Each read raises LateInput when the time is over. What never waits is never late.
+    broken: what stream raises for a body that cannot be read. Each read raises LateInput when the
+    time is over, and BrokenInput for one of those. What never waits is never late.
     """
 
-    def __init__(self, stream: Any, within_s: float) -> None:
+    def __init__(self, stream: Any, within_s: float, broken: tuple[type[Exception], ...]) -> None:
         self._stream = stream
         self._within_s = within_s
+        self._broken = broken
         self._ends_s: float | None = None
 
-    def _in_time(self) -> Any:
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
         if self._ends_s is None:
             self._ends_s = monotonic() + self._within_s
-        return eventlet.Timeout(max(0.0, self._ends_s - monotonic()), LateInput())
+        try:
+            with eventlet.Timeout(max(0.0, self._ends_s - monotonic()), LateInput()):
+                yield
+        except self._broken as error:
+            raise BrokenInput(str(error)) from error
 
     def read(self, size: int | None = None) -> bytes:
         with self._in_time():

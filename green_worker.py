@@ -29,9 +29,10 @@ from types import FrameType
 from typing import Any
 
 from gunicorn import sock, util
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.base_async import AsyncWorker
 
-from green import Body, FileSocket, Input, LateInput, eventlet, go_green
+from green import Body, BrokenInput, FileSocket, Input, LateInput, eventlet, go_green
 from log_format import current_request_id, take_request_id
 
 # The arbiter kills a worker that is silent for --timeout seconds, which may be as short as one.
@@ -49,15 +50,20 @@ TOO_MANY_CONNECTIONS = "too_many_connections"
 HEADER_TIMEOUT = "header_timeout"
 REQUEST_TIMEOUT = "request_timeout"
 STALLED = "stalled"
+BAD_REQUEST = "bad_request"
 IDLE = "idle"
-# As of every other answer.
-HARDENED = (
-    "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
-    "Referrer-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
-)
+# As of every other answer; guard/answers.py says why.
+HARDENED = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
 # When descriptors have run out the backlog stays readable, so accepting again at once would spin.
 ACCEPT_PAUSE_S = 0.5
 DRAIN_TICK_S = 0.1
+# What gunicorn raises for a body that is not framed right, or was cut.
+BROKEN = (ParseException, NoMoreData)
 # So long an application that was told of the drain has to close what it has taken over: a
 # WebSocket's closing handshake gets three seconds.
 CLOSING_S = 4.0
@@ -188,9 +194,10 @@ def error_answer(
 ) -> bytes:
     """Return a whole response that is an error. headers: more of them."""
     body = error_body(status, code, message, detail)
+    hardened = "".join(f"{name}: {value}\r\n" for name, value in HARDENED)
     head = (
         f"HTTP/1.1 {status}\r\n{headers}Connection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{HARDENED}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{hardened}\r\n"
     )
     return head.encode() + body
 
@@ -431,24 +438,37 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         environ["eventlet.set_idle"] = connection.wait
         request_id = connection.request_id or connection.name()
         environ["headwater.request_id"] = request_id
-        environ["wsgi.input"] = Input(environ["wsgi.input"], self.body_s)
+        environ["wsgi.input"] = Input(environ["wsgi.input"], self.body_s, BROKEN)
         start = partial(_start_named, start_response, request_id)
         try:
             body = app(environ, start)
         except LateInput:
-            body = self._answer_late(connection, start)
+            status = "408 Request Timeout"
+            message = f"The request's body was not there within {self.body_s:g} s: send it again."
+            detail = {"body_s": self.body_s}
+            body = self._answer_unread(connection, start, status, REQUEST_TIMEOUT, message, detail)
+        except BrokenInput as error:
+            told = "400 Bad Request", BAD_REQUEST, f"The request's body cannot be read: {error}."
+            body = self._answer_unread(connection, start, *told, {})
         if isinstance(body, environ["wsgi.file_wrapper"]) and self._tls is None:
             return body  # gunicorn hands it to sendfile, which takes turns itself
         return Body(body, client if environ["SERVER_PROTOCOL"] == "HTTP/1.0" else None)
 
-    def _answer_late(self, connection: Connection, start: Callable[..., Any]) -> LastWords:
-        self.refusals[REQUEST_TIMEOUT] += 1
+    def _answer_unread(
+        self,
+        connection: Connection,
+        start: Callable[..., Any],
+        status: str,
+        code: str,
+        message: str,
+        detail: dict[str, Any],
+    ) -> LastWords:
+        """Answer a request that was not read to its end, and so is the connection's last."""
+        self.refusals[code] += 1
         connection.request.force_close()
-        status = "408 Request Timeout"
-        message = f"The request's body was not there within {self.body_s:g} s: send it again."
-        body = error_body(status, REQUEST_TIMEOUT, message, {"body_s": self.body_s})
+        body = error_body(status, code, message, detail)
         fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start(status, fields, sys.exc_info())
+        start(status, [*fields, *HARDENED], sys.exc_info())
         return LastWords(connection.socket, body)
 
     def _write_error(self, client: Any, status: int, reason: str, message: str) -> None:

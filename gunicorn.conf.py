@@ -49,6 +49,8 @@ graceful_timeout = 30
 keepalive = 75
 # The longest that gunicorn takes: a selection may list hundreds of values.
 limit_request_line = 8190
+# A browser behind two proxies sends 30; each may have 8 KiB, all of which are read on the hub.
+limit_request_fields = 64
 # The heartbeat is a change to a file, which must not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # Who is behind a proxy is told by werkzeug's ProxyFix, if HEADWATER_PROXIES says there is one.

@@ -15,11 +15,24 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 AUTO, TEXT, JSON = "auto", "text", "json"
 
 # What another program's log may call the same request; anything else would need quoting somewhere.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# What opens something for whoever reads the log: all but the id of a token; a signed link, also cut
+# out of its address; a Socket.IO session; a browser's.
+_SECRETS = re.compile(
+    r"(hw_[0-9a-f]{12}_)[A-Za-z0-9_-]{6,}"
+    r"|((?:[?&;]|\b)link=)[^&#\s'\"]+"
+    r"|(WyJ[A-Za-z0-9_-]{9})[A-Za-z0-9_.-]+"
+    r"|([?&]sid=)[^&#\s'\"]+"
+    r"|(headwater_session=)[^;\s'\"]+"
+)
+# How often one may have been quoted: an address in a query in a Referer.
+_MOST_QUOTED = 3
+
 # All that some reader takes for the end of a line or for a command to the terminal; tabs are plain.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -76,6 +89,24 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields)
 
 
+def hide(text: str) -> str:
+    """Return text without what opens something; unquoted, if that shows some."""
+    shown = _SECRETS.sub(_cut_secret, text)
+    plain = text
+    for _ in range(_MOST_QUOTED):
+        if "%" not in plain:
+            break
+        plain = unquote(plain)
+        hidden = _SECRETS.sub(_cut_secret, plain)
+        if hidden != plain:
+            shown, plain = hidden, hidden
+    return shown
+
+
+def _cut_secret(found: re.Match[str]) -> str:
+    return f"{next(filter(None, found.groups()))}..."
+
+
 def format_time(time_s: float) -> str:
     """Return unix seconds as both logs write them: ISO 8601, UTC, milliseconds."""
     now = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
@@ -84,9 +115,10 @@ def format_time(time_s: float) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()
+        message = record.getMessage()
     except Exception:  # noqa: BLE001 (arguments that do not fit, of a library: the line is not lost)
-        return f"{record.msg} {record.args!r}"
+        message = f"{record.msg} {record.args!r}"
+    return hide(message)
 
 
 def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
@@ -95,7 +127,7 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
         parts.append(formatter.formatException(record.exc_info))
     if record.stack_info:
         parts.append(formatter.formatStack(record.stack_info))
-    return "\n".join(parts)
+    return hide("\n".join(parts))
 
 
 def _encodable(text: str) -> str:

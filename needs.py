@@ -11,6 +11,9 @@ from typing import Any
 
 from access import ADMIN, Need
 
+# Asked by who watches over the server: others at the same address must not make it look dead.
+PROBES = ("health.alive", "health.ready")
+
 Args = Mapping[str, Any]
 Needs = tuple[Need, ...]
 

@@ -1,10 +1,11 @@
-"""What HTTP says for access.py's errors, and what every answer says besides; for all floors above.
+"""What is said for access.py's errors, and with every answer; for all floors above.
 
 Source: RFC 9110, 10.2.3 and 11.6.1.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from access import (
@@ -17,6 +18,8 @@ from access import (
     TooMany,
     Unauthorized,
 )
+
+log = logging.getLogger(__name__)
 
 # Status and code of each error; TooMany brings a code of its own.
 ACCESS_ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
@@ -46,6 +49,15 @@ def find_answer(
     """Return status and code for an error of a table, or of a kind below one that is in it."""
     status, code = next(answers[kind] for kind in type(error).__mro__ if kind in answers)
     return status, error.code if isinstance(error, TooMany) else code
+
+
+def log_refusal(error: Exception, address: str | None) -> None:
+    """Log who was refused, without what he has shown, where an error is answered.
+
+    Not who has shown nothing, which browsers begin with, nor who is only too quick.
+    """
+    if isinstance(error, BadCredential | Forbidden):
+        log.warning("refused address=%s reason=%s", address or "local", error)
 
 
 def headers_of(error: Exception) -> dict[str, str]:

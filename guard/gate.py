@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from access import (
     ANYONE,
@@ -22,36 +23,28 @@ from access import (
     require,
 )
 from guard.clients import Clients
-from guard.links import Link, Links, split_link
+from guard.ended_sessions import EndedSessions
+from guard.links import Links, split_link
 from guard.origins import Origins, is_loopback_host
 from guard.rates import Rates
 from guard.tokens import Tokens, TokensUnreadable
 from guard.turns import Turns
+from guard.visit import Visit, address_of, visit_of
 
 log = logging.getLogger(__name__)
 
-# A withdrawn token's streams end within so long, and a little.
+# What a withdrawn token has open ends within so long, and a little.
 WATCH_S = 1.0
 
-# Who has shown no credential where none is needed yet: a log-in form, the opening of a session.
-NOBODY_YET = Principal("nobody yet", ())
-
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-
-
-class Visit(NamedTuple):
-    """Who asks. by_session: a cookie says it, which goes along with whatever a browser asks."""
-
-    principal: Principal | None
-    by_session: bool = False
-    link: Link | None = None
 
 
 class Gate:
     """See the module.
 
-    read_session: returns the token's id in the session of a Cookie header, None when there is none.
-    is_open: nobody needs a token as long as none was made, from wherever he asks.
+    read_session: returns the token's id and the session's own in a Cookie header, None when there
+    is no session. ended: sessions that were logged out. is_open: nobody needs a token as long as
+    none was made, from wherever he asks.
     """
 
     def __init__(
@@ -61,7 +54,8 @@ class Gate:
         clients: Clients,
         rates: Rates,
         origins: Origins,
-        read_session: Callable[[str], str | None],
+        read_session: Callable[[str], tuple[str, str] | None],
+        ended: EndedSessions,
         *,
         is_open: bool,
     ) -> None:
@@ -71,6 +65,7 @@ class Gate:
         self.tokens = tokens
         self.origins = origins
         self._read_session = read_session
+        self._ended = ended
         self.turns = Turns()
         # Those of Socket.IO, also before anybody has said in one who he is.
         self.sessions = Clients(clients.most)
@@ -82,7 +77,7 @@ class Gate:
     # Once a process.
 
     def start(self) -> None:
-        """Watch the tokens: end what somebody has open whose token is good no more."""
+        """Watch the tokens: end what somebody has open whose credential is good no more."""
         threading.Thread(target=self._watch, name="gate watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -98,25 +93,45 @@ class Gate:
                 log.exception("the tokens cannot be looked at")
 
     def look_again(self) -> None:
-        """Read the tokens if they have changed, and cut whose token is good no more."""
+        """Read the tokens if they have changed, and cut whose credential is good no more."""
         self.tokens.refresh()
         if self.tokens.is_needed:
             good = {token.id for token in self.tokens.all() if token.is_good()}
-            self.clients.cut(lambda each: each is not NOBODY_YET and each.token not in good)
+            now_s = time.time()
+
+            def is_over(visit: Visit) -> bool:
+                return (
+                    (visit.principal is not None and visit.principal.token not in good)
+                    or visit.session in self._ended
+                    or (visit.ends_s is not None and visit.ends_s <= now_s)
+                )
+
+            self.clients.cut(is_over)
+            self.sessions.cut(is_over)
 
     # Each request.
 
-    def admit(self, environ: Mapping[str, Any], needs: Sequence[Need] | None = ()) -> Visit:
-        """Return who asks, and may. needs: None where nobody needs to say who he is.
+    def admit(
+        self,
+        environ: Mapping[str, Any],
+        needs: Sequence[Need] | None = (),
+        *,
+        is_counted: bool = True,
+    ) -> Visit:
+        """Return who asks, and may.
 
-        Raises AccessError.
+        needs: None where nobody needs to say who he is. is_counted: it is one of the requests that
+        he has in a minute. Raises AccessError.
         """
         with self._noting_mistakes(environ):
             self.check_where_from(environ)
-            visit = Visit(None) if needs is None else self._identify(environ)
-            owner = owner_of(visit.principal, environ)
-            self._enter(environ, owner, visit.principal or NOBODY_YET)
-            self.rates.note_request(owner)
+            visit = visit_of(environ, None) if needs is None else self._identify(environ)
+            if visit.link is not None and any(need.action == "subscribe" for need in needs or ()):
+                # A download that was begun in time may be finished; a feed would never be.
+                visit = visit._replace(ends_s=visit.link.expires_s)
+            self._enter(environ, visit)
+            if is_counted:
+                self.rates.note_request(visit.owner)
             if needs is not None:
                 self.require(visit.principal, needs)
             if visit.link is not None:
@@ -124,42 +139,42 @@ class Gate:
                 (self.links.use if is_use else self.links.check)(visit.link)
         return visit
 
-    def admit_session(self, environ: Mapping[str, Any]) -> None:
-        """Let in who opens or goes on with a Socket.IO session, and may not have said who he is.
+    def admit_session(self, environ: Mapping[str, Any], session_id: str | None) -> Visit:
+        """Return who opens a Socket.IO session, or goes on with this one; he may not say who he is.
 
-        Raises AccessError.
+        Raises AccessError, also for who goes on with a session that another one has opened.
         """
         with self._noting_mistakes(environ):
             self.check_where_from(environ)
-            principal = self._identify(environ).principal
-        owner = owner_of(principal, environ)
-        self._enter(environ, owner, principal or NOBODY_YET)
-        self.rates.note_request(owner)
-
-    def enter_session(self, session_id: str, environ: Mapping[str, Any]) -> None:
-        """Count a session of whoever opens it, until it is left. Raises AccessError."""
-        owner = owner_of(self._identify(environ).principal, environ)
-        self.sessions.enter(session_id, owner, NOBODY_YET, _leave_open)
+            visit = self._identify(environ)
+            opened = None if session_id is None else self.sessions.visit(session_id)
+            if opened is not None and opened.principal != visit.principal:
+                raise Forbidden("the session was opened with another credential")
+        self._enter(environ, visit)
+        self.rates.note_request(visit.owner)
+        return visit
 
     def require(self, principal: Principal | None, needs: Sequence[Need]) -> Principal:
         """Return the principal if he may. Raises Unauthorized, Forbidden."""
         return require(principal, needs, self.grants)
 
-    def greet(self, environ: Mapping[str, Any], text: object) -> Principal:
+    def greet(self, environ: Mapping[str, Any], text: object) -> Visit:
         """Return who opens a Socket.IO namespace. text: the token in its CONNECT, None for none.
 
         environ: of the request that has opened the session. Raises AccessError.
         """
         with self._noting_mistakes(environ):
+            self.check_where_from(environ)
             visit = self._identify(environ)
             if text is None or not self.tokens.is_needed:
-                return require(visit.principal)
+                require(visit.principal)
+                return visit
             if not isinstance(text, str):
                 raise BadCredential("a token is a text")
             principal = self.tokens.find(text).principal()
             if visit.principal not in (None, principal):
                 raise BadCredential("two credentials that do not agree: show one")
-            return principal
+            return visit_of(environ, principal)
 
     def log_in(self, environ: Mapping[str, Any], text: str) -> Principal:
         """Return whose token text is. Raises AccessError."""
@@ -182,7 +197,7 @@ class Gate:
     def _identify(self, environ: Mapping[str, Any]) -> Visit:
         """Return who asks, None for who does not say. Raises BadCredential, Forbidden, TooMany."""
         if not self.tokens.is_needed:
-            return Visit(ANYONE)
+            return visit_of(environ, ANYONE)
         bearer = self._bearer_of(environ)
         query, link_text = split_link(environ.get("QUERY_STRING", ""))
         if link_text is not None:
@@ -193,13 +208,13 @@ class Gate:
             # The session of a browser goes along by itself; what is said is said on purpose.
             if bearer not in (None, principal):
                 raise BadCredential("two credentials that do not agree: show one")
-            return Visit(principal, link=link)
-        session = self._session_of(environ)
+            return visit_of(environ, principal, link=link)
+        by_cookie, session = self._session_of(environ)
         if bearer is not None:
-            if session not in (None, bearer):
+            if by_cookie not in (None, bearer):
                 raise BadCredential("two credentials that do not agree: show one")
-            return Visit(bearer)
-        return Visit(session, by_session=session is not None)
+            return visit_of(environ, bearer)
+        return visit_of(environ, by_cookie, session)
 
     def _bearer_of(self, environ: Mapping[str, Any]) -> Principal | None:
         header = environ.get("HTTP_AUTHORIZATION")
@@ -210,47 +225,39 @@ class Gate:
             raise BadCredential("a token is sent as `Authorization: Bearer <token>`")
         return self.tokens.find(text.strip()).principal()
 
-    def _session_of(self, environ: Mapping[str, Any]) -> Principal | None:
-        token_id = self._read_session(environ.get("HTTP_COOKIE", ""))
-        if token_id is None:
-            return None
+    def _session_of(self, environ: Mapping[str, Any]) -> tuple[Principal | None, str | None]:
+        """Return who has logged in, and the session's id."""
+        found = self._read_session(environ.get("HTTP_COOKIE", ""))
+        if found is None or not self.origins.is_own(environ):
+            # Browsers send it along with what a page of another site asks, of a sibling at least.
+            return None, None
+        token_id, session_id = found
+        if session_id in self._ended:
+            return None, None
         try:
-            return self.tokens.by_id(token_id).principal()
+            return self.tokens.by_id(token_id).principal(), session_id
         except BadCredential:
             # The browser has no way to know: it is asked to log in again.
-            return None
+            return None, None
 
     @contextmanager
     def _noting_mistakes(self, environ: Mapping[str, Any]) -> Iterator[None]:
-        """Log a refusal, once and without what was shown; count what was no good."""
+        """Count a credential that was no good."""
         try:
             yield
-        except (BadCredential, Forbidden) as error:
-            if isinstance(error, BadCredential):
-                self.rates.note_mistake(_address_of(environ))
-            log.warning("refused address=%s reason=%s", _address_of(environ), error)
+        except BadCredential:
+            self.rates.note_mistake(address_of(environ))
             raise
 
-    def _enter(self, environ: Mapping[str, Any], owner: str, principal: Principal) -> None:
+    def _enter(self, environ: Mapping[str, Any], visit: Visit) -> None:
         client: Any = environ.get("headwater.client")
         if client is not None:
-            self.clients.enter(client, owner, principal, client.cut)
+            self.clients.enter(client, visit, _cut)
             client.on_gone = self.clients.leave
 
 
-def _leave_open() -> None:
-    """Do nothing: what was said in a session is cut by who has heard it."""
-
-
-def _address_of(environ: Mapping[str, Any]) -> str:
-    return environ.get("REMOTE_ADDR") or "local"
-
-
-def owner_of(principal: Principal | None, environ: Mapping[str, Any]) -> str:
-    """Return to whom it is counted: a name for who has said it, else an address."""
-    if principal is None or principal is ANYONE:
-        return f"address {_address_of(environ)}"
-    return principal.name
+def _cut(client: Any) -> None:
+    client.cut()
 
 
 def _path_of(environ: Mapping[str, Any]) -> str:

@@ -97,8 +97,11 @@ class Links:
 
 
 def split_link(query: str) -> tuple[str, str | None]:
-    """Return a query without its link, and the link's text; None when there is none."""
+    """Return a query without its links, and their text; None when there is none.
+
+    More than one are none of this server, whatever each would be.
+    """
     words = query.split("&")
     links = [word for word in words if word.startswith(f"{PARAMETER}=")]
     rest = "&".join(word for word in words if word not in links)
-    return rest, links[0].removeprefix(f"{PARAMETER}=") if links else None
+    return rest, "&".join(links).removeprefix(f"{PARAMETER}=") if links else None

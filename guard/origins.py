@@ -21,7 +21,13 @@ class Origins:
     def allow(self, environ: Mapping[str, Any]) -> bool:
         """May the page that asks, if it is one? Without an Origin it is no page of another site."""
         origin = environ.get("HTTP_ORIGIN")
-        return origin is None or origin in self._allowed or origin in _own(environ)
+        return origin in self._allowed or self.is_own(environ)
+
+    @staticmethod
+    def is_own(environ: Mapping[str, Any]) -> bool:
+        """Is it a page of this server that asks, or none?"""
+        origin = environ.get("HTTP_ORIGIN")
+        return origin is None or origin in _own(environ)
 
 
 def _own(environ: Mapping[str, Any]) -> set[str]:

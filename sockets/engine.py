@@ -24,6 +24,9 @@ from engineio.packet import MESSAGE as ENGINE_MESSAGE
 from engineio.packet import Packet as EnginePacket
 from flask import Flask
 
+from access import AccessError
+from guard import Clients, Visit
+from sockets.answers import answer_of
 from sockets.errors import BadPacket
 from sockets.members import MAX_HELD, Callback, Member, Members
 from sockets.packets import (
@@ -125,6 +128,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             **options,
         )
         self.eio.on_upgrade = self._handle_eio_upgrade
+        self.note: Callable[[str], None] = _nothing
         self._signatures: dict[Any, inspect.Signature] = {}
         self._broadcasting = threading.Lock()
 
@@ -261,6 +265,13 @@ class Server(socketio.Server):  # type: ignore[misc]
     # Connecting
 
     def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        visit = self.eio.clients.visit(eio_sid)
+        try:
+            self.note(visit.owner if visit else "")
+        except AccessError as error:
+            told = {"message": str(error), "data": self._refuse(error)}
+            self._deliver(eio_sid, text_packet(CONNECT_ERROR, namespace, told))
+            return
         sid = self.manager.pre_connect(eio_sid, namespace) if self._serves(namespace) else None
         if sid is None:
             invalid = {"message": "Invalid namespace"}
@@ -289,12 +300,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 session.connect_by_s = None
 
     def _serves(self, namespace: str) -> bool:
-        return (
-            namespace in self.handlers
-            or namespace in self.namespace_handlers
-            or self.namespaces == "*"
-            or namespace in self.namespaces
-        )
+        return namespace in self.handlers or namespace in self.namespace_handlers
 
     def _ask_to_connect(self, sid: str, namespace: str, auth: Any) -> dict[str, Any] | None:
         """Run the connect handler; return why it refuses, None when it does not."""
@@ -337,9 +343,12 @@ class Server(socketio.Server):  # type: ignore[misc]
             self.environ.pop(eio_sid, None)
 
     def _leave(self, sid: str, namespace: str, reason: str) -> None:
-        eio_sid = self.manager.pre_disconnect(sid, namespace)
+        eio_sid = self.manager.pre_disconnect(sid, namespace) or ""
         self._binary_packet.pop(eio_sid, None)
         self._undo(sid, namespace, reason)
+        session = self.eio.sockets.get(eio_sid)
+        if session is not None and not self.manager.sids_of(eio_sid):
+            session.await_connect(self.eio.connect_timeout_s)
 
     def _undo(self, sid: str, namespace: str, reason: str) -> None:
         try:
@@ -354,19 +363,30 @@ class Server(socketio.Server):  # type: ignore[misc]
     def _run(self, eio_sid: str, sid: str, event: Event) -> None:
         """Run the handler of an event and acknowledge it, whatever becomes of that."""
         name, *arguments = event.data
+        heard = getattr(self.namespace_handlers.get(event.namespace), "heard", _nothing)
         try:
+            heard(sid)
             answer = self._answer(name, event.namespace, sid, arguments)
-            given = (
-                [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
-            )
-            packet = None if event.id is None else ack_packet(given, event.namespace, event.id)
+        except AccessError as error:
+            answer = self._refuse(error)
         except Exception:
             log.exception("handler failed event=%.40r connection=%s", name, sid)
-            packet = None
-            if event.id is not None:
-                packet = ack_packet([INTERNAL_ERROR], event.namespace, event.id)
-        if packet is not None:
-            self._deliver(eio_sid, packet)
+            answer = INTERNAL_ERROR
+        if event.id is None:
+            return
+        given = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
+        try:
+            packet = ack_packet(given, event.namespace, event.id)
+        except Exception:
+            # What the handler has returned is no JSON.
+            log.exception("handler failed event=%.40r connection=%s", name, sid)
+            packet = ack_packet([INTERNAL_ERROR], event.namespace, event.id)
+        self._deliver(eio_sid, packet)
+
+    def _refuse(self, error: AccessError) -> dict[str, Any]:
+        answer = answer_of(error)
+        self.eio.refusals[answer["error"]] += 1
+        return answer
 
     def _answer(self, name: str, namespace: str, sid: str, arguments: list[Any]) -> Any:
         """Return what the handler does, or what is wrong with the event."""
@@ -406,6 +426,10 @@ class Server(socketio.Server):  # type: ignore[misc]
                     log.exception("upgraded failed namespace=%s connection=%s", namespace, sid)
 
 
+def _nothing(*of: Any) -> None:
+    pass
+
+
 def _refusal(status: int, code: str, message: str) -> dict[str, Any]:
     return {"ok": False, "error": code, "message": message, "status": status, "detail": {}}
 
@@ -422,7 +446,7 @@ class _Middleware:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        if environ["PATH_INFO"].startswith(self._path):
+        if environ["PATH_INFO"] == self._path:
             environ["flask.app"] = self._app
             answer: Iterable[bytes] = self._server.handle_request(environ, start_response)
             return answer
@@ -434,7 +458,9 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     A namespace handler that has a method `upgraded(sid)` is told when a client has changed from
     polling to WebSocket, at once and before anything else is sent: its outlet is another one then.
-    Sessions of Flask are not kept between events (manage_session).
+    One that has a method `heard(sid)` is told of every event, before it is looked at; AccessError
+    from there is the acknowledgement. Sessions of Flask are not kept between events
+    (manage_session). Only namespaces that have handlers can be connected to.
     """
 
     server: Server
@@ -472,18 +498,27 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def guard(
         self,
-        admit: Callable[[Mapping[str, Any]], None],
-        enter: Callable[[str, Mapping[str, Any]], None],
-        leave: Callable[[str], None],
+        admit: Callable[[Mapping[str, Any], str | None], Visit],
+        clients: Clients,
+        note: Callable[[str], None],
         refusals: Counter[str],
     ) -> None:
-        """Have every request of a session go through admit, and each that opens one through enter.
+        """Have every request of a session go through admit; see EngineServer.
 
-        Both may raise AccessError. enter, leave: called with the session's id. refusals: where what
-        is refused or cut off is counted, by its code.
+        clients: where sessions are counted. note: called with the owner of a session that asks for
+        a namespace; raises AccessError. refusals: where what is refused or cut off is counted, by
+        its code.
         """
+        self.server.note = note
         engine = self.server.eio
-        engine.admit, engine.enter, engine.leave, engine.refusals = admit, enter, leave, refusals
+        engine.admit, engine.clients, engine.refusals = admit, clients, refusals
+
+    def close(self, sid: str, namespace: str = "/") -> None:
+        """Disconnect a client, and end the session that it is on."""
+        member = self.server.manager.member(sid, namespace)
+        self.server.disconnect(sid, namespace)
+        if member is not None:
+            self.server.eio.disconnect(member.session)
 
     def close_all(self, code: int, text: str) -> None:
         """Close every client. code, text: what a WebSocket is closed with."""
@@ -506,6 +541,9 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def guard(self, *watchers: object) -> None:
         """Do nothing: who asks is asked when he connects to a namespace."""
+
+    def close(self, sid: str, namespace: str = "/") -> None:
+        self.server.disconnect(sid, namespace)
 
     def close_all(self, code: int, text: str) -> None:
         self.server.eio.disconnect()

@@ -10,8 +10,10 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 
+from access import AccessError
+from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
 from sockets.metronome import Metronome
 from sockets.sessions import SILENT
@@ -71,8 +73,13 @@ def make_blueprint(
     metronome: Metronome,
     broadcasts: Broadcasts,
     broadcast_live: Callable[[str], None],
+    note: Callable[[str], None],
 ) -> Blueprint:
-    """Return the blueprint. broadcast_live: says a message to the clients of /live."""
+    """Return the blueprint.
+
+    broadcast_live: says a message to the clients of /live. note: counts a message as a request of
+    its owner; raises TooMany.
+    """
     blueprint = Blueprint("feeds", __name__)
 
     # Each twice: a request that asks for no upgrade gets to its view too, which says so.
@@ -89,17 +96,24 @@ def make_blueprint(
     @blueprint.get("/ws/live/", strict_slashes=False)
     @blueprint.get("/ws/live/", strict_slashes=False, websocket=True)
     def live() -> Response:
-        serve(request.environ, talk)
+        serve(request.environ, partial(talk, g.visit.owner))
         return Response()
 
-    def talk(websocket: WebSocket) -> None:
+    def talk(owner: str, websocket: WebSocket) -> None:
         broadcasts.websockets[websocket] = None
         metronome.add(partial(_tick, websocket))
         try:
             while (message := websocket.receive()) is not None:
-                websocket.send_text(json.dumps(_respond(message)))
+                websocket.send_text(json.dumps(answer(owner, message)))
         finally:
             del broadcasts.websockets[websocket]
+
+    def answer(owner: str, message: str | bytes) -> dict[str, Any]:
+        try:
+            note(owner)
+        except AccessError as error:
+            return http_answer_of(error)[0]
+        return _respond(message)
 
     @blueprint.post("/broadcast/<path:message>")
     def broadcast(message: str) -> Response:

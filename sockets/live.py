@@ -11,15 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace, emit
 
 from access import AccessError, Principal
-from guard import Gate
-from guard.gate import owner_of
+from guard import Gate, Visit
+from guard.answers import log_refusal
 from guard.turns import end_turn
 from needs import publish_to, subscribe_to
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
@@ -54,26 +54,18 @@ def acknowledged(handler: Handler) -> Handler:
                 raise Misuse("one object is emitted, with the fields that docs/events.md names")
             return {"ok": True, **handler(live, fields)}
         except tuple(ANSWERS) as error:
-            answer = answer_of(error)
-            live.refusals[answer["error"]] += 1
-            return answer
+            return live.refuse(error)
         finally:
             end_turn()
 
     return handle
 
 
-class _Asker(NamedTuple):
-    """Who is connected. owner: to whom it is counted what he says."""
-
-    principal: Principal
-    owner: str
-
-
 class Live(Namespace):  # type: ignore[misc]
     """See the module. One for all clients; `socketio` is set when it is registered.
 
-    check_end: raises Forbidden for who may not cancel an export. refusals: counted by their code.
+    find_to_end: returns the export of an id for who may cancel it, None where he sees none, raises
+    Forbidden. refusals: counted by their code.
     """
 
     def __init__(
@@ -83,7 +75,7 @@ class Live(Namespace):  # type: ignore[misc]
         exports: Exports,
         metronome: Metronome,
         gate: Gate,
-        check_end: Callable[[Principal, Export], None],
+        find_to_end: Callable[[Principal, str], Export | None],
         refusals: Counter[str],
     ) -> None:
         super().__init__(NAMESPACE)
@@ -92,9 +84,10 @@ class Live(Namespace):  # type: ignore[misc]
         self._exports = exports
         self._metronome = metronome
         self._gate = gate
-        self._check_end = check_end
-        self.refusals = refusals
-        self._askers: dict[str, _Asker] = {}
+        self._find_to_end = find_to_end
+        self._refusals = refusals
+        self._cut = partial(socketio.close, namespace=NAMESPACE)
+        self._visits: dict[str, Visit] = {}
         # By session: its subscriptions, by what they were asked for.
         self._readers: dict[str, dict[str, Reader]] = {}
 
@@ -112,15 +105,13 @@ class Live(Namespace):  # type: ignore[misc]
         sid = _sid()
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
-            principal = self._gate.greet(request.environ, token)
-            owner = owner_of(principal, request.environ)
+            visit = self._gate.greet(request.environ, token)
             # The sessions of one are counted beside his connections.
-            self._gate.clients.enter(sid, f"{owner} on /live", principal, partial(self._cut, sid))
+            seat = visit._replace(owner=f"{visit.owner} on /live")
+            self._gate.clients.enter(sid, seat, self._cut)
         except AccessError as error:
-            answer = answer_of(error)
-            self.refusals[answer["error"]] += 1
-            raise Refused(str(error), answer) from error
-        self._askers[sid] = _Asker(principal, owner)
+            raise Refused(str(error), self.refuse(error)) from error
+        self._visits[sid] = visit
         emit("response", {"data": "Connected to live stream"})
 
     def on_request_data(self, fields: Any) -> None:
@@ -138,17 +129,25 @@ class Live(Namespace):  # type: ignore[misc]
         self._sockets.tick("status_update", {"data": text}, NAMESPACE)
         return True
 
-    def _cut(self, sid: str) -> None:
-        self._sockets.server.disconnect(sid, namespace=NAMESPACE)
+    def heard(self, sid: str) -> None:
+        """Count what a client says as a request of his. Raises TooMany."""
+        self._gate.rates.note_request(self._visits[sid].owner)
 
     def take_turn(self) -> None:
-        """Count what a client says as a request of his, and wait for its turn. Raises TooMany."""
-        owner = self._askers[_sid()].owner
-        self._gate.rates.note_request(owner)
-        self._gate.turns.take(owner)
+        """Wait for the turn of what a client says."""
+        self._gate.turns.take(self._visits[_sid()].owner)
+
+    def refuse(self, error: Exception) -> Fields:
+        """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""
+        log_refusal(error, request.remote_addr)
+        answer = answer_of(error)
+        self._refusals[answer["error"]] += 1
+        return answer
 
     def _asker(self) -> Principal:
-        return self._askers[_sid()].principal
+        principal = self._visits[_sid()].principal
+        assert principal is not None
+        return principal
 
     # Topics.
 
@@ -210,16 +209,17 @@ class Live(Namespace):  # type: ignore[misc]
     @acknowledged
     def on_cancel(self, fields: Fields) -> Fields:
         export_id = fields.get("id")
-        export = self._exports.get(export_id) if isinstance(export_id, str) else None
+        if not isinstance(export_id, str):
+            raise Misuse("id is that of an export, a text")
+        export = self._find_to_end(self._asker(), export_id)
         if export is None:
             raise UnknownExport("there is no such export; GET /exports lists them")
-        self._check_end(self._asker(), export)
         self._exports.cancel(export)
         return {"id": export.id, "state": export.state}
 
     def on_disconnect(self, reason: str) -> None:
         self._gate.clients.leave(_sid())
-        self._askers.pop(_sid(), None)
+        self._visits.pop(_sid(), None)
         for reader in self._readers.pop(_sid(), {}).values():
             self._topics.leave(reader)
 

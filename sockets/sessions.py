@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
@@ -28,7 +29,9 @@ from urllib.parse import parse_qs
 import engineio
 
 from access import AccessError, CrossOrigin
-from guard.answers import SECURITY_HEADERS
+from guard import Clients, Visit
+from guard.answers import SECURITY_HEADERS, log_refusal
+from guard.visit import visit_of
 from sockets.answers import http_answer_of
 from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
 from sockets.handshake import is_upgrade
@@ -127,6 +130,11 @@ class Session:
         """Send a packet if the client is free for it. Never waits."""
         return self.outlet.offer(packet.frame if self.upgraded else packet.payload)
 
+    def await_connect(self, timeout_s: float) -> None:
+        """End it unless it is in a namespace again by then."""
+        self.connect_by_s = monotonic() + timeout_s
+        self.set_due()
+
     def look_soon(self) -> None:
         """Have the watch look at it the next time."""
         self.due_s = 0.0
@@ -161,9 +169,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     connect_timeout_s: how long a client may take to join a namespace. upgrade_timeout_s: and from
     asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
     has just changed; it must not wait. websockets: how many sessions are on WebSocket. refusals:
-    what was refused or cut off, by its code. admit: called with each request, enter with the id of
-    a session and the request that opens it; both raise AccessError. leave: called with the id of
-    one that is closed.
+    what was refused or cut off, by its code. admit: called with each request and the id of the
+    session it names, None for none; returns whose it is, raises AccessError. clients: where
+    sessions are counted, and cut.
     """
 
     sockets: dict[str, Session]
@@ -180,9 +188,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.upgrade_timeout_s = upgrade_timeout_s
         self.interval_s = self.ping_interval + self.ping_interval_grace_period
         self.on_upgrade: Callable[[str], None] = _nothing
-        self.admit: Callable[[dict[str, Any]], None] = _nothing
-        self.enter: Callable[[str, dict[str, Any]], None] = _nothing
-        self.leave: Callable[[str], None] = _nothing
+        self.admit: Callable[[dict[str, Any], str | None], Visit] = _anybody
+        self.clients = Clients(sys.maxsize)
+        # One object, not one for each session.
+        self._cut = self.disconnect
         self.refusals: Counter[str] = Counter()
         self.websockets = 0
         self._is_watched = False
@@ -229,9 +238,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a request, or take its connection over for a WebSocket."""
+        query = parse_qs(environ.get("QUERY_STRING", ""))
         try:
-            self.admit(environ)
-            body = self._route(environ)
+            visit = self.admit(environ, query.get("sid", [None])[0])
+            body = self._route(environ, query, visit)
         except (SocketError, AccessError) as error:
             return self._refuse(environ, start_response, error)
         if body is None:
@@ -244,6 +254,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         start_response: StartResponse,
         error: SocketError | AccessError,
     ) -> Iterable[bytes]:
+        log_refusal(error, environ.get("REMOTE_ADDR"))
         shape, headers = http_answer_of(error)
         self.refusals[shape["error"]] += 1
         body = json.dumps(shape).encode()
@@ -270,7 +281,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         return [body]
 
-    def _route(self, environ: dict[str, Any]) -> bytes | None:
+    def _route(
+        self, environ: dict[str, Any], query: Mapping[str, list[str]], visit: Visit
+    ) -> bytes | None:
         """Return the body of an answer 200, None for a WebSocket.
 
         Raises SocketError, CrossOrigin.
@@ -279,7 +292,6 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
             return b""
-        query = parse_qs(environ.get("QUERY_STRING", ""))
         transport = query.get("transport", [""])[0]
         if transport not in self.transports:
             raise BadSession(f"transport= is one of {', '.join(self.transports)}")
@@ -291,7 +303,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
                 raise BadSession("EIO=4 is spoken here: Socket.IO 3 and newer")
             if method != "GET":
                 raise BadSession("a session is opened by GET")
-            return self._open(environ, transport)
+            return self._open(environ, transport, visit)
         session = self._find(sids[0])
         if transport == "websocket":
             self._upgrade(session, environ)
@@ -320,10 +332,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             raise BadSession("there is no such session: open another one")
         return session
 
-    def _open(self, environ: dict[str, Any], transport: str) -> bytes | None:
+    def _open(self, environ: dict[str, Any], transport: str, visit: Visit) -> bytes | None:
         now_s = monotonic()
         sid = self.generate_id()
-        self.enter(sid, environ)
+        self.clients.enter(sid, visit, self._cut)
         times_s = now_s + self.interval_s, now_s + self.connect_timeout_s
         session = Session(sid, *times_s, _most_packets(environ))
         if transport == "websocket":
@@ -331,7 +343,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             try:
                 websocket = serve(environ, talk, max_message_bytes=self.max_http_buffer_size)
             except SocketError:
-                self.leave(sid)
+                self.clients.leave(sid)
                 raise
             session.websocket, session.outlet, session.upgraded = websocket, websocket.outlet, True
             self.websockets += 1
@@ -488,7 +500,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             return
         session.closed = True
         self.sockets.pop(session.sid, None)
-        self.leave(session.sid)
+        self.clients.leave(session.sid)
         self.websockets -= session.upgraded
         outlet = session.outlet
         if isinstance(outlet, PollOutlet):
@@ -563,6 +575,10 @@ def _most_packets(environ: dict[str, Any]) -> int | None:
 
 def _leave(websocket: WebSocket) -> None:
     """Talk about nothing."""
+
+
+def _anybody(environ: Mapping[str, Any], sid: str | None) -> Visit:
+    return visit_of(environ, None)
 
 
 def _nothing(*of: Any) -> None:

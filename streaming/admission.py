@@ -11,10 +11,14 @@ from werkzeug.wrappers import Response
 
 from access import BadForm, Need, Principal, Unauthorized, may
 from guard import Gate
-from guard.gate import SAFE_METHODS, owner_of
+from guard.gate import SAFE_METHODS
 from guard.turns import end_turn
-from needs import needs_of
-from streaming.pages import wants_page
+from needs import PROBES, needs_of
+from streaming.pages import address_without_link, wants_page
+
+# Browsers send 150. Werkzeug takes half a second to sort 700 KB of them, and waits for nobody; a
+# longer one counts as none.
+MAX_ACCEPT_CHARS = 1000
 
 # What a publishing request may have; any other has a form, or one object. One more is read than
 # there may be: a body that does not say its length is cut there.
@@ -37,14 +41,16 @@ def register_admission(app: Flask, gate: Gate) -> None:
         is_nothing = endpoint is None or request.method == "OPTIONS"
         needs = None if is_nothing else needs_of(endpoint or "", request.view_args or {})
         request.max_content_length = BODY_BYTES.get(endpoint or "")
+        if len(request.headers.get("Accept", "")) > MAX_ACCEPT_CHARS:
+            request.environ["HTTP_ACCEPT"] = ""
         try:
-            g.visit = gate.admit(request.environ, needs)
+            g.visit = gate.admit(request.environ, needs, is_counted=endpoint not in PROBES)
         except Unauthorized:
             if request.method == "GET" and wants_page(request):
-                return redirect(url_for("login.form", next=request.full_path.rstrip("?")), 303)
+                return redirect(url_for("login.form", next=address_without_link(request)), 303)
             raise
         is_form = endpoint in ("login.log_in", "login.log_out")
-        if request.method not in SAFE_METHODS and (g.visit.by_session or is_form):
+        if request.method not in SAFE_METHODS and (g.visit.session or is_form):
             try:
                 csrf.protect()
             except CSRFError as error:
@@ -53,7 +59,7 @@ def register_admission(app: Flask, gate: Gate) -> None:
             if request.method not in SAFE_METHODS:
                 # Whoever is still sending has not asked yet.
                 request.get_data()
-            gate.turns.take(owner_of(g.visit.principal, request.environ))
+            gate.turns.take(g.visit.owner)
         return None
 
     app.teardown_request(lambda error: end_turn())
@@ -63,6 +69,12 @@ def asker() -> Principal:
     """Return who makes the present request, to a route that needs somebody."""
     principal: Principal = g.visit.principal
     return principal
+
+
+def owner() -> str:
+    """Return to whom the present request is counted."""
+    name: str = g.visit.owner
+    return name
 
 
 def can(action: str, name: str) -> bool:

@@ -18,7 +18,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from guard.answers import ACCESS_ANSWERS, find_answer, headers_of
+from guard.answers import ACCESS_ANSWERS, find_answer, headers_of, log_refusal
 from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
 from sources.errors import (
     BadSelection,
@@ -174,6 +174,7 @@ def answer_of(error: Exception) -> tuple[int, str]:
 
 
 def _say_known(error: Exception) -> Response:
+    log_refusal(error, request.remote_addr)
     detail = {"problems": error.problems} if isinstance(error, BadSelection) else {}
     return answer_error(*answer_of(error), str(error), detail, headers_of(error))
 

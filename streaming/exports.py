@@ -21,10 +21,9 @@ from flask import (
 
 from access import Need
 from guard import Gate
-from guard.gate import owner_of
 from guard.turns import end_turn
 from sources.errors import BadSelection
-from streaming.admission import asker
+from streaming.admission import asker, owner
 from streaming.answers import Answer, etag_of
 from streaming.errors import Refusal
 from streaming.orders import Orders
@@ -63,11 +62,7 @@ def make_blueprint(
         ).respond()
 
     def known(export_id: str) -> Export:
-        export = exports.get(export_id)
-        if export is None or not rights.sees(asker(), export):
-            message = f"there is no export {export_id[:100]!a}; /exports lists them"
-            raise Refusal(404, "unknown_export", message)
-        return export
+        return _known(rights.find(asker(), export_id), export_id)
 
     @blueprint.get("/download/<path:file>")
     def download(file: str) -> Response:
@@ -84,7 +79,7 @@ def make_blueprint(
                 response.automatically_set_content_length = False
                 return response
             return answer(shared, REVALIDATE)
-        export = exports.submit(order, prepared=False, owner=_owner(request))
+        export = exports.submit(order, prepared=False, owner=owner())
         return answer(export, REVALIDATE, honour_range=_can_begin_here(exports, order, request))
 
     @blueprint.post("/exports")
@@ -97,7 +92,7 @@ def make_blueprint(
         gate.require(asker(), [Need("read", given["source"])])
         rest = [(key, value) for key, value in words if key not in _NOT_OF_THE_SELECTION]
         order = orders.read(given["source"], given["format"], rest, asker().attributes)
-        export = exports.submit(order, prepared=True, owner=_owner(request))
+        export = exports.submit(order, prepared=True, owner=owner())
         if wants_page(request):
             return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)
@@ -121,8 +116,7 @@ def make_blueprint(
 
     @blueprint.delete("/exports/<export_id>")
     def cancel(export_id: str) -> Response:
-        export = known(export_id)
-        rights.check_end(asker(), export)
+        export = _known(rights.find_to_end(asker(), export_id), export_id)
         exports.cancel(export)
         return jsonify(show_export(exports, export, rights))
 
@@ -150,9 +144,11 @@ def show_export(exports: Exports, export: Export, rights: Rights) -> dict[str, A
     }
 
 
-def _owner(request: Request) -> str:
-    """Return who asks, as exports are counted: by name, or by address where there are none."""
-    return owner_of(asker(), request.environ)
+def _known(export: Export | None, export_id: str) -> Export:
+    if export is None:
+        message = f"there is no export {export_id[:100]!a}; /exports lists them"
+        raise Refusal(404, "unknown_export", message)
+    return export
 
 
 def _resumed(exports: Exports, order: Order, request: Request) -> Export | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +18,15 @@ from guard.links import MAX_S, MAX_USES, split_link
 from needs import needs_of
 from streaming.admission import asker
 from streaming.errors import Refusal
+from workers.export import Export
 
 log = logging.getLogger(__name__)
 
 DEFAULT_S = 3600
 
 
-def make_blueprint(gate: Gate, sees: Callable[[Principal, str], bool]) -> Blueprint:
-    """Return the blueprint of /links. sees: whether somebody may see the export of an id."""
+def make_blueprint(gate: Gate, find_export: Callable[[Principal, str], Export | None]) -> Blueprint:
+    """Return the blueprint of /links. find_export: by its id, None where somebody sees none."""
     blueprint = Blueprint("links", __name__)
 
     @blueprint.post("/links")
@@ -54,7 +56,7 @@ def make_blueprint(gate: Gate, sees: Callable[[Principal, str], bool]) -> Bluepr
             raise Refusal(422, "no_such_address", "url is a path of this server") from error
         needs = needs_of(endpoint, args)
         if endpoint in ("exports.file", "exports.show"):
-            if not sees(maker, args["export_id"]):
+            if find_export(maker, args["export_id"]) is None:
                 raise Refusal(404, "unknown_export", "there is no such export; /exports lists them")
         elif not needs:
             message = "links are made to downloads, files, reports, logs and events"
@@ -78,7 +80,7 @@ def _fields_of(given: Any) -> dict[str, Any]:
     url, expires_s, uses = fields.get("url"), fields.get("expires_s", DEFAULT_S), fields.get("uses")
     is_right = (
         isinstance(url, str)
-        and url.startswith("/")
+        and re.match("/(?!/)", url)
         and url.isascii()
         and url.isprintable()
         and " " not in url

@@ -18,8 +18,10 @@ from werkzeug.wrappers import Response
 
 from access import AccessError, BadCredential
 from guard import EndedSessions, Gate
+from guard.answers import log_refusal
 from streaming.admission import can
 from streaming.errors import answer_of
+from streaming.pages import address_without_link
 
 COOKIE = "headwater_session"
 LIFETIME = timedelta(days=7)
@@ -39,8 +41,8 @@ class Sessions(SecureCookieSessionInterface):
         return request.is_secure
 
 
-def register_sessions(app: Flask, key: bytes, ended: EndedSessions) -> Callable[[str], str | None]:
-    """Make app sign its sessions; return what reads the token's id in a Cookie header."""
+def register_sessions(app: Flask, key: bytes) -> Callable[[str], tuple[str, str] | None]:
+    """Make app sign its sessions; return what reads one in a Cookie header: token's id, own id."""
     app.secret_key = key
     app.session_interface = Sessions()
     app.config.update(
@@ -55,16 +57,19 @@ def register_sessions(app: Flask, key: bytes, ended: EndedSessions) -> Callable[
     signer = Sessions().get_signing_serializer(app)
     assert signer is not None
 
-    def read(header: str) -> str | None:
-        value = parse_cookie(header).get(COOKIE)
+    def read(header: str) -> tuple[str, str] | None:
+        try:
+            value = parse_cookie(header).get(COOKIE)
+        except UnicodeDecodeError:
+            return None
         if not value:
             return None
         try:
             fields = signer.loads(value, max_age=LIFETIME_S)
         except BadSignature:
             return None
-        is_good = "token" in fields and fields.get("id") not in ended
-        return str(fields["token"]) if is_good else None
+        # One that nobody has logged in with has a CSRF mark only.
+        return (fields["token"], fields["id"]) if fields.keys() >= {"token", "id"} else None
 
     return read
 
@@ -86,9 +91,8 @@ def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
     def log_in() -> Response | tuple[str, int]:
         try:
             principal = gate.log_in(request.environ, request.form.get("token", "").strip())
-        except BadCredential as error:
-            return _show(401, str(error)), 401
         except AccessError as error:
+            log_refusal(error, request.remote_addr)
             status = answer_of(error)[0]
             return _show(status, str(error)), status
         session.clear()
@@ -147,7 +151,7 @@ def _reason(has_ended: bool) -> str:
 def _address() -> str:
     """Return the form's address, with that of the page that the present request came from."""
     if request.method == "GET":
-        following = request.full_path.rstrip("?")
+        following = address_without_link(request)
     else:
         page = urlsplit(request.referrer or "")
         is_ours = f"{page.scheme}://{page.netloc}/" == request.host_url

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from flask import Request
 
-from guard.links import PARAMETER
+from guard.links import PARAMETER, split_link
 
 
 def wants_page(request: Request) -> bool:
     """Does the client prefer HTML? curl and other programs, which take anything, get JSON."""
     kinds = ["application/json", "text/html"]
     return request.accept_mimetypes.best_match(kinds) == "text/html"
+
+
+def address_without_link(request: Request) -> str:
+    """Return the path and query to come back to, without a signed link: logs show where it led."""
+    query = split_link(request.query_string.decode("latin-1"))[0]
+    return request.path + (f"?{query}" if query else "")
 
 
 def is_set(request: Request, name: str) -> bool:

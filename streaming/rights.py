@@ -30,17 +30,22 @@ class Rights:
         is_owner = export.owner == principal.name and self.sees(principal, export)
         return is_owner or may(principal, Need(ADMIN))
 
-    def check_end(self, principal: Principal, export: Export) -> None:
-        """Raise Forbidden unless he may cancel it."""
-        if not self.may_end(principal, export):
-            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
-
-    def sees_id(self, principal: Principal, export_id: str) -> bool:
-        """May he see the export with this id?"""
+    def find(self, principal: Principal, export_id: str) -> Export | None:
+        """Return the export with this id; None where he sees none."""
         export = self._exports.get(export_id)
-        return export is not None and self.sees(principal, export)
+        return export if export is not None and self.sees(principal, export) else None
+
+    def find_to_end(self, principal: Principal, export_id: str) -> Export | None:
+        """Return the export with this id, to be cancelled; None where he sees none.
+
+        Raises Forbidden for one that he sees and may not cancel.
+        """
+        export = self.find(principal, export_id)
+        if export is not None and not self.may_end(principal, export):
+            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
+        return export
 
     def grants(self, principal: Principal, need: Need) -> bool:
         """Is the need met without a scope? To follow an export that he sees is."""
         is_one = need.action == "subscribe" and need.name.startswith(_TOPICS)
-        return is_one and self.sees_id(principal, need.name.removeprefix(_TOPICS))
+        return is_one and self.find(principal, need.name.removeprefix(_TOPICS)) is not None

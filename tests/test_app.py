@@ -173,3 +173,12 @@ def test_an_unknown_address_has_the_one_shape(client):
     answer = client.get("/unheard")
     assert answer.status_code == 404
     assert set(answer.json) == {"error", "message", "status", "detail"}
+
+
+def test_an_accept_that_is_too_long_counts_as_none(tmp_path, lay_site):
+    settings = Settings(catalogue=lay_site(tmp_path), instance=tmp_path / "instance")
+    client = create_app(settings).test_client()
+    for path, kinds in (("/nothing", "text/html"), ("/exports", "text/html")):
+        assert client.get(path, headers={"Accept": kinds}).mimetype == "text/html"
+        longer = kinds + ",a/b;q=0.1" * 100
+        assert client.get(path, headers={"Accept": longer}).mimetype == "application/json"

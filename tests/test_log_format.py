@@ -10,13 +10,55 @@ from contextvars import copy_context
 
 import pytest
 
-from log_format import JsonLines, TextLines, current_request_id, formatter_for, take_request_id
+from log_format import (
+    JsonLines,
+    TextLines,
+    current_request_id,
+    formatter_for,
+    hide,
+    take_request_id,
+)
 
 
 def record(message, *args, exc_info=None):
     made = logging.LogRecord("a.logger", logging.WARNING, __file__, 1, message, args, exc_info)
     made.created = 1_700_000_000.1239
     return made
+
+
+LINK = (
+    "WyJhMWIyYzNkNGU1ZjYwNzE4IiwiYWFhYWFhYWFhYWFhIiwxNzAwMDAwMDAwLDBd.abcdefghijklmnopqrstuvwxyz0"
+)
+TOKEN = "hw_0123456789ab_" + "B" * 43
+SECRETS = {
+    "a token": (f"a {TOKEN}, b", "a hw_0123456789ab_..., b"),
+    "most of a token": (TOKEN[:-3], "hw_0123456789ab_..."),
+    "a link": (f"/d/a.csv?limit=3&link={LINK}&utm=1", "/d/a.csv?limit=3&link=...&utm=1"),
+    "its rest": (
+        f"no version: 'York&link={LINK} HTTP/1.1'",
+        "no version: 'York&link=... HTTP/1.1'",
+    ),
+    "a link alone": (LINK, "WyJhMWIyYzNk..."),
+    "quoted": (f"/login?next=/d%3Flink%3D{LINK}&a=%20", "/login?next=/d?link=...&a= "),
+    "quoted twice": (f"?r=%252Fd%253Flink%253D{LINK}", "?r=/d?link=..."),
+    "a session": ("/socket.io/?EIO=4&sid=AbC-_1&t=2", "/socket.io/?EIO=4&sid=...&t=2"),
+    "a browser's": ("Cookie: headwater_session=.eJw; a=b", "Cookie: headwater_session=...; a=b"),
+    "none": ("/d/100%25.csv?blink=1&a=%20 hw_ link", "/d/100%25.csv?blink=1&a=%20 hw_ link"),
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), SECRETS.values(), ids=SECRETS.keys())
+def test_what_opens_something_is_hidden(text, shown):
+    assert hide(text) == shown
+
+
+def test_a_traceback_hides_it_too():
+    try:
+        raise ValueError(f"cannot read {TOKEN}")
+    except ValueError:
+        made = record("failed with %s", TOKEN, exc_info=sys.exc_info())
+    for formatter in (JsonLines(), TextLines()):
+        assert "BBB" not in formatter.format(made)
 
 
 def named(request_id, formatter, made):

@@ -3,9 +3,13 @@
 import pytest
 
 from access import Principal, TooMany
-from guard import Clients
+from guard import Clients, Visit
 
 ANN, BOB = Principal("ann", (), token="a"), Principal("bob", (), token="b")
+
+
+def visit(principal):
+    return Visit(principal.name, principal)
 
 
 @pytest.fixture
@@ -18,8 +22,8 @@ def cut():
 def enter(cut):
     """enter(clients, name, principal): the client of this name comes in."""
 
-    def enter(clients, name, principal, owner=None):
-        clients.enter(name, owner or principal.name, principal, lambda: cut.append(name))
+    def enter(clients, name, principal):
+        clients.enter(name, visit(principal), cut.append)
 
     return enter
 
@@ -84,10 +88,10 @@ def test_who_is_over_is_cut(enter, cut):
     clients = Clients(5)
     for name, principal in (("a1", ANN), ("b1", BOB), ("a2", ANN)):
         enter(clients, name, principal)
-    clients.cut(lambda principal: principal.token == "a")
+    clients.cut(lambda visit: visit.principal.token == "a")
     assert cut == ["a1", "a2"]
     assert clients.counts() == {"bob": 1}
-    clients.cut(lambda principal: principal.token == "a")
+    clients.cut(lambda visit: visit.principal.token == "a")
     assert cut == ["a1", "a2"]
 
 
@@ -95,15 +99,15 @@ def test_a_connection_is_its_latest_askers(enter, cut):
     clients = Clients(5)
     enter(clients, "a1", ANN)
     enter(clients, "a1", Principal("ann", (), token="newer"))
-    clients.cut(lambda principal: principal.token == "a")
+    clients.cut(lambda visit: visit.principal.token == "a")
     assert cut == []
 
 
 def test_cutting_may_make_others_leave(enter, cut):
     clients = Clients(5)
-    clients.enter("socket", "ann", ANN, lambda: clients.leave("session"))
+    clients.enter("socket", visit(ANN), lambda _: clients.leave("session"))
     enter(clients, "session", ANN)
-    clients.cut(lambda principal: True)
+    clients.cut(lambda visit: True)
     assert clients.counts() == {}
 
 
@@ -111,7 +115,7 @@ def test_nobody_is_cut_without_reason(enter, cut, caplog):
     clients = Clients(5)
     enter(clients, "a1", ANN)
     with caplog.at_level("INFO"):
-        clients.cut(lambda principal: False)
+        clients.cut(lambda visit: False)
     assert (cut, caplog.messages) == ([], [])
 
 
@@ -120,5 +124,5 @@ def test_the_log_says_how_many(enter, caplog):
     for name in ("a1", "a2"):
         enter(clients, name, ANN)
     with caplog.at_level("INFO"):
-        clients.cut(lambda principal: True)
-    assert caplog.messages == ["cut connections=2: their tokens are good no more"]
+        clients.cut(lambda visit: True)
+    assert caplog.messages == ["cut connections=2: what let them in is good no more"]

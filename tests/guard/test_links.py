@@ -179,7 +179,7 @@ QUERIES = {
     "behind": ("a=1&link=x.y", "a=1", "x.y"),
     "before": ("link=x.y&a=1", "a=1", "x.y"),
     "between": ("a=1&link=x.y&b=2", "a=1&b=2", "x.y"),
-    "two: the first": ("link=x&link=y", "", "x"),
+    "two are none": ("link=x&link=y", "", "x&link=y"),
     "empty": ("a=1&link=", "a=1", ""),
     "without a value": ("a=1&link", "a=1&link", None),
     "another name": ("links=x&alink=y", "links=x&alink=y", None),

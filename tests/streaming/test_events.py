@@ -40,7 +40,7 @@ def topics(tmp_path):
 def client(topics):
     app = Flask(__name__)
     register_errors(app)
-    app.before_request(lambda: setattr(g, "visit", Visit(ANYONE)))
+    app.before_request(lambda: setattr(g, "visit", Visit("anyone", ANYONE)))
     app.register_blueprint(make_blueprint(topics))
     return app.test_client()
 

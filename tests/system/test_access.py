@@ -273,7 +273,8 @@ def test_no_link_is_made_to_what_its_maker_may_not_read(site):
 
 NO_LINKS = {
     "no path": "things.csv", "another site": "https://example.com/download/things.csv",
-    "a path that is a host": "//example.com/x", "nothing there": "/nothing", "a line": "/a\nb",
+    "a path that is a host": "//example.com/download/things.csv", "nothing there": "/nothing",
+    "a line": "/a\nb",
     "no text": 7, "a link": "/download/things.csv?link=x", "a form": "/login", "no ASCII": "/ü",
 }  # fmt: skip
 
@@ -292,7 +293,8 @@ EVENTS = {
     "unsubscribe": ({"topic": "demo/a"}, None),
     "publish": ({"topic": "demo/a", "name": "a", "data": 1}, 403),
     "readers": ({"topic": "demo/a"}, 403),
-    "cancel": ({"id": "{export}"}, 403),
+    # He does not see it.
+    "cancel": ({"id": "{export}"}, 404),
     "request_data": ({"message": "m"}, None),
     # Of the connection itself.
     "connect": None,
@@ -323,9 +325,10 @@ class Socket:
         return json.loads(text.removeprefix("43/live,7"))[0]
 
     def wait_until_left(self):
-        """Wait for the server to end the namespace."""
+        """Wait for the server to end the namespace, and the connection."""
         while not self._ws.text().startswith("41/live"):
             pass
+        assert self._ws.is_ended()
 
     def close(self):
         self._ws.close()
@@ -423,6 +426,109 @@ def test_a_withdrawn_token_ends_what_is_open(site, server_turn):
         live.wait_until_left()
         assert time.monotonic() - began_s < 5
     assert site.server.get("/sources", **headers).status == 401
+
+
+def test_an_expired_link_ends_the_feed_that_it_opened(site):
+    urls = [make_link(site, f"{path}/demo/a", expires_s=2).json()["url"] for path in FEEDS]
+    feed = site.server.open(urls[0])
+    with closing(RawWebSocket(site.server.port, urls[1])) as raw:
+        assert (feed.status, raw.status) == (200, 101)
+        with pytest.raises((OSError, http.client.IncompleteRead)):
+            read_all(feed)
+        assert raw.is_ended()
+    assert site.server.get(urls[0]).status == 403
+
+
+FEEDS = ["/events", "/ws/events"]
+
+POLLS = "/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong", "admin"])
+def test_a_session_is_its_openers(site, kind):
+    opened = site.server.get(POLLS, **bearer(site, "right"))
+    path = f"{POLLS}&sid={json.loads(opened.body[1:])['sid']}"
+    for method, body in (("POST", b"40/live,"), ("GET", None)):
+        refused = site.server.get(path, method, body, **bearer(site, kind))
+        assert (refused.status, refused.json()["error"]) == (403, "forbidden")
+    websocket = path.replace("polling", "websocket")
+    with closing(RawWebSocket(site.server.port, websocket, **bearer(site, kind))) as client:
+        assert client.status == 403
+    assert site.server.get(path, "POST", b"40/live,", **bearer(site, "right")).status == 200
+    assert b"40/live," in site.server.get(path, **bearer(site, "right")).body
+
+
+def test_no_namespace_is_open_to_everybody(site):
+    with closing(RawWebSocket(site.server.port, POLLS.replace("polling", "websocket"))) as client:
+        client.text()
+        client.send("40")
+        assert client.text().startswith("44{")
+
+
+def test_what_stands_in_a_path_is_no_credential(site):
+    token = site.tokens["admin"]
+    path = f"/socket.io/%00HTTP_AUTHORIZATION%00Bearer%20{token}?EIO=4&transport=polling"
+    assert site.server.get(path).status == 404
+
+
+def count_refused(site):
+    return site.server.log.count("refused address=")
+
+
+def test_each_refusal_is_logged_once(site, export):
+    with closing(Socket(site, site.tokens["wrong"])) as client:
+        before = count_refused(site)
+        refused = [
+            client.ask("subscribe", {"topic": "demo/a"})["status"],
+            client.ask("publish", {"topic": "demo/a", "data": 1})["status"],
+            ask(site, "wrong", "/exports", "POST", {"source": "things", "format": "csv"}).status,
+            ask(site, "wrong", "/links", "POST", {"url": "/download/things.csv"}).status,
+            ask(site, "wrong", "/sources/things").status,
+        ]
+    assert refused == [403] * 5
+    wait_until(lambda: count_refused(site) == before + 5, "they are logged")
+
+
+SECRETS = {
+    "a token in the address": "/sources?token={token}",
+    "quoted": "/sources?token=hw%5F{rest}",
+    "a link to come back to": "/login?next=/download/things.csv%3Flink%3D{link}",
+    "a link among others": "/download/things.csv?limit=2&link={link}&utm=1",
+    "a session": "/socket.io/?EIO=4&transport=polling&sid={link}",
+}
+
+
+@pytest.mark.parametrize("path", SECRETS.values(), ids=SECRETS.keys())
+@pytest.mark.parametrize("place", ["path", "Referer", "User-Agent"])
+def test_what_opens_something_is_in_no_log(site, path, place):
+    token = site.tokens["right"]
+    link = make_link(site, "/download/things.csv?limit=2").json()["url"].partition("link=")[2]
+    address = path.format(token=token, rest=token.partition("_")[2], link=link)
+    other = {} if place == "path" else {place: f"http://x{address}"}
+    site.server.get(address if place == "path" else "/sources", Accept="text/html", **other)
+    wait_until(lambda: access_log(site).count("\n") > 3, "it is logged")
+    for secret in (token.split("_", 2)[2], link):
+        assert secret not in access_log(site) + site.server.log
+
+
+def access_log(site):
+    return (site.file._path.parent / "logs" / "access.log").read_text()
+
+
+def test_a_request_that_is_none_is_logged_without_what_it_shows(site):
+    token = site.tokens["right"]
+    requests = [f"Authorization Bearer {token}", f"Host: x\r\nTransfer-Encoding: {token}"]
+    for fields in requests:
+        with site.server.send(f"GET / HTTP/1.1\r\n{fields}\r\n\r\n".encode()) as client:
+            assert client.recv(4096).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
+    wait_until(lambda: "Invalid" in site.server.log, "it is logged")
+    assert token.split("_", 2)[2] not in site.server.log
+
+
+def test_two_links_are_none(site):
+    good = make_link(site, "/download/things.csv?limit=2").json()["url"]
+    for url in (f"{good}&link=x", good.replace("&link=", "&link=x&link=")):
+        assert site.server.get(url).status == 401
 
 
 def read_all(stream):

@@ -728,6 +728,23 @@ def test_who_is_closed_while_connecting_is_undone(live):
     assert facts(live)["members"] == facts(live)["environs"] == 0
 
 
+def test_who_is_in_no_namespace_any_more_is_let_go(brisk):
+    with brisk.websocket() as client:
+        client.send("40/live,")
+        while not client.text().startswith("42/live,"):
+            pass
+        client.send("41/live,")
+        began = monotonic()
+        assert client.close_code() == 1002
+        assert monotonic() - began < 3
+
+
+def test_a_namespace_without_handlers_is_none(brisk):
+    with brisk.websocket() as client:
+        client.send("40")
+        assert client.text() == '44{"message":"Invalid namespace"}'
+
+
 # What is refused and cut off is counted.
 
 
@@ -1005,4 +1022,4 @@ def test_an_idle_one_is_small(start):
             clients.enter_context(connect(place, "/live"))
         after = facts(place)
     assert (after["memory"] - before["memory"]) / 400 < 17_000  # measured: 12,300
-    assert (after["objects"] - before["objects"]) / 400 < 40.5  # measured: 39.5
+    assert (after["objects"] - before["objects"]) / 400 < 42.5  # measured: 41.4

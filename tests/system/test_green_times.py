@@ -44,13 +44,42 @@ def test_a_body_that_does_not_come_is_told_so_and_counted(server, path, begin):
         assert client.recv(1) == b""
     assert BODY_S <= monotonic() - began < BODY_S + 2
     assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-    for field in (b"Connection: close", b"Content-Type: application/json", b"X-Request-ID: mine"):
+    named = b"Content-Type: application/json", b"X-Request-ID: mine", b"X-Frame-Options: DENY"
+    for field in (b"Connection: close", *named):
         assert field in head.split(b"\r\n")
     fields = json.loads(body)
     assert fields.pop("message")
     detail = {"body_s": BODY_S}
     assert fields == {"error": "request_timeout", "status": 408, "detail": detail}
     assert counted(server, "request_timeout") == before + 1
+    assert "Traceback" not in server.log
+
+
+BAD_BODIES = {
+    "no size": b"zz\r\n",
+    "no end of a chunk": b"2\r\nabcd",
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_body_that_is_not_framed_right_is_no_request(server, body):
+    before = counted(server, "bad_request")
+    request = HEAD % b"/size" + b"Transfer-Encoding: chunked\r\n\r\n" + body
+    with server.send(request) as client:
+        answer = read_to_end(client)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "bad_request"
+    assert counted(server, "bad_request") == before + 1
+    assert "Traceback" not in server.log
+
+
+def test_a_body_that_was_cut_is_no_mistake_of_ours(server):
+    request = HEAD % b"/size" + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"
+    before = counted(server, "bad_request")
+    with server.send(request) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(client).startswith(b"HTTP/1.1 400 ")
+    assert counted(server, "bad_request") == before + 1
     assert "Traceback" not in server.log
 
 

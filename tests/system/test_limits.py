@@ -150,11 +150,65 @@ def test_messages_on_a_socket_are_requests(brisk):
             pass
         answers = [emit(client, "unsubscribe", {"topic": "demo/a"}) for _ in range(21)]
     served = [answer["ok"] for answer in answers].index(False)
-    # Opening the session was one.
-    assert is_twenty(served + 1)
+    # Opening the session was one, and joining the namespace.
+    assert is_twenty(served + 2)
     refused = answers[served]
     assert (refused["error"], refused["status"]) == ("too_many_requests", 429)
     assert brisk.get("carl").status == 429
+
+
+def count_answered(ask):
+    """Return which of 25 in a row is the first that is refused."""
+    for count in range(25):
+        if "too_many_requests" in ask():
+            return count
+    return 25
+
+
+def test_messages_on_the_textbooks_websocket_are_requests(make_site):
+    site = make_site("ann", HEADWATER_REQUESTS_PER_MINUTE="20")
+    with closing(RawWebSocket(site.server.port, "/ws/live", **site.bearer("ann"))) as client:
+
+        def ask():
+            client.send('{"message": "m"}')
+            while '"update"' in (text := client.text()):
+                pass
+            return text
+
+        # Opening it was one.
+        assert is_twenty(count_answered(ask) + 1)
+
+
+SAID = ["request_data", "no_such_event", "connect again"]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_whatever_is_said_on_a_socket_is_a_request(make_site, said):
+    site = make_site("ann", HEADWATER_REQUESTS_PER_MINUTE="20")
+    path = "/socket.io/?EIO=4&transport=websocket"
+    with closing(RawWebSocket(site.server.port, path, **site.bearer("ann"))) as client:
+        client.send("40/live,")
+
+        def ask():
+            if said == "connect again":
+                client.send("41/live,", "40/live,")
+                starts = ("40/live,", "44/live,")
+            else:
+                client.send(f'42/live,7["{said}", {{"message": "m"}}]')
+                starts = ("43/live,7",)
+            while not (text := client.text()).startswith(starts):
+                pass
+            return text
+
+        while not client.text().startswith("40/live,"):
+            pass
+        assert is_twenty(count_answered(ask) + 2)
+
+
+def test_probes_are_no_requests(brisk):
+    for _ in range(25):
+        assert brisk.server.get("/healthz").status == 200
+        assert brisk.server.get("/readyz").status == 200
 
 
 # Connections.

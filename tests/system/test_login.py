@@ -6,6 +6,7 @@ Cookies and heads are looked at as they come over the wire.
 import json
 import re
 from contextlib import closing
+from http.client import IncompleteRead
 from http.cookies import SimpleCookie
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -164,6 +165,41 @@ def test_a_copy_of_the_cookie_is_good_until_the_log_out(site, ann):
     assert copy.ask("/exports", Accept="application/json").status == 401
     assert "Log out" not in copy.ask("/login").body.decode()
     assert other.ask("/exports").status == 200
+
+
+def test_a_log_out_ends_what_the_session_has_open(site, ann):
+    cookie = {"Cookie": "; ".join(f"{k}={v}" for k, v in ann.cookies.items())}
+    path = "/socket.io/?EIO=4&transport=websocket"
+    feed = site.server.open("/events/demo/a", **cookie)
+    of_topic = RawWebSocket(site.server.port, "/ws/events/demo/a", **cookie)
+    live = RawWebSocket(site.server.port, path, **cookie)
+    by_token = site.server.open("/events/demo/a", **site.bearer)
+    with closing(of_topic), closing(live):
+        live.send("40/live,")
+        ann.ask("/logout", "POST", {"csrf_token": ann.mark("/exports")})
+        with pytest.raises((OSError, IncompleteRead)):
+            feed.read()
+        assert of_topic.is_ended()
+        assert live.is_ended()
+    site.server.publish("demo/a", 1, **site.bearer)
+    assert by_token.read(20)
+
+
+def test_a_friends_page_is_not_in_the_session(proxied):
+    browser = Browser(proxied.server, X_Forwarded_Proto="https")
+    browser.log_in(proxied.text)
+    cookie = {"Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())}
+    for path in ("/ws/events/demo/a", "/ws/live/"):
+        with closing(RawWebSocket(proxied.server.port, path, Origin=FRIEND, **cookie)) as client:
+            assert client.status == 401
+        with closing(RawWebSocket(proxied.server.port, path, **cookie)) as client:
+            assert client.status == 101
+
+
+def test_a_cookie_that_is_no_text_is_none(site):
+    for path in ("/sources", "/socket.io/?EIO=4&transport=polling", "/healthz"):
+        answer = site.server.get(path, Cookie=b"other=\xff; headwater_session=\xfe")
+        assert answer.status == (401 if path == "/sources" else 200)
 
 
 def test_after_a_restart_it_is_still_logged_out(make_site):

@@ -1,0 +1,41 @@
+"""Who asks, as it was found out from one request. A value; way in: Visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from access import ANYONE, Principal
+from guard.links import Link
+
+
+class Visit(NamedTuple):
+    """Who asks, and by what.
+
+    owner: to whom it is counted. principal: None for who has not said who he is. session: the id of
+    the browser's session whose cookie says it, which goes along with whatever a browser asks. link:
+    that opens the address. ends_s: unix seconds, when what it opens is over; None for never.
+    """
+
+    owner: str
+    principal: Principal | None
+    session: str | None = None
+    link: Link | None = None
+    ends_s: float | None = None
+
+
+def visit_of(
+    environ: Mapping[str, Any],
+    principal: Principal | None,
+    session: str | None = None,
+    link: Link | None = None,
+) -> Visit:
+    """Return the visit of a request; it is counted to a name, or to an address without one."""
+    if principal is None or principal is ANYONE:
+        return Visit(f"address {address_of(environ)}", principal, session, link)
+    return Visit(principal.name, principal, session, link)
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """Return from where a request came."""
+    return environ.get("REMOTE_ADDR") or "local"
