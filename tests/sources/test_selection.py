@@ -79,6 +79,8 @@ FILTERS = {
     "one of": ("i__in=1,3,99", [0, 2]),
     "one of texts": ("s__in=one,Two", [0, 1]),
     "a text with a comma by itself": ("s=a%2Cb", [4]),
+    "a comma in a list parts, however it is written": ("s__in=a%2Cb", []),
+    "a comma in a list parts, also in quotes": ("s__in=%22a%2Cb%22", []),
     "like": ("s__like=%25o%25", [0, 1]),
     "like is blind to ASCII case": ("s__like=ONE", [0]),
     "like one character": ("s__like=_ne", [0]),
@@ -98,6 +100,9 @@ FILTERS = {
     "no affinity: a text": ("b=x", [5]),
     "the largest integer": (f"i={2**63 - 1}", [5]),
     "all filters hold": ("i__gt=0&i__lt=3&s__like=%25e", [0]),
+    "two of one column and operator hold": ("i__gte=2&i__gte=3", [2, 5]),
+    "nothing equals two values": ("s=one&s=Two", []),
+    "two are not equal": ("s__ne=one&s__ne=Two", [2, 4, 5]),
     "the smallest integer": (f"i={-(2**63)}", [4]),
     "no affinity: a text of digits": ("b=1", [0]),
     "a sort": ("sort=-i&i__null=0", [5, 2, 1, 0, 4]),
@@ -105,6 +110,12 @@ FILTERS = {
     "a limit": ("sort=i&i__null=0&limit=2", [4, 0]),
     "no rows at all": ("limit=0", []),
 }
+
+
+def test_like_tells_the_case_of_letters_beyond_ascii():
+    rows = [(1, 0.0, "É", 0, 0), (2, 0.0, "é", 0, 0), (3, 0.0, "e", 0, 0)]
+    assert select("s__like=É", rows) == [rows[0]]
+    assert select("s__like=E", rows) == [rows[2]]
 
 
 @pytest.mark.parametrize(("query", "want"), FILTERS.values(), ids=FILTERS.keys())
@@ -143,6 +154,7 @@ PROBLEMS = {
     "a column twice": ("columns=i,i", "columns:", "named twice"),
     "no column": ("columns=", "columns", '""'),
     "a word twice": ("limit=1&limit=2", "limit:", "given twice"),
+    "a word twice, alike": ("limit=1&limit=1", "limit:", "given twice"),
     "excel": ("excel=yes", "excel:", "1 (yes) nor 0 (no)"),
     "control characters are not echoed": ("i=%1B[31m", "i:", r"'\x1b[31m'"),
 }
