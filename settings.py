@@ -251,7 +251,8 @@ class Settings:
         metadata=_asks(
             "ACCESS_LOG",
             _PATH_OR_OFF,
-            "The server's own log of requests; none: `logs/access.log` in the instance folder.",
+            "The server's own log of requests; none: `logs/access.log` in the instance folder,"
+            " the only place where the sample's log `access` looks.",
         ),
     )
 

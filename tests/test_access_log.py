@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,8 @@ from gunicorn.config import Config
 
 import access_log
 from access_log import make_logger_class
+
+PAGE = Path(__file__).parent.parent / "docs" / "logs.md"
 
 ENVIRON = {
     "REMOTE_ADDR": "127.0.0.1",
@@ -53,6 +57,17 @@ def test_a_request_is_a_line(logger, path):
         "protocol": "HTTP/1.1", "status": 200, "bytes": 5, "seconds": 1.5, "agent": "curl/8",
         "referer": "http://x/",
     }  # fmt: skip
+
+
+def test_the_fields_are_those_of_the_docs(logger, path):
+    log(logger)
+    (line,) = lines_in(path)
+    told = (
+        PAGE.read_text(encoding="utf-8")
+        .partition("once it is over: ")[2]
+        .partition(". It rotates")[0]
+    )
+    assert re.findall(r"`(\w+)`", told) == list(line)
 
 
 INJECTIONS = ['"}\n{"a":"', "\r\n", "\\", "\x00\x1b[2J", "\x85\u2028", "\udcff", "é🌊"]
