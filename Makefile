@@ -59,7 +59,7 @@ environment:
 environment-dev:
 	@setup/environment.sh requirements.txt requirements-dev.txt
 
-# A wrong setting, or catalogue, is said before anything is fetched or listened on.
+# A wrong setting, address or catalogue is said before anything else is fetched or listened on.
 checks: environment
 	@.venv/bin/python gunicorn.conf.py
 	@test -z "$$HEADWATER_CATALOGUE" || .venv/bin/flask --app wsgi catalogue

@@ -2,7 +2,8 @@
 
 Run `gunicorn wsgi:app` in the project's folder: gunicorn finds this file by its name. What cannot
 work (an old Python, a bad setting, a second server, a busy port) ends with one line that says what
-to do, never with a traceback.
+to do, never with a traceback. `python gunicorn.conf.py` says what of it can be told without taking
+the instance folder: `make run` begins with that.
 """
 
 import sys
@@ -78,11 +79,7 @@ def on_starting(server: Any) -> None:
         server.handle_hup = partial(_reload_if_right, server, server.handle_hup)
     if _settings.access_log_path is not None:
         _make_folder(_settings.access_log_path.parent)
-    if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
-        for address in server.cfg.address:
-            if isinstance(address, tuple):
-                _check_free(*address)
-    server.log.warning("%s", _who_may_ask(server.cfg.address))
+    server.log.warning("%s", _check_addresses(server.cfg.address))
     # Each client is a descriptor, and 1,024 is a common default: take as many as are allowed.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -154,6 +151,15 @@ def _make_folder(folder: Path) -> None:
         sys.exit(f"headwater: {folder} cannot be made, set HEADWATER_ACCESS_LOG: {error.strerror}")
 
 
+def _check_addresses(addresses: list[Any]) -> str:
+    """Say who may ask; end if a port is busy, or may not be listened on."""
+    if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
+        for address in addresses:
+            if isinstance(address, tuple):
+                _check_free(*address)
+    return _who_may_ask(addresses)
+
+
 def _who_may_ask(addresses: list[Any]) -> str:
     """Say it; end if that is anybody on another machine and nobody has said that he shall."""
     tokens = Tokens(_settings.instance / "tokens.json")
@@ -186,3 +192,8 @@ def _check_free(host: str, port: int) -> None:
         if error.errno == errno.EADDRINUSE:
             sys.exit(f"headwater: {where} is in use: {cure}")
         sys.exit(f"headwater: {where} cannot be listened on: {error.strerror}")
+
+
+# Where GUNICORN_CMD_ARGS may name other addresses, only gunicorn knows them.
+if __name__ == "__main__" and "GUNICORN_CMD_ARGS" not in os.environ:
+    _check_addresses([(_settings.host, _settings.port)])

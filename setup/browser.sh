@@ -3,7 +3,8 @@
 # already, that takes milliseconds. Usage, from the project's folder:
 #     setup/browser.sh [tests]
 # tests: also what tests/js needs. Without npm or its network one line says what is missing, and the
-# server runs without its pages' live parts; under CI=true that is a failure.
+# server runs: its pages follow over Server-Sent Events and have no charts. Under CI=true that is a
+# failure.
 set -eu
 
 give_up() {
@@ -39,7 +40,7 @@ if installed; then
 fi
 
 command -v npm >/dev/null 2>&1 ||
-    give_up "npm is missing: the pages will show nothing live; on Debian and Ubuntu: apt install npm"
+    give_up "npm is missing: the pages have no Socket.IO and no charts; on Debian and Ubuntu: apt install npm"
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
