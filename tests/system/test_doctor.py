@@ -13,6 +13,7 @@ import pytest
 
 from doctor import Case, Site, Verdict, cures, examine
 from doctor.examination import FIRST, QUIET, REST
+from doctor.transfers import MOST_ROWS, SMALL_ROWS
 from tests.system.nginx import certificate, put_nginx  # noqa: F401 (fixtures)
 from tests.system.server import CATALOGUE, ROOT, Database, Server, wait_until
 
@@ -121,6 +122,12 @@ def test_all_is_well_behind_deploys_nginx(logged, put_nginx):  # noqa: F811
     found = list(examine(Case(put_nginx(logged.port).base, hold_s=HOLD_S)))
     assert [each for each in found if each.verdict is not Verdict.OK] == []
     assert len(found) == 16
+    # What it leaves behind, as docs/deploy.md says.
+    exports = logged.get("/exports").json()["exports"]
+    assert [each["rows"] for each in exports if each["kept"]] == [SMALL_ROWS]
+    assert len(exports) in (3, 4)
+    large = [each["selection"] for each in exports if not each["kept"]]
+    assert all(50_000 <= int(each.removeprefix("limit=")) <= MOST_ROWS for each in large)
 
 
 @pytest.mark.parametrize("name", BAD)
