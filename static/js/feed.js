@@ -100,7 +100,7 @@ export class Feed {
     this.#target = newest ?? (isNow ? "" : UNKNOWN);
     const gap = this.#refused;
     this.#refused = null;
-    if (gap) tell(this.#on.onGap, { ...gap, to: this.cursor });
+    if (gap) tell(this.#on.onGap, { ...gap, id: this.cursor, to: this.cursor });
   }
 
   /** The server has refused. Returns whether to ask again: the cursor was why, and is forgotten. */

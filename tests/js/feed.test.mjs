@@ -57,7 +57,7 @@ for (const [restart, since] of [["now", undefined], ["all", "all"]]) {
     assert.equal(feed.refuse({ error: "future_cursor", message: "ahead" }), true);
     assert.equal(feed.since, since);
     feed.begin({ cursor: "b1" }, 0);
-    const gap = { topic: "demo/a", from: "c5", to: "b1", lost: null, reason: "refused" };
+    const gap = { topic: "demo/a", id: "b1", from: "c5", to: "b1", lost: null, reason: "refused" };
     assert.deepEqual(told, [{ ...gap, error: "future_cursor", message: "ahead" }]);
   });
 }
