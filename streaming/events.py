@@ -14,7 +14,7 @@ from guard.turns import end_turn
 from streaming.admission import MAX_PUBLISHED_BYTES, can
 from streaming.errors import Refusal
 from streaming.feed import Feed
-from streaming.pages import is_set, wants_page
+from streaming.pages import best_kind, is_set, wants_page
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
@@ -120,7 +120,7 @@ def _opening_of(framing: Framing, reader: Reader) -> bytes:
 
 def _framing_of(request: Request) -> Framing:
     """Return what the client accepts; newline-JSON if it does not care."""
-    best = request.accept_mimetypes.best_match([*NDJSON_TYPES, SSE_TYPE])
+    best = best_kind(request, [*NDJSON_TYPES, SSE_TYPE])
     if not request.accept_mimetypes:
         return NDJSON
     if best is None:

@@ -74,7 +74,7 @@ def answer_listing(request: Request, folder: Folder, path: str, entries: list[En
         )
     else:
         response = jsonify(listing)
-    response.headers.update({"Vary": "Accept", "Cache-Control": "private, no-cache"})
+    response.headers["Cache-Control"] = "private, no-cache"
     return response
 
 

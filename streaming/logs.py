@@ -20,7 +20,7 @@ from streaming.admission import can
 from streaming.errors import Refusal
 from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader
 from streaming.log_search import Search
-from streaming.pages import is_set, wants_page
+from streaming.pages import best_kind, is_set, wants_page
 from topics import Patterns, Topics
 from topics.topic import Topic
 from wire.cursors import parse_cursor
@@ -60,7 +60,7 @@ def make_blueprint(
     def show(name: str) -> Response | str:
         if name not in logs:
             raise Refusal(404, "unknown_log", "there is no such log; GET /logs lists what there is")
-        if wants_page(request) and not is_set(request, "plain"):
+        if not is_set(request, "plain") and wants_page(request):
             return render_template("log.html", name=name)
         framing = _framing_of(request)
         search = _search_of(request)
@@ -111,7 +111,7 @@ def _framing_of(request: Request) -> Framing:
     if is_set(request, "plain"):
         return LOG_TEXT
     kinds = [TEXT_TYPE, *NDJSON_TYPES, SSE_TYPE]
-    best = request.accept_mimetypes.best_match(kinds) if request.accept_mimetypes else TEXT_TYPE
+    best = best_kind(request, kinds) if request.accept_mimetypes else TEXT_TYPE
     if best is None:
         told = f"{TEXT_TYPE}, {NDJSON_TYPES[0]} or {SSE_TYPE}"
         raise Refusal(406, "not_acceptable", f"logs are sent as {told}: accept one of them")

@@ -5,15 +5,31 @@ The same address answers a browser with a page and a program with JSON.
 
 from __future__ import annotations
 
-from flask import Request
+from collections.abc import Sequence
+
+from flask import Request, Response, after_this_request
 
 from guard.links import PARAMETER, split_link
 
 
 def wants_page(request: Request) -> bool:
     """Does the client prefer HTML? curl and other programs, which take anything, get JSON."""
-    kinds = ["application/json", "text/html"]
-    return request.accept_mimetypes.best_match(kinds) == "text/html"
+    return best_kind(request, ["application/json", "text/html"]) == "text/html"
+
+
+def best_kind(request: Request, kinds: Sequence[str]) -> str | None:
+    """Return which of these media types the client likes best, None for none of them.
+
+    Whatever is answered says that Accept has a part in it: a cache would hand JSON to who goes
+    back to a page.
+    """
+    after_this_request(_vary_by_accept)
+    return request.accept_mimetypes.best_match(kinds)
+
+
+def _vary_by_accept(response: Response) -> Response:
+    response.vary.add("Accept")
+    return response
 
 
 def address_without_link(request: Request) -> str:

@@ -112,7 +112,9 @@ function say(text) {
 
 /** Ask for all of them: what a gap has swallowed, and what a restart has removed. */
 async function refresh() {
-  const answer = await fetch("exports", { headers: { Accept: "application/json" } }).catch(() => null);
+  // Kept nowhere: it is the address of this page, which is to be there for who comes back.
+  const how = { headers: { Accept: "application/json" }, cache: "no-store" };
+  const answer = await fetch("exports", how).catch(() => null);
   if (!answer?.ok) return;
   const { exports: all } = await answer.json();
   const known = new Set(all.map((it) => it.id));

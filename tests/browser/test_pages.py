@@ -152,6 +152,16 @@ def test_a_restart_under_the_list_of_exports(open_page, launch, free_port):
     is_live(page)
 
 
+def test_who_comes_back_to_the_exports_sees_the_page(open_page, server):
+    page = is_live(open_page(f"{server.base}/exports", may_fail=GONE))
+    # It has asked its own address for JSON by now.
+    with page.expect_response(lambda it: it.request.headers["accept"] == "application/json"):
+        pass
+    page.goto(server.base)
+    page.go_back()
+    assert page.locator("h1").inner_text() == "Exports"
+
+
 def test_what_was_cancelled_says_so_once(open_page, server):
     cancelled = server.running()
     server.get(f"/exports/{cancelled}", "DELETE")
