@@ -30,4 +30,4 @@ class OwnerQueueFull(ExportError):
 
 
 class RecordingGone(ExportError):
-    """The export's bytes are not there: it failed, was cancelled, or made room for newer ones."""
+    """The export's bytes are not there: it failed, was cancelled or discarded, or made room."""

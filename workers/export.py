@@ -22,8 +22,14 @@ RECORDING_VERSION = 1
 # What is written of an export beside its journal, which has the rest.
 _RECORDED = (
     "id address identity source extension selection prepared fingerprint rows_estimate state"
-    " rows requested_s started_s ended_s error kept audience owner"
+    " rows requested_s started_s ended_s error kept why_gone audience owner"
 )
+
+# Why the bytes of a complete export are not kept. Older records do not say which.
+DISCARDED = "they were discarded"
+MADE_ROOM = "they made room for newer ones"
+NOT_WHOLE = "they were not whole on the disk when the server started"
+_NOT_TOLD = "they were discarded, or made room for newer ones"
 
 
 class Order(NamedTuple):
@@ -71,6 +77,7 @@ class Export:
 
     prepared: asked for in the background: it goes on with no reader. fingerprint: of the data it
     holds, None when that is not certain; then nobody else shares it. kept: its bytes are there.
+    why_gone: of a complete one that is not kept; of others `error` says it.
     audience: that of its order, who alone may see it. owner: who asked first. Times are
     unix seconds; `unread_since_s` is of the monotonic clock.
     """
@@ -92,6 +99,7 @@ class Export:
     ended_s: float | None = None
     error: Outcome | None = None
     kept: bool = True
+    why_gone: str = ""
     readers: int = 0
     unread_since_s: float = field(default_factory=time.monotonic)
     audience: str = ""
@@ -110,7 +118,7 @@ class Export:
     def check_kept(self) -> None:
         """Raise RecordingGone, saying why, when its bytes are not there."""
         if not self.kept:
-            why = self.error.message if self.error else "they made room for newer ones"
+            why = self.error.message if self.error else self.why_gone or _NOT_TOLD
             raise RecordingGone(f"the bytes of export {self.id} are not kept: {why}")
 
     def rate(self) -> float | None:

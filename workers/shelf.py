@@ -16,7 +16,7 @@ from pathlib import Path
 
 from journal import DiskJournal, RunNative
 from journal.disk import is_being_written
-from workers.export import Export, Order, Outcome, record_path
+from workers.export import DISCARDED, MADE_ROOM, NOT_WHOLE, Export, Order, Outcome, record_path
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Shelf:
                 # It may have had bytes that a power loss took, or get some from a server beside us.
                 self._note_forgotten(export.id)
         elif export.kept and not (export.state == "complete" and is_whole):
-            export.kept = False
+            export.kept, export.why_gone = False, NOT_WHOLE
         else:
             return  # it is as its record says
         self.write_record(export)
@@ -137,12 +137,12 @@ class Shelf:
         for export in sorted(unread, key=lambda export: export.unread_since_s):
             if surplus > 0:
                 surplus -= export.journal.size
-                self.discard(export)
+                self.discard(export, MADE_ROOM)
         return True
 
-    def discard(self, export: Export) -> None:
-        """Keep the export in memory only: its bytes go."""
-        export.kept = False
+    def discard(self, export: Export, why: str = DISCARDED) -> None:
+        """Keep the export in memory only: its bytes go. why: as Export.why_gone."""
+        export.kept, export.why_gone = False, why
         self.tidy(export)
         self.write_record(export)
 

@@ -426,6 +426,8 @@ def test_cancelling_what_is_complete_takes_its_bytes(exports, order, numbers, en
     exports.cancel(export)
     assert (export.state, export.kept) == ("complete", False)
     assert not export.journal.path.exists()
+    with pytest.raises(RecordingGone, match=r"they were discarded$"):
+        exports.read(export)
 
 
 def test_who_reads_a_complete_export_reads_it_to_its_end(
@@ -531,7 +533,7 @@ def test_the_oldest_unread_goes_first(three_sizes, read_all):
     third = make(3)
     assert [each.kept for each in (first, second, third)] == [True, False, True]
     assert not second.journal.path.exists()
-    with pytest.raises(RecordingGone):
+    with pytest.raises(RecordingGone, match=r"they made room for newer ones$"):
         exports.read(second)
 
 

@@ -11,6 +11,7 @@ from journal import Complete, Failed, run_here
 from sources.query import Query
 from workers import export as export_module
 from workers import shelf as shelf_module
+from workers.errors import RecordingGone
 from workers.export import Order, Outcome, record_path
 from workers.shelf import ADDRESS_CHARS, Shelf
 
@@ -127,6 +128,28 @@ def test_a_file_that_is_gone(open_shelf, put):
     export = put(open_shelf())
     export.journal.path.unlink()
     assert not open_shelf().get(export.id).kept
+
+
+def why_gone(shelf, export):
+    with pytest.raises(RecordingGone) as refused:
+        shelf.get(export.id).check_kept()
+    return str(refused.value).partition(": ")[2]
+
+
+def test_after_a_restart_it_is_said_why_bytes_are_gone(open_shelf, put):
+    shelf = open_shelf(max_bytes=35)
+    room, discarded, damaged, older, _ = (put(shelf, number) for number in range(5))
+    shelf.make_room()
+    shelf.discard(discarded)
+    damaged.journal.path.write_bytes(b"half")
+    shelf.discard(older, "")
+    again = open_shelf()
+    assert [why_gone(again, each) for each in (room, discarded, damaged, older)] == [
+        "they made room for newer ones",
+        "they were discarded",
+        "they were not whole on the disk when the server started",
+        "they were discarded, or made room for newer ones",
+    ]
 
 
 def test_a_file_without_a_record_is_removed(open_shelf, folder):
