@@ -174,6 +174,19 @@ def test_what_was_cancelled_says_so_once(open_page, server):
         assert page.locator(f"tr[id='{cancelled}'] .error").count() == 0
 
 
+def test_what_is_not_kept_says_so(open_page, server):
+    export_id = server.finished("numbers", limit=17)["id"]
+    watching = is_live(open_page(f"{server.base}/exports"))
+    state = watching.locator(f"tr[id='{export_id}'] td").first
+    assert state.inner_text() == "complete"
+    watching.locator(f"tr[id='{export_id}']").get_by_label("Discard numbers.csv").click()
+    said = "complete not kept any more: ask for it again"
+    wait_until(lambda: state.inner_text() == said, "it says that its bytes are gone")
+    assert watching.locator(f"tr[id='{export_id}'] :is(a, button)").count() == 0
+    plain = open_page(f"{server.base}/exports", java_script_enabled=False)
+    assert plain.locator(f"tr[id='{export_id}'] td").first.inner_text().strip() == said
+
+
 def test_a_selection_is_shown_as_people_read_it(open_page, server):
     export_id = server.finished("numbers", columns="i,name", name="a b")["id"]
     for scripts in (True, False):
