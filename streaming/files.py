@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Literal
 
-from flask import Blueprint, Request, Response, jsonify, request
+from flask import Blueprint, Request, Response, jsonify, render_template, request
 
 from journal import RunNative
 from sources.errors import FileChanged, MalformedPath
@@ -15,7 +15,7 @@ from sources.folders import Folder, OpenFile
 from streaming.content import answer_content
 from streaming.errors import Refusal
 from streaming.listings import answer_listing, show_folders, show_utc
-from streaming.pages import is_set
+from streaming.pages import is_set, wants_page
 from wire.filenames import content_disposition
 from wire.media import guess_media_type, is_shown
 from wire.ranges import Span
@@ -30,9 +30,12 @@ def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blue
     blueprint = Blueprint("files", __name__)
     blueprint.add_app_template_filter(show_utc, "utc")
 
-    @blueprint.get("/files")
-    def show_all() -> Response:
-        return jsonify(folders=show_folders(folders))
+    @blueprint.get("/files", strict_slashes=False)
+    def show_all() -> Response | str:
+        shown = show_folders(folders)
+        if wants_page(request):
+            return render_template("folders.html", folders=shown, named=len(folders))
+        return jsonify(folders=shown)
 
     @blueprint.get("/files/<name>/", defaults={"path": ""})
     @blueprint.get("/files/<name>/<path:path>")

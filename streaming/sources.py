@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
 from journal import RunNative
 from sources.catalogue import GeneratedSource, QuerySource, Source
@@ -23,8 +23,11 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
     blueprint = Blueprint("sources", __name__)
 
     @blueprint.get("/sources")
-    def show_all() -> Response:
-        return jsonify(sources=show_sources(orders))
+    def show_all() -> Response | str:
+        shown = show_sources(orders)
+        if wants_page(request):
+            return render_template("sources.html", sources=shown, named=len(orders.names()))
+        return jsonify(sources=shown)
 
     @blueprint.get("/sources/<name>")
     def show(name: str) -> Response | tuple[str, int]:

@@ -15,8 +15,8 @@ from tests.system.server import CATALOGUE, ROOT, wait_until
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = [
-    "/", "/sources/numbers", "/sources/hostile", "/exports", "/events", "/files/odd/", "/logs",
-    "/logs/odd", "/report/things", "/no/such/page",
+    "/", "/sources", "/sources/numbers", "/sources/hostile", "/exports", "/events", "/files",
+    "/files/odd/", "/logs", "/logs/odd", "/report/things", "/no/such/page",
 ]  # fmt: skip
 # What the browser itself says of a server that is not there.
 GONE = ("WebSocket connection", "Failed to load resource")
@@ -103,6 +103,18 @@ def test_a_selection_is_made_and_seen(open_page, server, scripts):
 def test_a_wrong_value_is_said_in_the_page(open_page, server):
     page = open_page(f"{server.base}/sources/numbers?limit=ten", may_fail=GONE)
     assert "limit" in page.inner_text("#result .error")
+
+
+def test_all_that_there_is_is_reached_from_any_page(open_page, server):
+    page = open_page(server.url("/logs"), java_script_enabled=False)
+    for title, name in (("Sources", "numbers"), ("Files", "odd")):
+        page.get_by_role("navigation").get_by_role("link", name=title).click()
+        assert page.locator("nav [aria-current=page]").all_inner_texts() == [title]
+        page.locator("main").get_by_role("link", name=name, exact=True).click()
+        assert name in page.inner_text("h1")
+        # In that part, and not its page.
+        assert page.locator("nav [aria-current=true]").all_inner_texts() == [title]
+        assert page.locator("nav [aria-current=page]").count() == 0
 
 
 # Exports

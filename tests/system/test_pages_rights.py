@@ -54,6 +54,7 @@ def site(serve_all, tmp_path_factory):
         connection.execute("insert into own values (1, 'EU')")
     more = f"[sources.own]\ndatabase = 'sqlite:///{folder}/own.db'\ntable = 'own'\n"
     more += f"where = 'region = :principal.region'\n[logs.one]\npath = '{folder}/one.log'\n"
+    more += f"[folders.papers]\npath = '{folder}'\n"
     file = Tokens(tmp_path_factory.mktemp("instance") / "tokens.json")
     texts = {name: file.add(name.replace(" ", "-"), scopes, {}) for name, scopes in TOKENS.items()}
     texts["european"] = file.add("european", ["read:*"], {"region": "EU"})
@@ -167,6 +168,14 @@ def test_who_may_download_nothing_is_shown_what_else_there_is(site):
     assert "Nothing to download with this token." in page
     assert "To follow" not in page
     assert "Nothing to download" not in site.page("/", "reader")[1]
+
+
+@pytest.mark.parametrize(("path", "name"), [("/sources", "things"), ("/files", "papers")])
+def test_a_list_has_what_one_may_read(site, path, name):
+    assert f">{name}</a>" in site.page(path, "reader")[1]
+    page = site.page(path, "follower")[1]
+    assert name not in page
+    assert "There is none that this token may read." in page
 
 
 def test_the_first_page_links_all_addresses(site):
