@@ -23,7 +23,13 @@ def server(serve_all, tmp_path_factory):
             "insert into odd values (?, ?, ?, null)",
             [(2**62 + i, WIDE, "\u202e<b>gnp.exe" * 500) for i in range(100)],
         )
-    more = f"sources.odd = {{ database = 'sqlite:///{path}', table = 'odd' }}"
+        connection.execute("create table shares (at text)")
+        times = ["2013-09-13T12:00:00Z"] * 5 + ["2013-09-14T12:00:00Z"] * 2 + [None] * 3
+        connection.executemany("insert into shares values (?)", [(each,) for each in times])
+    more = "\n".join(
+        f"sources.{name} = {{ database = 'sqlite:///{path}', table = '{name}' }}"
+        for name in ("odd", "shares")
+    )
     return serve_all(catalogue=f"{more}\n{CATALOGUE}")
 
 
@@ -53,6 +59,35 @@ def test_what_is_wide_does_not_widen_the_page(open_page, server, width):
     assert page.evaluate(OVERFLOW) == 0
     assert page.get_by_role("heading", name="x" * 100).is_visible()
     assert page.locator("b").count() == 0
+
+
+def test_a_bar_is_as_long_as_the_share_beside_it(open_page, server):
+    page = open_page(server.url("/report/shares"))
+    shown = page.locator("table.frequent tbody tr")
+    shares = [
+        text.removesuffix(" %") for text in shown.locator(".number:nth-child(3)").all_inner_texts()
+    ]
+    assert shares == ["50.0", "20.0"]
+    assert filled_of(shown) == [50, 20]
+    # Of the missing ones, which the sentence above it tells.
+    assert "3 missing (NULL), 30.0 %" in page.inner_text("section:has(.missing)")
+    assert filled_of(page.locator(".missing")) == [30]
+
+
+@pytest.mark.parametrize("width", [360, 800, 1200])
+def test_a_timestamp_is_on_one_line_where_there_is_room(open_page, server, width):
+    page = open_page(server.url("/report/shares"), viewport={"width": width, "height": 800})
+    values = page.locator("table.frequent th.value bdi")
+    assert values.count() == 2
+    assert [value.evaluate("it => it.getClientRects().length") for value in values.all()] == [1, 1]
+
+
+def filled_of(place):
+    """Return how much of the track each bar there has filled, in per cent."""
+    part = "bar => 100 * bar.querySelector('.fore').getBoundingClientRect().width"
+    whole = "bar.querySelector('.back').getBoundingClientRect().width"
+    bars = place.locator("svg.bar").all()
+    return [round(bar.evaluate(f"{part} / {whole}")) for bar in bars]
 
 
 def test_it_is_dark_in_the_dark(open_page, server):
