@@ -456,6 +456,21 @@ def test_nothing_sticks_out_and_axe_finds_nothing_serious(open_page, server, pat
     assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
 
 
+@pytest.mark.parametrize("path", ["/sources/numbers", "/events"])
+def test_fields_of_a_row_are_of_one_height(open_page, server, path):
+    page = open_page(server.base + path, viewport={"width": 1200, "height": 800})
+    page.locator("#badge").wait_for(state="attached")
+    rows = page.evaluate(
+        """() => [...document.querySelectorAll(".fields")].map((row) =>
+          [...row.querySelectorAll("select, input:not([type=checkbox]), button")]
+            .map((each) => each.getBoundingClientRect()).filter((at) => at.width)
+            .map((at) => [at.top, at.height].join()))"""
+    )
+    assert {len(set(row)) for row in rows if row} == {1}
+    legends = "[...document.querySelectorAll('legend')]"
+    assert page.evaluate(f"{legends}.every((it) => getComputedStyle(it).paddingLeft === '0px')")
+
+
 def test_by_keyboard_alone(open_page, server):
     page = open_page(server.base)
     page.keyboard.press("Tab")
