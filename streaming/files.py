@@ -14,7 +14,7 @@ from sources.errors import FileChanged, MalformedPath
 from sources.folders import Folder, OpenFile
 from streaming.content import answer_content
 from streaming.errors import Refusal
-from streaming.listings import answer_listing, show_folders, show_utc
+from streaming.listings import answer_listing, show_bytes, show_folders, show_utc
 from streaming.pages import is_set, wants_page
 from wire.filenames import content_disposition
 from wire.media import guess_media_type, is_shown
@@ -29,6 +29,7 @@ def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blue
     """Return the blueprint of /files."""
     blueprint = Blueprint("files", __name__)
     blueprint.add_app_template_filter(show_utc, "utc")
+    blueprint.add_app_template_filter(show_bytes, "bytes")
 
     @blueprint.get("/files", strict_slashes=False)
     def show_all() -> Response | str:

@@ -165,6 +165,19 @@ def show_utc(time_s: float) -> str:
         return "–"
 
 
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def show_bytes(size_bytes: float) -> str:
+    """Return a size as people read it, as static/js/page.js does: `999 B`, `31.0 MB`."""
+    unit = 0
+    while size_bytes >= 1000 and unit < len(_UNITS) - 1:
+        size_bytes /= 1000
+        unit += 1
+    digits = 1 if unit and size_bytes < 100 else 0
+    return f"{size_bytes:.{digits}f} {_UNITS[unit]}"
+
+
 def _count(request: Request, key: str, default: int, least: int, most: int) -> int:
     text = request.args.get(key)
     if text is None:

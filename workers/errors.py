@@ -17,7 +17,8 @@ class QueueFull(ExportError):
     """`waiting` exports are in the queue already, and that is the bound."""
 
     def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting} exports are waiting already")
+        exports = "1 export is" if waiting == 1 else f"{waiting} exports are"
+        super().__init__(f"{exports} waiting already")
         self.waiting = waiting
 
 
@@ -25,7 +26,8 @@ class OwnerQueueFull(ExportError):
     """`waiting` exports of one owner are in the queue already, and that is the bound of each."""
 
     def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting} of your exports are waiting already; one has to start first")
+        exports = "1 of your exports is" if waiting == 1 else f"{waiting} of your exports are"
+        super().__init__(f"{exports} waiting already; one has to start first")
         self.waiting = waiting
 
 

@@ -74,6 +74,7 @@ function tellBehind() {
   const late = Date.now() / 1000 - last;
   const isBehind = last !== null && late > 2 && live.state.status === "catching up";
   const lag = isBehind ? `: ${duration(late)} behind` : "";
+  behind.className = problem ? "error" : "quiet";
   behind.textContent = problem || said + lag + (cursor === null ? "" : " (paused)");
 }
 

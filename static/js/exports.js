@@ -77,7 +77,7 @@ function row(it) {
     head,
     stateCell(it),
     rows,
-    make("td", { className: "number" }, bytes(it.bytes)),
+    make("td", { className: "number", title: `${count(it.bytes)} bytes` }, bytes(it.bytes)),
     rateCell(it),
     make("td", { className: "number wide" }, readersText(it)),
     make("td", { className: "wide" }, make("code", { title: it.sha256 ?? "" }, (it.sha256 ?? "").slice(0, 12))),

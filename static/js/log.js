@@ -92,6 +92,7 @@ function draw() {
     }),
   );
   const some = matching ? `${count(matching.length)} of ` : "";
+  told.className = "quiet";
   told.textContent = `${some}${count(lines.length)} lines${isPaused ? ", paused" : ""}`;
 }
 
@@ -113,12 +114,17 @@ function take(line) {
   redraw();
 }
 
+function refuse(error) {
+  told.className = "error";
+  told.textContent = messageOf(error);
+}
+
 function follow() {
   feed = live.subscribe(topic, {
     since: cursor ?? undefined,
     onEvent: (event) => take(event.data.line),
     onGap: (gap) => take(`# gap: ${gap.lost ?? "some"} lines are not to be had any more (${gap.reason})`),
-    onError: (error) => (told.textContent = messageOf(error)),
+    onError: refuse,
   });
 }
 
@@ -134,7 +140,7 @@ async function begin() {
   // Another number of lines was chosen meanwhile.
   if (mine !== begun) return;
   isLoading = false;
-  if (!answer.ok) return (told.textContent = messageOf(JSON.parse(text)));
+  if (!answer.ok) return refuse(JSON.parse(text));
   lines = [];
   cursor = answer.headers.get("Headwater-Cursor");
   for (const event of text.split("\n").filter(Boolean).map((each) => JSON.parse(each))) {

@@ -303,6 +303,16 @@ def test_a_test_event_is_published(open_page, server):
     wait_until(lambda: "JSON" in page.inner_text("#publish output"), "it says what is wrong")
 
 
+def test_what_cannot_be_followed_is_said_as_an_error(open_page, server):
+    page = is_live(open_page(f"{server.base}/events"))
+    follow(page, "no topic")
+    said = page.locator("#behind.error")
+    said.wait_for()
+    assert said.inner_text().startswith("a topic is segments of letters")
+    follow(page, "demo/again")
+    page.locator("#behind.quiet", has_text="Nothing yet.").wait_for()
+
+
 def test_a_gap_is_shown_where_it_is(open_page, server):
     page = is_live(open_page(f"{server.base}/events"))
     server.publish("few/page", {"n": 0})

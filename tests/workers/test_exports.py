@@ -510,6 +510,12 @@ def test_what_is_read_or_prepared_is_not_abandoned(start_exports, order, query, 
     assert prepared.state == "running"
 
 
+def test_one_that_waits_is_one():
+    assert str(QueueFull(1)) == "1 export is waiting already"
+    assert str(QueueFull(2)) == "2 exports are waiting already"
+    assert str(OwnerQueueFull(1)).startswith("1 of your exports is waiting already; ")
+
+
 # What is kept
 
 
