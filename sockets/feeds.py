@@ -13,6 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 
 from access import AccessError
+from guard.links import PARAMETER
 from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
 from sockets.metronome import Metronome
@@ -21,6 +22,7 @@ from sockets.websocket import WebSocket, serve
 from topics import Patterns, Reader, Topics
 from wire.events import HEARTBEAT, id_of
 from wire.since import parse_since
+from wire.words import check_words
 
 # Five heartbeats without an answer. A minute of standing still is a slow client, not a dead one.
 DEAD_AFTER_S = 75.0
@@ -86,6 +88,7 @@ def make_blueprint(
     @blueprint.get("/ws/events/<path:names>")
     @blueprint.get("/ws/events/<path:names>", websocket=True)
     def events(names: str) -> Response:
+        check_words((key for key in request.args if key != PARAMETER), ("since",))
         since = request.headers.get("Last-Event-ID") or request.args.get("since")
         connection = secrets.token_hex(8)
         reader = topics.reader(Patterns.parse(names), parse_since(since), connection, TEXT_FRAMES)

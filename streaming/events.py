@@ -14,7 +14,7 @@ from guard.turns import end_turn
 from streaming.admission import MAX_PUBLISHED_BYTES, can
 from streaming.errors import Refusal
 from streaming.feed import Feed
-from streaming.pages import best_kind, is_set, wants_page
+from streaming.pages import best_kind, is_set, require_words, wants_page
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
@@ -30,6 +30,8 @@ NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl
 SSE_TYPE = "text/event-stream"
 TEXT_TYPE = "text/plain"
 _TYPES = {"ndjson": NDJSON_TYPES[0], "sse": SSE_TYPE, "text": TEXT_TYPE}
+# What may be in the query of who follows.
+_WORDS = ("since", "poll", "whole")
 # How soon an EventSource comes back after a cut.
 RETRY_MS = 2000
 
@@ -65,6 +67,7 @@ def make_blueprint(topics: Topics) -> Blueprint:
 
     @blueprint.get("/events/<path:names>")
     def follow(names: str) -> Response:
+        require_words(request, _WORDS)
         framing = _framing_of(request)
         since = parse_since(request.headers.get("Last-Event-ID") or request.args.get("since"))
         follows = not is_set(request, "poll")

@@ -20,7 +20,7 @@ from streaming.admission import can
 from streaming.errors import Refusal
 from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader
 from streaming.log_search import Search
-from streaming.pages import best_kind, is_set, wants_page
+from streaming.pages import best_kind, is_set, require_words, wants_page
 from topics import Patterns, Topics
 from topics.topic import Topic
 from wire.cursors import parse_cursor
@@ -36,6 +36,7 @@ MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 SEARCH_BYTES = 128 * 1024
 SEARCH_LINES = 2000
 
+_WORDS = ("lines", "since", "follow", "grep", "literal", "ignore_case", "plain", "whole")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -60,6 +61,7 @@ def make_blueprint(
     def show(name: str) -> Response | str:
         if name not in logs:
             raise Refusal(404, "unknown_log", "there is no such log; GET /logs lists what there is")
+        require_words(request, _WORDS)
         if not is_set(request, "plain") and wants_page(request):
             return render_template("log.html", name=name)
         framing = _framing_of(request)

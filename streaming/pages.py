@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from flask import Request, Response, after_this_request
 
 from guard.links import PARAMETER, split_link
+from wire.words import check_words
 
 
 def wants_page(request: Request) -> bool:
@@ -41,6 +42,11 @@ def address_without_link(request: Request) -> str:
 def is_set(request: Request, name: str) -> bool:
     """Is a switch of the query on? Not if it is absent, empty or 0."""
     return request.args.get(name, "0") not in ("", "0")
+
+
+def require_words(request: Request, known: Sequence[str]) -> None:
+    """Raise UnknownWord when the query has a word that is none of those, nor a signed link."""
+    check_words((key for key, _ in words_of(request)), known)
 
 
 def words_of(request: Request) -> list[tuple[str, str]]:

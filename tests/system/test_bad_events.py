@@ -167,6 +167,15 @@ def test_names_to_follow(server, name, status, error, transport):
     assert set(told) - {"ok"} == {"error", "message", "status", "detail"}
 
 
+@pytest.mark.parametrize("transport", ["ndjson", "sse", "websocket"])
+def test_a_word_of_the_query_that_is_misspelt(server, topic, transport):
+    with pytest.raises(Refused) as refused:
+        READERS[transport](server.base, topic, sicne="all").close()
+    told = refused.value.told
+    assert (told["status"], told["error"]) == (400, "malformed")
+    assert told["message"] == "sicne: there is no such word; is it since?"
+
+
 @table(NAMES | PATTERNS)
 def test_names_of_whose_readers_are_asked_for(server, name, status, error):
     told = check(server.get(f"/events/{quote(name, safe='/')}/readers"), status)

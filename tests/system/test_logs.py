@@ -248,6 +248,8 @@ BAD = {
         "/logs/app?grep=((a%7B100%7D)%7B100%7D)%7B100%7D", {}, 400, "malformed_search",
     ),
     "grep: what is no UTF-8": ("/logs/app?grep=%ff", {}, 200, None),
+    "a word misspelt": ("/logs/app?folow=1", {}, 400, "malformed"),
+    "a word misspelt, to a browser": ("/logs/app?folow=1", {"Accept": "text/html"}, 400, None),
     "accept": ("/logs/app", {"Accept": "image/png"}, 406, "not_acceptable"),
     "publishing": ("POST /events/logs/app", {}, 403, "not_writable"),
     "method": ("POST /logs/app", {}, 405, "method_not_allowed"),

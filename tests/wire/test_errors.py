@@ -1,6 +1,6 @@
 import re
 
-from wire import cursors, events, ranges
+from wire import cursors, events, ranges, words
 from wire.errors import WireError
 
 
@@ -13,7 +13,12 @@ def subclasses(cls):
 def test_the_docstring_prints_the_tree():
     printed = set(re.findall(r"[├└]── (\w+)", WireError.__doc__))
     assert printed == subclasses(WireError)
-    kinds = (ranges.UnsatisfiableRange, cursors.MalformedCursor, events.MalformedEvent)
+    kinds = (
+        ranges.UnsatisfiableRange,
+        cursors.MalformedCursor,
+        events.MalformedEvent,
+        words.UnknownWord,
+    )
     assert printed == {kind.__name__ for kind in kinds}
 
 

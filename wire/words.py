@@ -1,0 +1,26 @@
+"""The words of a query string: are they all known? Pure. Way in: check_words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from wire.errors import WireError
+
+
+class UnknownWord(WireError):
+    """A query has a word that says nothing here: ignored, a typing error would pass in silence."""
+
+
+def check_words(given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise UnknownWord for the first key given that is not known; it names the nearest one."""
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key[:100], known, 1)
+            right = f"is it {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UnknownWord(f"{_shown(key)}: there is no such word; {right}")
+
+
+def _shown(key: str) -> str:
+    short = key[:60]
+    return short if short.isidentifier() else ascii(short)
