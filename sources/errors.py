@@ -17,6 +17,7 @@ class SourceError(Exception):
     ├── SourceFailed        the database stopped while its rows were read
     └── FolderError         something of a folder that cannot be served
         ├── MalformedPath   a path that no file of a folder can have
+        ├── FolderGone      the folder itself is not there now; a SourceUnavailable, too
         ├── NoSuchFile      nothing is there, or nothing that is served
         ├── IsAFolder       a folder where a file was asked for
         ├── IsAFile         a file where a folder was asked for
@@ -72,6 +73,10 @@ class FolderError(SourceError):
 
 class MalformedPath(FolderError):
     """A path that no file of a folder can have."""
+
+
+class FolderGone(FolderError, SourceUnavailable):
+    """The folder that the catalogue names is not there now, as a disk that is not mounted."""
 
 
 class NoSuchFile(FolderError):

@@ -18,7 +18,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sources.errors import FileChanged, IsAFile, IsAFolder, MalformedPath, NoSuchFile, Unreadable
+from sources.errors import (
+    FileChanged,
+    FolderGone,
+    IsAFile,
+    IsAFolder,
+    MalformedPath,
+    NoSuchFile,
+    Unreadable,
+)
 
 # As the kernel: more are a circle.
 MAX_LINKS = 40
@@ -126,7 +134,7 @@ class Folder:
     def open(self, path: str) -> OpenFile:
         """Return the file at path, names joined by `/`; the caller closes it.
 
-        Raises MalformedPath, NoSuchFile, IsAFolder, Unreadable.
+        Raises MalformedPath, FolderGone, NoSuchFile, IsAFolder, Unreadable.
         """
         descriptor, status = self._walk(self._names(path))
         if stat.S_ISDIR(status.st_mode):
@@ -137,7 +145,7 @@ class Folder:
     def open_folder(self, path: str) -> int:
         """Return a descriptor of the folder at path, "" for itself; the caller closes it.
 
-        Raises MalformedPath, NoSuchFile, IsAFile, Unreadable.
+        Raises MalformedPath, FolderGone, NoSuchFile, IsAFile, Unreadable.
         """
         descriptor, status = self._walk(self._names(path) if path else [])
         if not stat.S_ISDIR(status.st_mode):
@@ -148,7 +156,7 @@ class Folder:
     def entries(self, path: str = "") -> list[Entry]:
         """Return what is served of the folder at path, in no order.
 
-        Raises MalformedPath, NoSuchFile, IsAFile, Unreadable.
+        Raises MalformedPath, FolderGone, NoSuchFile, IsAFile, Unreadable.
         """
         return [entry for _, entry in self.look(path) if entry is not None]
 
@@ -205,6 +213,8 @@ class Folder:
             if error.errno in (errno.EACCES, errno.EPERM):
                 raise Unreadable("the server may not read it") from error
             if error.errno in _NO_WAY:
+                if not self.path.is_dir():
+                    raise FolderGone(f"the folder {self.name} is not there now") from error
                 raise NoSuchFile(_NOTHING) from error
             raise
 

@@ -126,6 +126,7 @@ def make_blueprint(
 # JSON can spell what no text can hold.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Of a form, besides what is selected: what is to be had, and the mark of the page it is on.
 _NOT_OF_THE_SELECTION = ("source", "format", "csrf_token")
 
@@ -190,6 +191,9 @@ def _is_a_beginning(header: str) -> bool:
 def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
     """Yield the words of a form or of a JSON object, as a query string would have them."""
     if not request.is_json:
+        if request.mimetype not in _FORMS:
+            kinds = f"application/json or {_FORMS[0]}"
+            raise Refusal(415, "unsupported_media_type", f"an export is asked for as {kinds}")
         yield from request.form.items(multi=True)
         return
     try:

@@ -5,6 +5,7 @@ A log is the topic logs/<name> with other words: `lines` and `grep`, and text fo
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -60,7 +61,7 @@ def make_blueprint(
     @blueprint.get("/logs/<name>")
     def show(name: str) -> Response | str:
         if name not in logs:
-            raise Refusal(404, "unknown_log", "there is no such log; GET /logs lists what there is")
+            raise _unknown(name, [log for log in logs if can("subscribe", f"logs/{log}")])
         require_words(request, _WORDS)
         if not is_set(request, "plain") and wants_page(request):
             return render_template("log.html", name=name)
@@ -82,6 +83,14 @@ def make_blueprint(
         return answer_reader(topics, patterns, since, framing, follows=follows, narrow=narrow)
 
     return blueprint
+
+
+def _unknown(name: str, seen: Sequence[str]) -> Refusal:
+    """seen: the names of the logs that the asker may follow."""
+    near = difflib.get_close_matches(name[:100], seen, 1)
+    right = f"is it {near[0]}?" if near else "GET /logs lists what there is"
+    message = f"there is no log {name[:100]!a}; {right}"
+    return Refusal(404, "unknown_log", message, {"logs": list(seen)})
 
 
 def _size_of(entry: LogEntry) -> int | None:

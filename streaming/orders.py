@@ -27,6 +27,8 @@ from workers.export import Order
 # As long as a URL may be; every list of exports repeats it.
 MAX_SELECTION_CHARS = 8190
 
+_NO_FORMAT = "the format is missing: it is what the address ends with, as in .csv"
+
 # The formats that `excel` is for.
 DELIMITED = ("csv", "tsv")
 
@@ -71,7 +73,8 @@ class Orders:
         """Return the format that an extension names. Raises Refusal (404)."""
         packaging = parse_extension(extension)
         if packaging is None:
-            message = f"there is no format {extension[:100]!a}; there are " + ", ".join(FORMATS)
+            wrong = f"there is no format {extension[:100]!a}" if extension else _NO_FORMAT
+            message = f"{wrong}; there are " + ", ".join(FORMATS)
             message += ", each also with .gz or .zst"
             raise Refusal(404, "unknown_format", message, {"formats": list(EXTENSIONS)})
         return packaging

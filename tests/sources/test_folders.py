@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from sources.errors import (
     FileChanged,
     FolderError,
+    FolderGone,
     IsAFile,
     IsAFolder,
     MalformedPath,
@@ -397,12 +399,11 @@ def test_what_may_not_be_read_is_named_so(nobody):
     assert names_in(folder) == ["closed", "file"]
 
 
-def test_a_folder_that_is_gone_is_not_there(folder, root):
+def test_a_folder_that_is_gone_is_named(folder, root):
     shutil.rmtree(root)
-    with pytest.raises(NoSuchFile):
-        folder.open("plain.txt")
-    with pytest.raises(NoSuchFile):
-        folder.entries()
+    for ask in (partial(folder.open, "plain.txt"), folder.entries):
+        with pytest.raises(FolderGone, match=f"^the folder {folder.name} is not there now$"):
+            ask()
 
 
 # Whatever is there, and however it is asked for: the kernel's own answer, or none.

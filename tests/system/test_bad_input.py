@@ -33,7 +33,7 @@ def check(answer, status):
 PATHS = {
     "unknown source": ("/download/nmbers.csv", 404, "numbers"),
     "unknown source, nothing like it": ("/download/zzz.csv", 404, "zzz"),
-    "no format": ("/download/numbers", 404, "csv"),
+    "no format": ("/download/numbers", 404, "the format is missing"),
     "unknown format": ("/download/numbers.exe", 404, "exe"),
     "unknown compression": ("/download/numbers.csv.bz2", 404, "csv.bz2"),
     "compressed twice": ("/download/numbers.csv.gz.gz", 404, "csv.gz.gz"),
@@ -177,7 +177,8 @@ BODIES = {
     "unknown source": (JSON, b'{"source": "nmbers", "format": "csv"}', 404, "numbers"),
     "unknown format": (JSON, b'{"source": "numbers", "format": "doc"}', 404, "doc"),
     "unknown word": (FORM, b"source=numbers&format=csv&nope=1", 400, "nope"),
-    "another type": ("text/plain", b"source=numbers", 400, "source"),
+    "another type": ("text/plain", b"source=numbers", 415, "application/json"),
+    "no type": ("", b"source=numbers", 415, "application/x-www-form-urlencoded"),
     "a broken form": ("multipart/form-data", b"--x", 400, "source"),
     "a broken form with a boundary": ("multipart/form-data; boundary=x", b"--x\r\n", 400, ""),
     "too large": (JSON, b" " * 70_000, 413, ""),

@@ -713,6 +713,20 @@ def test_accept_decides_between_json_and_a_page(server, accept, media_type):
     assert answer.headers["Vary"] == ("Accept, Cookie" if media_type == HTML else "Accept")
 
 
+def test_a_folder_that_vanishes_is_not_to_be_had_now(serve, tmp_path):
+    (tmp_path / "disk").mkdir()
+    server = serve(catalogue=f'[folders.disk]\npath = "{tmp_path}/disk"\n')
+    assert server.get("/files/disk/").status == 200
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    for path in ("/files/disk/", "/files/disk/a", "/download/disk.zip", "/download/disk.tar.zst"):
+        answer = server.get(path)
+        told = answer.json()
+        assert (answer.status, told["error"]) == (503, "source_unavailable"), path
+        assert told["message"] == "the folder disk is not there now"
+    (tmp_path / "elsewhere").rename(tmp_path / "disk")
+    assert server.get("/files/disk/").status == 200
+
+
 class Page(HTMLParser):
     """What a browser sees: texts, the names of elements' attributes, and addresses."""
 

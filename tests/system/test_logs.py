@@ -269,6 +269,14 @@ def test_bad_input_is_refused(logged, path, headers, status, error):
         assert (told["error"], told["status"]) == (error, status)
 
 
+def test_a_log_that_is_not_there_is_named_with_the_one_that_is_like_it(logged):
+    told = logged.get("/logs/ap").json()
+    assert told["message"] == "there is no log 'ap'; is it app?"
+    assert "app" in told["detail"]["logs"]
+    told = logged.get("/logs/zzz").json()
+    assert told["message"] == "there is no log 'zzz'; GET /logs lists what there is"
+
+
 # What it costs.
 
 
@@ -315,7 +323,8 @@ def test_the_access_log_has_a_line_for_each_request(logged):
 def test_who_took_his_connection_over_has_one_line_when_he_is_gone(logged, request):
     paths = {}
     for way in ("ndjson", "websocket"):
-        with WAYS[way](logged.base, "status", mark=f"{way}-{time.time_ns()}") as reader:
+        # An age that nobody else asks for tells its line.
+        with WAYS[way](logged.base, "status", f"{time.time_ns() // 1000 % 10**9}ms") as reader:
             paths[way] = reader.address
             next(reader)
             assert not [each for each in access_lines(logged) if each["path"] == reader.address]
