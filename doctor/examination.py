@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +13,7 @@ from http.client import HTTPException
 from doctor.feeds import check_events, check_heartbeats
 from doctor.findings import Finding, Unfit, Verdict, Wrong
 from doctor.limits import check_body, check_head
-from doctor.reach import check_address, check_health
+from doctor.reach import check_address, check_health, check_token
 from doctor.site import Site
 from doctor.transfers import (
     check_caching,
@@ -33,6 +35,8 @@ Check = Callable[[Site], str]
 
 # Without these there is nothing to examine.
 FIRST: dict[str, Check] = {"address": check_address, "server": check_health}
+# Only of who has given one: without, what needs a token is skipped.
+TOKEN: dict[str, Check] = {"token": check_token}
 REST: dict[str, Check] = {
     "seen-as": check_client,
     "download": check_download,
@@ -67,7 +71,8 @@ class Case:
 def examine(case: Case) -> Iterator[Finding]:
     """Yield what each check finds, as soon as it does. Raises ValueError for a bad address."""
     site = Site.parse(case.url, case.token)
-    for name, check in FIRST.items():
+    first = FIRST | TOKEN if case.token else FIRST
+    for name, check in first.items():
         finding = _run(name, check, site)
         yield finding
         if finding.verdict is not Verdict.OK:
@@ -106,7 +111,12 @@ def main(words: Sequence[str]) -> int:
         Site.parse(told.url)
     except ValueError as error:
         parser.error(str(error))
-    return report(Case(told.url, told.token, told.slow, told.only), print)
+    try:
+        return report(Case(told.url, told.token, told.slow, told.only), partial(print, flush=True))
+    except BrokenPipeError:
+        # Whoever reads it, as `head`, has enough. At its end Python would write there once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def report(case: Case, show: Callable[[str], object]) -> int:

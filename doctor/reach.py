@@ -30,7 +30,9 @@ def check_address(site: Site) -> str:
         raise Wrong(told, "the firewall before it") from error
     except OSError as error:
         line = cures.LISTEN_TLS if site.is_tls else cures.LISTEN
-        raise Wrong(f"port {site.port} is not open: {error.strerror}", line) from error
+        usual = "443" if site.is_tls else "80"
+        cure = line.replace(usual, str(site.port))
+        raise Wrong(f"port {site.port} is not open: {error.strerror}", cure) from error
     return f"{address}, port {site.port}, after {(time.monotonic() - began_s) * 1000:.0f} ms"
 
 
@@ -46,6 +48,15 @@ def check_health(site: Site) -> str:
     if reply.status == 200 and isinstance(fields, dict) and fields.get("status") == "alive":
         return f"alive, after {reply.first_s * 1000:.0f} ms"
     raise _why_not(site, reply)
+
+
+def check_token(site: Site) -> str:
+    """The token that was given is good, whatever it is for."""
+    reply = site.ask("/sources")
+    refusal = reply.refusal
+    if refusal and reply.status == 401:
+        raise Wrong(f"the token is refused: {refusal['message']}", cures.TOKEN)
+    return "it is good"
 
 
 def _why_not(site: Site, reply: Reply) -> Wrong:

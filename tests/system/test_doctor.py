@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from doctor import Case, Site, Verdict, cures, examine
-from doctor.examination import FIRST, QUIET, REST
+from doctor.examination import FIRST, QUIET, REST, TOKEN
 from doctor.transfers import MOST_ROWS, SMALL_ROWS
 from tests.system.nginx import certificate, put_nginx  # noqa: F401 (fixtures)
 from tests.system.server import CATALOGUE, ROOT, Database, Server, wait_until
@@ -147,7 +147,7 @@ def test_the_checks_are_those_of_the_docs():
     text = (ROOT / "docs" / "deploy.md").read_text()
     rows = re.findall(r"^\| (`.*?) \|", text.partition("| check |")[2], re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(.*?)`", row)]
-    assert sorted(names) == sorted([*FIRST, *REST, QUIET])
+    assert sorted(names) == sorted([*FIRST, *TOKEN, *REST, QUIET])
 
 
 def doctor(*words, env=None, cwd=ROOT):
@@ -157,8 +157,12 @@ def doctor(*words, env=None, cwd=ROOT):
 
 
 NOWHERE = {
-    "a port that is closed": ("http://127.0.0.1:1", "wrong    address", cures.LISTEN),
-    "TLS on a port that is closed": ("https://127.0.0.1:1", "wrong    address", cures.LISTEN_TLS),
+    "a port that is closed": ("http://127.0.0.1:1", "wrong    address", "mend: listen 1;"),
+    "TLS on a port that is closed": (
+        "https://127.0.0.1:1",
+        "wrong    address",
+        "mend: listen 1 ssl http2;",
+    ),
     "a name without an address": ("http://nobody.invalid", "has no address", "its DNS"),
 }
 
@@ -251,6 +255,14 @@ def test_the_wrong_scheme(logged, put_nginx, certificate):  # noqa: F811
     assert told.told == f"TLS is spoken there: examine https://127.0.0.1:{secure.port}"
 
 
+def test_a_reader_that_has_enough_is_no_mistake(logged):
+    command = [sys.executable, "-S", "-m", "doctor", logged.base, "--only", "events", "cache"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as it:
+        assert it.stdout.readline().startswith(b"ok       address")
+        it.stdout.close()
+        assert it.stderr.read() == b""
+
+
 # The two ways to call it.
 
 
@@ -288,6 +300,9 @@ def test_with_tokens(serve, put_nginx):  # noqa: F811
     url = put_nginx(server.port).base
     wait_until(lambda: server.get("/exports").status == 401, "a token is needed")
     assert {each.verdict for each in examine(Case(url, token, 0.5, TRIED))} == {Verdict.OK}
+    *_, last = examine(Case(url, token + "x", 0.5, TRIED))
+    assert (last.check, last.verdict, last.cures) == ("token", Verdict.WRONG, (cures.TOKEN,))
+    assert doctor(url, "--token", token + "x").returncode == 1
     address, healthy, *others = examine(Case(url, None, 0.5, TRIED))
     assert (address.verdict, healthy.verdict) == (Verdict.OK, Verdict.OK)
     assert {each.verdict for each in others} == {Verdict.SKIPPED}
