@@ -267,7 +267,6 @@ def make_live(fan_out, **options):
 
 
 live = make_live("direct")
-brisk = make_live(
-    "direct", ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3, connect_timeout_s=0.4
-)
+brisk = make_live("direct", ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3)
+hasty = make_live("direct", connect_timeout_s=0.4)
 stock = make_live("stock")

@@ -728,8 +728,8 @@ def test_who_is_closed_while_connecting_is_undone(live):
     assert facts(live)["members"] == facts(live)["environs"] == 0
 
 
-def test_who_is_in_no_namespace_any_more_is_let_go(brisk):
-    with brisk.websocket() as client:
+def test_who_is_in_no_namespace_any_more_is_let_go(servers):
+    with Place(servers("hasty")).websocket() as client:
         client.send("40/live,")
         while not client.text().startswith("42/live,"):
             pass
