@@ -191,7 +191,7 @@ def _is_a_beginning(header: str) -> bool:
 def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
     """Yield the words of a form or of a JSON object, as a query string would have them."""
     if not request.is_json:
-        if request.mimetype not in _FORMS:
+        if request.mimetype not in _FORMS and request.get_data():
             kinds = f"application/json or {_FORMS[0]}"
             raise Refusal(415, "unsupported_media_type", f"an export is asked for as {kinds}")
         yield from request.form.items(multi=True)

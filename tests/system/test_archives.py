@@ -373,9 +373,9 @@ def test_a_file_that_changes_before_it_is_due_cuts_the_transfer(server, own, cha
     assert "ending=failed (" in server.log
 
 
-def test_a_folder_that_is_gone_is_not_there(server, own):
+def test_a_folder_that_is_gone_is_not_to_be_had_now(server, own):
     shutil.rmtree(own)
-    assert check(server.get("/download/own.zip"), 404)["error"] == "no_such_file"
+    assert check(server.get("/download/own.zip"), 503)["error"] == "source_unavailable"
 
 
 def test_a_client_that_leaves_leaves_nothing_open(server, own):
