@@ -54,7 +54,8 @@ def find_sample(site: Site) -> Sample:
     """Return the largest source that needs no parameters. Raises Unfit."""
     told = site.ask("/sources").check_allowed().json()
     sources = told.get("sources", []) if isinstance(told, dict) else []
-    free = [each for each in sources if not each["parameters"]]
+    # One that cannot be read has none, but an error; one that is denied has no rows for this token.
+    free = [each for each in sources if each.get("parameters") == [] and "denied" not in each]
     if not free:
         raise Unfit("there is no source without parameters to download")
     best = max(free, key=lambda each: each["rows_estimate"] or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_plus
@@ -197,20 +198,36 @@ def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
         yield from request.form.items(multi=True)
         return
     try:
-        fields = json.loads(request.get_data())
+        fields = json.loads(request.get_data(), object_pairs_hook=_Fields)
     except (ValueError, RecursionError):
         fields = None
-    if not isinstance(fields, dict):
+    if not isinstance(fields, _Fields):
         raise BadSelection(['the body: a JSON object like {"source": …, "format": …} is due'])
-    for key, value in fields.items():
-        values = value if isinstance(value, list) else [value]
-        if not all(isinstance(each, str | int | float) for each in values):
-            raise BadSelection([f"{key}: a text, a number, true, false or a list of them is due"])
-        word = ",".join(_word(each) for each in values)
+    for key, count in Counter(key for key, _ in fields).items():
+        if count > 1:
+            raise BadSelection([f"{key[:100]!a}: is given twice"])
+    for key, value in fields:
+        word = _word_of_a_list(key, value) if type(value) is list else _word(key, value)
         if _SURROGATE.search(key + word):
             raise BadSelection([f"{key!a}: half a surrogate pair is no text"])
         yield key, word
 
 
-def _word(value: str | float | bool) -> str:
+class _Fields(list[tuple[str, Any]]):
+    """The fields of a JSON object, also those that are there twice."""
+
+
+def _word_of_a_list(key: str, values: list[Any]) -> str:
+    """Return a list as a query string has it, with commas between; only some words take one."""
+    if key not in ("columns", "sort") and not key.endswith("__in"):
+        raise BadSelection([f"{key}: one value is due; a list is for columns, sort and …__in"])
+    words = [_word(key, value) for value in values]
+    if with_comma := [word for word in words if "," in word]:
+        raise BadSelection([f"{key}: {with_comma[0][:100]!a} would be two, for its comma"])
+    return ",".join(words)
+
+
+def _word(key: str, value: Any) -> str:
+    if not isinstance(value, str | int | float):
+        raise BadSelection([f"{key}: a text, a number, true or false is due"])
     return str(value).lower() if isinstance(value, bool) else str(value)
