@@ -1,4 +1,4 @@
-"""What can be had: the sources, their columns, rows and formats."""
+"""What can be downloaded: the sources, their columns, rows and formats."""
 
 from __future__ import annotations
 
