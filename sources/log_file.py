@@ -418,8 +418,9 @@ class LogFile:
 
     def _begin_after(self, position: Position, files: list[Rotated]) -> None:
         """Begin with the first file that was written to after position was left."""
+        seen_ns = position.seen_s * 1e9 - CLOCK_NS
         for rotated in files:
-            if rotated.status.st_mtime > position.seen_s or rotated.path == self._path:
+            if rotated.status.st_mtime_ns > seen_ns or rotated.path == self._path:
                 with contextlib.suppress(OSError):
                     if opened := rotated.open():
                         self.trouble = "what was read last is gone"

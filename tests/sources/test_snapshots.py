@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sources import snapshots
-from sources.errors import IsAFile, NoSuchFile, TooManyFiles
+from sources.errors import FolderGone, TooManyFiles
 from sources.folders import Folder
 from sources.snapshots import Snapshot, SnapshotFile, take_snapshot
 
@@ -97,13 +97,13 @@ def test_what_is_hidden_is_not_even_named(take, root):
 
 
 def test_a_folder_that_is_not_there_is_not_there(tmp_path):
-    with pytest.raises(NoSuchFile):
+    with pytest.raises(FolderGone):
         take_snapshot(Folder("served", tmp_path / "nothing"))
 
 
 def test_a_folder_that_is_a_file_is_none(tmp_path):
     tmp_path.joinpath("file").touch()
-    with pytest.raises((NoSuchFile, IsAFile)):
+    with pytest.raises(FolderGone):
         take_snapshot(Folder("served", tmp_path / "file"))
 
 
