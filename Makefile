@@ -24,7 +24,8 @@ run: environment checks browser ## set up what is missing, then serve http://127
 	@exec .venv/bin/gunicorn -c gunicorn.conf.py wsgi:app
 
 test: environment-dev sample tools browser-dev ## set up what is missing, then run the tests
-	@.venv/bin/python -m pytest -n 2 --dist loadfile
+	@# In their order: the longest files have few tests, and would be left for the end.
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: environment-dev ## formatting, lint and types, then the tests
 	.venv/bin/ruff format --check .

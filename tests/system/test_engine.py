@@ -986,11 +986,11 @@ def come_and_go(place, times):
     wait_until(lambda: facts(place)["websocket"] == 0, "all have left")
 
 
-def test_ten_thousand_come_and_go(start):
+def test_four_thousand_come_and_go(start):
     place = Place(start("live"))
     come_and_go(place, 500)
     before = facts(place)
-    come_and_go(place, 10_000)
+    come_and_go(place, 4_000)
     wait_until(lambda: facts(place)["greenlets"] <= before["greenlets"], "their greenlets ended")
     after = facts(place)
     assert (after["members"], after["environs"]) == (0, 0)

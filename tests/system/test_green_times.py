@@ -170,13 +170,6 @@ def test_who_takes_a_little_now_and_then_stays(server):
     assert counted(server, "stalled") == before
 
 
-def test_a_head_that_does_not_come_is_counted(server):
-    before = counted(server, "header_timeout")
-    with server.send(b"GET / HTTP/1.1\r\nHost:") as client:
-        assert client.recv(1) == b""
-    assert counted(server, "header_timeout") == before + 1
-
-
 def test_who_asks_nothing_more_is_let_go_and_counted(tmp_path):
     server = GunicornProcess(tmp_path, "--keep-alive", "1")
     try:

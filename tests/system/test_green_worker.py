@@ -376,10 +376,11 @@ def test_a_held_hub_is_named_and_replaced(start):
     assert "WORKER TIMEOUT" in server.log
 
 
-def test_half_a_request_head_is_cut_off_after_ten_seconds(half_heads):
+def test_half_a_request_head_is_cut_off_after_ten_seconds(server, half_heads):
     # At the end of the tests that share its server, so that its ten seconds go by beside them.
     for cut in half_heads:
         assert 9 < cut.result() < 15
+    assert json.loads(server.get("/refusals"))["header_timeout"] == len(half_heads)
 
 
 # Binds
