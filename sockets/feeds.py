@@ -107,15 +107,17 @@ def make_blueprint(
         metronome.add(partial(_tick, websocket))
         try:
             while (message := websocket.receive()) is not None:
-                websocket.send_text(json.dumps(answer(owner, message)))
+                websocket.send_text(json.dumps(answer(websocket, owner, message)))
         finally:
             del broadcasts.websockets[websocket]
 
-    def answer(owner: str, message: str | bytes) -> dict[str, Any]:
+    def answer(websocket: WebSocket, owner: str, message: str | bytes) -> dict[str, Any]:
         try:
             note(owner)
         except AccessError as error:
-            return http_answer_of(error)[0]
+            refusal = http_answer_of(error)[0]
+            websocket.refused(refusal["error"])
+            return refusal
         return _respond(message)
 
     @blueprint.post("/broadcast/<path:message>")

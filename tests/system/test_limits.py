@@ -166,7 +166,7 @@ def count_answered(ask):
 
 
 def test_messages_on_the_textbooks_websocket_are_requests(make_site):
-    site = make_site("ann", HEADWATER_REQUESTS_PER_MINUTE="20")
+    site = make_site("ann", "watch", HEADWATER_REQUESTS_PER_MINUTE="20")
     with closing(RawWebSocket(site.server.port, "/ws/live", **site.bearer("ann"))) as client:
 
         def ask():
@@ -177,6 +177,7 @@ def test_messages_on_the_textbooks_websocket_are_requests(make_site):
 
         # Opening it was one.
         assert is_twenty(count_answered(ask) + 1)
+    assert refusals(site, "watch", "too_many_requests") == 1
 
 
 SAID = ["request_data", "no_such_event", "connect again"]
