@@ -5,8 +5,9 @@ open_encoder.
 
 contract: Column, Sink, Encoder, and what a batch looks like. opening: open_encoder. errors: what
 can be refused. separated: CSV and TSV. objects: NDJSON and JSON. columnar: Parquet and Arrow.
-spreadsheet: XLSX. archive: the ZIP that a spreadsheet is. compression: gzip and zstd around any of
-them. mixed: columns whose rows differ in kind. unicode: text is checked before anything trusts it.
+spreadsheet: XLSX. cells, workbook, archive: what a spreadsheet is made of, and the ZIP that it is.
+compression: gzip and zstd around any of them. mixed: columns whose rows differ in kind. unicode:
+text is checked before anything trusts it.
 """
 
 from encoders.contract import Column, Encoder, Sink

@@ -1,7 +1,7 @@
 """A ZIP archive written straight into a sink that cannot seek; deterministic, no file times.
 
-Small members are stored whole. The last one may be long: it is deflated as it comes, and its sizes
-stand behind it in a data descriptor. Way in: Archive.
+Small members are stored whole. One may be long: it is deflated as it comes, and its sizes stand
+behind it in a data descriptor. Way in: Archive.
 Source: PKWARE APPNOTE 6.3.10 (4.3.7 header, 4.3.9 descriptor, 4.3.12 directory, 4.3.16 its end).
 """
 
@@ -76,10 +76,13 @@ def directory(members: Sequence[Member], start: int) -> bytes:
 
 
 class Archive:
-    """An archive of small members, and one long one that is written piece by piece until close."""
+    """An archive of small members, and one long one that is written piece by piece until close.
+
+    Nothing is written before the first piece.
+    """
 
     def __init__(self, sink: Sink, small: Sequence[tuple[str, bytes]], long: str) -> None:
-        """small: name and content of each. long: the long member's name."""
+        """small: name and content of those in front. long: the long member's name."""
         self._members: list[Member] = []
         head = b""
         for name, data in small:
@@ -103,14 +106,19 @@ class Archive:
         self._crc = isal_zlib.crc32(data, self._crc)
         self._deflated.write(data)
 
-    def close(self) -> None:
-        """End the long member and write the directory; the sink stays open."""
+    def close(self, small: Sequence[tuple[str, bytes]] = ()) -> None:
+        """End the long member, append the small ones and the directory; the sink stays open."""
         self._deflated.close()
         long = self._long._replace(crc=self._crc, packed=self._packed.count, length=self._length)
         head = long.start + len(long.local_header())
         end = long.descriptor()
         members = [*self._members, long]
-        self._packed.write(end + directory(members, head + long.packed + len(end)))
+        start = head + long.packed
+        for name, data in small:
+            member = stored(name, data, start + len(end))
+            members.append(member)
+            end += member.local_header() + data
+        self._packed.write(end + directory(members, start + len(end)))
 
 
 class _PackedSink:

@@ -1,6 +1,6 @@
 """Parquet and the Arrow IPC file: every value in its own type.
 
-integer is int64, real float64, text string, blob binary; a mixed column is a string column,
+A column has the type that encoders/contract.py gives for its kind; a mixed one is a string column,
 rendered as encoders/mixed.py says. NULL, NaN and the infinities are themselves. Neither format
 needs a sink that seeks.
 
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from encoders.contract import KINDS, Column, Sink
+from encoders.contract import Column, Sink
 from encoders.mixed import to_text
 
 # A row group is held until it is written, so it ends at whichever comes first. 128 Ki rows is what
@@ -87,7 +87,7 @@ class ArrowEncoder:
 
 
 def typed_schema(columns: Sequence[Column]) -> pa.Schema:
-    return pa.schema([(c.name, KINDS["text" if c.kind == "mixed" else c.kind]) for c in columns])
+    return pa.schema([(c.name, pa.string() if c.kind == "mixed" else c.type) for c in columns])
 
 
 def to_typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
-from encoders.contract import KINDS
+from encoders.contract import MEMBERS
 
-MEMBERS = tuple(field.name for field in KINDS["mixed"])
+_NAMES = tuple(MEMBERS)
 
 
 def _as_it_is(text: pl.Expr) -> pl.Expr:
@@ -54,18 +54,18 @@ def kinds_in(array: pa.StructArray) -> list[str]:
     # flatten, not field: it puts the struct's own nulls into its children.
     return [
         name
-        for name, child in zip(MEMBERS, array.flatten(), strict=True)
+        for name, child in zip(_NAMES, array.flatten(), strict=True)
         if child.null_count < len(child)
     ]
 
 
 def narrow(array: pa.StructArray, kind: str) -> pa.Array:
     """Return the one child that holds all the values. kind: the only element of kinds_in(array)."""
-    return array.flatten()[MEMBERS.index(kind)]
+    return array.flatten()[_NAMES.index(kind)]
 
 
 def _widen(array: pa.Array) -> pa.StructArray:
     """Return an array of one kind as the mixed column that it is."""
-    fields = KINDS["mixed"]
-    children = [array if f.type == array.type else pa.nulls(len(array), f.type) for f in fields]
-    return pa.StructArray.from_arrays(children, fields=list(fields))
+    types = MEMBERS.values()
+    children = [array if each == array.type else pa.nulls(len(array), each) for each in types]
+    return pa.StructArray.from_arrays(children, list(MEMBERS))

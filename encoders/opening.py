@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from encoders.columnar import ArrowEncoder, ParquetEncoder
 from encoders.compression import CompressingSink, compress_into
-from encoders.contract import KINDS, Column, Encoder, Sink
+from encoders.contract import MEMBERS, TYPED_KINDS, Column, Encoder, Sink
 from encoders.objects import ArrayEncoder, ObjectsEncoder
 from encoders.separated import SeparatedEncoder
 from encoders.spreadsheet import SpreadsheetEncoder
@@ -25,7 +25,6 @@ _ENCODERS: dict[str, Callable[[Sequence[Column], Sink], Encoder]] = {
     "json": ArrayEncoder,
     "parquet": ParquetEncoder,
     "arrow": ArrowEncoder,
-    "xlsx": SpreadsheetEncoder,
 }
 
 
@@ -49,20 +48,27 @@ def first_bytes(packaging: Packaging) -> bytes:
 
 
 def open_encoder(
-    packaging: Packaging, columns: Sequence[Column], sink: Sink, *, excel: bool = False
+    packaging: Packaging,
+    columns: Sequence[Column],
+    sink: Sink,
+    *,
+    excel: bool = False,
+    title: str = "",
 ) -> Encoder:
     """Return an encoder that writes into the sink; it may have written the file's head already.
 
-    columns: at least one. excel: CSV and TSV only, see encoders/separated.py.
-    Raises ValueError when there are no columns, a kind is unknown, or excel is asked of another
-    format; TableTooLarge or CellTooLong when the columns do not fit the format. Nothing is to be
-    freed when the encoder is dropped without close().
+    columns: at least one. excel: CSV and TSV only, see encoders/separated.py. title: what a sheet
+    of XLSX is named after.
+    Raises ValueError when there are no columns, a kind is unknown or not for this format, or excel
+    is asked of another format; TableTooLarge or CellTooLong when the columns do not fit the format.
+    Nothing is to be freed when the encoder is dropped without close().
     """
     name = packaging.format.name
     if not columns:
         raise ValueError("an export has at least one column")
-    if unknown := [column.kind for column in columns if column.kind not in KINDS]:
-        raise ValueError(f"no such kind of column: {unknown[0]!r}; there are {', '.join(KINDS)}")
+    types = [_types_of(column) for column in columns]
+    if typed := [c.kind for c in columns if c.kind in TYPED_KINDS and not packaging.format.typed]:
+        raise ValueError(f"{name} has no columns of the kind {typed[0]!r}")
     if excel and name not in _SEPARATORS:
         raise ValueError(f"excel is for csv and tsv, not for {name}")
     compressor = compress_into(sink, packaging.compression) if packaging.compression else None
@@ -70,21 +76,31 @@ def open_encoder(
     encoder: Encoder
     if name in _SEPARATORS:
         encoder = SeparatedEncoder(columns, into, separator=_SEPARATORS[name], excel=excel)
+    elif name == "xlsx":
+        encoder = SpreadsheetEncoder(columns, into, title)
     else:
         encoder = _ENCODERS[name](columns, into)
-    return _CheckedEncoder(encoder, columns, compressor)
+    return _CheckedEncoder(encoder, columns, types, compressor)
+
+
+def _types_of(column: Column) -> list[pa.DataType]:
+    """Return the types that the column's arrays may have."""
+    return [column.type, *(MEMBERS.values() if column.kind == "mixed" else ())]
 
 
 class _CheckedEncoder:
     """An encoder that is only given batches it can trust."""
 
     def __init__(
-        self, encoder: Encoder, columns: Sequence[Column], compressor: CompressingSink | None
+        self,
+        encoder: Encoder,
+        columns: Sequence[Column],
+        types: Sequence[list[pa.DataType]],
+        compressor: CompressingSink | None,
     ) -> None:
         self._encoder = encoder
         self._columns = columns
-        kinds = KINDS.values()
-        self._types = [list(kinds) if c.kind == "mixed" else [KINDS[c.kind]] for c in columns]
+        self._types = types
         self._compressor = compressor
         self._rows = 0
 

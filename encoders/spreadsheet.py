@@ -1,20 +1,20 @@
 """XLSX: one sheet, its first row the column names, written as it comes and never held.
 
-- integer and real are number cells; integers past 2^53 and inf, -inf, NaN are text cells, since a
-  spreadsheet's number is a double and finite. text is text, whatever it looks like: no formula,
-  link or number is made of it. BLOBs are base64 text, mixed columns text (encoders/mixed.py). NULL
-  is no cell, or a blank one in the first column.
-- A character that XML cannot carry is written `_xHHHH_`, and an underscore that would read as the
-  start of such an escape `_x005F_`, as the standard has it. Excel undoes both; openpyxl undoes
-  neither.
+- The header is bold, stays in sight and has a filter; columns are as wide as the header and the
+  first rows need. The sheet is named after its title.
+- integer, real and decimal are number cells of at most 15 digits; integers and decimals of more,
+  and inf, -inf, NaN are text cells, since a spreadsheet shows no more digits and its number is
+  finite. Dates and timestamps are numbers with a format, booleans booleans. text is text, whatever
+  it looks like: no formula, link or number is made of it. BLOBs are base64 text, mixed columns text
+  (encoders/mixed.py). NULL is no cell, or a blank one in the first column.
 - A text past MAX_CELL, a row past the format's max_rows, XML past 4 GiB: refused, never cut.
 
 The XML is built by polars, a column at a time: 580,000 rows/s of 8 columns. xlsxwriter 3.3 was
 tried: 32,000 rows/s, reals cut to 16 digits, a text `<r>…</r>` taken for markup, escapes that run
 into each other, a temporary file, and no byte before the last row.
 
-Way in: SpreadsheetEncoder. Source: ECMA-376 part 1, 18.3.1.4 (c), 18.4.12 (t), 22.9.2.19
-(ST_Xstring).
+cells: the XML of cells. workbook: what is around the sheet. Way in: SpreadsheetEncoder.
+Source: ECMA-376 part 1, 18.3.1.99 (worksheet: the order of its elements).
 """
 
 from __future__ import annotations
@@ -25,88 +25,59 @@ import polars as pl
 import pyarrow as pa
 
 from encoders.archive import Archive
+from encoders.cells import as_xml, cell_of, series_of, text_cell, width_of
 from encoders.contract import Column, Sink
-from encoders.errors import CellTooLong, TableTooLarge
-from encoders.mixed import base64_of, to_text
+from encoders.errors import TableTooLarge
+from encoders.workbook import (
+    HEADER,
+    MAIN,
+    PARTS,
+    SHEET,
+    WORKBOOK,
+    XML,
+    letters_of,
+    sheet_name,
+    workbook,
+)
 from wire.formats import FORMATS
 
-# What Excel takes, in UTF-16 units.
-MAX_CELL = 32_767
-# Every integer up to here is a double.
-MAX_EXACT = 2**53
 # A cell's XML is many times its value, some 40 bytes: a batch of many columns is written in parts.
 CELLS_AT_ONCE = 524_288
+# Rows of the first batch that the widths of columns are taken from.
+WIDTH_ROWS = 1_000
 
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-
-_PARTS = {
-    "[Content_Types].xml": f"""<Types xmlns="{_PACKAGE}/content-types">\
-<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>\
-<Default Extension="xml" ContentType="application/xml"/>\
-<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}.sheet.main+xml"/>\
-<Override PartName="/xl/styles.xml" ContentType="{_TYPE}.styles+xml"/>\
-<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_TYPE}.worksheet+xml"/></Types>""",
-    "_rels/.rels": f"""<Relationships xmlns="{_PACKAGE}/relationships">\
-<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/>\
-</Relationships>""",
-    "xl/workbook.xml": f"""<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">\
-<sheets><sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>""",
-    "xl/_rels/workbook.xml.rels": f"""<Relationships xmlns="{_PACKAGE}/relationships">\
-<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>\
-<Relationship Id="rId2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>""",
-    "xl/styles.xml": f"""<styleSheet xmlns="{_MAIN}">\
-<fonts count="1"><font><sz val="11"/><name val="Calibri"/><family val="2"/></font></fonts>\
-<fills count="2"><fill><patternFill patternType="none"/></fill>\
-<fill><patternFill patternType="gray125"/></fill></fills>\
-<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>\
-<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>\
-<cellXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/></cellXfs>\
-<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>\
-</styleSheet>""",
-}
-_SHEET = "xl/worksheets/sheet1.xml"
-_SHEET_HEAD = f'{_XML}<worksheet xmlns="{_MAIN}"><sheetData>\n'
-_SHEET_END = "</sheetData></worksheet>"
-
-# XML 1.0 (2.2) has no other controls; a carriage return it has, but a parser reads it as a line
-# feed.
-_UNWRITABLE = [*map(chr, (*range(9), *range(11, 32))), "\ufffe", "\uffff"]
-_NEEDS_ESCAPE = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]|_x[0-9A-Fa-f]{4}_"
-# Escaping every "_x" of such a text is more than is due, but leaves nothing that runs into an
-# escape that is written next to it: "_x0041" and U+0001 would be read as "A" and "x0001_".
-_ORIGINALS = ["_x", *_UNWRITABLE]
-_ESCAPES = ["_x005F_x", *(f"_x{ord(character):04X}_" for character in _UNWRITABLE)]
+_HEAD = f"""{XML}<worksheet xmlns="{MAIN}"><sheetViews><sheetView tabSelected="1" \
+workbookViewId="0"><pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>\
+<selection pane="bottomLeft" activeCell="A2" sqref="A2"/></sheetView></sheetViews><cols>"""
 
 
 class SpreadsheetEncoder:
-    """Rows as the only sheet of a workbook; the row of names is written at once."""
+    """Rows as the only sheet of a workbook; its head is written with the first of them."""
 
-    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
-        """Raises TableTooLarge for too many columns, CellTooLong for a name (row 0)."""
+    def __init__(self, columns: Sequence[Column], sink: Sink, title: str = "") -> None:
+        """title: what the sheet is named after.
+
+        Raises TableTooLarge for too many columns, CellTooLong for a name (row 0).
+        """
         limits = FORMATS["xlsx"]
         assert limits.max_rows is not None
         assert limits.max_columns is not None
         if len(columns) > limits.max_columns:
             raise TableTooLarge("columns", limits.max_columns)
         self._columns = columns
+        self._title = title
         self._max_rows = limits.max_rows
         self._rows = 0
-        letters = [_letters_of(i) for i in range(len(columns))]
-        self._cells = [
-            _cell_of(pl.col(f"c{i}"), letters[i], column.kind) for i, column in enumerate(columns)
-        ]
+        self._cells = [cell_of(i, pl.col(f"c{i}"), c) for i, c in enumerate(columns)]
         # A row of NULLs has one blank cell, or readers would not count it.
         blank = pl.concat_str(pl.lit('<c r="A'), "row", pl.lit('"/>'))
-        self._cells[0] = self._cells[0].fill_null(blank)
-        names = [self._text(pl.Series([c.name]), c.name, -1) for c in columns]
-        cells = [_cell_of(pl.col(f"c{i}"), letters[i], "text") for i in range(len(columns))]
-        small = [(name, (_XML + part).encode()) for name, part in _PARTS.items()]
-        self._archive = Archive(sink, small, _SHEET)
-        self._archive.write(_SHEET_HEAD.encode() + _encode_rows(names, cells, 1))
+        first = self._cells[0]
+        self._cells[0] = first._replace(
+            usual=first.usual.fill_null(blank), any=first.any.fill_null(blank)
+        )
+        self._names = [as_xml(pl.Series([c.name]), c.name, -1) for c in columns]
+        small = [(name, (XML + part).encode()) for name, part in PARTS.items()]
+        self._archive = Archive(sink, small, SHEET)
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._rows + batch.num_rows > self._max_rows:
@@ -116,76 +87,57 @@ class SpreadsheetEncoder:
             self._write_part(batch.slice(start, rows_at_once))
 
     def close(self) -> None:
-        self._archive.write(_SHEET_END.encode())
-        self._archive.close()
+        if not self._rows:
+            self._write_head([pl.Series([], dtype=pl.String)] * len(self._columns))
+        last_column, last_row = letters_of(len(self._columns) - 1), self._rows + 1
+        filtered = f'<autoFilter ref="A1:{last_column}{last_row}"/>'
+        self._archive.write(f"</sheetData>{filtered}</worksheet>".encode())
+        part = XML + workbook(sheet_name(self._title), last_column, last_row)
+        self._archive.close([(WORKBOOK, part.encode())])
+
+    def _write_head(self, values: Sequence[pl.Series]) -> None:
+        pairs = zip(self._columns, values, strict=True)
+        widths = [width_of(column, series.head(WIDTH_ROWS)) for column, series in pairs]
+        columns = "".join(
+            f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>'
+            for number, width in enumerate(widths, 1)
+        )
+        frame = _numbered(self._names, 1)
+        cells = [text_cell(i, pl.col(f"c{i}"), HEADER) for i in range(len(self._names))]
+        head = f"{_HEAD}{columns}</cols><sheetData>\n"
+        self._archive.write(head.encode() + _rows_of(frame, cells))
 
     def _write_part(self, batch: pa.RecordBatch) -> None:
         pairs = zip(batch.columns, self._columns, strict=True)
-        values = [self._values(array, column) for array, column in pairs]
+        values = [series_of(array, column) for array, column in pairs]
+        if not self._rows:
+            self._write_head(values)
+        texts = [
+            as_xml(series, column.name, self._rows) if series.dtype == pl.String else series
+            for series, column in zip(values, self._columns, strict=True)
+        ]
         # The sheet's row 1 holds the names.
-        self._archive.write(_encode_rows(values, self._cells, self._rows + 2))
+        frame = _numbered(texts, self._rows + 2)
+        usual = frame.select(
+            cell.is_usual.all().alias(f"c{i}") for i, cell in enumerate(self._cells)
+        ).row(0)
+        cells = [
+            cell.usual if is_usual else cell.any
+            for cell, is_usual in zip(self._cells, usual, strict=True)
+        ]
+        self._archive.write(_rows_of(frame, cells))
         self._rows += batch.num_rows
 
-    def _values(self, array: pa.Array, column: Column) -> pl.Series:
-        if column.kind == "mixed":
-            array = to_text(array)
-        values = pl.Series(array)
-        if column.kind in ("integer", "real"):
-            return values
-        if column.kind == "blob":
-            values = pl.select(base64_of(pl.lit(values))).to_series()
-        return self._text(values, column.name, self._rows)
 
-    def _text(self, text: pl.Series, name: str, rows_before: int) -> pl.Series:
-        """Return the texts as XML, or raise CellTooLong."""
-        # UTF-8 never takes fewer bytes than UTF-16 takes units, so few texts need counting.
-        lengths = text.str.len_bytes()
-        if (lengths > MAX_CELL).any():
-            _check_lengths(text, name, rows_before)
-        unwritable = text.str.contains(_NEEDS_ESCAPE)
-        if unwritable.any():
-            text = text.str.replace_many(_ORIGINALS, _ESCAPES).zip_with(unwritable, text)
-        return text.str.replace_many(["&", "<", ">"], ["&amp;", "&lt;", "&gt;"])
-
-
-def _check_lengths(text: pl.Series, name: str, rows_before: int) -> None:
-    for row, value in enumerate(text, rows_before + 1):
-        length = len(value.encode("utf-16-le")) // 2 if value is not None else 0
-        if length > MAX_CELL:
-            raise CellTooLong(name, row, length, MAX_CELL)
-
-
-def _letters_of(column: int) -> str:
-    """Return a column's name in A1 notation: 0 is A, 26 is AA."""
-    letters = ""
-    column += 1
-    while column:
-        column, letter = divmod(column - 1, 26)
-        letters = chr(ord("A") + letter) + letters
-    return letters
-
-
-def _cell_of(value: pl.Expr, letters: str, kind: str) -> pl.Expr:
-    """Return the expression of a cell's XML, null for NULL. The frame's "row" is the row number."""
-    head = pl.lit(f'<c r="{letters}')
-    if kind not in ("integer", "real"):
-        return _text_cell(head, value)
-    digits = value.cast(pl.String)
-    number = pl.concat_str(head, "row", pl.lit('"><v>'), digits, pl.lit("</v></c>"))
-    fits = value.is_between(-MAX_EXACT, MAX_EXACT) if kind == "integer" else value.is_finite()
-    return pl.when(fits).then(number).otherwise(_text_cell(head, digits))
-
-
-def _text_cell(head: pl.Expr, text: pl.Expr) -> pl.Expr:
-    opening = pl.lit('" t="inlineStr"><is><t xml:space="preserve">')
-    return pl.concat_str(head, "row", opening, text, pl.lit("</t></is></c>"))
-
-
-def _encode_rows(values: Sequence[pl.Series], cells: Sequence[pl.Expr], first_row: int) -> bytes:
+def _numbered(values: Sequence[pl.Series], first_row: int) -> pl.DataFrame:
+    """Return the values as columns c0, c1 and so on, beside their "row", which is text."""
     frame = pl.DataFrame({f"c{i}": series for i, series in enumerate(values)})
-    numbered = frame.with_row_index("row", first_row).with_columns(pl.col("row").cast(pl.String))
+    return frame.with_row_index("row", first_row).with_columns(pl.col("row").cast(pl.String))
+
+
+def _rows_of(frame: pl.DataFrame, cells: Sequence[pl.Expr]) -> bytes:
     row = pl.concat_str(
         pl.lit('<row r="'), "row", pl.lit('">'), *cells, pl.lit("</row>\n"), ignore_nulls=True
     )
-    text: str = numbered.select(row.str.join()).item()
+    text: str = frame.select(row.str.join()).item()
     return text.encode()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import io
 import math
 import struct
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,10 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from encoders import Column, open_encoder
-from encoders.contract import KINDS
+from encoders.contract import MAX_PRECISION, MEMBERS
 from wire.formats import parse_extension
 
-MEMBERS = ("integer", "real", "text", "blob")
 TYPES = {int: "integer", float: "real", str: "text", bytes: "blob"}
 
 HARD_TEXTS = (
@@ -85,6 +86,25 @@ VALUES = {
 }
 VALUES["mixed"] = st.one_of(*VALUES.values())
 
+# What typed formats have besides. Excel has no 1900-02-29, and no day before or after its range.
+HARD_DATES = (
+    *(dt.date(1, 1, 1), dt.date(1899, 12, 31), dt.date(1900, 1, 1), dt.date(1900, 2, 28)),
+    *(dt.date(1900, 3, 1), dt.date(1970, 1, 1), dt.date(2024, 2, 29), dt.date(9999, 12, 31)),
+)
+HARD_TIMES = (
+    *(dt.time(), dt.time(0, 0, 1), dt.time(12), dt.time(12, 34, 56, 789_000)),
+    *(dt.time(23, 59, 59), dt.time(23, 59, 59, 999_000), dt.time(23, 59, 59, 999_999)),
+)
+dates = st.sampled_from(HARD_DATES) | st.dates()
+timestamps = st.builds(dt.datetime.combine, dates, st.sampled_from(HARD_TIMES) | st.times())
+VALUES_TYPED = {
+    **VALUES,
+    "date": dates,
+    "timestamp": timestamps,
+    "timestamp_utc": timestamps.map(lambda moment: moment.replace(tzinfo=dt.UTC)),
+    "boolean": st.booleans(),
+}
+
 
 class Table(NamedTuple):
     """Rows of plain values. cuts: how many rows each batch has; they add up to all of them."""
@@ -101,12 +121,32 @@ class Table(NamedTuple):
 
 
 @st.composite
-def tables(draw):
+def columns(draw, name, typed):
+    kind = draw(st.sampled_from([*VALUES_TYPED, "decimal"] if typed else [*VALUES]))
+    if kind != "decimal":
+        return Column(name, kind)
+    precision = draw(st.integers(1, MAX_PRECISION))
+    return Column(name, kind, precision, draw(st.integers(0, precision)))
+
+
+def values(column):
+    if column.kind == "decimal":
+        most = 10**column.precision - 1
+        few = st.integers(0, column.precision - 1).map(lambda zeros: 10**zeros)
+        return (few | st.integers(-most, most)).map(
+            lambda digits: Decimal(digits).scaleb(-column.scale, Context(MAX_PRECISION))
+        )
+    return VALUES_TYPED[column.kind]
+
+
+@st.composite
+def tables(draw, *, typed=False):
+    """typed: with the columns that only Parquet, Arrow and XLSX have, too."""
     names = draw(st.lists(st.sampled_from(HARD_NAMES) | texts, min_size=1, max_size=5, unique=True))
-    columns = [Column(name, draw(st.sampled_from([*KINDS]))) for name in names]
+    drawn = [draw(columns(name, typed)) for name in names]
     cuts = draw(st.lists(st.integers(0, 4), max_size=3))
-    row = st.tuples(*(st.none() | VALUES[column.kind] for column in columns))
-    return Table(columns, draw(st.lists(row, min_size=sum(cuts), max_size=sum(cuts))), cuts)
+    row = st.tuples(*(st.none() | values(column) for column in drawn))
+    return Table(drawn, draw(st.lists(row, min_size=sum(cuts), max_size=sum(cuts))), cuts)
 
 
 def table(**columns):
@@ -116,17 +156,17 @@ def table(**columns):
 
 
 def batch_of(columns, rows):
-    arrays = [_array(c.kind, [row[i] for row in rows]) for i, c in enumerate(columns)]
+    arrays = [_array(c, [row[i] for row in rows]) for i, c in enumerate(columns)]
     return pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(columns))])
 
 
-def _array(kind, values):
-    if kind == "mixed":
+def _array(column, values):
+    if column.kind == "mixed":
         values = [
             v if v is None else {m: v if TYPES[type(v)] == m else None for m in MEMBERS}
             for v in values
         ]
-    return pa.array(values, KINDS[kind])
+    return pa.array(values, column.type)
 
 
 def encode(extension, given, *, excel=False):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from encoders import Column, NotUtf8, open_encoder
-from encoders.contract import KINDS
+from encoders.contract import MEMBERS
 from tests.encoders.tables import batch_of
 from wire.formats import FORMATS, parse_extension
 
@@ -48,7 +48,7 @@ def test_text_that_is_not_utf8_is_refused(name, values):
 def test_so_is_a_text_in_a_mixed_column():
     children = [pa.nulls(3, t) for t in (pa.int64(), pa.float64(), pa.string(), pa.binary())]
     children[2] = texts_of([b"a", None, b"\xff"])
-    array = pa.StructArray.from_arrays(children, fields=[*KINDS["mixed"]])
+    array = pa.StructArray.from_arrays(children, [*MEMBERS])
     with pytest.raises(NotUtf8) as error:
         write("csv", "mixed", array)
     assert error.value.row == 13
