@@ -98,7 +98,7 @@ class Archive:
         self._crc = 0
         self._length = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append to the long member. Raises TableTooLarge past MAX_BYTES of it."""
         self._length += len(data)
         if self._length > MAX_BYTES:

@@ -105,7 +105,7 @@ class SpreadsheetEncoder:
         frame = _numbered(self._names, 1)
         cells = [text_cell(i, pl.col(f"c{i}"), HEADER) for i in range(len(self._names))]
         head = f"{_HEAD}{columns}</cols><sheetData>\n"
-        self._archive.write(head.encode() + _rows_of(frame, cells))
+        self._archive.write(head.encode() + bytes(_rows_of(frame, cells)))
 
     def _write_part(self, batch: pa.RecordBatch) -> None:
         pairs = zip(batch.columns, self._columns, strict=True)
@@ -135,9 +135,11 @@ def _numbered(values: Sequence[pl.Series], first_row: int) -> pl.DataFrame:
     return frame.with_row_index("row", first_row).with_columns(pl.col("row").cast(pl.String))
 
 
-def _rows_of(frame: pl.DataFrame, cells: Sequence[pl.Expr]) -> bytes:
+def _rows_of(frame: pl.DataFrame, cells: Sequence[pl.Expr]) -> memoryview:
     row = pl.concat_str(
         pl.lit('<row r="'), "row", pl.lit('">'), *cells, pl.lit("</row>\n"), ignore_nulls=True
     )
-    text: str = frame.select(row.str.join()).item()
-    return text.encode()
+    # Arrow's older strings stand one after the other in one buffer, so nothing is left to join.
+    rows = frame.select(row).to_series().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, ends, data = rows.buffers()
+    return memoryview(data)[: memoryview(ends).cast("q")[len(rows)]]

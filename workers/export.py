@@ -17,7 +17,7 @@ from workers.errors import RecordingGone
 WAITING_OR_RUNNING = ("queued", "running")
 
 # Raised when the same rows become other bytes: exports of older versions are then not shared.
-RECORDING_VERSION = 1
+RECORDING_VERSION = 2
 
 # What is written of an export beside its journal, which has the rest.
 _RECORDED = (

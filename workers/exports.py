@@ -129,9 +129,8 @@ class Exports:
             if self._is_busy():
                 self._check_queue(owner)
             export = self._shelf.add(order, fingerprint, prepared=prepared, owner=owner)
-            job = Job(
-                export.id, str(export.journal.path), order.extension, order.excel, order.query
-            )
+            path = str(export.journal.path)
+            job = Job(export.id, path, order.extension, order.excel, order.query, order.source)
             self._underway[export.id] = _Underway(export, job, order.fingerprint, [owner])
             self._queue = None
             self._announce(export, self.queue_position(export))

@@ -12,7 +12,7 @@ class Job(NamedTuple):
     """One export to be recorded.
 
     path: the journal's file. extension: format and compression, as in wire.formats. excel: whether
-    delimited text is written for Excel.
+    delimited text is written for Excel. source: its name, which a sheet is named after.
     """
 
     id: str
@@ -20,6 +20,7 @@ class Job(NamedTuple):
     extension: str
     excel: bool
     query: Query | Tree
+    source: str
 
     def to_json(self) -> dict[str, Any]:
         kind = "tree" if isinstance(self.query, Tree) else "query"

@@ -111,7 +111,9 @@ class _Recording:
         rows = open_rows(query, typed=packaging.format.typed)
         with closing(rows):
             self._report({"opened": True})
-            encoder = open_encoder(packaging, rows.columns, self, excel=self._job.excel)
+            encoder = open_encoder(
+                packaging, rows.columns, self, excel=self._job.excel, title=self._job.source
+            )
             self._begin_late.start()
             for batch in read_ahead(rows, BATCHES_AHEAD):
                 encoder.write(batch)

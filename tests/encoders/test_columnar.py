@@ -23,16 +23,26 @@ DTYPES = {
     "text": pl.String,
     "blob": pl.Binary,
     "mixed": pl.String,
+    "date": pl.Date,
+    "timestamp": pl.Datetime("us"),
+    "timestamp_utc": pl.Datetime("us", "UTC"),
+    "boolean": pl.Boolean,
 }
 
 
+def dtype_of(column):
+    if column.kind == "decimal":
+        return pl.Decimal(column.precision, column.scale)
+    return DTYPES[column.kind]
+
+
 @pytest.mark.parametrize("extension", READERS)
-@given(tables())
+@given(tables(typed=True))
 @thorough
 def test_every_value_is_read_back(extension, given_table):
     frame = READERS[extension](encode(extension, given_table))
     assert frame.columns == [column.name for column in given_table.columns]
-    assert frame.dtypes == [DTYPES[column.kind] for column in given_table.columns]
+    assert frame.dtypes == [dtype_of(column) for column in given_table.columns]
     assert frame.height == len(given_table.rows)
     for i, column in enumerate(given_table.columns):
         for got, row in zip(frame.to_series(i), given_table.rows, strict=True):

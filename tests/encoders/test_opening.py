@@ -7,12 +7,26 @@ import pytest
 
 import encoders
 from encoders import Column, EncodeError, open_encoder
+from encoders.contract import TYPED_KINDS
 from tests.encoders.tables import Table, encode
 from wire.formats import EXTENSIONS, parse_extension
 
 REFUSED = {
     "no columns": ("csv", [], {}, "at least one column"),
-    "an unknown kind": ("csv", [Column("x", "date")], {}, "'date'; there are integer"),
+    "an unknown kind": ("csv", [Column("x", "time")], {}, "'time'; there are integer"),
+    "no precision": ("parquet", [Column("x", "decimal")], {}, "precision 0, scale 0"),
+    "a precision too large": ("xlsx", [Column("x", "decimal", 39, 2)], {}, "precision 39"),
+    "a scale past the precision": ("arrow", [Column("x", "decimal", 2, 3)], {}, "scale 3"),
+    **{
+        f"{kind} in {extension}": (
+            extension,
+            [Column("x", kind, 9, 2)],
+            {},
+            f"of the kind {kind!r}",
+        )
+        for kind in TYPED_KINDS
+        for extension in ("csv", "tsv", "ndjson.gz", "json")
+    },
     "excel of another format": ("json", [Column("x", "text")], {"excel": True}, "not for json"),
 }
 
@@ -30,6 +44,9 @@ def test_what_is_refused(extension, columns, options, says):
 BATCHES = {
     "another type": pa.record_batch([pa.array(["1"])], names=["x"]),
     "a column too many": pa.record_batch([pa.array([1]), pa.array([2])], names=["x", "y"]),
+    "a kind that a mixed column has no member for": pa.record_batch(
+        [pa.array([True])], names=["x"]
+    ),
     "large strings": pa.record_batch([pa.array([1], pa.int32())], names=["x"]),
 }
 

@@ -56,7 +56,7 @@ def fork_server(recorders, newest_recorder):
 def job(tmp_path, order):
     def make(export_id, source):
         path = str(tmp_path / f"{export_id}.data")
-        return Job(export_id, path, "csv", False, order(source).query)
+        return Job(export_id, path, "csv", False, order(source).query, source.name)
 
     return make
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import threading
 
+import openpyxl
 import pyarrow as pa
 import pytest
 
@@ -22,7 +24,7 @@ def job(tmp_path, order):
     def make(source, extension="csv"):
         wanted = order(source, extension)
         path = tmp_path / "recorded.data"
-        return Job("the-id", str(path), extension, wanted.excel, wanted.query)
+        return Job("the-id", str(path), extension, wanted.excel, wanted.query, wanted.source)
 
     return make
 
@@ -55,6 +57,12 @@ def test_what_is_said_is_what_is_in_the_file(reports, numbers, extension, tmp_pa
     assert last == {
         "complete": hashlib.sha256(data).hexdigest(), "rows": 1000, "bytes": len(data)
     }  # fmt: skip
+
+
+def test_a_sheet_is_named_after_its_source(reports, numbers, tmp_path):
+    reports(numbers, "xlsx")
+    sheet = openpyxl.load_workbook(io.BytesIO((tmp_path / "recorded.data").read_bytes())).active
+    assert (sheet.title, sheet.max_row) == (numbers.name, 1001)
 
 
 def test_progress_never_says_more_than_the_file_holds(job, query, tmp_path):
