@@ -8,13 +8,13 @@ Values that have no place among these are text cells.
   start of such an escape `_x005F_`, as the standard has it. Excel undoes both; openpyxl undoes
   neither.
 
-Way in: series_of, as_xml, cell_of, width_of. Source: ECMA-376 part 1, 18.3.1.4 (c), 18.4.12 (t),
-18.17.4.1 (dates), 22.9.2.19 (ST_Xstring).
+Way in: series_of, as_xml, text_cell, cell_of, widths_of. Source: ECMA-376 part 1, 18.3.1.4 (c),
+18.4.12 (t), 18.17.4.1 (dates), 22.9.2.19 (ST_Xstring).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -48,6 +48,8 @@ _LEAST_WIDTHS = {
     "decimal": len("-0.") + SHOWN_DIGITS,
 }
 _LEAST_WIDTH = 8
+# Kinds whose values are as long as they are written.
+_MEASURED = ("integer", "text", "blob", "mixed")
 _MOST_WIDTH = 60
 _PADDING = 1
 _FILTER_BUTTON = 2
@@ -99,18 +101,26 @@ def _check_lengths(text: pl.Series, name: str, rows_before: int) -> None:
             raise CellTooLong(name, row, length, MAX_CELL)
 
 
-def width_of(column: Column, values: pl.Series) -> int:
-    """Return how wide a column is, in characters. values: some of series_of, not as XML yet."""
-    widths = [_LEAST_WIDTHS.get(column.kind, _LEAST_WIDTH)]
-    widths.append(_longest(pl.Series([column.name])) + _FILTER_BUTTON)
-    if values.dtype in (pl.String, pl.Int64):
-        widths.append(_longest(values.cast(pl.String)))
-    return min(max(widths) + _PADDING, _MOST_WIDTH)
+def widths_of(columns: Sequence[Column], values: Sequence[pl.Series]) -> list[int]:
+    """Return how wide each column is, in characters. values: some of series_of, not as XML yet."""
+    names = _longest([pl.Series([column.name]) for column in columns])
+    wanted = [
+        max(
+            name + _FILTER_BUTTON,
+            _LEAST_WIDTHS.get(column.kind, _LEAST_WIDTH),
+            value if column.kind in _MEASURED else 0,
+        )
+        for column, name, value in zip(columns, names, _longest(values), strict=True)
+    ]
+    return [min(width + _PADDING, _MOST_WIDTH) for width in wanted]
 
 
-def _longest(texts: pl.Series) -> int:
-    widths = texts.str.len_chars() + texts.str.count_matches(_WIDE)
-    return int(widths.max() or 0)  # type: ignore[arg-type]
+def _longest(values: Sequence[pl.Series]) -> list[int]:
+    # One query for all columns: one for each took 3 s for 16,384 of them.
+    frame = pl.DataFrame({f"c{i}": series for i, series in enumerate(values)})
+    text = pl.all().cast(pl.String)
+    widths = frame.select((text.str.len_chars() + text.str.count_matches(_WIDE)).max())
+    return [width or 0 for width in widths.row(0)]
 
 
 def text_cell(column: int, text: pl.Expr, style: int = PLAIN) -> pl.Expr:

@@ -48,9 +48,9 @@ def separated(separator):
 
 
 def in_a_sheet(value):
-    """Return a value as openpyxl reads it: past 2^53 it is text; escapes are not undone."""
+    """Return a value as openpyxl reads it: of 16 digits it is text; escapes are not undone."""
     if isinstance(value, int):
-        return value if abs(value) <= 2**53 else str(value)
+        return value if abs(value) < 10**15 else str(value)
     return plain(value).replace("\r", "_x000D_") if isinstance(value, str | bytes) else value
 
 
