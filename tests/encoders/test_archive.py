@@ -17,7 +17,7 @@ def write(sink, *pieces):
     packed = archive.Archive(sink, [("a.txt", b"small"), ("empty", b"")], "dir/long")
     for piece in pieces:
         packed.write(piece)
-    packed.close()
+    packed.close([("b.txt", b"behind"), ("c.txt", b"it")])
     return sink.getvalue()
 
 
@@ -29,11 +29,18 @@ def test_zipfile_reads_all_members(sink, pieces):
         "a.txt": b"small",
         "empty": b"",
         "dir/long": b"".join(pieces),
+        "b.txt": b"behind",
+        "c.txt": b"it",
     }
 
 
 def test_the_same_members_give_the_same_bytes():
     assert write(io.BytesIO(), b"abc") == write(io.BytesIO(), b"abc")
+
+
+def test_nothing_comes_before_the_first_piece(sink):
+    archive.Archive(sink, [("a.txt", b"small")], "long")
+    assert sink.getvalue() == b""
 
 
 def test_the_first_piece_comes_out_at_once(sink):

@@ -1,12 +1,13 @@
 """The name of a sheet, and of columns."""
 
 import io
+from xml.etree import ElementTree
 
 import openpyxl
 import pytest
 
 from encoders import Column, open_encoder
-from encoders.workbook import letters_of, sheet_name
+from encoders.workbook import letters_of, sheet_name, workbook
 from wire.formats import parse_extension
 
 NAMES = {
@@ -38,6 +39,13 @@ def test_the_workbook_names_the_sheet_and_its_filter(title, want):
     open_encoder(parse_extension("xlsx"), columns, sink, title=title).close()
     sheet = openpyxl.load_workbook(sink).active
     assert (sheet.title, sheet.auto_filter.ref) == (want, "A1:B1")
+
+
+def test_the_filter_has_its_hidden_name():
+    part = ElementTree.fromstring(workbook("it's <1>", "AB", 12))
+    (name,) = [each for each in part.iter() if each.tag.endswith("definedName")]
+    assert (name.get("name"), name.get("hidden")) == ("_xlnm._FilterDatabase", "1")
+    assert name.text == "'it''s <1>'!$A$1:$AB$12"
 
 
 def test_columns_are_named_as_excel_does():
