@@ -12,7 +12,7 @@ from typing import Any
 
 PACKAGES = (
     "gunicorn Flask Werkzeug Flask-SocketIO python-socketio python-engineio eventlet greenlet "
-    "adbc-driver-sqlite pyarrow polars isal zstandard"
+    "apsw pyarrow polars isal zstandard"
 )
 PROGRAMS = {
     "sqlite3": ["sqlite3", "--version"],

@@ -7,16 +7,16 @@ and https://sqlite.org/opcode.html.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+
+import apsw
 
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSource
 from sources.catalogue_folders import check_folders
 from sources.catalogue_logs import check_logs
+from sources.connections import connect, quoted, read_only_uri
 from sources.row_filter import unclear_uses
-from sources.sql import text_of
-from sources.tables import columns_of
+from sources.tables import described_columns, text_of
 
 # Somebody else's write lasts milliseconds; a lock held longer is a problem to be named.
 LOCK_WAIT_S = 2.0
@@ -35,7 +35,7 @@ def check_catalogue(catalogue: Catalogue) -> list[str]:
     databases: dict[str, list[TableSource | QuerySource]] = {}
     for source in catalogue.sources.values():
         if not isinstance(source, GeneratedSource):
-            databases.setdefault(source.database.absolute().as_uri(), []).append(source)
+            databases.setdefault(read_only_uri(source.database.absolute()), []).append(source)
     problems = [p for uri, used in databases.items() for p in _check_database(uri, used)]
     return problems + check_folders(catalogue.folders) + check_logs(catalogue.logs)
 
@@ -50,31 +50,35 @@ def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str
         found = "a folder" if path.is_dir() else "not there"
         return [f"{keys}: {path} is {found}; the path of an SQLite file would be right"]
     try:
-        # As a URI, because only so a missing file is not made.
-        connection = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=LOCK_WAIT_S)
-    except sqlite3.Error as error:
+        with connect(uri, wait_s=LOCK_WAIT_S) as connection:
+            return _check_sources(connection, used, keys)
+    except apsw.Error as error:
         return [f"{keys}: {path} cannot be opened ({error})"]
-    with closing(connection):
-        try:
-            names = _tables(connection)
-        except sqlite3.Error as error:
-            return [f"{keys}: {path} cannot be read as an SQLite database ({error})"]
-        problems = []
-        for source in used:
-            if isinstance(source, QuerySource):
-                problem = _query_problem(connection, source)
-                key = "query"
-            else:
-                problem = _table_problem(connection, source, names)
-                key = "table"
-            where = [] if problem else _where_problems(connection, source)
-            problems += [f"sources.{source.name}.where: {each}" for each in where]
-            if problem:
-                problems.append(f"sources.{source.name}.{key}: {problem}")
-        return problems
 
 
-def _tables(connection: sqlite3.Connection) -> list[str]:
+def _check_sources(
+    connection: apsw.Connection, used: list[TableSource | QuerySource], keys: str
+) -> list[str]:
+    try:
+        names = _tables(connection)
+    except apsw.Error as error:
+        return [f"{keys}: {used[0].database} cannot be read as an SQLite database ({error})"]
+    problems = []
+    for source in used:
+        if isinstance(source, QuerySource):
+            problem = _query_problem(connection, source)
+            key = "query"
+        else:
+            problem = _table_problem(connection, source, names)
+            key = "table"
+        where = [] if problem else _where_problems(connection, source)
+        problems += [f"sources.{source.name}.where: {each}" for each in where]
+        if problem:
+            problems.append(f"sources.{source.name}.{key}: {problem}")
+    return problems
+
+
+def _tables(connection: apsw.Connection) -> list[str]:
     rows = connection.execute(
         "select name from sqlite_master where type in ('table', 'view') order by name"
     )
@@ -82,48 +86,44 @@ def _tables(connection: sqlite3.Connection) -> list[str]:
 
 
 def _table_problem(
-    connection: sqlite3.Connection, source: TableSource, names: list[str]
+    connection: apsw.Connection, source: TableSource, names: list[str]
 ) -> str | None:
     if source.table not in names:
         same = [name for name in names if name.lower() == source.table.lower()]
         shown = ", ".join((same or names)[:20]) or "none"
         return f'there is no table or view "{source.table}" in {source.database}; there is {shown}'
-    quoted = '"' + source.table.replace('"', '""') + '"'
     try:
         # A view is only a text until it is used: what it reads may be gone.
-        connection.execute(f"explain select * from {quoted}").fetchone()
-    except sqlite3.Error as error:
+        connection.execute(f"explain select * from {quoted(source.table)}").fetchone()
+    except apsw.Error as error:
         return f'"{source.table}" cannot be read ({error})'
     return None
 
 
-def _query_problem(connection: sqlite3.Connection, source: QuerySource) -> str | None:
+def _query_problem(connection: apsw.Connection, source: QuerySource) -> str | None:
     bound = _values_for_a_plan(source)
-    # The plan may hold a literal of the query's that is not UTF-8.
-    connection.text_factory = bytes
     try:
         plan = connection.execute(f"explain {source.query}", bound).fetchall()
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         return f"SQLite refuses it ({error})"
     # Transaction's second operand is not 0 in a statement that writes.
-    if any(opcode == b"Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
+    if any(opcode == "Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
         return "it writes; a query that only reads would be right"
     return None
 
 
 def _where_problems(
-    connection: sqlite3.Connection, source: TableSource | QuerySource
+    connection: apsw.Connection, source: TableSource | QuerySource
 ) -> Sequence[str]:
     if source.where is None:
         return []
     bound = _values_for_a_plan(source) if isinstance(source, QuerySource) else {}
     anybody = source.where.bind(source.name, dict.fromkeys(source.where.attributes, ""))
-    connection.text_factory = str
     try:
-        columns = columns_of(connection, text_of(source, None), bound)
+        columns = described_columns(connection, text_of(source, None))
         filtered = text_of(source, source.where.sql)
         connection.execute(f"explain {filtered}", {**bound, **anybody}).fetchone()
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         return [f"SQLite refuses it ({error}); an expression over the columns would be right"]
     return unclear_uses(source.where, {column.name: column.affinity for column in columns})
 

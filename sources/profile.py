@@ -9,15 +9,15 @@ Knows no HTTP. Way in: Sample.
 from __future__ import annotations
 
 import math
-import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+import apsw
+
+from sources.connections import close, in_time, open_connection, own_name
 from sources.errors import SourceFailed
 from sources.query import Query
-from sources.tables import BUSY_TIMEOUT_S, STEPS_PER_LOOK
 
 Number = int | float
 
@@ -133,12 +133,14 @@ class Sample:
 
     def __init__(self, query: Query) -> None:
         self._query = query
-        self._table = "first"
+        # Names that no table of the database has.
+        self._first, self._spread = own_name(), own_name()
+        self._table = self._first
         self._rows = 0
         self._is_asked = False
         self._is_left = False
         # Whoever takes it out of here closes it.
-        self._held: list[sqlite3.Connection] = []
+        self._held: list[apsw.Connection] = []
 
     def take(self) -> Taken:
         """Copy the rows, or as many as there is time and room for; blocks for some 10 s at most.
@@ -150,23 +152,24 @@ class Sample:
             for tried, limit_s in TRIES:
                 most = min(tried, SAMPLE_CELLS // width)
                 try:
-                    rows = self._copy(connection, "first", f"limit {most + 1:d}", limit_s)
+                    rows = self._copy(connection, self._first, "", most + 1, limit_s)
                     break
                 except _TooLong:
                     continue
             else:
                 return Taken("none", 0, None)
             if rows <= most:
-                return self._taken("first", "all", rows, rows)
+                return self._taken(self._first, "all", rows, rows)
             total = self._count(connection)
             if total is not None and total > most:
                 with suppress(_TooLong):
                     # A random integer is of 64 bits; this share of them is below.
                     bound = math.floor(2**64 * (most / total)) - 2**63
-                    spread = self._copy(connection, "spread", f"where random() < {bound}", SPREAD_S)
-                    return self._taken("spread", "spread", spread, total)
-            connection.execute(f"delete from temp.first where _rowid_ > {most:d}")
-            return self._taken("first", "first", most, total)
+                    some = f"where random() < {bound}"
+                    spread = self._copy(connection, self._spread, some, -1, SPREAD_S)
+                    return self._taken(self._spread, "spread", spread, total)
+            connection.execute(f"delete from temp.{self._first} where _rowid_ > {most:d}")
+            return self._taken(self._first, "first", most, total)
 
     def profile(self, index: int, *, is_brief: bool = False) -> Profile | None:
         """Return what a column is like, None when that takes too long; blocks for 4 s at most.
@@ -190,17 +193,17 @@ class Sample:
         """Free the rows. Ends a call that runs on another thread; then that frees them."""
         self._is_left = True
         if self._is_asked:
-            with suppress(IndexError, sqlite3.Error):
+            with suppress(IndexError, apsw.Error):
                 self._held[0].interrupt()
         else:
             self._let_go()
 
     def _let_go(self) -> None:
         with suppress(IndexError):
-            self._held.pop().close()
+            close(self._held.pop())
 
     @contextmanager
-    def _asked(self) -> Iterator[sqlite3.Connection]:
+    def _asked(self) -> Iterator[apsw.Connection]:
         self._is_asked = True
         try:
             if self._is_left:
@@ -208,7 +211,7 @@ class Sample:
             if not self._held:
                 self._held.append(_connect(self._query))
             yield self._held[0]
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             raise SourceFailed(f"the database stopped: {error}") from error
         finally:
             self._is_asked = False
@@ -217,24 +220,23 @@ class Sample:
                 self._let_go()
 
     @contextmanager
-    def _in_time(self, connection: sqlite3.Connection, limit_s: float) -> Iterator[None]:
+    def _in_time(self, connection: apsw.Connection, limit_s: float) -> Iterator[None]:
         """Break off what is run in here after limit_s. Raises _TooLong."""
-        ends_s = time.monotonic() + limit_s
-        connection.set_progress_handler(
-            lambda: self._is_left or time.monotonic() > ends_s, STEPS_PER_LOOK
-        )
         try:
-            yield
-        except sqlite3.OperationalError as error:
-            is_bounded = error.sqlite_errorcode in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_FULL)
-            if self._is_left or not is_bounded:
+            with in_time(connection, limit_s, lambda: self._is_left):
+                yield
+        except (apsw.InterruptError, apsw.FullError) as error:
+            if self._is_left:
                 raise
             raise _TooLong from error
-        finally:
-            connection.set_progress_handler(None, 0)
 
-    def _copy(self, connection: sqlite3.Connection, table: str, which: str, limit_s: float) -> int:
-        """Make the table with those rows of the query; return how many. Raises _TooLong."""
+    def _copy(
+        self, connection: apsw.Connection, table: str, which: str, most: int, limit_s: float
+    ) -> int:
+        """Make the table with at most `most` such rows of the query, -1 for all; return how many.
+
+        Raises _TooLong.
+        """
         indexes = range(min(MOST_COLUMNS, len(self._query.columns)))
         made = ", ".join(f"v{i}, l{i}" for i in indexes)
         connection.execute(f"drop table if exists temp.{table}")
@@ -242,26 +244,28 @@ class Sample:
         # The query's columns have any names: these are by place.
         names = ", ".join(f"c{i}" for i in range(len(self._query.columns)))
         cells = ", ".join(_cell(f"c{i}") for i in indexes)
+        rows = own_name()
         with self._in_time(connection, limit_s):
-            cursor = connection.execute(
-                f"insert into temp.{table} with source({names}) as not materialized"
-                f" ({self._query.sql}) select {cells} from source {which}",
+            # A subquery with an offset is not flattened, so each value is computed once.
+            connection.execute(
+                f"insert into temp.{table} with {rows}({names}) as not materialized"
+                f" ({self._query.sql}) select {cells}"
+                f" from (select * from {rows} {which} limit {most:d} offset 0)",
                 dict(self._query.parameters),
             )
-        return cursor.rowcount
+        return connection.changes()
 
-    def _count(self, connection: sqlite3.Connection) -> int | None:
+    def _count(self, connection: apsw.Connection) -> int | None:
         with suppress(_TooLong), self._in_time(connection, COUNT_S):
             sql = f"select count(*) from ({self._query.sql})"
-            (count,) = connection.execute(sql, dict(self._query.parameters)).fetchone()
-            return int(count)
+            return int(connection.execute(sql, dict(self._query.parameters)).get)
         return None
 
     def _taken(self, table: str, kind: str, rows: int, total: int | None) -> Taken:
         self._table, self._rows = table, rows
         return Taken(kind, rows, total)
 
-    def _profile(self, connection: sqlite3.Connection, index: int, rows_apart: int) -> Profile:
+    def _profile(self, connection: apsw.Connection, index: int, rows_apart: int) -> Profile:
         # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are one; r: how many
         # of the n are reals. All else is asked of this, mostly much shorter, table.
         connection.execute("drop table if exists temp.found")
@@ -274,9 +278,9 @@ class Sample:
         rows, nulls, distinct = connection.execute(
             "select coalesce(sum(n), 0), coalesce(sum(n) filter (where v is null), 0),"
             " count(v) from temp.found"
-        ).fetchone()
+        ).get
         frequent = connection.execute(
-            "select v, l, n from temp.found where n > 1 and v is not null"
+            f"select {_SHOWN}, n from temp.found where n > 1 and v is not null"
             f" order by n desc, _rowid_ limit {FREQUENT}"
         )
         return Profile(
@@ -286,26 +290,28 @@ class Sample:
             numbers=_numbers(connection),
             texts=_lengths(connection, "text"),
             blobs=_lengths(connection, "blob"),
-            frequent=tuple((Value(value, length), count) for value, length, count in frequent),
+            frequent=tuple((_value(*shown), count) for *shown, count in frequent),
         )
 
 
-def _connect(query: Query) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        query.database,
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        # Each statement is a transaction: a broken off one undoes nothing but itself.
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    # What is no UTF-8 is shown as such.
-    connection.text_factory = lambda content: content.decode(errors="replace")
+def _connect(query: Query) -> apsw.Connection:
+    connection = open_connection(query.database)
     connection.execute(f"pragma temp.page_size = {PAGE_BYTES}")
     connection.execute(f"pragma temp.max_page_count = {SAMPLE_PAGES}")
     connection.execute(f"pragma temp.cache_size = -{CACHE_KIB}")
     connection.execute(f"pragma main.cache_size = -{CACHE_KIB}")
     return connection
+
+
+# A value and its length, and whether it is a text: that may be no UTF-8, so its bytes are read.
+_SHOWN = "iif(typeof(v) = 'text', cast(v as blob), v), l, typeof(v) = 'text'"
+
+
+def _value(value: int | float | bytes, length: int | None, is_text: int) -> Value:
+    if is_text:
+        assert isinstance(value, bytes)
+        return Value(value.decode(errors="replace"), length)
+    return Value(value, length)
 
 
 def _cell(column: str) -> str:
@@ -317,12 +323,12 @@ def _cell(column: str) -> str:
     )
 
 
-def _numbers(connection: sqlite3.Connection) -> Numbers | None:
+def _numbers(connection: apsw.Connection) -> Numbers | None:
     rows, reals, infinite, least, most, total = connection.execute(
         "select sum(n), sum(r), sum(iif(finite, 0, n)), min(iif(finite, v, null)),"
         " max(iif(finite, v, null)), total(iif(finite, 1.0 * v * n, 0))"
         f" from (select v, n, r, {_FINITE} as finite from temp.found where {_NUMBER})"
-    ).fetchone()
+    ).get
     if rows is None:
         return None
     ranks = [math.ceil(share * rows) for share in SHARES]
@@ -330,7 +336,7 @@ def _numbers(connection: sqlite3.Connection) -> Numbers | None:
     quantiles = connection.execute(
         f"select {wanted} from (select v, sum(n) over (order by _rowid_ rows unbounded preceding)"
         f" as upto from temp.found where {_NUMBER})"
-    ).fetchone()
+    ).get
     # The sum of the largest reals is none, nor is that of both infinities.
     mean = None if total is None or rows == infinite else total / (rows - infinite)
     return Numbers(
@@ -346,7 +352,7 @@ def _numbers(connection: sqlite3.Connection) -> Numbers | None:
 
 
 def _bins(
-    connection: sqlite3.Connection, least: Number, most: Number, *, is_whole: bool
+    connection: apsw.Connection, least: Number, most: Number, *, is_whole: bool
 ) -> tuple[Bin, ...]:
     """Count the finite numbers in bins of one width; a few whole numbers have one each."""
     edges: Sequence[Number]
@@ -363,7 +369,7 @@ def _bins(
         f"select {place} as place, sum(n) from temp.found where {_NUMBER} and {_FINITE} group by 1",
         {f"e{i}": edge for i, edge in enumerate(edges)},
     )
-    counts = dict(found.fetchall())
+    counts: dict[int, int] = dict(found)  # type: ignore[arg-type]
     is_own = len(edges) > 1 and edges[1] - edges[0] == 1 and is_whole
     stops = edges if is_own else [*edges[1:], most]
     return tuple(
@@ -372,18 +378,18 @@ def _bins(
     )
 
 
-def _lengths(connection: sqlite3.Connection, kind: str) -> Lengths | None:
+def _lengths(connection: apsw.Connection, kind: str) -> Lengths | None:
     these = f"from temp.found where typeof(v) = '{kind}'"
     length = "coalesce(l, length(v))"
     rows, shortest, total = connection.execute(
         f"select sum(n), min({length}), total({length} * n) {these}"
-    ).fetchone()
+    ).get
     if rows is None:
         return None
     # Beside a max() alone, the other columns are those of its row.
-    *example, longest = connection.execute(f"select v, l, max({length}) {these}").fetchone()
-    first = connection.execute(f"select v, l {these} order by _rowid_ limit 1").fetchone()
-    last = connection.execute(f"select v, l {these} order by _rowid_ desc limit 1").fetchone()
+    *example, longest = connection.execute(f"select {_SHOWN}, max({length}) {these}").get
+    first = connection.execute(f"select {_SHOWN} {these} order by _rowid_ limit 1").get
+    last = connection.execute(f"select {_SHOWN} {these} order by _rowid_ desc limit 1").get
     return Lengths(
-        rows, shortest, longest, total / rows, Value(*first), Value(*last), Value(*example)
+        rows, shortest, longest, total / rows, _value(*first), _value(*last), _value(*example)
     )

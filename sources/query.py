@@ -12,12 +12,14 @@ class Query(NamedTuple):
     """One SELECT of one database.
 
     database: an SQLite URI. parameters: bound by name. columns: what sql gives, in order.
+    watches_clock: whether it is to be found out, while it runs, if it asks for the time.
     """
 
     database: str
     sql: str
     parameters: Mapping[str, int | float | str | None]
     columns: Sequence[ColumnInfo]
+    watches_clock: bool = False
 
     def identity(self) -> list[Any]:
         """Return what is the same for queries with the same rows over the same data."""

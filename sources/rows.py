@@ -1,297 +1,179 @@
-"""The rows of a selection as Arrow record batches, all from one snapshot of the database.
+"""The rows of a query as Arrow record batches, all from one snapshot of the database.
 
-Runs in a process made for one export: it blocks, and its threads are native. Way in: open_rows.
-
-ADBC's driver infers a column's type from the first batch and stops with an error when a later
-row has another storage class, which SQLite allows anywhere. So every statement begins with a row
-of our own that settles the types and is dropped again. Columns of INTEGER, REAL and TEXT affinity
-are read as they are, which is quick; at the first value that does not fit, what is left of the
-rows is read by a second statement, with each column split by storage class. Both run in one
-transaction over the same inner statement, so their rows are the same and come in the same order.
+The statement is run once and each value is computed once, whatever is found in it. SQLite lets
+every value have a class of its own, so a column of a batch is typed by the values in it. A batch
+is bounded in cells and in bytes before it is made. Runs in a process made for one export: it
+blocks. Way in: open_rows; sources.spill gives columns one type for all rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from sys import getsizeof
+from types import NoneType
+from typing import Any
 
-import adbc_driver_manager
-import adbc_driver_sqlite.dbapi as adbc
+import apsw
 import pyarrow as pa
 
-from encoders import Column
+from encoders import Column, NotUtf8
+from encoders.contract import MEMBERS
+from sources.connections import close, in_time, open_connection, quoted
 from sources.errors import SourceFailed
 from sources.query import Query
-from sources.tables import BUSY_TIMEOUT_S, ColumnInfo, quoted
+from sources.volatility import ClockWatch
 
-# The driver's batches are small, so that the first bytes come at once (1,024 rows take 1 ms) and
-# wide rows stay within memory; they are gathered into larger ones, which encode more quickly:
-# 1,000,000 users took 0.45 s in batches of 4,096 rows, 0.40 s in batches of 8,192.
-DRIVER_ROWS = 1024
+# The first batch is one row, so that it goes out at once; each is larger than the one before by
+# this factor until it meets a bound.
+GROWTH = 4
+# More is no quicker: 1,000,000 rows of 8 columns took as long in batches of 1,024 rows.
 BATCH_ROWS = 8192
+BATCH_CELLS = 32_768
 BATCH_BYTES = 4 << 20
-# After a batch this large the rest is read in smaller ones: rows have become wider, and a number
-# of rows is the only bound that the driver has.
-WIDE_BATCH_BYTES = 4 * BATCH_BYTES
+# Once SQLite has allocated more than this at once, cells may be long: from then on each row is
+# measured before the next is read, which takes 0.7 µs for 8 columns.
+LONG_BYTES = 16 << 10
 
-# Integers up to here are exact as a real.
-EXACT = 2**53
+# How long it may take to find the column of a text that is not UTF-8, for the message.
+NAMING_S = 2.0
 
-# One value of each storage class, as SQL.
-_SAMPLES = {"integer": "0", "real": "0.0", "text": "''", "blob": "x''"}
+_KIND_OF = {int: "integer", float: "real", str: "text", bytes: "blob"}
 _BY_AFFINITY = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
 
-
-class _Statement(NamedTuple):
-    """How the rows from `offset` on are read. reads: per column what is expected of it."""
-
-    reads: tuple[str, ...]
-    offset: int
-    driver_rows: int
-
-
-class _DoesNotFit(Exception):
-    """A value has another storage class than its column was read as."""
+Row = tuple[Any, ...]
 
 
 class Rows:
     """An open snapshot. Iterate once over its record batches, then close it.
 
-    columns: what the batches hold. Where a kind is `mixed`, the column of a batch is an array of
-    one kind, or a struct array with a child per storage class, of which one is set in each row.
+    columns: what the batches hold, each `mixed`: in a batch it is an array of one kind, or a
+    struct array with a child per storage class, of which one is set in each row.
     """
 
     def __init__(
-        self, connection: adbc.Connection, query: Query, columns: list[Column], reads: list[str]
+        self, connection: apsw.Connection, query: Query, clock: ClockWatch | None = None
     ) -> None:
-        self.columns = columns
+        self.columns = [Column(column.name, "mixed") for column in query.columns]
         self._connection = connection
         self._query = query
-        self._statement = _Statement(tuple(reads), 0, DRIVER_ROWS)
+        self._clock = clock
+        # Of a column that has only NULL in a batch: the kind that it had before.
+        self._kinds = [_BY_AFFINITY.get(column.affinity, "text") for column in query.columns]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        statement: _Statement | None = self._statement
-        while statement is not None:
-            statement = yield from self._run(statement)
-
-    def _run(self, statement: _Statement) -> Generator[pa.RecordBatch, None, _Statement | None]:
-        """Yield what this statement gives; return the one that goes on after it, if any."""
-        reads, done, driver_rows = statement
-        gathered = _Gathered(self._query.columns, reads)
+        reader = _Reader(self._connection, len(self.columns))
+        names = [column.name for column in self.columns]
+        most = 1
         try:
-            with closing(_read(self._connection, self._query, statement)) as batches:
-                for batch in batches:
-                    done += batch.num_rows
-                    gathered.add(batch)
-                    # The first batch goes out at once.
-                    if done == batch.num_rows or gathered.is_large():
-                        yield gathered.take()
-                    if batch.nbytes > WIDE_BATCH_BYTES and driver_rows > 1:
-                        driver_rows = max(1, BATCH_BYTES * batch.num_rows // batch.nbytes)
-                        break
-                else:
-                    reads = ()
-        except _DoesNotFit as error:
-            if set(reads) == {"split"}:
-                raise SourceFailed(f"the database stopped: {error}") from error
-            reads = ("split",) * len(reads)
-        if gathered.rows:
-            yield gathered.take()
-        return _Statement(reads, done, driver_rows) if reads else None
+            reader.start(self._query)
+            while rows := reader.read(most):
+                arrays = [self._array(i, cells) for i, cells in enumerate(zip(*rows, strict=True))]
+                batch = pa.RecordBatch.from_arrays(arrays, names)
+                del rows, arrays
+                most = min(most * GROWTH, 1 + BATCH_BYTES * batch.num_rows // (batch.nbytes + 1))
+                yield batch
+        except UnicodeDecodeError as error:
+            raise NotUtf8(self._column_of(error.object, reader.rows), reader.rows + 1) from error
+        except apsw.Error as error:
+            raise SourceFailed(f"the database stopped: {error}") from error
+
+    def has_asked_the_clock(self) -> bool:
+        """Has the statement asked for the time? Known only of a query that watches the clock."""
+        return self._clock is not None and self._clock.was_asked
 
     def close(self) -> None:
         """End the transaction and free the connection."""
-        self._connection.close()
+        close(self._connection)
+
+    def _array(self, index: int, cells: Row) -> pa.Array:
+        types = {*map(type, cells)} - {NoneType}
+        if len(types) > 1:
+            parts = [[each if type(each) is kind else None for each in cells] for kind in _KIND_OF]
+            children = [
+                pa.array(part, MEMBERS[kind])
+                for part, kind in zip(parts, _KIND_OF.values(), strict=True)
+            ]
+            return pa.StructArray.from_arrays(children, [*_KIND_OF.values()])
+        if types:
+            self._kinds[index] = _KIND_OF[types.pop()]
+        return pa.array(cells, MEMBERS[self._kinds[index]])
+
+    def _column_of(self, text: bytes, row: int) -> str:
+        """Return the name of the column that has this text in this row, "" if it is not found.
+
+        The driver does not tell. This reads the rows once more, for the message only.
+        """
+        cells = ", ".join(f"cast({quoted(column.name)} as blob)" for column in self.columns)
+        sql = f"select {cells} from ({self._query.sql}) limit 1 offset {row:d}"
+        found: Row | None = None
+        with suppress(apsw.Error), in_time(self._connection, NAMING_S):
+            found = self._connection.execute(sql, dict(self._query.parameters)).fetchone()
+        named = zip(self.columns, found or (), strict=False)
+        return next((column.name for column, cell in named if cell == text), "")
 
 
-class _Gathered:
-    """The driver's batches until there are enough of them for one of ours."""
+class _Reader:
+    """Reads rows, as many at a time as are bounded. rows: how many it has read."""
 
-    def __init__(self, columns: Sequence[ColumnInfo], reads: Sequence[str]) -> None:
-        self._names = [column.name for column in columns]
-        self._reads = reads
-        self._batches: list[pa.RecordBatch] = []
-        self._bytes = 0
+    def __init__(self, connection: apsw.Connection, columns: int) -> None:
         self.rows = 0
+        self._connection = connection
+        self._most = max(1, min(BATCH_ROWS, BATCH_CELLS // columns))
+        # Whole pages are allocated, too.
+        self._long_bytes = max(LONG_BYTES, 2 * connection.execute("pragma page_size").get)
+        self._measures = True
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        self._batches.append(batch)
-        self._bytes += batch.nbytes
-        self.rows += batch.num_rows
+    def start(self, query: Query) -> None:
+        self._cursor = self._connection.execute(query.sql, dict(query.parameters))
 
-    def is_large(self) -> bool:
-        return self.rows >= BATCH_ROWS or self._bytes >= BATCH_BYTES
+    def read(self, most: int) -> list[Row]:
+        """Return the next rows, at most `most` and as many as are bounded; none at the end."""
+        some = islice(self._cursor, min(most, self._most))
+        return self._read_measured(some) if self._measures else self._read_quickly(some)
 
-    def take(self) -> pa.RecordBatch:
-        """Return them as one, its columns named, and those that were split as one struct each."""
-        batch = pa.concat_batches(self._batches)
-        self._batches, self._bytes, self.rows = [], 0, 0
-        children = iter(batch.columns)
-        arrays = [
-            pa.StructArray.from_arrays([next(children) for _ in _SAMPLES], list(_SAMPLES))
-            if read == "split"
-            else next(children)
-            for read in self._reads
-        ]
-        return pa.RecordBatch.from_arrays(arrays, self._names)
+    def _read_measured(self, some: Iterator[Row]) -> list[Row]:
+        rows: list[Row] = []
+        size = 0
+        for row in some:
+            self.rows += 1
+            rows.append(row)
+            size += sum(map(getsizeof, row))
+            if size >= BATCH_BYTES:
+                break
+        if self.rows == 1 and size < self._long_bytes:
+            # What was allocated for the first row, to sort for instance, says nothing of the next.
+            self._measures = False
+            apsw.status(apsw.SQLITE_STATUS_MALLOC_SIZE, True)
+        return rows
 
-
-def open_rows(query: Query, *, typed: bool) -> Rows:
-    """Open a snapshot of the rows of query.
-
-    typed: whether each column must have one type in all its rows; they are looked through first
-    to find it. Otherwise every column is `mixed` and rows come at once.
-    Raises SourceFailed when the database cannot be read.
-    """
-    with _told_as_failures():
-        connection = adbc.connect(query.database, autocommit=False)
+    def _read_quickly(self, some: Iterator[Row]) -> list[Row]:
+        rows: list[Row] = []
+        append, status, largest = rows.append, apsw.status, apsw.SQLITE_STATUS_MALLOC_SIZE
+        long_bytes = self._long_bytes
         try:
-            _execute(connection, f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
-            _execute(connection, "pragma query_only = 1")
-            # A transaction's snapshot is taken by its first read.
-            _execute(connection, "select count(*) from sqlite_schema")
-            if not typed:
-                columns = [Column(column.name, "mixed") for column in query.columns]
-                reads = [
-                    _BY_AFFINITY.get(column.affinity, column.stored or "split")
-                    for column in query.columns
-                ]
-                return Rows(connection, query, columns, reads)
-            reads = _look_through(connection, query)
-        except BaseException:
-            connection.close()
-            raise
-    kinds = {"split": "mixed", "number": "real"}
-    columns = [
-        Column(column.name, kinds.get(read, read))
-        for column, read in zip(query.columns, reads, strict=True)
-    ]
-    return Rows(connection, query, columns, reads)
-
-
-def _look_through(connection: adbc.Connection, query: Query) -> list[str]:
-    """Return how each column is to be read so that it has one type in all rows."""
-    counts = []
-    for column in query.columns:
-        name = quoted(column.name)
-        counts += [f"count(case typeof({name}) when '{each}' then 1 end)" for each in _SAMPLES]
-        counts.append(
-            f"count(case when typeof({name}) = 'integer'"
-            f" and {name} not between -{EXACT} and {EXACT} then 1 end)"
-        )
-    # Names of their own: the driver refuses two columns of one name.
-    named = ", ".join(f"{count} as c{i}" for i, count in enumerate(counts))
-    (found,) = _execute(connection, f"select {named} from ({query.sql})", query.parameters)
-    values = iter(found.values())
-    return [
-        _read_as(column.affinity, *(next(values) for _ in range(len(_SAMPLES) + 1)))
-        for column in query.columns
-    ]
-
-
-def _read_as(affinity: str, integers: int, reals: int, texts: int, blobs: int, inexact: int) -> str:
-    classes = {"integer": integers, "real": reals, "text": texts, "blob": blobs}
-    present = [name for name, count in classes.items() if count]
-    if not present:
-        return _BY_AFFINITY.get(affinity, "text")
-    if present == ["integer", "real"] and not inexact:
-        return "number"
-    return present[0] if len(present) == 1 else "split"
-
-
-def _read(
-    connection: adbc.Connection, query: Query, statement: _Statement
-) -> Generator[pa.RecordBatch, None, None]:
-    """Yield the rows of one statement, in the driver's batches, without our own first row."""
-    samples: list[str] = []
-    cells: list[str] = []
-    types: list[str] = []
-    for column, read in zip(query.columns, statement.reads, strict=True):
-        name = quoted(column.name)
-        if read == "split":
-            samples += _SAMPLES.values()
-            cells += [f"iif(typeof({name}) = '{each}', {name}, null)" for each in _SAMPLES]
-            types += _SAMPLES
-        elif read == "number":
-            samples.append(_SAMPLES["real"])
-            cells.append(f"cast({name} as real)")
-            types.append("real")
-        else:
-            samples.append(_SAMPLES[read])
-            cells.append(_checked(name, read))
-            types.append(read)
-    first = ", ".join(f"{sample} as c{i}" for i, sample in enumerate(samples))
-    # `limit -1` keeps the inner statement, and so its order, as it is: no bound, no flattening.
-    sql = (
-        f"select {first} union all select * from (select {', '.join(cells)}"
-        f" from ({query.sql}) limit -1 offset {statement.offset:d})"
-    )
-    wanted = pa.schema([(f"c{i}", _ARROW[each]) for i, each in enumerate(types)])
-    options = {"adbc.sqlite.query.batch_rows": str(statement.driver_rows + 1)}
-    with _failures_of_the_database(), connection.cursor(adbc_stmt_kwargs=options) as cursor:
-        cursor.execute(sql, _bound(query.parameters))
-        reader = cursor.fetch_record_batch()
-        if not reader.schema.equals(wanted):
-            raise _DoesNotFit("the types of the first rows")
-        for number, batch in enumerate(reader):
-            rows = batch if number else batch.slice(1)
-            if rows.num_rows:
-                yield rows
-
-
-_ARROW = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
-
-# Stops the statement with "integer overflow".
-_STOP = "abs(-9223372036854775807 - 1)"
-
-
-def _checked(name: str, read: str) -> str:
-    """Return an expression for a column that stops at a class which the driver would convert.
-
-    It stops by itself at what is no number in a column of numbers, and at a real in one of
-    integers, but makes text of anything in a column of text, and a real of an integer.
-    """
-    if read == "integer":
-        return name
-    return f"case typeof({name}) when '{read}' then {name} when 'null' then null else {_STOP} end"
-
-
-def _execute(
-    connection: adbc.Connection, sql: str, parameters: Mapping[str, object] | None = None
-) -> list[dict[str, int]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, _bound(parameters or {}))
-        rows: list[dict[str, int]] = cursor.fetch_arrow_table().to_pylist()
+            for row in some:
+                append(row)
+                if status(largest)[1] > long_bytes:
+                    self._measures = True
+                    break
+        finally:
+            self.rows += len(rows)
         return rows
 
 
-def _bound(parameters: Mapping[str, object]) -> dict[str, object] | None:
-    return {f":{name}": value for name, value in parameters.items()} or None
-
-
-@contextmanager
-def _told_as_failures() -> Iterator[None]:
-    """Where no value is read yet, nothing can fit or not: an overflow is the query's own."""
+def open_rows(query: Query) -> Rows:
+    """Open a snapshot of the rows of query. Raises SourceFailed when it cannot be read."""
+    connection = None
+    clock = ClockWatch() if query.watches_clock else None
     try:
-        with _failures_of_the_database():
-            yield
-    except _DoesNotFit as error:
+        connection = open_connection(query.database, vfs=clock.name if clock else None)
+        # A transaction's snapshot is taken by its first read.
+        connection.execute("begin")
+        connection.execute("select count(*) from sqlite_schema").fetchall()
+    except apsw.Error as error:
+        if connection is not None:
+            close(connection)
         raise SourceFailed(f"the database stopped: {error}") from error
-
-
-@contextmanager
-def _failures_of_the_database() -> Iterator[None]:
-    # The driver's errors while rows come are OSError, those before are its own.
-    try:
-        yield
-    except (adbc_driver_manager.Error, OSError) as error:
-        text = str(error)
-        if "Type mismatch" in text or "integer overflow" in text:
-            raise _DoesNotFit(_first_sentence(text)) from error
-        raise SourceFailed(f"the database stopped: {_first_sentence(text)}") from error
-
-
-def _first_sentence(text: str) -> str:
-    """Return what SQLite said, without the driver's prefixes and suffixes."""
-    return text.strip().split("\n")[0].removeprefix("IO: ").removeprefix("[SQLite] ")[:300]
+    return Rows(connection, query, clock)

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 
 from sources.catalogue import TableSource
 from sources.selection import Selection, Value, read_number
-from sources.tables import ColumnInfo, Stored, quoted
+from sources.tables import ColumnInfo, Stored, text_of
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
@@ -112,17 +112,6 @@ def _body(source: Stored, columns: Sequence[ColumnInfo], allowed: str | None) ->
     # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
     text = text_of(source, allowed).replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")
-
-
-def text_of(source: Stored, allowed: str | None) -> str:
-    """Return the source as a SELECT. allowed: an expression that its rows are to meet, if any."""
-    if isinstance(source, TableSource):
-        rows = quoted(source.table)
-    elif allowed is None:
-        return source.query
-    else:
-        rows = f"({source.query})"
-    return f"select * from {rows}" + (f" where ({allowed})" if allowed is not None else "")
 
 
 def _readings(value: Value, affinity: str) -> tuple[Value, ...]:

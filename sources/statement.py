@@ -2,7 +2,7 @@
 
 Pure: text in, a Statement out. It knows where words, parameters and statements begin, and that what
 looks like one inside a literal, a quoted name or a comment is none; it knows no grammar. Way in:
-read_statement, and TOKEN for sources.row_filter. Source: SQLite's tokenizer,
+read_statement, without_parameters, and TOKEN for sources.row_filter. Source: SQLite's tokenizer,
 https://sqlite.org/lang_expr.html#varparam and https://sqlite.org/lang_comment.html.
 """
 
@@ -41,6 +41,12 @@ class Statement:
     text: str
     parameters: tuple[str, ...]
     problems: tuple[str, ...]
+
+
+def without_parameters(sql: str) -> str:
+    """Return the statement with NULL in place of each parameter."""
+    tokens = TOKEN.finditer(sql)
+    return "".join("null" if t.lastgroup == "parameter" else t.group() for t in tokens)
 
 
 def read_statement(sql: str) -> Statement:

@@ -1,25 +1,22 @@
 """What a source looks like: its columns and about how many rows it has.
 
-Asks the database with Python's own sqlite3, read-only, for moments; it never reads the rows
-(that is `sources.rows`, in a process of its own). Knows no HTTP. Way in: describe.
+Asks the database for moments; it never reads the rows (that is `sources.rows`, in a process of its
+own). Knows no HTTP. Way in: describe.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
-from urllib.parse import quote
 
+import apsw
+
+from sources import connections
 from sources.catalogue import QuerySource, TableSource
+from sources.connections import columns_of, connect, in_time, quoted, read_only_uri
 from sources.errors import SourceUnavailable
-
-# How long a writer may hold the database's lock before we give up waiting for it.
-BUSY_TIMEOUT_S = 5.0
-
+from sources.statement import without_parameters
 
 # The sources that are in a database; generated rows become a query first (sources.generated).
 Stored = TableSource | QuerySource
@@ -30,11 +27,14 @@ class ColumnInfo(NamedTuple):
 
     affinity: SQLite's, `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class
     of its first rows where they have just one and the affinity does not tell, else None.
+    declared: the type that its table declares, as it is written there; of an expression the name
+    of its affinity, "" for none.
     """
 
     name: str
     affinity: str
     stored: str | None = None
+    declared: str = ""
 
 
 class Description(NamedTuple):
@@ -44,28 +44,20 @@ class Description(NamedTuple):
     rows_estimate: int | None
 
 
-# How many rows are looked at for `ColumnInfo.stored`; it is a guess that saves time (1,000,000 rows
-# with one DATE column: 0.6 s, without the guess 0.9 s), no promise.
+# How many rows are looked at for `ColumnInfo.stored`: it is a guess, no promise.
 SAMPLE_ROWS = 100
+# For how long. A list of sources waits for it.
+SAMPLE_S = 0.1
 
-# What can be answered without a look at all rows is looked for no longer than this; a view may
-# sort or group all there is before its first row.
-LOOK_S = 2.0
-# SQLite's steps between two looks at the clock: about 0.5 ms.
-STEPS_PER_LOOK = 50_000
-
-# What `create table as` calls the affinities (SQLite's createTableStmt).
-_AFFINITIES = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC", "": "BLOB"}
-
-
-def read_only_uri(database: Path) -> str:
-    """Return the URI that opens this file for reading only and never creates it."""
-    return f"file:{quote(str(database))}?mode=ro"
-
-
-def quoted(name: str) -> str:
-    """Return an SQL identifier for any name."""
-    return '"' + name.replace('"', '""') + '"'
+# What SQLite itself calls the affinity of an expression (its createTableStmt).
+_OF_EXPRESSIONS = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC"}
+# https://sqlite.org/datatype3.html, 3.1: the first that the declared type contains.
+_RULES = (
+    ("INT", "INTEGER"),
+    ("CHAR", "TEXT"), ("CLOB", "TEXT"), ("TEXT", "TEXT"),
+    ("BLOB", "BLOB"),
+    ("REAL", "REAL"), ("FLOA", "REAL"), ("DOUB", "REAL"),
+)  # fmt: skip
 
 
 def describe(source: Stored) -> Description:
@@ -74,14 +66,17 @@ def describe(source: Stored) -> Description:
     Raises SourceUnavailable when the database cannot be asked. May wait for a lock or a disk.
     """
     with _connect(source) as connection:
+        body = text_of(source, None)
+        columns = described_columns(connection, body)
+        defaults = {}
         if isinstance(source, QuerySource):
             defaults = {parameter.name: parameter.default for parameter in source.parameters}
-            return Description(columns_of(connection, source.query, defaults), None)
-        columns = columns_of(connection, f"select * from {quoted(source.table)}", {})
-        sampled = _with_stored(connection, source.table, columns)
-        # How many there are is not told to who may not see them all.
-        estimate = None if source.where else _estimate_rows(connection, source.table)
-        return Description(sampled, estimate)
+        if None not in defaults.values():
+            columns = _with_stored(connection, body, defaults, columns)
+        # A table with a filter does not tell how many rows it has to clients that see some only.
+        if isinstance(source, QuerySource) or source.where:
+            return Description(columns, None)
+        return Description(columns, _estimate_rows(connection, source.table))
 
 
 def count_at_most(
@@ -93,77 +88,88 @@ def count_at_most(
     """
     with _connect(source) as connection:
         statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
-        with in_time(connection):
-            (count,) = connection.execute(statement, dict(parameters)).fetchone()
-            return int(count)
+        with suppress(apsw.InterruptError), in_time(connection, connections.LOOK_S):
+            return int(connection.execute(statement, dict(parameters)).get)
         return None
 
 
 @contextmanager
-def _connect(source: Stored) -> Iterator[sqlite3.Connection]:
+def _connect(source: Stored) -> Iterator[apsw.Connection]:
     try:
         uri = read_only_uri(source.database)
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
-        with closing(connection):
+        with connect(uri) as connection:
             yield connection
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         raise SourceUnavailable(f"the database of {source.name} answers: {error}") from error
 
 
-@contextmanager
-def in_time(connection: sqlite3.Connection) -> Iterator[None]:
-    """Break off what is run in here after LOOK_S; then go on behind it."""
-    ends_s = time.monotonic() + LOOK_S
-    connection.set_progress_handler(lambda: time.monotonic() > ends_s, STEPS_PER_LOOK)
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-            raise
-    finally:
-        connection.set_progress_handler(None, 0)
+def affinity_of(declared: str) -> str:
+    """Return the affinity of a column that is declared so, "" for not at all."""
+    upper = declared.upper()
+    # ANY has none in a STRICT table, and is NUMERIC in others, where it compares in the same way.
+    if upper in ("", "ANY"):
+        return "BLOB"
+    found = (affinity for part, affinity in _RULES if part in upper)
+    return _OF_EXPRESSIONS.get(upper) or next(found, "NUMERIC")
 
 
-def columns_of(
-    connection: sqlite3.Connection, body: str, parameters: Mapping[str, object]
-) -> tuple[ColumnInfo, ...]:
-    """Return the columns of a SELECT. Raises sqlite3.Error."""
-    # A temporary table made of no rows has the names and affinities of any SELECT, parameters
-    # and views included; only the temporary schema is written.
-    connection.execute(f"create temp table shape as select * from ({body}) limit 0", parameters)
-    rows = connection.execute("pragma temp.table_info(shape)").fetchall()
-    connection.execute("drop table temp.shape")
-    return tuple(ColumnInfo(name, _AFFINITIES[declared]) for _, name, declared, *_ in rows)
+def described_columns(connection: apsw.Connection, body: str) -> tuple[ColumnInfo, ...]:
+    """Return the columns of a SELECT, without a look at its rows. Raises apsw.Error."""
+    found = columns_of(connection, without_parameters(body))
+    return tuple(
+        ColumnInfo(name, affinity_of(declared), None, declared) for name, declared in found
+    )
+
+
+def text_of(source: Stored, allowed: str | None) -> str:
+    """Return the source as a SELECT. allowed: an expression that its rows are to meet, if any."""
+    if isinstance(source, TableSource):
+        rows = quoted(source.table)
+    elif allowed is None:
+        return source.query
+    else:
+        rows = f"({source.query})"
+    return f"select * from {rows}" + (f" where ({allowed})" if allowed is not None else "")
 
 
 def _with_stored(
-    connection: sqlite3.Connection, table: str, columns: tuple[ColumnInfo, ...]
+    connection: apsw.Connection,
+    body: str,
+    parameters: Mapping[str, object],
+    columns: tuple[ColumnInfo, ...],
 ) -> tuple[ColumnInfo, ...]:
     unclear = [column for column in columns if column.affinity in ("NUMERIC", "BLOB")]
     if not unclear:
         return columns
     classes = ", ".join(f"typeof({quoted(column.name)})" for column in unclear)
-    sql = f"select {classes} from {quoted(table)} limit {SAMPLE_ROWS}"
-    rows: list[tuple[str, ...]] = []
-    with in_time(connection):
-        rows = connection.execute(sql).fetchall()
-    seen = [set(each) - {"null"} for each in zip(*rows, strict=True)]
-    stored = {c.name: min(each) for c, each in zip(unclear, seen, strict=False) if len(each) == 1}
+    sql = f"select {classes} from ({body}) limit {SAMPLE_ROWS}"
+    seen: list[set[str]] = [set() for _ in unclear]
+    # What fails for these rows fails for the export, which says so.
+    with suppress(apsw.Error), in_time(connection, SAMPLE_S):
+        for row in connection.execute(sql, dict(parameters)):
+            for classes_seen, each in zip(seen, row, strict=True):
+                classes_seen.add(each)
+    stored = {
+        column.name: next(iter(each - {"null"}))
+        for column, each in zip(unclear, seen, strict=True)
+        if len(each - {"null"}) == 1
+    }
     return tuple(column._replace(stored=stored.get(column.name)) for column in columns)
 
 
-def _estimate_rows(connection: sqlite3.Connection, table: str) -> int | None:
-    if connection.execute(
+def _estimate_rows(connection: apsw.Connection, table: str) -> int | None:
+    kinds = connection.execute(
         "select type from sqlite_schema where name = ? collate nocase", [table]
-    ).fetchone() != ("table",):
+    )
+    if kinds.get != "table":
         return None
     # The span of rowids costs two seeks at any size and is exact where nothing was deleted.
     try:
         low, high = connection.execute(
             f"select (select min(_rowid_) from {quoted(table)}),"
             f" (select max(_rowid_) from {quoted(table)})"
-        ).fetchone()
-    except sqlite3.OperationalError:  # a table WITHOUT ROWID
+        ).get
+    except apsw.SQLError:  # a table WITHOUT ROWID
         return None
     if high is None:
         return 0

@@ -11,6 +11,7 @@ from functools import partial
 
 from journal import RunNative
 from sources.catalogue import Catalogue, QuerySource, Source
+from sources.connections import read_only_uri
 from sources.descriptions import Descriptions, as_stored, fingerprint_of
 from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
 from sources.folders import Folder
@@ -18,7 +19,8 @@ from sources.query import Query, Tree
 from sources.selection import Selection, parse_selection
 from sources.snapshots import take_snapshot
 from sources.sql import NOBODYS, selection_sql
-from sources.tables import Description, Stored, count_at_most, read_only_uri
+from sources.tables import Description, Stored, count_at_most
+from sources.volatility import ALWAYS, PERHAPS, volatility_of
 from streaming.errors import Refusal
 from streaming.files import folder_named
 from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
@@ -110,14 +112,16 @@ class Orders:
         columns = [by_name[column] for column in selection.names(description.columns)]
         query = Query(read_only_uri(stored.database), sql, bound, columns)
         self._check_it_fits(stored, packaging, query)
+        fingerprint = fingerprint_of(stored)
+        volatility = self._run_native(lambda: volatility_of(query, fingerprint()))
         return Order(
             source=name,
             extension=extension,
             selection=selection.canonical(),
             excel=selection.excel,
-            query=query,
+            query=query._replace(watches_clock=volatility == PERHAPS),
             rows_estimate=_rows_estimate(description, selection),
-            fingerprint=fingerprint_of(stored),
+            fingerprint=fingerprint if volatility != ALWAYS else lambda: None,
             audience=audience,
         )
 

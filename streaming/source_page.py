@@ -16,15 +16,13 @@ from werkzeug.datastructures import MultiDict
 
 from journal import RunNative
 from sources.errors import BadSelection
-from sources.preview import first_rows
+from sources.preview import Cell, first_rows
 from sources.query import Query
 from streaming.admission import asker
 from streaming.orders import Orders
 from wire.formats import EXTENSIONS
 
 PREVIEW_ROWS = 20
-# A cell of more is cut, and says how long it is.
-CELL_CHARS = 200
 FILTERS = 2
 OPERATORS = {
     "eq": "equal to", "ne": "not equal to", "gt": "greater than", "gte": "at least",
@@ -54,7 +52,7 @@ def render_source(
         shown["names"] = [column.name for column in order.query.columns]
         query = order.query
         rows = run_native(lambda: first_rows(query, PREVIEW_ROWS))
-        shown["rows"] = rows and [[_cell(value) for value in row] for row in rows]
+        shown["rows"] = rows and [[_show(cell) for cell in row] for row in rows]
     except BadSelection as error:
         shown["problems"] = error.problems
     page = render_template(
@@ -119,13 +117,12 @@ def _download(
     return {"name": file, "url": url, "quoted": shlex.quote(absolute), "fields": fields}
 
 
-def _cell(value: object) -> dict[str, str]:
-    """Return a value as the preview shows it."""
+def _show(cell: Cell) -> dict[str, str]:
+    """Return a cell as the preview shows it."""
+    value, length = cell
     if value is None:
-        return {"text": "null", "kind": "null"}
-    if isinstance(value, bytes):
-        return {"text": f"{len(value):,} bytes", "kind": "null"}
-    text = str(value)
-    if len(text) > CELL_CHARS:
-        text = f"{text[:CELL_CHARS]}… ({len(text):,} characters)"
-    return {"text": text, "kind": "cell" if isinstance(value, str) else "number"}
+        return {"text": "null" if length is None else f"{length:,} bytes", "kind": "null"}
+    if not isinstance(value, str):
+        return {"text": str(value), "kind": "number"}
+    is_cut = length is not None and length > len(value)
+    return {"text": f"{value}… ({length:,} characters)" if is_cut else value, "kind": "cell"}

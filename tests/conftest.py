@@ -22,11 +22,12 @@ from flask import Flask
 from app import create_app
 from settings import Settings
 from sources.catalogue import QuerySource, TableSource
+from sources.connections import read_only_uri
 from sources.fingerprint import database_fingerprint
 from sources.query import Query
 from sources.selection import parse_selection
 from sources.sql import selection_sql
-from sources.tables import describe, read_only_uri
+from sources.tables import describe
 from workers.export import Order
 from workers.exports import Exports
 

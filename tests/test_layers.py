@@ -70,7 +70,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("eventlet", "greenlet"), ("green", "green_worker", "wsgi")),
     "re2": ("streaming/log_search.py",),
     "inotify_simple": ("green", "workers/folder_watch.py"),
-    **dict.fromkeys(("pyarrow", "polars"), ("encoders", "sources/rows.py", "workers/recording.py")),
+    "apsw": ("sources",),
+    **dict.fromkeys(
+        ("pyarrow", "polars"),
+        ("encoders", "sources/rows.py", "sources/spill.py", "workers/recording.py"),
+    ),
 }
 
 # Folders that hold no part of the server.

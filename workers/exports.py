@@ -305,6 +305,8 @@ class Exports:
                 # What was committed between the order and the snapshot makes it unfit to share.
                 if export.fingerprint != fingerprint():
                     export.fingerprint = None
+            elif "volatile" in report:
+                export.fingerprint = None
             elif "failed" in report and export.is_open:
                 self._end(export, "failed", Outcome(report["failed"], report["message"]))
             elif "exited" in report:

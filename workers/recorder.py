@@ -13,6 +13,7 @@ One child is always forked ahead and warmed up, so that the first bytes of an ex
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import selectors
@@ -170,6 +171,10 @@ def main() -> None:
     # Python 3.12 warns of forks beside threads. The ones here are the allocators' and polars' own,
     # which know of forks; no pool of theirs has started before the first batch of a child.
     warnings.filterwarnings("ignore", r"This process .* is multi-threaded", DeprecationWarning)
+
+    # A child makes tuples by the million and few cycles, and ends with its export. Looking for
+    # cycles took a quarter of its time: 1,000,000 rows of 8 columns in 1.0 s, without it in 0.7 s.
+    gc.disable()
 
     ForkServer(control).serve()
 

@@ -11,17 +11,19 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from encoders import EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
+from sources.connections import read_only_uri
 from sources.errors import FolderError, SourceFailed
 from sources.generated import IN_MEMORY
 from sources.query import Query, Tree
-from sources.rows import open_rows
-from sources.tables import ColumnInfo, read_only_uri
+from sources.rows import Rows, open_rows
+from sources.spill import Spill, spill_rows
+from sources.tables import ColumnInfo
 from sources.tarballs import pour_folder
 from wire.formats import parse_extension
 from workers.job import Job
@@ -46,8 +48,8 @@ Report = Callable[[dict[str, Any]], None]
 def record(job: Job, report: Report) -> None:
     """Fill the journal that job names, reporting through report.
 
-    Reports are `{"opened": true}` once the snapshot is taken, `{"rows", "bytes"}` as they come,
-    and one last `{"complete": sha256, "rows", "bytes"}` or `{"failed": code, "message"}`.
+    Reports are `{"opened": true}` once the snapshot is taken, `{"volatile": true}` once the rows
+    are found to depend on the clock, `{"rows", "bytes"}` as they come, and one last `{"complete": sha256, "rows", "bytes"}` or `{"failed": code, "message"}`.
     """
     try:
         _Recording(job, report).run()
@@ -72,6 +74,7 @@ class _Recording:
         self._journal = DiskJournal(Path(job.path))
         self._hash = hashlib.sha256()
         self._rows = 0
+        self._source: Rows | None = None  # until it is said that its rows depend on the clock
         self._reported_s = 0.0
         # The header of text is written before the first row, and kept back for it: a query that
         # fails early then fails with a status. One that only takes long begins without it.
@@ -105,23 +108,40 @@ class _Recording:
         packaging = parse_extension(self._job.extension)
         assert packaging is not None, self._job.extension
         if packaging.format.typed:
-            # The rows are looked through first, which may take long: begin at once all the
-            # same, so that no client or proxy gives up waiting.
+            # All rows are read before the first is written, which may take long: begin at once
+            # all the same, so that no client or proxy gives up waiting.
             self._begin(first_bytes(packaging))
-        rows = open_rows(query, typed=packaging.format.typed)
-        with closing(rows):
+        with ExitStack() as opened:
+            self._source = opened.enter_context(closing(open_rows(query)))
             self._report({"opened": True})
+            rows: Rows | Spill = self._source
+            count = self._count
+            if packaging.format.typed:
+                folder = Path(self._job.path).parent
+                spill = spill_rows(read_ahead(rows, BATCHES_AHEAD), query.columns, folder, count)
+                self._source.close()
+                rows = opened.enter_context(closing(spill))
+                count = self._count_again
             encoder = open_encoder(
                 packaging, rows.columns, self, excel=self._job.excel, title=self._job.source
             )
             self._begin_late.start()
+            done = 0
             for batch in read_ahead(rows, BATCHES_AHEAD):
                 encoder.write(batch)
-                self._count(self._rows + batch.num_rows)
+                done += batch.num_rows
+                count(done)
         encoder.close()
 
     def _count(self, rows: int) -> None:
         self._rows = rows
+        if self._source is not None and self._source.has_asked_the_clock():
+            self._report({"volatile": True})
+            self._source = None
+        self._say_progress()
+
+    def _count_again(self, rows: int) -> None:
+        """All have been counted as they were read."""
         self._say_progress()
 
     def _begin(self, data: bytes) -> None:
@@ -191,7 +211,7 @@ def warm_up() -> None:
     assert packaging is not None
     columns = [ColumnInfo("i", "INTEGER"), ColumnInfo("r", "REAL"), ColumnInfo("s", "TEXT")]
     query = Query(read_only_uri(IN_MEMORY), "select 1 as i, 0.5 as r, 'x' as s", {}, columns)
-    with closing(open_rows(query, typed=False)) as rows:
+    with closing(open_rows(query)) as rows:
         encoder = open_encoder(packaging, rows.columns, io.BytesIO())
         for batch in read_ahead(rows, BATCHES_AHEAD):
             encoder.write(batch)

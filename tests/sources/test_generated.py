@@ -6,8 +6,9 @@ from contextlib import closing
 import pytest
 
 from sources.catalogue import GENERATORS, GeneratedSource
+from sources.connections import read_only_uri
 from sources.generated import as_query
-from sources.tables import describe, read_only_uri
+from sources.tables import describe
 
 
 def rows_of(source):

@@ -9,16 +9,18 @@ import threading
 from collections import Counter
 from contextlib import closing
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources import profile
+from sources import connections, profile
 from sources.catalogue import TableSource
+from sources.connections import read_only_uri
 from sources.errors import SourceFailed
 from sources.profile import BINS, CUT, OWN_BINS, SHARES, Bin, Sample, Taken, Value
 from sources.query import Query
-from sources.tables import ColumnInfo, describe, read_only_uri
+from sources.tables import ColumnInfo, describe
 
 MADE = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"
 
@@ -332,9 +334,9 @@ def test_a_query_that_fails(make_database, sql):
 
 
 def test_a_locked_database(open_sample, monkeypatch):
-    monkeypatch.setattr(profile, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_S", 0.05)
     sample = open_sample("create table t (x)")
-    with closing(sqlite3.connect(open_database_of(sample), isolation_level=None)) as writer:
+    with closing(apsw.Connection(str(open_database_of(sample)))) as writer:
         writer.execute("begin exclusive")
         with pytest.raises(SourceFailed, match="locked"):
             sample.take()

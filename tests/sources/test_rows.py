@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from encoders import NotUtf8
 from sources import rows
 from sources.catalogue import QuerySource
+from sources.connections import read_only_uri
 from sources.errors import SourceFailed
 from sources.query import Query
 from sources.rows import open_rows
-from sources.tables import describe, read_only_uri
+from sources.tables import describe
 
 CLASSES = {
     "integer": st.integers(-(2**63), 2**63 - 1),
@@ -63,13 +65,18 @@ def value_of(cell):
     return cell
 
 
-def read_all(asked, typed):
-    with closing(open_rows(asked, typed=typed)) as opened:
-        return [
-            tuple(value_of(cell) for cell in row.values())
-            for batch in opened
-            for row in batch.to_pylist()
-        ]
+def values_in(batches):
+    """The rows as tuples."""
+    return [
+        tuple(value_of(cell) for cell in row.values())
+        for batch in batches
+        for row in batch.to_pylist()
+    ]
+
+
+def read_all(asked):
+    with closing(open_rows(asked)) as opened:
+        return values_in(opened)
 
 
 def same(got, want):
@@ -79,58 +86,113 @@ def same(got, want):
     ]
 
 
-@pytest.mark.parametrize("typed", [False, True], ids=["text", "typed"])
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.lists(st.tuples(*[ANY] * 6), max_size=12))
-def test_every_value_of_every_storage_class(tmp_path_factory, typed, values):
+def test_every_value_of_every_storage_class(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("rows") / "t.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("pragma synchronous = off")
         connection.execute(TABLE)
         insert(connection, "insert into t values (?, ?, ?, ?, ?, ?)", values)
         want = connection.execute("select * from t").fetchall()
-    got = read_all(query(path), typed)
-    assert got == want if typed else same(got, want)
+    assert same(read_all(query(path)), want)
 
 
-@pytest.mark.parametrize("typed", [False, True], ids=["text", "typed"])
 @pytest.mark.parametrize("odd", ["text", b"blob", 1.5], ids=["text", "blob", "real"])
 @pytest.mark.parametrize("where", [0, 300, 511, 512, 513, 5000, 9999])
-def test_one_odd_value_anywhere_in_a_column_of_integers(database, typed, odd, where):
+def test_one_odd_value_anywhere_in_a_column_of_integers(database, odd, where):
     connection, path = database
     connection.execute("create table t (i integer, t text)")
     values = [(odd if row == where else row, f"row {row}") for row in range(10_000)]
     insert(connection, "insert into t values (?, ?)", values)
-    got = read_all(query(path), typed)
-    assert got == values
+    assert same(read_all(query(path)), values)
 
 
 def test_a_blob_in_a_column_of_texts_is_not_taken_for_text(database):
     connection, path = database
     connection.execute("create table t (t text)")
     insert(connection, "insert into t values (?)", [("a",), (b"b",), ("c",)])
-    assert read_all(query(path), typed=False) == [("a",), (b"b",), ("c",)]
+    assert read_all(query(path)) == [("a",), (b"b",), ("c",)]
 
 
-def test_the_first_batch_comes_alone(database):
+def test_the_first_row_comes_alone(database):
+    connection, path = database
+    connection.execute("create table t (i integer)")
+    insert(connection, "insert into t values (?)", [(i,) for i in range(50_000)])
+    with closing(open_rows(query(path))) as opened:
+        counts = [batch.num_rows for batch in opened]
+    assert counts[0] == 1
+    assert max(counts) == rows.BATCH_ROWS
+    assert sum(counts) == 50_000
+
+
+LONG = {
+    "from the first row on": ["zeroblob(2000000)"] * 40,
+    "after many that are short": ["1"] * 30_000 + ["zeroblob(2000000)"] * 40,
+    "some among short ones": ["1", "1", "zeroblob(6000000)", "1"] * 20,
+    "texts": ["1"] * 5000 + ["printf('%.*c', 3000000, 'x')"] * 20,
+}
+
+
+@pytest.mark.parametrize("cells", LONG.values(), ids=LONG.keys())
+def test_batches_are_bounded_in_bytes(database, cells):
+    connection, path = database
+    connection.execute("create table t (x, y)")
+    connection.execute("begin")
+    for cell in cells:
+        connection.execute(f"insert into t values (7, {cell})")
+    connection.execute("commit")
+    with closing(open_rows(query(path))) as opened:
+        batches = [(batch.num_rows, batch.nbytes) for batch in opened]
+    assert sum(count for count, _ in batches) == len(cells)
+    assert max(size for _, size in batches) < rows.BATCH_BYTES + 6_100_000
+
+
+def test_a_table_of_as_many_columns_as_there_can_be(database):
+    connection, path = database
+    connection.execute(f"create table t ({', '.join(f'c{i}' for i in range(2000))})")
+    values = [("x",) + (i,) * 1998 + (None,) for i in range(40)]
+    insert(connection, f"insert into t values ({', '.join('?' * 2000)})", values)
+    assert same(read_all(query(path)), values)
+
+
+ONCE = {
+    "random()": "select random() as x from t",
+    "an order by chance": "select i as x from t order by random()",
+    "a class by chance": "select case when random() > 0 then 1 else 'a' end as x from t",
+    "a filter by chance": "select i as x from t where random() % 2",
+}
+
+
+@pytest.mark.parametrize("sql", ONCE.values(), ids=ONCE.keys())
+def test_a_statement_is_run_once(database, sql):
     connection, path = database
     connection.execute("create table t (i integer)")
     insert(connection, "insert into t values (?)", [(i,) for i in range(20_000)])
-    with closing(open_rows(query(path), typed=False)) as opened:
-        counts = [batch.num_rows for batch in opened]
-    assert counts[0] <= rows.DRIVER_ROWS
-    assert max(counts) >= rows.BATCH_ROWS
-    assert sum(counts) == 20_000
+    connection.execute("update t set i = 'odd' where i = 15000")
+    found = read_all(query(path, sql))
+    assert len(found) == 20_000 or "where" in sql
+    assert len(set(found)) == len(found) or "case" in sql
 
 
-def test_wide_rows_come_in_small_batches(database):
+def test_a_text_that_is_no_utf8_is_told_with_its_place(database):
     connection, path = database
-    connection.execute("create table t (b text)")
-    insert(connection, "insert into t values (?)", [("x" * (1 << 20),)] * 200)
-    with closing(open_rows(query(path), typed=False)) as opened:
-        sizes = [batch.nbytes for batch in opened]
-    # The driver's first 200 rows had to be read before their width was known.
-    assert max(sizes[1:], default=0) <= rows.WIDE_BATCH_BYTES + (1 << 20)
+    connection.execute("create table t (i integer, t text)")
+    insert(connection, "insert into t values (?, 'x')", [(i,) for i in range(10_000)])
+    connection.execute("update t set t = cast(x'ff41' as text) where i = 7000")
+    with pytest.raises(NotUtf8, match=r"column 't', row 7001: .*CAST\(\"t\" AS BLOB\)"):
+        read_all(query(path))
+
+
+def test_a_column_with_a_collation_that_is_unknown_here(database):
+    connection, path = database
+    connection.create_collation("LOCALIZED", lambda a, b: (a > b) - (a < b))
+    connection.execute("create table t (t text collate LOCALIZED)")
+    insert(connection, "insert into t values (?)", [("a",), ("b",)])
+    assert read_all(query(path)) == [("a",), ("b",)]
+    with pytest.raises(SourceFailed, match="only the application has the collation LOCALIZED"):
+        read_all(query(path, "select t from t where t > 'a'"))
+    assert read_all(query(path, "select t from t where t collate binary > 'a'")) == [("b",)]
 
 
 def test_all_rows_are_of_one_snapshot(database):
@@ -138,7 +200,7 @@ def test_all_rows_are_of_one_snapshot(database):
     connection.execute("pragma journal_mode = wal")
     connection.execute("create table t (i integer, t text)")
     insert(connection, "insert into t values (?, 'before')", [(i,) for i in range(30_000)])
-    with closing(open_rows(query(path), typed=False)) as opened:
+    with closing(open_rows(query(path))) as opened:
         batches = iter(opened)
         first = next(batches)
         assert elsewhere(path, "update t set t = 'after'") == "done"
@@ -153,7 +215,7 @@ def test_the_transaction_ends_with_close(database):
     connection.execute("create table t (i integer)")
     insert(connection, "insert into t values (?)", [(i,) for i in range(5_000)])
     asked = query(path)
-    opened = open_rows(asked, typed=False)
+    opened = open_rows(asked)
     next(iter(opened))
     assert elsewhere(path, "delete from t") == "database is locked"
     opened.close()
@@ -167,7 +229,7 @@ def test_parameters_are_bound(database):
     asked = Query(
         read_only_uri(path), "select i from t where i >= :low", {"low": 7}, query(path).columns
     )
-    assert read_all(asked, typed=False) == [(7,), (8,), (9,)]
+    assert read_all(asked) == [(7,), (8,), (9,)]
 
 
 @pytest.mark.parametrize(
@@ -181,11 +243,11 @@ def test_what_the_database_says_is_told(database, sql):
     insert(connection, "insert into t values (?)", [(1,), (2,)])
     asked = Query(read_only_uri(path), sql, {}, query(path).columns)
     with pytest.raises(SourceFailed, match=r"the database stopped: \w"):
-        read_all(asked, typed=False)
+        read_all(asked)
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path):
     asked = Query(read_only_uri(tmp_path / "none.db"), "select 1 as i", {}, ())
     with pytest.raises(SourceFailed):
-        open_rows(asked, typed=False)
+        open_rows(asked)
     assert not list(tmp_path.iterdir())

@@ -3,12 +3,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
+import apsw
 import pytest
 
-from sources import tables
+from sources import connections, tables
 from sources.catalogue import Parameter, QuerySource, TableSource
+from sources.connections import quoted, read_only_uri
 from sources.errors import SourceUnavailable
-from sources.tables import ColumnInfo, count_at_most, describe, quoted, read_only_uri
+from sources.tables import ColumnInfo, count_at_most, describe
 
 
 @pytest.fixture
@@ -130,7 +132,10 @@ def test_only_the_first_rows_are_looked_at(described):
         "with recursive n(i) as (select 1 union all select i + 1 from n"
         f" limit {count + 1}) insert into t select 1, iif(i > {count}, 'late', 1) from n",
     )
-    assert found.columns == (ColumnInfo("a", "BLOB", "integer"), ColumnInfo("b", "BLOB", "integer"))
+    assert found.columns == (
+        ColumnInfo("a", "BLOB", "integer", "BLOB"),
+        ColumnInfo("b", "BLOB", "integer", "BLOB"),
+    )
 
 
 TEN = (
@@ -187,7 +192,7 @@ ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) selec
 
 @pytest.fixture
 def short_look(monkeypatch):
-    monkeypatch.setattr(tables, "LOOK_S", 0.01)
+    monkeypatch.setattr(connections, "LOOK_S", 0.01)
 
 
 @pytest.mark.usefixtures("short_look")
@@ -240,9 +245,9 @@ def test_a_table_that_is_not_there(make_database):
 
 
 def test_a_locked_database(make_database, monkeypatch):
-    monkeypatch.setattr(tables, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(connections, "BUSY_TIMEOUT_S", 0.05)
     source = TableSource("s", make_database("create table t (x)"), "t")
-    with closing(sqlite3.connect(source.database, isolation_level=None)) as writer:
+    with closing(apsw.Connection(str(source.database))) as writer:
         writer.execute("begin exclusive")
         deny(source)
         writer.execute("rollback")
@@ -253,7 +258,7 @@ def test_a_locked_database(make_database, monkeypatch):
 def test_any_table_can_be_described(make_database, table):
     source = TableSource("s", make_database(f"create table {quoted(table)} (x date)"), table)
     assert quoted('a"b') == '"a""b"'
-    assert describe(source) == ((ColumnInfo("x", "NUMERIC"),), 0)
+    assert describe(source) == ((ColumnInfo("x", "NUMERIC", None, "date"),), 0)
 
 
 def test_nothing_is_written(make_database):

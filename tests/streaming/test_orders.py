@@ -6,8 +6,9 @@ import threading
 import pytest
 
 from journal import run_here
-from sources import tables
+from sources import connections
 from sources.catalogue import load_catalogue, parse_catalogue
+from sources.connections import read_only_uri
 from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
 from sources.folders import Folder
 from sources.preview import first_rows
@@ -35,7 +36,7 @@ def test_an_order_of_a_table(orders, tmp_path):
         "numbers", "csv.gz", "id__lte=3&columns=name&sort=-name&excel=1", True,
     )  # fmt: skip
     assert [column.name for column in order.query.columns] == ["name"]
-    assert order.query.database == tables.read_only_uri(tmp_path / "data.db")
+    assert order.query.database == read_only_uri(tmp_path / "data.db")
     assert list(order.query.parameters.values()) == [3]
     assert order.rows_estimate is None
     assert order.fingerprint() is not None
@@ -136,7 +137,7 @@ def filtered(tmp_path, lay_site):
 
 def rows(order):
     found = first_rows(order.query, 1000)
-    return [row[0] for row in found]
+    return [row[0].value for row in found]
 
 
 def test_the_rows_of_who_asks(filtered):
@@ -239,7 +240,7 @@ def test_more_rows_than_a_sheet_holds(orders):
 @pytest.mark.usefixtures("small_sheets")
 def test_what_takes_long_to_count_is_not_refused(orders, monkeypatch):
     """The recording says so when it comes to that."""
-    monkeypatch.setattr(tables, "LOOK_S", 0.01)
+    monkeypatch.setattr(connections, "LOOK_S", 0.01)
     assert orders.read("silent", "xlsx", []).extension == "xlsx"
 
 
@@ -269,4 +270,4 @@ def test_what_asks_a_database_runs_where_it_may_block(make_orders, small_sheets)
         return done[0]
 
     make_orders(run_native).read("numbers", "xlsx", [])
-    assert len(threads) == 2  # describe, count_at_most
+    assert len(threads) == 3  # describe, count_at_most, volatility_of

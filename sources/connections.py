@@ -1,0 +1,114 @@
+"""Connections to source databases: one engine for everything that reads them, read-only.
+
+Catalogue checks, descriptions, pages, reports and exports all run the SQLite that apsw brings, so
+that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes.
+Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import apsw
+
+# How long a reader waits for the lock of a writer before it gives up.
+BUSY_TIMEOUT_S = 5.0
+
+# What can be answered without a look at all rows is looked for no longer than this; a view may
+# sort or group all there is before its first row.
+LOOK_S = 2.0
+# SQLite's steps between two looks at the clock: about 0.5 ms.
+STEPS_PER_LOOK = 50_000
+
+_FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def read_only_uri(database: Path) -> str:
+    """Return the URI that opens this file for reading only and never creates it."""
+    return f"file:{quote(str(database))}?mode=ro"
+
+
+def quoted(name: str) -> str:
+    """Return an SQL identifier for any name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def connect(
+    uri: str, *, wait_s: float | None = None, vfs: str | None = None
+) -> Iterator[apsw.Connection]:
+    """Open a database for reading. wait_s: how long to wait for a lock, None for BUSY_TIMEOUT_S.
+
+    vfs: the name of a registered one, None for the system's. Raises apsw.Error.
+    """
+    connection = open_connection(uri, wait_s=wait_s, vfs=vfs)
+    try:
+        yield connection
+    finally:
+        close(connection)
+
+
+def open_connection(
+    uri: str, *, wait_s: float | None = None, vfs: str | None = None
+) -> apsw.Connection:
+    """Open as connect does; the caller closes it with close()."""
+    connection = apsw.Connection(uri, flags=_FLAGS, vfs=vfs)
+    wait_s = BUSY_TIMEOUT_S if wait_s is None else wait_s
+    connection.set_busy_timeout(int(wait_s * 1000))
+    connection.collation_needed(_add_unknown_collation)
+    return connection
+
+
+def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:
+    """Let a column be read that only its application can compare, as Android's LOCALIZED."""
+
+    def compare(one: str, other: str) -> int:
+        raise apsw.SQLError(
+            f"only the application has the collation {name}: cast the column to text"
+        )
+
+    connection.create_collation(name, compare)
+
+
+def close(connection: apsw.Connection) -> None:
+    """Close it, also in the middle of a statement."""
+    # The last statement's error is told again by the close.
+    with suppress(apsw.Error):
+        connection.close(True)
+
+
+@contextmanager
+def in_time(
+    connection: apsw.Connection, limit_s: float, has_left: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Break off what is run in here after limit_s, or once has_left: raises apsw.InterruptError."""
+    ends_s = time.monotonic() + limit_s
+    connection.set_progress_handler(lambda: has_left() or time.monotonic() > ends_s, STEPS_PER_LOOK)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None)
+
+
+def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:
+    """Return the (name, type) of each column of a SELECT, without running it.
+
+    body: may have parameters only where NULL can stand. type: as it was declared for a column of
+    a table, else SQLite's name of the expression's affinity, "" for none. Raises apsw.Error.
+    """
+    # A view tells the types of its columns without being run; only the temporary schema is written.
+    view = own_name()
+    connection.execute(f"create temp view {view} as {body}")
+    found = connection.execute(f"pragma temp.table_info({view})").fetchall()
+    connection.execute(f"drop view temp.{view}")
+    return [(str(name), str(declared)) for _, name, declared, *_ in found]
+
+
+def own_name() -> str:
+    """Return a name for something temporary that no table of theirs has."""
+    return f"headwater_{secrets.token_hex(8)}"

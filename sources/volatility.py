@@ -1,0 +1,90 @@
+"""Does a statement depend on the clock or on chance? What does is never shared.
+
+A compiled statement names the functions that it may call, also those of the views it reads. That
+is asked before it runs; where a function of times is given values that are only known then, the
+clock itself is watched while it runs. Way in: volatility_of, ClockWatch. Sources:
+https://sqlite.org/lang_datefunc.html and https://sqlite.org/opcode.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import apsw
+
+from sources.connections import connect
+from sources.query import Query
+
+NEVER, PERHAPS, ALWAYS = "never", "perhaps", "always"
+
+_CHANCE = frozenset(["random", "randomblob"])
+_CLOCK = frozenset(["current_date", "current_time", "current_timestamp"])
+_TIMES = frozenset(["date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"])
+# The clock as an argument of those. A modifier by itself is of the clock, too.
+_NOW = frozenset(["now", "subsec", "subsecond"])
+
+# A request does not wait for a writer: what cannot be told at once is not shared.
+WAIT_S = 0.1
+
+
+def volatility_of(query: Query, fingerprint: str | None) -> str:
+    """Return whether the rows depend on the clock or on chance: NEVER, PERHAPS or ALWAYS.
+
+    fingerprint: of the database, None when it has none. ALWAYS when that cannot be told. May wait
+    for a disk.
+    """
+    compiled = _compiled(query.database, query.sql, tuple(query.parameters), fingerprint)
+    if compiled == PERHAPS and any(_is_now(value) for value in query.parameters.values()):
+        return ALWAYS
+    return compiled
+
+
+class ClockWatch(apsw.VFS):
+    """The system's files, and its clock with a note of whether a statement has asked for it.
+
+    name: to open a connection with. One for a process.
+    """
+
+    name = "headwater-clock-watch"
+
+    def __init__(self) -> None:
+        super().__init__(self.name, base="")
+        self.was_asked = False
+
+    def xCurrentTimeInt64(self) -> int:
+        self.was_asked = True
+        return super().xCurrentTimeInt64()
+
+
+@lru_cache(maxsize=1024)
+def _compiled(database: str, sql: str, parameters: tuple[str, ...], fingerprint: str | None) -> str:
+    try:
+        with connect(database, wait_s=WAIT_S) as connection:
+            plan = connection.execute(f"explain {sql}", dict.fromkeys(parameters))
+            return _volatility([(row[1], row[3], row[5]) for row in plan])
+    except (apsw.Error, UnicodeDecodeError):
+        return ALWAYS
+
+
+def _volatility(plan: Iterable[tuple[str, int, str | None]]) -> str:
+    """plan: (opcode, second operand, fourth operand) of each instruction."""
+    found = NEVER
+    constants = False
+    for opcode, first_argument, text in plan:
+        if opcode in ("Function", "PureFunc"):
+            function = (text or "").partition("(")[0].lower()
+            if function in _CHANCE or function in _CLOCK:
+                return ALWAYS
+            if function in _TIMES:
+                # Without an argument it is now.
+                if not first_argument:
+                    return ALWAYS
+                found = PERHAPS
+        elif opcode in ("String", "String8"):
+            constants = constants or _is_now(text)
+    return ALWAYS if constants and found == PERHAPS else found
+
+
+def _is_now(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower() in _NOW
