@@ -369,7 +369,7 @@ def _bins(
         f"select {place} as place, sum(n) from temp.found where {_NUMBER} and {_FINITE} group by 1",
         {f"e{i}": edge for i, edge in enumerate(edges)},
     )
-    counts: dict[int, int] = dict(found)  # type: ignore[arg-type]
+    counts: dict[int, int] = dict(found)
     is_own = len(edges) > 1 and edges[1] - edges[0] == 1 and is_whole
     stops = edges if is_own else [*edges[1:], most]
     return tuple(

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from encoders import Column
 from encoders.contract import MEMBERS
 from sources.tables import ColumnInfo
+from sources.typed_values import candidates_of
 
 # Integers up to here are exact as a real.
 EXACT = 2**53
@@ -25,11 +26,16 @@ EXACT = 2**53
 _BY_AFFINITY = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
 
 
+# Takes an array as it was read and returns it in its column's type.
+Convert = Callable[[pa.Array], pa.Array]
+
+
 class Spill:
     """Rows on the disk. Iterate over their batches, then close it. columns: what these hold."""
 
-    def __init__(self, file: IO[bytes], streams: int, columns: list[Column]) -> None:
-        self.columns = columns
+    def __init__(self, file: IO[bytes], streams: int, typed: list[tuple[Column, Convert]]) -> None:
+        self.columns = [column for column, _ in typed]
+        self._converts = [convert for _, convert in typed]
         self._file = file
         self._streams = streams
 
@@ -38,8 +44,8 @@ class Spill:
         names = [column.name for column in self.columns]
         for _ in range(self._streams):
             for batch in pa.ipc.open_stream(self._file):
-                pairs = zip(batch.columns, self.columns, strict=True)
-                arrays = [_in_kind(array, column.kind) for array, column in pairs]
+                pairs = zip(batch.columns, self._converts, strict=True)
+                arrays = [convert(array) for array, convert in pairs]
                 yield pa.RecordBatch.from_arrays(arrays, names)
 
     def close(self) -> None:
@@ -64,20 +70,23 @@ def spill_rows(
     except BaseException:
         file.close()
         raise
-    return Spill(file, streams, [Column(each.name, each.kind()) for each in found])
+    return Spill(file, streams, [each.decide() for each in found])
 
 
 class _Found:
     """What a column holds."""
 
     def __init__(self, column: ColumnInfo) -> None:
-        self.name = column.name
-        self._affinity = column.affinity
+        self._info = column
+        self._candidates = candidates_of(column)
         self._kinds: set[str] = set()
         self._is_exact = True
 
     def look(self, array: pa.Array) -> None:
         """Look at another batch of it."""
+        if array.null_count == len(array):
+            return
+        self._candidates = [each for each in self._candidates if each.holds(array)]
         for kind, part in _parts(array):
             if part.null_count == len(part):
                 continue
@@ -86,13 +95,23 @@ class _Found:
                 least, most = (each.as_py() for each in pc.min_max(part).values())
                 self._is_exact = least >= -EXACT and most <= EXACT
 
-    def kind(self) -> str:
-        """Return the kind in which all its values are what they are, or mixed."""
-        if not self._kinds:
-            return _BY_AFFINITY.get(self._affinity, "text")
-        if self._kinds == {"integer", "real"} and self._is_exact:
-            return "real"
-        return "mixed" if len(self._kinds) > 1 else next(iter(self._kinds))
+    def decide(self) -> tuple[Column, Convert]:
+        """Return the column in the kind in which all its values are what they are, or mixed."""
+        name, kinds = self._info.name, self._kinds
+        if kinds and self._candidates:
+            column, _ = self._candidates[0]
+            values = self._candidates[0].values
+            return column, _or_nulls(column, values)
+        if not kinds:
+            column = Column(name, _BY_AFFINITY.get(self._info.affinity, "text"))
+            return column, _or_nulls(column, lambda array: array)
+        if kinds == {"integer", "real"} and self._is_exact:
+            column = Column(name, "real")
+            return column, _or_nulls(column, _reals)
+        if len(kinds) > 1:
+            return Column(name, "mixed"), lambda array: array
+        column = Column(name, next(iter(kinds)))
+        return column, _or_nulls(column, lambda array: array)
 
 
 def _watched(rows: Iterable[pa.RecordBatch], found: list[_Found]) -> Iterator[pa.RecordBatch]:
@@ -129,16 +148,20 @@ def _parts(array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
     if pa.types.is_struct(array.type):
         yield from zip((field.name for field in array.type), array.flatten(), strict=True)
     else:
-        yield next(kind for kind, each in KINDS.items() if each == array.type), array
+        yield next(kind for kind, each in MEMBERS.items() if each == array.type), array
 
 
-def _in_kind(array: pa.Array, kind: str) -> pa.Array:
-    if kind == "mixed" or array.type == KINDS[kind]:
-        return array
-    if array.null_count == len(array):
-        return pa.nulls(len(array), KINDS[kind])
-    # What is left are integers and reals that are all read as reals.
-    parts = [
-        pc.cast(part, KINDS[kind]) for name, part in _parts(array) if name in ("integer", "real")
-    ]
-    return pc.coalesce(*parts)
+def _or_nulls(column: Column, convert: Convert) -> Convert:
+    """Return convert, but for arrays that have only NULL, which may be of any type."""
+
+    def convert_or_null(array: pa.Array) -> pa.Array:
+        is_empty = array.null_count == len(array)
+        return pa.nulls(len(array), column.type) if is_empty else convert(array)
+
+    return convert_or_null
+
+
+def _reals(array: pa.Array) -> pa.Array:
+    """Return integers and reals as reals."""
+    parts = [part for kind, part in _parts(array) if kind in ("integer", "real")]
+    return pc.coalesce(*(pc.cast(part, MEMBERS["real"]) for part in parts))

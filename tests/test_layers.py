@@ -73,7 +73,13 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "apsw": ("sources",),
     **dict.fromkeys(
         ("pyarrow", "polars"),
-        ("encoders", "sources/rows.py", "sources/spill.py", "workers/recording.py"),
+        (
+            "encoders",
+            "sources/rows.py",
+            "sources/spill.py",
+            "sources/typed_values.py",
+            "workers/recording.py",
+        ),
     ),
 }
 

@@ -49,7 +49,8 @@ def record(job: Job, report: Report) -> None:
     """Fill the journal that job names, reporting through report.
 
     Reports are `{"opened": true}` once the snapshot is taken, `{"volatile": true}` once the rows
-    are found to depend on the clock, `{"rows", "bytes"}` as they come, and one last `{"complete": sha256, "rows", "bytes"}` or `{"failed": code, "message"}`.
+    are found to depend on the clock, `{"rows", "bytes"}` as they come, and one last
+    `{"complete": sha256, "rows", "bytes"}` or `{"failed": code, "message"}`.
     """
     try:
         _Recording(job, report).run()

@@ -1,7 +1,9 @@
 """Rows with one type per column: every value is still what it was, or what the type makes of it."""
 
+import datetime
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,24 +18,30 @@ from sources.spill import EXACT, spill_rows
 from sources.tables import describe
 
 
+def value_of(cell):
+    """The value of a cell, of a struct with a child per storage class too."""
+    if isinstance(cell, dict):
+        return next((each for each in cell.values() if each is not None), None)
+    return cell
+
+
+def spill_of(path, sql):
+    """The kinds of the columns, and the rows."""
+    columns = describe(QuerySource("t", path, sql, ())).columns
+    counts = []
+    with closing(open_rows(Query(read_only_uri(path), sql, {}, columns))) as rows:
+        opened = spill_rows(rows, columns, path.parent, counts.append)
+    with closing(opened):
+        table = [row.values() for batch in opened for row in batch.to_pylist()]
+    assert counts[-1:] == [len(table)] or not table
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    return [column.kind for column in opened.columns], [tuple(map(value_of, row)) for row in table]
+
+
 @pytest.fixture
 def spilled(make_database):
     """spilled(*statements, sql=...): the kinds of the columns, and the rows."""
-
-    def spill(*statements, sql="select * from t"):
-        database = make_database(*statements)
-        columns = describe(QuerySource("t", database, sql, ())).columns
-        asked = Query(read_only_uri(database), sql, {}, columns)
-        counts = []
-        with closing(open_rows(asked)) as rows:
-            opened = spill_rows(rows, columns, database.parent, counts.append)
-        with closing(opened):
-            table = [row for batch in opened for row in batch.to_pylist()]
-        assert counts[-1:] == [len(table)] or not table
-        assert [path.name for path in database.parent.iterdir()] == [database.name]
-        return [column.kind for column in opened.columns], [tuple(row.values()) for row in table]
-
-    return spill
+    return lambda *statements, sql="select * from t": spill_of(make_database(*statements), sql)
 
 
 def many(value, odd, at, rows=20_000):
@@ -91,12 +99,6 @@ ANY = st.one_of(
 )
 
 
-def value_of(cell):
-    if isinstance(cell, dict):
-        return next((each for each in cell.values() if each is not None), None)
-    return cell
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.lists(st.tuples(ANY, ANY, ANY), max_size=12))
 def test_every_value_is_equal_to_what_is_stored(tmp_path_factory, values):
@@ -105,17 +107,7 @@ def test_every_value_is_equal_to_what_is_stored(tmp_path_factory, values):
         connection.execute("create table t (a integer, b real, c)")
         connection.executemany("insert into t values (?, ?, ?)", values)
         want = connection.execute("select * from t").fetchall()
-    columns = describe(QuerySource("t", path, "select * from t", ())).columns
-    asked = Query(read_only_uri(path), "select * from t", {}, columns)
-    with closing(open_rows(asked)) as rows:
-        opened = spill_rows(rows, columns, path.parent, lambda done: None)
-    with closing(opened):
-        got = [
-            tuple(value_of(cell) for cell in row.values())
-            for batch in opened
-            for row in batch.to_pylist()
-        ]
-    assert got == want
+    assert spill_of(path, "select * from t")[1] == want
 
 
 def test_a_failure_leaves_no_file(make_database):
@@ -128,3 +120,57 @@ def test_a_failure_leaves_no_file(make_database):
     ):
         spill_rows(rows, columns, database.parent, lambda done: None)
     assert list(database.parent.iterdir()) == [database]
+
+
+AS_DECLARED = {
+    "days": ("date", ["2026-03-05", None, "0001-01-01"], "date"),
+    "timestamps that are all days": ("datetime", ["2026-03-05"], "date"),
+    "days, and one with a time": ("date", ["2026-03-05", "2026-03-05 10:00"], "mixed or text"),
+    "no day of any month": ("date", ["2026-02-29"], "text"),
+    "a day and a number": ("date", ["2026-03-05", 2026], "mixed"),
+    "numbers": ("date", [20260305], "integer"),
+    "times with T or a blank": (
+        "timestamp", ["2026-03-05 10:30", "2026-03-05T10:30:07.25"], "timestamp",
+    ),
+    "more than microseconds": ("timestamp", ["2026-03-05 10:30:07.1234567"], "text"),
+    "a leap second": ("timestamp", ["2026-06-30 23:59:60"], "text"),
+    "moments": ("timestamp", ["2026-03-05T10:30Z", "2026-03-05 10:30:00+02:00"], "timestamp_utc"),
+    "moments and times without a zone": (
+        "timestamp", ["2026-03-05T10:30Z", "2026-03-05 10:30"], "text",
+    ),
+    "yes and no": ("boolean", [0, 1, None], "boolean"),
+    "yes, no and perhaps": ("boolean", [0, 1, 2], "integer"),
+    "words": ("boolean", ["true", "false"], "text"),
+    "decimals": ("decimal(5, 2)", [1, 10.5, -999.99, None, 0.01], "decimal"),
+    "too many places": ("decimal(5, 2)", [1.005], "real"),
+    "too many digits": ("decimal(5, 2)", [1000], "integer"),
+    "decimals without places": ("decimal(3)", [7, 8.0], "decimal"),
+    "decimals of unknown size": ("decimal", [1, 10.5], "real"),
+    "a text": ("decimal(5, 2)", [1, "n/a"], "mixed"),
+    "a blob that looks like a number in base64": ("decimal(9, 0)", [b"\xd7\x6d\xf8"], "blob"),
+    "nothing": ("date", [None], "text"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("declared", "values", "kind"), AS_DECLARED.values(), ids=AS_DECLARED)
+def test_a_column_is_what_it_is_declared_as_if_all_values_are(tmp_path, declared, values, kind):
+    path = tmp_path / "t.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"create table t (x {declared})")
+        connection.executemany("insert into t values (?)", [(value,) for value in values])
+    kinds, rows = spill_of(path, "select * from t")
+    assert kinds[0] in kind.split(" or ")
+    assert [want(value, kind) for value in values] == [value for (value,) in rows]
+
+
+def want(value, kind):
+    """The value as Python has it in this kind."""
+    if value is None or kind == "text":
+        return value
+    if kind == "date":
+        return datetime.date.fromisoformat(value)
+    if kind == "timestamp":
+        return datetime.datetime.fromisoformat(value)
+    if kind == "timestamp_utc":
+        return datetime.datetime.fromisoformat(value).astimezone(datetime.UTC)
+    return Decimal(str(value)) if kind == "decimal" else value
