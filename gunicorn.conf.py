@@ -38,9 +38,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 proc_name = "headwater"
 bind = f"{_host}:{_settings.port}"
 worker_class = make_worker_class(body_s=_settings.body_s, stall_s=_settings.stall_s)
-# One hub carries thousands of clients; live feeds and the journal's writers are state of one
-# process, and its folder is locked. More processes come with a journal that they can share.
-workers = 1
+# `workers` is not set, so that nworkers_changed sees each way to ask for more than gunicorn's one.
 worker_connections = _settings.connections
 # The heartbeat is written every half second; a hub that is held for 30 s does not come back.
 timeout = 30
@@ -83,6 +81,23 @@ def on_starting(server: Any) -> None:
     # Each client is a descriptor, and 1,024 is a common default: take as many as are allowed.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
+    """Keep to one worker: end a start with more, and undo what SIGTTIN or a reload changes.
+
+    One hub carries thousands of clients; live feeds and the journal's writers are state of one
+    process, and its folder is locked. More processes come with a journal that they can share.
+    """
+    if old_value is None and new_value != 1:
+        sys.exit(
+            f"headwater runs one worker, not {new_value}:"
+            " start it without -w, --workers, WEB_CONCURRENCY and `workers`"
+        )
+    if new_value > 1:
+        server.log.warning("headwater runs one worker: workers=%d is ignored", new_value)
+        server.cfg.set("workers", 1)
+        server.num_workers = 1
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:

@@ -521,6 +521,62 @@ def test_preloading_is_refused(start):
     assert "--preload loads the application before" in server.log
 
 
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [
+        (["-w", "2"], {}),
+        (["--workers=4"], {}),
+        (["-w", "0"], {}),
+        ([], {"WEB_CONCURRENCY": "2"}),
+        ([], {"GUNICORN_CMD_ARGS": "-w 3"}),
+    ],
+    ids=["-w", "--workers", "none", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"],
+)
+def test_more_than_one_worker_is_refused_in_one_line(start, options, environ):
+    assert "headwater runs one worker, not " in last_line(start(*options, **environ))
+
+
+def configure(path, workers):
+    """Write a configuration of gunicorn with so many workers; in one step, as it may be read."""
+    beside = path.with_suffix(".new")
+    beside.write_text(f"exec(open('gunicorn.conf.py').read())\nworkers = {workers}\n")
+    beside.replace(path)
+
+
+def test_workers_of_a_configuration_are_refused_too(start, tmp_path):
+    configure(tmp_path / "conf.py", 2)
+    assert "headwater runs one worker, not 2" in last_line(start("-c", str(tmp_path / "conf.py")))
+
+
+@pytest.mark.parametrize("tell", [signal.SIGTTIN, signal.SIGHUP])
+def test_a_running_server_keeps_to_one_worker(start, tmp_path, tell):
+    """When it is told to have one more, and when a reload reads of two."""
+    configure(tmp_path / "conf.py", 1)
+    server = start("-c", str(tmp_path / "conf.py"))
+    pids = [json.loads(server.get("/state"))["pid"]]
+
+    def workers():
+        return [worker for worker in server.workers() if not has_ended(worker)]
+
+    def reload():
+        (old,) = workers()
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: has_ended(old), "the old worker ends")
+        pids.append(json.loads(server.get("/state"))["pid"])
+
+    configure(tmp_path / "conf.py", 2)
+    if tell == signal.SIGHUP:
+        reload()
+    else:
+        server.signal(tell)
+    wait_until(lambda: "workers=2 is ignored" in server.log, "it says so")
+    # Signals are handled one after the other: what the first one began is done by then.
+    configure(tmp_path / "conf.py", 1)
+    reload()
+    assert [worker.pid for worker in workers()] == pids[-1:]
+    assert server.log.count("Booting worker") == len(set(pids)) == len(pids)
+
+
 def test_an_old_python_is_told_so():
     code = "import sys; sys.version_info = (3, 10); exec(open('gunicorn.conf.py').read())"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
