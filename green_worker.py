@@ -34,6 +34,7 @@ from gunicorn.workers.base_async import AsyncWorker
 
 from green import Body, BrokenInput, FileSocket, Input, LateInput, eventlet, go_green
 from log_format import current_request_id, take_request_id
+from wire.hosts import parse_host, split_target
 
 # The arbiter kills a worker that is silent for --timeout seconds, which may be as short as one.
 HEARTBEAT_S = 0.5
@@ -200,6 +201,29 @@ def error_answer(
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{hardened}\r\n"
     )
     return head.encode() + body
+
+
+def take_host(environ: dict[str, Any]) -> str | None:
+    """Have environ say by what name the server was called; return what is wrong, None if nothing.
+
+    A target in absolute form names the host, whatever Host says, and is in origin form from then
+    on. HTTP/1.0 has no Host. RFC 9112, 3.2 and 3.2.2.
+    """
+    host, target = environ.get("HTTP_HOST"), environ["RAW_URI"]
+    if host is None and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
+        return "a request of HTTP/1.1 has a Host"
+    if host is not None and parse_host(host) is None:
+        return f"Host is a name or an address, and a port if need be, not {host[:100]!a}"
+    if environ["REQUEST_METHOD"] == "CONNECT":
+        return None
+    parts = split_target(target)
+    if parts is None:
+        return f"a request's target is a path, or an address of http, not {target[:100]!a}"
+    if parts.authority is not None:
+        if parse_host(parts.authority) is None:
+            return f"the request's target has no host: {target[:100]!a}"
+        environ["HTTP_HOST"], environ["RAW_URI"] = parts
+    return None
 
 
 class LastWords:
@@ -440,8 +464,13 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         environ["headwater.request_id"] = request_id
         environ["wsgi.input"] = Input(environ["wsgi.input"], self.body_s, BROKEN)
         start = partial(_start_named, start_response, request_id)
+        wrong = take_host(environ)
         try:
-            body = app(environ, start)
+            if wrong is None:
+                body = app(environ, start)
+            else:
+                told = "400 Bad Request", BAD_REQUEST, wrong
+                body = self._answer_unread(connection, start, *told, {})
         except LateInput:
             status = "408 Request Timeout"
             message = f"The request's body was not there within {self.body_s:g} s: send it again."

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+
+from wire.hosts import parse_host
 
 
 class Origins:
@@ -43,11 +44,7 @@ def _own(environ: Mapping[str, Any]) -> set[str]:
 
 def is_loopback_host(environ: Mapping[str, Any]) -> bool:
     """Does the client call this server by a name that only this machine has?"""
-    try:
-        host = urlsplit(f"//{environ.get('HTTP_HOST', 'localhost')}").hostname
-    except ValueError:
-        return False
-    return is_loopback(host or "")
+    return is_loopback(parse_host(environ.get("HTTP_HOST", "localhost")) or "")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """Pure bytes and text: what HTTP and our own names look like. No Flask, no files, no sockets.
 
 formats: which formats there are. ranges, multipart: byte ranges of a representation. validators:
-ETags, conditional requests, digests. filenames: Content-Disposition. cursors: positions as text.
+ETags, conditional requests, digests. filenames: Content-Disposition. hosts: the names by which the
+server is called. cursors: positions as text.
 """

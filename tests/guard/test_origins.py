@@ -67,4 +67,7 @@ def test_the_port_of_a_host_does_not_matter():
     assert is_loopback_host({"HTTP_HOST": "[::1]:8000"})
     assert not is_loopback_host({"HTTP_HOST": "example.com:8000"})
     assert not is_loopback_host({"HTTP_HOST": "[::1"})
+    assert not is_loopback_host({"HTTP_HOST": "[::1]evil.example"})
+    assert not is_loopback_host({"HTTP_HOST": "evil.example@127.0.0.1"})
+    assert not is_loopback_host({"HTTP_HOST": "127.0.0.1:evil.example"})
     assert is_loopback_host({})

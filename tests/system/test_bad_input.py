@@ -256,6 +256,93 @@ def test_what_is_no_request_is_answered_in_the_same_shape(server, data, status):
     check(Answer(answer.status, answer.headers, answer.read()), status)
 
 
+# What is no Host (RFC 9112, 3.2), as lines of a head; and a path of each way in.
+NO_HOSTS = {
+    "none": "",
+    "empty": "Host:\r\n",
+    "two": "Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n",
+    "two that differ": "Host: 127.0.0.1\r\nHost: evil.example\r\n",
+    "a list": "Host: 127.0.0.1, evil.example\r\n",
+    "behind the bracket": "Host: [::1]evil.example\r\n",
+    "userinfo": "Host: evil.example@127.0.0.1\r\n",
+    "a port that is no number": "Host: 127.0.0.1:evil.example\r\n",
+    "a port that is too large": "Host: 127.0.0.1:65536\r\n",
+    "only a port": "Host: :8000\r\n",
+    "a blank": "Host: 127.0.0.1 evil.example\r\n",
+    "a path": "Host: 127.0.0.1/evil.example\r\n",
+}
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+WAYS_IN = {
+    "HTTP": ("GET /sources", ""),
+    "a body": ("POST /exports", "Content-Type: application/json\r\nContent-Length: 2\r\n"),
+    "nothing there": ("GET /nothing/here", ""),
+    "WebSocket": ("GET /ws/events/demo/a", UPGRADE),
+    "Socket.IO": ("GET /socket.io/?EIO=4&transport=polling", ""),
+    "Socket.IO, WebSocket": ("GET /socket.io/?EIO=4&transport=websocket", UPGRADE),
+}
+
+
+def ask_raw(server, request, fields, version="1.1"):
+    """Return the Answer to a request of which every line is given, and its body is {}."""
+    body = b"{}" if "Content-Length" in fields else b""
+    client = server.send(f"{request} HTTP/{version}\r\n{fields}\r\n".encode() + body)
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
+    is_upgraded = answer.status == 101
+    return Answer(answer.status, answer.headers, b"" if is_upgraded else answer.read())
+
+
+@pytest.mark.parametrize("host", NO_HOSTS.values(), ids=NO_HOSTS.keys())
+@pytest.mark.parametrize(("request_", "fields"), WAYS_IN.values(), ids=WAYS_IN.keys())
+def test_what_is_no_host_is_refused_on_every_way_in(server, request_, fields, host):
+    assert check(ask_raw(server, request_, host + fields), 400)["error"] == "bad_request"
+
+
+HOSTS = ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:", "[::1]", "[::1]:8000"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(server, host):
+    assert ask_raw(server, "GET /sources", f"Host: {host}\r\nConnection: close\r\n").status == 200
+    assert ask_raw(server, "GET /ws/events/demo/a", f"Host: {host}\r\n{UPGRADE}").status == 101
+
+
+def test_http_1_0_needs_no_host_but_a_right_one(server):
+    assert ask_raw(server, "GET /sources", "", "1.0").status == 200
+    check(ask_raw(server, "GET /sources", "Host: a@127.0.0.1\r\n", "1.0"), 400)
+
+
+# RFC 9112, 3.2.2: a target in absolute form says the host, whatever Host says.
+TARGETS = {
+    "ours": ("http://localhost/sources?x=/", "localhost", 200),
+    "in capitals": ("HTTP://LOCALHOST:80/sources", "localhost", 200),
+    "ours, and a Host of another": ("http://localhost/sources", "evil.example", 200),
+    "another's, and a Host of ours": ("http://evil.example/sources", "localhost", 403),
+    "userinfo": ("http://evil.example@localhost/sources", "localhost", 400),
+    "behind the bracket": ("http://[::1]evil.example/sources", "localhost", 400),
+    "no host": ("http:///sources", "localhost", 400),
+    "a port that is none": ("http://localhost:x/sources", "localhost", 400),
+    "ours, and a Host that is none": ("http://localhost/sources", "a@localhost", 400),
+    "another scheme": ("ftp://localhost/sources", "localhost", 400),
+    "no slash": ("sources?x=http://localhost/", "localhost", 400),
+}
+
+
+@pytest.mark.parametrize(("target", "host", "status"), TARGETS.values(), ids=TARGETS.keys())
+def test_targets_in_absolute_form(server, target, host, status):
+    answer = ask_raw(server, f"GET {target}", f"Host: {host}\r\nConnection: close\r\n")
+    if status != 200:
+        check(answer, status)
+    assert answer.status == status
+
+
+def test_a_target_in_absolute_form_needs_a_host_as_well(server):
+    check(ask_raw(server, "GET http://localhost/sources", ""), 400)
+
+
 def test_a_chunked_body_that_never_says_its_length_is_bounded(server):
     head = b"POST /exports HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     client = server.send(head + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
