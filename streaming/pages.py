@@ -5,12 +5,20 @@ The same address answers a browser with a page and a program with JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flask import Request, Response, after_this_request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
 
 from guard.links import PARAMETER, split_link
 from wire.words import check_words
+
+# All text is sent in it; a charset that is not named is this one too.
+_UTF_8 = ("utf-8", "utf8")
+# Java's HttpURLConnection says `*/*; q=.2`, which is no quality for werkzeug.
+_NO_ZERO = re.compile(r"(?<=[;\s]q=)(?=\.[0-9])", re.IGNORECASE)
 
 
 def wants_page(request: Request) -> bool:
@@ -21,11 +29,37 @@ def wants_page(request: Request) -> bool:
 def best_kind(request: Request, kinds: Sequence[str]) -> str | None:
     """Return which of these media types the client likes best, None for none of them.
 
+    Of two that it likes the same, it is the one that it has named more exactly, or else the first.
     Whatever is answered says that Accept has a part in it: a cache would hand JSON to who goes
     back to a page.
     """
     after_this_request(_vary_by_accept)
-    return request.accept_mimetypes.best_match(kinds)
+    header = _NO_ZERO.sub("0", request.headers.get("Accept", ""))
+    accepted = parse_accept_header(header, MIMEAccept)
+    best, most = None, (0.0, 2)
+    for kind in kinds:
+        liking = _liking(accepted, kind)
+        if liking > most:
+            best, most = kind, liking
+    return best
+
+
+def _liking(accepted: MIMEAccept, kind: str) -> tuple[float, int]:
+    """Return the quality of a media type, and how exactly the client has named it, up to 2.
+
+    What names it most exactly says the quality: RFC 9110, 12.5.1. A range with parameters that we
+    do not send counts where no other one matches: clients mean the type, not its parameters.
+    """
+    matching = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+    found = [(False, 0, False, 0.0)]
+    for value, quality in accepted:
+        named, parameters = parse_options_header(value)
+        charset = parameters.pop("charset", None)
+        if named.lower() in matching and (charset or _UTF_8[0]).lower() in _UTF_8:
+            exactness = 2 - named.count("*")
+            found.append((not parameters, exactness, charset is not None, quality))
+    _, exactness, _, quality = max(found)
+    return quality, exactness
 
 
 def _vary_by_accept(response: Response) -> Response:

@@ -268,6 +268,8 @@ ACCEPTS = {
     "SSE": ("text/event-stream", "text/event-stream"),
     "SSE rather": ("application/x-ndjson;q=0.5, text/event-stream", "text/event-stream"),
     "any text": ("text/*", "text/event-stream"),
+    "just what is sent": ("text/event-stream; charset=utf-8", "text/event-stream"),
+    "newline-JSON in UTF-8": ('application/x-ndjson;charset="UTF-8";q=0.1', NDJSON),
 }
 
 
@@ -278,8 +280,9 @@ def test_the_client_chooses(client, accept, mimetype):
 
 
 def test_what_cannot_be_sent_is_said(client):
-    answer = client.get("/events/demo/a?poll=1", headers={"Accept": "image/png"})
-    assert error_of(answer) == (406, "not_acceptable")
+    for accept in ("image/png", "text/event-stream;charset=utf-16"):
+        answer = client.get("/events/demo/a?poll=1", headers={"Accept": accept})
+        assert error_of(answer) == (406, "not_acceptable")
 
 
 def test_sse_begins_with_when_and_where_to_come_back(publish, client):

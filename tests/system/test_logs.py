@@ -229,6 +229,13 @@ def test_what_was_let_go_of_is_a_gap(logged):
     assert gap.data["refetch"] == "/logs/short?lines=all"
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-ndjson", "text/event-stream"])
+@pytest.mark.parametrize("parameters", ["; charset=utf-8", ';CHARSET="UTF-8";q=0.5'])
+def test_accept_may_have_parameters(logged, kind, parameters):
+    answer = logged.get("/logs/app", Accept=kind + parameters)
+    assert (answer.status, answer.headers.get_content_type()) == (200, kind)
+
+
 # Bad input.
 
 BAD = {
