@@ -47,7 +47,10 @@ class Ndjson:
 
 
 class Sse:
-    """id, event and data, as EventSource reads them.
+    """event, data and id, as EventSource reads them.
+
+    id is the last line: some clients take it when it comes, and not when the event ends. What is
+    cut before it comes again; after it only the blank line is missing.
 
     whole: data is the whole event, and its name is no type for EventSource, which can only listen
     for types that it knows; heartbeats are events.
@@ -61,14 +64,14 @@ class Sse:
 
     def events(self, lines: Sequence[bytes]) -> bytes:
         if self._whole:
-            return b"".join([b"id: %b\ndata: %b\n\n" % (id_of(line), line[:-1]) for line in lines])
+            return b"".join([b"data: %b\nid: %b\n\n" % (line[:-1], id_of(line)) for line in lines])
         return b"".join([self._event(line) for line in lines])
 
     def _event(self, line: bytes) -> bytes:
         event_id, name, data = parts_of(line)
         if self._whole:
             data = line[:-1]
-        return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id, name, data)
+        return b"event: %b\ndata: %b\nid: %b\n\n" % (name, data, event_id)
 
     def notice(self, name: str, line: bytes) -> bytes:
         if name == HEARTBEAT:

@@ -286,12 +286,12 @@ def test_what_cannot_be_sent_is_said(client):
 
 
 def test_sse_begins_with_when_and_where_to_come_back(publish, client):
-    publish("demo/a", {"n": 1})
+    event_id = publish("demo/a", {"n": 1}).json["id"]
     answer = client.get("/events/demo/a?poll=1&since=all", headers={"Accept": "text/event-stream"})
     cursor = answer.headers["Headwater-Cursor"]
     opening, event, end = answer.text.split("\n\n")
     assert opening == f"retry: {RETRY_MS}\nid: {cursor}"
-    assert event.split("\n")[1:] == ["event: order", 'data: {"n":1}']
+    assert event.split("\n") == ["event: order", 'data: {"n":1}', f"id: {event_id}"]
     assert end == ""
 
 

@@ -349,6 +349,49 @@ def test_an_sse_answer_begins_with_retry_and_an_id(server, topic):
     assert (event_id, blank) == (f"id: {cursor}\n".encode(), b"\n")
 
 
+class HastyClient:
+    """It takes an id when its line comes, and an event when that ends, as some clients do."""
+
+    def __init__(self):
+        self.last_id = None
+        self.data = []
+
+    def read(self, stream):
+        """Take what has come of an answer up to a cut; half a line is none."""
+        data = None
+        for line in stream.split(b"\n")[:-1]:
+            field, _, value = line.partition(b": ")
+            if field == b"id":
+                self.last_id = value.decode()
+            elif field == b"data":
+                data = json.loads(value)
+            elif not line and data is not None:
+                self.data.append(data)
+                data = None
+
+
+@pytest.mark.parametrize(("topics", "whole"), [("few/a", 0), ("demo/hasty", 1)])
+def test_who_takes_an_id_at_once_misses_nothing_of_a_cut_event(server, topics, whole):
+    first = server.publish(topics, "first")["id"]
+    server.publish(topics, *range(25))
+    path = f"/events/{topics}?poll=1&whole={whole}&since={first}"
+    whole_answer = server.get(path, Accept="text/event-stream").body
+    uncut = HastyClient()
+    uncut.read(whole_answer)
+    assert len(uncut.data) == (21 if topics == "few/a" else 25)
+    # The opening and two events, or the gap and an event.
+    begin, one, two = (len(part) + 2 for part in whole_answer.split(b"\n\n")[:3])
+    between_line_feeds = {begin + one - 1, begin + one + two - 1}
+    for cut in range(begin + one + two + 1):
+        client = HastyClient()
+        stream = server.open(path, Accept="text/event-stream")
+        client.read(stream.read(cut))
+        stream.close()
+        came_back = {"Last_Event_ID": client.last_id} if client.last_id else {}
+        client.read(server.get(path, Accept="text/event-stream", **came_back).body)
+        assert (client.data == uncut.data) is (cut not in between_line_feeds), (cut, client.data)
+
+
 KINDS = {
     "application/x-ndjson": "application/x-ndjson",
     "text/event-stream": "text/event-stream",

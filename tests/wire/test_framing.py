@@ -113,6 +113,14 @@ def test_an_event_source_reads_what_was_published(events, framing):
     assert read == [json.loads(line) if whole else json.loads(line)["data"] for line in lines]
 
 
+@pytest.mark.parametrize("framing", [SSE, WHOLE_SSE], ids=["sse", "whole"])
+@pytest.mark.parametrize("line", [ONE, TWO, MISSING], ids=["event", "name", "gap"])
+def test_the_id_is_the_last_line_of_what_moves_the_cursor(framing, line):
+    for written in (framing.events([line]), framing.notice(GAP, line)):
+        assert written.endswith(f"\nid: {id_text(line)}\n\n".encode())
+        assert written.count(b"id: ") == 1
+
+
 def test_a_heartbeat_of_sse_is_a_comment_and_moves_no_cursor():
     source = EventSource().read(SSE.events([ONE]) + SSE.notice(HEARTBEAT, BEAT))
     assert source.comments == [f"heartbeat {id_text(BEAT)}"]
