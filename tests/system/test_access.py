@@ -525,6 +525,13 @@ def test_a_request_that_is_none_is_logged_without_what_it_shows(site):
     assert token.split("_", 2)[2] not in site.server.log
 
 
+def test_a_link_opens_a_target_in_absolute_form_too(site):
+    url = make_link(site, "/download/things.csv?limit=2").json()["url"]
+    asked = f"GET http://localhost{url} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with site.server.send(asked.encode()) as client:
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
 def test_two_links_are_none(site):
     good = make_link(site, "/download/things.csv?limit=2").json()["url"]
     for url in (f"{good}&link=x", good.replace("&link=", "&link=x&link=")):
