@@ -14,6 +14,7 @@ that a process holds on a file when it closes any descriptor of it, unless that 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import pwd
@@ -21,6 +22,7 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from time import monotonic
 
@@ -29,13 +31,14 @@ import apsw
 from sources.errors import SourceUnavailable
 from sources.wal_rights import Grant, Rights, grant_for, group_bits_of, names_user
 
-# How many bytes a new file has. SQLite gives an empty file of its own user the mode of the database
-# when it opens it, and a log has no records before its header of 32 bytes is complete.
-SIDECARS = {"-wal": 1, "-shm": 3}
+SIDECARS = ("-wal", "-shm")
 # Bytes 18 and 19 of the database say which format writers and readers need; 2 is WAL.
 HEADER_BYTES, VERSIONS, WAL = 100, slice(18, 20), 2
 # Between two tries; SQLite's own first waits are 1, 2, 5 and 10 ms.
 TRY_MS = 2
+INDEX_UNFIT = (apsw.SQLITE_READONLY_RECOVERY, apsw.SQLITE_READONLY_CANTINIT)
+# SQLite creates a file with less than its mode when the umask is narrow, and then sets the mode.
+MODE_SET_S = 1.0
 _ACL = "system.posix_acl_access"
 
 
@@ -48,24 +51,34 @@ def open_safely(
     on the connection itself keeps others from removing the files. It may be called again, so it
     closes what it has opened when it raises. wait_s: how long a writer may keep the lock. Adds
     about 50 us when there is nothing to do. Blocks: for native threads. Raises SourceUnavailable,
-    and whatever connect raises.
+    apsw.Error, and whatever connect raises.
     """
     # SQLite puts the files beside the database itself, not beside a link to it.
-    database = database.resolve()
+    database = Path(os.path.realpath(database))
     ends_s = monotonic() + wait_s
+    _keep_modes()
     with _held(database, ends_s) as header:
-        if header is not None and _has_log(database, header):
-            for suffix in SIDECARS:
-                _provide(database, suffix)
-        connection = _connected(database, connect, ends_s)
         try:
             if header is not None and _has_log(database, header):
-                # A checkpoint can have emptied the log just before SQLite opened it.
-                _provide(database, "-wal")
-        except SourceUnavailable:
-            connection.close()
-            raise
-        return connection
+                for suffix in SIDECARS:
+                    _provide(database, suffix)
+        except OSError as error:
+            why = f"its files cannot be looked at ({error.strerror})"
+            raise _refusal(database, why) from error
+        return _connected(database, connect, ends_s)
+
+
+@cache
+def _keep_modes() -> None:
+    """Stop SQLite from giving empty files the mode of the database: it would shut others out again.
+
+    A log is empty when it is new, and after a checkpoint that truncates. SQLite has this way of
+    replacing a system call, here fchmod by a function without effect, for the whole process.
+    """
+    harmless = ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p).value or 0
+    unix = apsw.VFS("headwater-modes", "unix")
+    unix.xSetSystemCall("fchmod", harmless)
+    unix.unregister()
 
 
 def _connected(
@@ -78,9 +91,9 @@ def _connected(
             # apsw's type hints do not know its attribute.
             code = getattr(error, "extendedresult", None)
             # A program that has just created the log's index fills it in a moment; the rest lasts.
-            if code == apsw.SQLITE_READONLY_RECOVERY and monotonic() < ends_s:
+            if code in INDEX_UNFIT and monotonic() < ends_s:
                 apsw.sleep(TRY_MS)
-            elif code in (apsw.SQLITE_READONLY_RECOVERY, apsw.SQLITE_READONLY_ROLLBACK):
+            elif code in (*INDEX_UNFIT, apsw.SQLITE_READONLY_ROLLBACK):
                 raise SourceUnavailable(
                     f"a program ended in the middle of a transaction on {database.name}; the server"
                     " may not roll it back: read the database once with a program that may write it"
@@ -137,7 +150,7 @@ def _provide(database: Path, suffix: str) -> None:
         # O_PATH: no locks are lost, and what is looked at is what is changed.
         handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        with _new_file(database, SIDECARS[suffix]) as handle:
+        with _new_file(database) as handle:
             _share(handle, database)
             _name(handle, path, database)
         return
@@ -145,21 +158,24 @@ def _provide(database: Path, suffix: str) -> None:
         raise _refusal(database, f"{path.name} cannot be opened ({error.strerror})") from error
     try:
         found = os.fstat(handle)
-        if found.st_uid == os.geteuid() != database.stat().st_uid:
-            if not found.st_size and suffix == "-wal":
-                _lengthen(handle, SIDECARS[suffix])
-            # SQLite has set its mode, or the folder was not set up when the file was created.
+        # With a second name it may be a file of ours from elsewhere, put here for its rights.
+        if found.st_nlink == 1 and found.st_uid == os.geteuid() != database.stat().st_uid:
+            # Another program of the server's user can have created it, or one of before this.
             if not _is_shared(handle, database):
                 _share(handle, database)
-        elif not os.access(_link(handle), os.R_OK, effective_ids=True):
-            raise _refusal(database, f"the server may not read {path.name}")
+            return
+        ends_s = monotonic() + MODE_SET_S
+        while not os.access(_link(handle), os.R_OK, effective_ids=True):
+            if monotonic() > ends_s:
+                raise _refusal(database, f"the server may not read {path.name}")
+            apsw.sleep(TRY_MS)
     finally:
         os.close(handle)
 
 
 @contextmanager
-def _new_file(database: Path, size: int) -> Iterator[int]:
-    """Yield an O_PATH descriptor of a file of zeros in the database's folder, without its name."""
+def _new_file(database: Path) -> Iterator[int]:
+    """Yield an O_PATH descriptor of an empty file in the database's folder, without its name."""
     folder, name = database.parent, None
     mode = 0o660 | database.stat().st_mode & 0o006
     try:
@@ -175,7 +191,6 @@ def _new_file(database: Path, size: int) -> Iterator[int]:
         why = f"the server cannot create files in its folder ({error.strerror})"
         raise _refusal(database, why) from error
     try:
-        os.ftruncate(opened, size)
         handle = os.open(_link(opened), os.O_PATH | os.O_CLOEXEC)
     finally:
         # Before it has its name: closing it later would drop another thread's locks on it.
@@ -222,16 +237,6 @@ def _is_shared(handle: int, database: Path) -> bool:
         return False
     gids = (owner.st_gid, database.parent.stat().st_gid)
     return bool(found.st_mode & 0o002) or found.st_gid in gids or _names_user(handle, owner.st_uid)
-
-
-def _lengthen(handle: int, size: int) -> None:
-    """Make an empty log this long; unlike a write this leaves what another program writes now."""
-    # SQLite has no locks on a log, so that closing it drops none.
-    opened = os.open(_link(handle), os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.posix_fallocate(opened, 0, size)
-    finally:
-        os.close(opened)
 
 
 def _name(handle: int, path: Path, database: Path) -> None:

@@ -88,13 +88,13 @@ def write(database, statement="insert into t values (1)"):
 
 
 def write_and_stay(database, statement="insert into t values (1)"):
-    _open.append(connection := sqlite3.connect(database, timeout=WAIT_S))
-    with connection:
-        connection.execute(statement)
+    _open.append(connection := sqlite3.connect(database, timeout=WAIT_S, isolation_level=None))
+    connection.execute(statement)
 
 
-def read_and_stay(database):
+def read_and_stay(database, before=lambda: None):
     def connect():
+        before()
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         connection = apsw.Connection(f"file:{database}?mode=ro", flags=flags)
         try:
@@ -143,10 +143,12 @@ def do_often(function, database, times):
 @pytest.fixture
 def folder():
     """A folder that every user finds; pytest's are closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="headwater-"))
-    folder.chmod(0o755)
+    root = Path(tempfile.mkdtemp(prefix="headwater-"))
+    root.chmod(0o755)
+    folder = root / "data"
+    folder.mkdir()
     yield folder
-    shutil.rmtree(folder)
+    shutil.rmtree(root)
 
 
 @pytest.fixture
@@ -239,8 +241,18 @@ def test_a_transaction_that_was_not_ended(folder, as_user):
     assert reader.do(read, database) == 11
 
 
-def test_a_writer_is_waited_for(folder, as_user):
-    """Locks are not lost when a second connection of the process is opened and closed."""
+def test_a_writer_that_does_not_end_is_told(folder, as_user):
+    database = lay(folder, SERVER, mode_of="delete")
+    as_user(SERVER, SERVER).do(write_and_stay, database, "begin exclusive")
+    with pytest.raises(SourceUnavailable, match=r"shop\.db is locked by a writer"):
+        as_user(SERVER, SERVER).do(open_at_once, database)
+
+
+def open_at_once(database):
+    open_safely(database, lambda: pytest.fail("it was opened"), wait_s=0)
+
+
+def test_locks_outlive_other_connections_of_the_process(folder, as_user):
     database = lay(folder, SERVER)
     reader, other = as_user(SERVER, SERVER), as_user(SERVER, SERVER)
     reader.do(read_and_stay, database)
@@ -286,8 +298,10 @@ def test_the_application_writes_after_the_server_was_killed(folder, as_user, ser
 
 
 @needs_root
-def test_the_server_reads_the_log_of_an_application_that_was_killed(folder, as_user, server):
-    database, application = lay(folder, APPLICATION), as_user(APPLICATION, SHARED)
+@pytest.mark.parametrize("mode", [0o2775, 0o2755], ids=["shared folder", "closed folder"])
+def test_the_log_of_an_application_that_was_killed_is_read(folder, as_user, server, mode):
+    database = lay(folder, APPLICATION, folder_mode=mode)
+    application = as_user(APPLICATION, SHARED)
     application.do(write_and_stay, database)
     application.kill()
     left = both(APPLICATION, SHARED, 0o644)
@@ -316,18 +330,47 @@ def test_one_of_the_two_is_there(folder, as_user, server, suffix):
 def test_readers_and_a_writer_that_come_and_go(folder, as_user, server):
     database, application = lay(folder, APPLICATION), as_user(APPLICATION, SHARED)
     readers = [server, as_user(SERVER, SERVER, SHARED)]
-    application.begin(do_often, write, database, 300)
+    application.begin(do_often, write, database, 100)
     for reader in readers:
-        reader.begin(do_often, read, database, 600)
+        reader.begin(do_often, read, database, 200)
     # None of the writes is refused, and nobody reads back.
-    assert application.end() == [None] * 300
+    assert application.end() == [None] * 100
     for reader in readers:
         counts = reader.end()
         assert counts == sorted(counts)
-    assert server.do(read, database) == 310
+    assert server.do(read, database) == 110
     assert set(look(folder).values()) <= {
         (SERVER, SHARED, 0o664), (APPLICATION, SHARED, 0o644)
     }  # fmt: skip
+
+
+@needs_root
+def test_an_application_that_ends_just_before_the_server_opens(folder, as_user, server):
+    """Nobody can remove what was created before SQLite has opened it."""
+    database, application = lay(folder, APPLICATION), as_user(APPLICATION, SHARED)
+    # Who opens a FIFO waits for the other end.
+    came, may_go = (folder.with_name(name) for name in ("came", "may_go"))
+    for fifo in (came, may_go):
+        os.mkfifo(fifo)
+        fifo.chmod(0o666)
+    server.begin(read_at_gate, database, came, may_go)
+    came.read_text()
+    application.do(write, database)
+    assert look(folder) == both(SERVER, SHARED, 0o664)
+    may_go.write_text("")
+    assert server.end() == 11
+    application.do(write, database)
+
+
+def read_at_gate(database, came, may_go):
+    def wait():
+        came.write_text("")
+        may_go.read_text()
+
+    try:
+        return read_and_stay(database, wait)
+    finally:
+        close()
 
 
 @needs_root
@@ -356,6 +399,28 @@ def test_a_log_that_a_checkpoint_has_emptied(folder, as_user, server):
     assert server.do(read_and_stay, database) == 11
     as_user(APPLICATION, SHARED).do(write, database)
     assert server.do(count) == 12
+
+
+@needs_root
+def test_a_file_from_elsewhere_keeps_its_rights(folder, as_user, server):
+    """One who may write in the folder gives a file of the server's another name there."""
+    database = lay(folder, APPLICATION)
+    secret = folder.with_name("secret")
+    secret.touch(0o600)
+    os.chown(secret, SERVER, SERVER)
+    folder.joinpath("shop.db-wal").hardlink_to(secret)
+    server.do(read, database)
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+@needs_root
+def test_a_file_system_without_nameless_files(folder, as_user, monkeypatch):
+    # Such a kernel opens the folder instead, which it does not for writing.
+    monkeypatch.setattr(os, "O_TMPFILE", 0)
+    database = lay(folder, APPLICATION)
+    assert as_user(SERVER, SERVER, SHARED).do(read, database) == 10
+    assert look(folder) == both(SERVER, SHARED, 0o664)
+    as_user(APPLICATION, SHARED).do(write, database)
 
 
 @needs_root
