@@ -15,6 +15,7 @@ from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSour
 from sources.catalogue_folders import check_folders
 from sources.catalogue_logs import check_logs
 from sources.connections import connect, quoted, read_only_uri
+from sources.errors import SourceUnavailable
 from sources.row_filter import unclear_uses
 from sources.tables import described_columns, text_of
 
@@ -51,18 +52,13 @@ def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str
         return [f"{keys}: {path} is {found}; the path of an SQLite file would be right"]
     try:
         with connect(uri, wait_s=LOCK_WAIT_S) as connection:
-            return _check_sources(connection, used, keys)
-    except apsw.Error as error:
-        return [f"{keys}: {path} cannot be opened ({error})"]
+            return _check_sources(connection, used)
+    except (apsw.Error, SourceUnavailable) as error:
+        return [f"{keys}: {path} cannot be read as an SQLite database ({error})"]
 
 
-def _check_sources(
-    connection: apsw.Connection, used: list[TableSource | QuerySource], keys: str
-) -> list[str]:
-    try:
-        names = _tables(connection)
-    except apsw.Error as error:
-        return [f"{keys}: {used[0].database} cannot be read as an SQLite database ({error})"]
+def _check_sources(connection: apsw.Connection, used: list[TableSource | QuerySource]) -> list[str]:
+    names = _tables(connection)
     problems = []
     for source in used:
         if isinstance(source, QuerySource):

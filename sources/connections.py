@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import apsw
+
+from sources.wal_files import open_safely
 
 # How long a reader waits for the lock of a writer before it gives up.
 BUSY_TIMEOUT_S = 5.0
@@ -28,9 +30,18 @@ STEPS_PER_LOOK = 50_000
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
+# SQLite's name for a database that is empty and in memory.
+IN_MEMORY = Path(":memory:")
+
+
 def read_only_uri(database: Path) -> str:
     """Return the URI that opens this file for reading only and never creates it."""
     return f"file:{quote(str(database))}?mode=ro"
+
+
+def path_of(uri: str) -> Path:
+    """Return the file that read_only_uri has made this of."""
+    return Path(unquote(uri.removeprefix("file:").partition("?")[0]))
 
 
 def quoted(name: str) -> str:
@@ -44,7 +55,8 @@ def connect(
 ) -> Iterator[apsw.Connection]:
     """Open a database for reading. wait_s: how long to wait for a lock, None for BUSY_TIMEOUT_S.
 
-    vfs: the name of a registered one, None for the system's. Raises apsw.Error.
+    vfs: the name of a registered one, None for the system's. Raises SourceUnavailable when it
+    cannot be opened without harm, and apsw.Error.
     """
     connection = open_connection(uri, wait_s=wait_s, vfs=vfs)
     try:
@@ -57,11 +69,21 @@ def open_connection(
     uri: str, *, wait_s: float | None = None, vfs: str | None = None
 ) -> apsw.Connection:
     """Open as connect does; the caller closes it with close()."""
-    connection = apsw.Connection(uri, flags=_FLAGS, vfs=vfs)
     wait_s = BUSY_TIMEOUT_S if wait_s is None else wait_s
-    connection.set_busy_timeout(int(wait_s * 1000))
-    connection.collation_needed(_add_unknown_collation)
-    return connection
+
+    def open_it() -> apsw.Connection:
+        connection = apsw.Connection(uri, flags=_FLAGS, vfs=vfs)
+        try:
+            connection.set_busy_timeout(int(wait_s * 1000))
+            connection.collation_needed(_add_unknown_collation)
+            connection.execute("select count(*) from sqlite_schema").fetchall()
+        except BaseException:
+            close(connection)
+            raise
+        return connection
+
+    database = path_of(uri)
+    return open_it() if database == IN_MEMORY else open_safely(database, open_it, wait_s)
 
 
 def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:

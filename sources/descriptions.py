@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 from sources.catalogue import GeneratedSource, Source
+from sources.connections import IN_MEMORY
 from sources.fingerprint import database_fingerprint
-from sources.generated import IN_MEMORY, as_query
+from sources.generated import as_query
 from sources.tables import Description, Stored, describe
 
 

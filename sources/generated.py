@@ -6,12 +6,8 @@ them is what it is for every other source.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sources.catalogue import GeneratedSource, QuerySource
-
-# SQLite's name for a database that is empty and in memory.
-IN_MEMORY = Path(":memory:")
+from sources.connections import IN_MEMORY
 
 _QUERIES = {
     "users": (

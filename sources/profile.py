@@ -16,7 +16,7 @@ from typing import NamedTuple
 import apsw
 
 from sources.connections import close, in_time, open_connection, own_name
-from sources.errors import SourceFailed
+from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
 
 Number = int | float
@@ -211,7 +211,7 @@ class Sample:
             if not self._held:
                 self._held.append(_connect(self._query))
             yield self._held[0]
-        except apsw.Error as error:
+        except (apsw.Error, SourceUnavailable) as error:
             raise SourceFailed(f"the database stopped: {error}") from error
         finally:
             self._is_asked = False

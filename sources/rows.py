@@ -21,7 +21,7 @@ import pyarrow as pa
 from encoders import Column, NotUtf8
 from encoders.contract import MEMBERS
 from sources.connections import close, in_time, open_connection, quoted
-from sources.errors import SourceFailed
+from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
 from sources.volatility import ClockWatch
 
@@ -172,7 +172,7 @@ def open_rows(query: Query) -> Rows:
         # A transaction's snapshot is taken by its first read.
         connection.execute("begin")
         connection.execute("select count(*) from sqlite_schema").fetchall()
-    except apsw.Error as error:
+    except (apsw.Error, SourceUnavailable) as error:
         if connection is not None:
             close(connection)
         raise SourceFailed(f"the database stopped: {error}") from error

@@ -99,7 +99,7 @@ def _connect(source: Stored) -> Iterator[apsw.Connection]:
         uri = read_only_uri(source.database)
         with connect(uri) as connection:
             yield connection
-    except apsw.Error as error:
+    except (apsw.Error, SourceUnavailable) as error:
         raise SourceUnavailable(f"the database of {source.name} answers: {error}") from error
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 import apsw
 
 from sources.connections import connect
+from sources.errors import SourceUnavailable
 from sources.query import Query
 
 NEVER, PERHAPS, ALWAYS = "never", "perhaps", "always"
@@ -63,7 +64,7 @@ def _compiled(database: str, sql: str, parameters: tuple[str, ...], fingerprint:
         with connect(database, wait_s=WAIT_S) as connection:
             plan = connection.execute(f"explain {sql}", dict.fromkeys(parameters))
             return _volatility([(row[1], row[3], row[5]) for row in plan])
-    except (apsw.Error, UnicodeDecodeError):
+    except (apsw.Error, SourceUnavailable, UnicodeDecodeError):
         return ALWAYS
 
 

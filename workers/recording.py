@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 
 from encoders import EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
-from sources.connections import read_only_uri
+from sources.connections import IN_MEMORY, read_only_uri
 from sources.errors import FolderError, SourceFailed
-from sources.generated import IN_MEMORY
 from sources.query import Query, Tree
 from sources.rows import Rows, open_rows
 from sources.spill import Spill, spill_rows

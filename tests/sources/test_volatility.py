@@ -1,0 +1,99 @@
+"""What depends on the clock or on chance, and what only looks as if it did."""
+
+from contextlib import closing
+
+import pytest
+
+from sources.connections import read_only_uri
+from sources.query import Query
+from sources.rows import open_rows
+from sources.tables import ColumnInfo
+from sources.volatility import ALWAYS, NEVER, PERHAPS, volatility_of
+
+
+@pytest.fixture
+def database(make_database):
+    return make_database(
+        "create table t (id integer primary key, day text)",
+        "insert into t values (1, '2026-03-05'), (2, '2026-03-06')",
+        "create view open as select * from t where day > date('now')",
+        "create view more as select id from open",
+        "create view years as select strftime('%Y', day) as year from t",
+    )
+
+
+def query(database, sql, parameters):
+    return Query(read_only_uri(database), sql, parameters, [ColumnInfo("x", "BLOB")])
+
+
+CASES = {
+    "a table": ("select * from t", NEVER),
+    "date('now')": ("select * from t where day > date('now')", ALWAYS),
+    "now, written otherwise": ("select * from t where day > date(' NOW ')", ALWAYS),
+    "no argument": ("select unixepoch() as x", ALWAYS),
+    "a modifier alone": ("select unixepoch('subsec') as x", ALWAYS),
+    "current_timestamp": ("select current_timestamp as x", ALWAYS),
+    "current_date in a filter": ("select count(*) filter (where day > current_date) from t", ALWAYS),
+    "timediff": ("select timediff('now', day) as x from t", ALWAYS),
+    "a view": ("select * from open", ALWAYS),
+    "a view of a view": ("select * from more", ALWAYS),
+    "a subquery": ("select id from t where id in (select id from more)", ALWAYS),
+    "with": ("with x as (select date() as d) select * from x", ALWAYS),
+    "random()": ("select random() as x", ALWAYS),
+    "randomblob": ("select hex(randomblob(4)) as x", ALWAYS),
+    "an order by chance": ("select * from t order by random()", ALWAYS),
+    "a window by chance": ("select row_number() over (order by random()) as x from t", ALWAYS),
+    "a function of a column": ("select date(day) as x from t", PERHAPS),
+    "a view of such": ("select * from years", PERHAPS),
+    "a function with a modifier": ("select date(day, '+1 day') as x from t", PERHAPS),
+    "the word in a text": ("select 'now' as x from t", NEVER),
+    "the word as a name": ("select id as now from t", NEVER),
+    "what does not compile": ("select nothing from t", ALWAYS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "want"), CASES.values(), ids=CASES.keys())
+def test_what_a_statement_depends_on(database, sql, want):
+    assert volatility_of(Query(read_only_uri(database), sql, {}, []), None) == want
+
+
+@pytest.mark.parametrize(
+    ("value", "want"), [("2026-03-05", PERHAPS), ("Now", ALWAYS), (5, PERHAPS)]
+)
+def test_a_parameter_can_be_the_clock(database, value, want):
+    asked = Query(read_only_uri(database), "select date(:day) as x", {"day": value}, [])
+    assert volatility_of(asked, "the same database") == want
+
+
+def test_a_view_that_has_changed_is_looked_at_again(database, change):
+    asked = Query(read_only_uri(database), "select * from years", {}, [])
+    assert volatility_of(asked, "one") == PERHAPS
+    change(database, "drop view years", "create view years as select date() as year")
+    assert volatility_of(asked, "another") == ALWAYS
+
+
+WATCHED = {
+    "a column": ("select date(day) as x from t", {}, False),
+    "a format by itself": ("select strftime('%Y') as x from t", {}, True),
+    "a column that says now": ("select date(iif(id = 2, 'n' || 'ow', day)) as x from t", {}, True),
+    "a case that is never due": ("select iif(id < 9, day, date(:x)) as x from t", {"x": "now"}, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "parameters", "want"), WATCHED.values(), ids=WATCHED.keys())
+def test_the_clock_is_watched_while_a_statement_runs(database, sql, parameters, want):
+    asked = query(database, sql, parameters)._replace(watches_clock=True)
+    with closing(open_rows(asked)) as rows:
+        assert sum(batch.num_rows for batch in rows) == 2
+        assert rows.has_asked_the_clock() == want
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_watching_reads_the_same_rows(database, change, journal):
+    change(database, f"pragma journal_mode = {journal}")
+    asked = query(database, "select day as x from t", {})
+    found = []
+    for watches in (False, True):
+        with closing(open_rows(asked._replace(watches_clock=watches))) as rows:
+            found.append([batch.to_pylist() for batch in rows])
+    assert found[0] == found[1]
