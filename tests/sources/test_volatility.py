@@ -33,7 +33,7 @@ CASES = {
     "no argument": ("select unixepoch() as x", ALWAYS),
     "a modifier alone": ("select unixepoch('subsec') as x", ALWAYS),
     "current_timestamp": ("select current_timestamp as x", ALWAYS),
-    "current_date in a filter": ("select count(*) filter (where day > current_date) from t", ALWAYS),
+    "current_date": ("select count(*) filter (where day > current_date) from t", ALWAYS),
     "timediff": ("select timediff('now', day) as x from t", ALWAYS),
     "a view": ("select * from open", ALWAYS),
     "a view of a view": ("select * from more", ALWAYS),
@@ -76,7 +76,7 @@ WATCHED = {
     "a column": ("select date(day) as x from t", {}, False),
     "a format by itself": ("select strftime('%Y') as x from t", {}, True),
     "a column that says now": ("select date(iif(id = 2, 'n' || 'ow', day)) as x from t", {}, True),
-    "a case that is never due": ("select iif(id < 9, day, date(:x)) as x from t", {"x": "now"}, False),
+    "a case that is not due": ("select iif(id < 9, day, date(:x)) as x from t", {"x": "now"}, False),
 }  # fmt: skip
 
 

@@ -439,6 +439,7 @@ def make_databases(folder):
         "create table numbers (i integer primary key, name text, x real)",
         f"with recursive n(i) as (select 1 union all select i + 1 from n limit {ROWS})"
         " insert into numbers select i, 'name of ' || i, i / 8.0 from n",
+        "create view today as select i, current_date as day from numbers where i <= 2",
     )
     # Its writes go to a log beside it first; the last to leave it empties that.
     Database(folder / "logged.db").write(

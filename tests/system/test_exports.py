@@ -280,6 +280,46 @@ def test_a_log_of_writes_makes_new_exports_until_it_has_settled(server):
         assert len({answer.headers["ETag"] for answer in old}) == 1
 
 
+VOLATILE = """
+[sources.clock]
+database = "sqlite:///numbers.db"
+query = "select i, datetime('now') as at from numbers where i <= 2"
+[sources.view]
+database = "sqlite:///numbers.db"
+table = "today"
+[sources.filtered]
+database = "sqlite:///numbers.db"
+table = "numbers"
+where = "i <= 2 and '2020' < datetime('now')"
+[sources.chance]
+database = "sqlite:///numbers.db"
+query = "select i from numbers where i <= 20 order by random()"
+[sources.hidden]
+database = "sqlite:///numbers.db"
+query = "select date(iif(i, 'n' || 'ow', i)) as day from numbers where i <= 2"
+[sources.stored]
+database = "sqlite:///numbers.db"
+query = "select strftime('%Y', '2026-01-0' || i) as day from numbers where i <= 2"
+"""
+
+
+@pytest.fixture(scope="module")
+def volatile(serve_all):
+    return serve_all(VOLATILE)
+
+
+@pytest.mark.parametrize("source", ["clock", "view", "filtered", "chance", "hidden"])
+def test_what_depends_on_the_clock_or_on_chance_is_shared_with_nobody(volatile, source):
+    made = [volatile.get(f"/download/{source}.csv") for _ in range(2)]
+    assert [answer.status for answer in made] == [200, 200]
+    assert len({answer.headers["Headwater-Export"] for answer in made}) == 2
+
+
+def test_a_function_of_times_that_asks_for_none_is_shared(volatile):
+    made = [volatile.get("/download/stored.csv") for _ in range(2)]
+    assert len({answer.headers["Headwater-Export"] for answer in made}) == 1
+
+
 def test_all_rows_are_of_one_snapshot(serve):
     server = serve()
     database = Database(server.folder / "changing.db")
