@@ -23,6 +23,8 @@ from wire.zip import Member, ZipLayout
 
 MANIFEST = "MANIFEST.sha256"
 READ_BYTES = 256 * 1024
+# To open a file takes about as long as to read so much.
+OPEN_BYTES = 4096
 # About 300 bytes each.
 MAX_DIGESTS = 100_000
 
@@ -130,6 +132,7 @@ class ArchiveReader:
     def __init__(self, archive: Archive, start: int, stop: int) -> None:
         self._archive = archive
         self._opener = InOrder(archive.folder)
+        self._file: OpenFile | None = None
         self._left = stop - start
         self._known: dict[int, Checksums] = {}
         self._manifest = b""
@@ -150,6 +153,8 @@ class ArchiveReader:
             size += len(piece)
         content = b"".join(pieces)[: self._left]
         self._left -= len(content)
+        if not self._left and self._file is not None:
+            self._file.confirm()
         return content
 
     def close(self) -> None:
@@ -188,7 +193,7 @@ class ArchiveReader:
             yield self._manifest[position:]
             return
         size = self._archive.files[index].size
-        with self._noting(index) as known, closing(self._open(index)) as file:
+        with self._noting(index) as known, self._opened(index) as file:
             while position < size:
                 content = file.read(min(READ_BYTES, size - position), position)
                 if isinstance(known, Digest):
@@ -215,7 +220,8 @@ class ArchiveReader:
             with self._noting(index) as known:
                 if isinstance(known, Checksums):
                     continue
-                with closing(self._open(index)) as file:
+                unsaid += OPEN_BYTES
+                with self._opened(index) as file:
                     while (position := known.position) < size:
                         content = file.read(READ_BYTES, position)
                         known.take(position, content)
@@ -242,13 +248,17 @@ class ArchiveReader:
             if is_settled:
                 self._archive.digests.give(version, known)
 
-    def _open(self, index: int) -> OpenFile:
+    @contextmanager
+    def _opened(self, index: int) -> Iterator[OpenFile]:
         path, _, _, version = self._archive.files[index]
-        file = self._opener.open(path)
-        if file.version != version:
-            file.close()
-            raise FileChanged(f"{path!a} was changed after the archive had begun")
-        return file
+        with closing(self._opener.open(path)) as file:
+            if file.version != version:
+                raise FileChanged(f"{path!a} was changed after the archive had begun")
+            self._file = file
+            try:
+                yield file
+            finally:
+                self._file = None
 
 
 _OF_NOTHING = Checksums(0, hashlib.sha256().digest())

@@ -11,12 +11,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-# Two commits within one tick of the file system's clock (4 ms at 250 Hz, 10 ms at 100 Hz) leave
-# the same time, so a file written this recently has no fingerprint yet, as in git's index.
-SETTLED_S = 0.05
+from sources.grain import is_settled
+
 # A commit is written to the log first and can be seen when the log is safe on the disk, which may
 # take a while: until then snapshots are old and the log is new already.
-LOG_SETTLED_S = 2.0
+SYNC_S = 2.0
 
 
 def database_fingerprint(database: Path, *, now_s: float | None = None) -> str | None:
@@ -29,7 +28,7 @@ def database_fingerprint(database: Path, *, now_s: float | None = None) -> str |
     # SQLite puts the log beside the file itself, not beside a link to it.
     database = database.resolve()
     log = database.with_name(database.name + "-wal")
-    for path, settled_s in ((database, SETTLED_S), (log, LOG_SETTLED_S)):
+    for path, lag_s in ((database, 0.0), (log, SYNC_S)):
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -40,7 +39,8 @@ def database_fingerprint(database: Path, *, now_s: float | None = None) -> str |
         if status is None or not status.st_size:
             states.append("-")
             continue
-        if status.st_mtime > now_s - settled_s:
+        # Another commit would not show, as in git's index.
+        if not is_settled(status.st_mtime_ns, now_s - lag_s):
             return None
         states.append(f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")
     return None if states[0] == "-" else "/".join(states)

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,13 +28,13 @@ from sources.errors import (
     NoSuchFile,
     Unreadable,
 )
+from sources.grain import is_settled
 
 # As the kernel: more are a circle.
 MAX_LINKS = 40
 
-# Two changes within one tick of the file system's clock (4 ms at 250 Hz, 10 ms at 100 Hz) leave the
-# same times, so what was changed this recently may be changed again unseen.
-SETTLED_S = 0.05
+# What is read again at a time.
+CONFIRM_BYTES = 256 * 1024
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ_FOLDER = _READ | os.O_DIRECTORY
@@ -60,7 +61,7 @@ class Version(NamedTuple):
 
     def is_settled(self, now_s: float) -> bool:
         """Would every later change show? (Anybody may set the other time, also to the future.)"""
-        return self.changed_ns / 1e9 < now_s - SETTLED_S
+        return is_settled(self.changed_ns, now_s)
 
 
 class Entry(NamedTuple):
@@ -85,22 +86,40 @@ class Entry(NamedTuple):
 
 
 class OpenFile:
-    """A regular file, open for reading. version: of its content when it was opened."""
+    """A regular file, open for reading, by one reader at a time. version: when it was opened.
+
+    A change does not show in a version that is not settled, so what is read of it is read twice:
+    if both times it was the same, then so it was at the moment between them.
+    """
 
     def __init__(self, descriptor: int, status: os.stat_result) -> None:
         self.descriptor = descriptor
         self.version = Version.of(status)
         self.modified_s = status.st_mtime
+        self._doubt: _Doubt | None = None
 
     def read(self, size: int, position: int) -> bytes:
-        """Return up to size bytes at position. Raises as check."""
-        content = os.pread(self.descriptor, size, position)
-        # After the read: a change that this does not see came later.
+        """Return the bytes from position on, fewer than size only at the end of the file.
+
+        The end of the file confirms what was read. Raises as confirm.
+        """
+        # Before the read: a change that comes after it then shows, or is doubted.
+        is_settled = self.version.is_settled(time.time())
+        content = self._read(size, position)
+        if not is_settled and content:
+            if self._doubt is not None and self._doubt.stop != position:
+                self.confirm()
+            self._doubt = self._doubt or _Doubt(position)
+            self._doubt.take(content)
         self.check()
+        if position + len(content) >= self.version.size:
+            self.confirm()
         return content
 
     def read_cached(self, size: int, position: int) -> bytes | None:
         """Return size bytes at position if all are in memory, None where the disk is needed."""
+        if not self.version.is_settled(time.time()):
+            return None
         buffer = bytearray(size)
         with suppress(OSError):  # the file system cannot tell, or none of it is
             if os.preadv(self.descriptor, [buffer], position, os.RWF_NOWAIT) == size:
@@ -108,8 +127,24 @@ class OpenFile:
                 return bytes(buffer)
         return None
 
+    @property
+    def is_doubted(self) -> bool:
+        """Is there something to confirm, before the last of what was read is handed on?"""
+        return self._doubt is not None
+
+    def confirm(self) -> None:
+        """Raise FileChanged unless all that was read is of one moment. May wait for a disk."""
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None:
+            again = _Doubt(doubt.start)
+            while size := min(CONFIRM_BYTES, doubt.stop - again.stop):
+                again.take(self._read(size, again.stop))
+            if again.digest() != doubt.digest():
+                raise FileChanged("the file was changed while it was read")
+        self.check()
+
     def check(self) -> None:
-        """Raise FileChanged if the content is not any more what it was."""
+        """Raise FileChanged if the content is not any more what it was, as far as that shows."""
         if Version.of(os.fstat(self.descriptor)) != self.version:
             raise FileChanged("the file was changed while it was read")
 
@@ -117,10 +152,41 @@ class OpenFile:
         """Return another one of the same content, which is closed by itself."""
         twin = copy.copy(self)
         twin.descriptor = os.dup(self.descriptor)
+        twin._doubt = None
         return twin
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+    def _read(self, size: int, position: int) -> bytes:
+        """Return size bytes at position, fewer only at the end that the version has."""
+        left = min(size, self.version.size - position)
+        parts = []
+        while left > 0:
+            part = os.pread(self.descriptor, left, position)
+            if not part:
+                # Files of sysfs are so, files of network file systems may be.
+                raise FileChanged(f"the file ends at byte {position} of {self.version.size}")
+            parts.append(part)
+            position += len(part)
+            left -= len(part)
+        return b"".join(parts)
+
+
+class _Doubt:
+    """What was read of a version that was not settled: the bytes start <= i < stop."""
+
+    def __init__(self, start: int) -> None:
+        self.start = self.stop = start
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def take(self, content: bytes) -> None:
+        """Go on with content, which begins at stop."""
+        self._hash.update(content)
+        self.stop += len(content)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
 
 
 class Folder:

@@ -47,7 +47,7 @@ def find_newest(path: Path, share: Share) -> tuple[LogBytes, int] | None:
             break
         begin = None
         with contextlib.suppress(OSError):
-            begin = _begin_unpacked(file, left) if file.is_gzip else _begin_plain(file, left)
+            begin = begin_unpacked(file, left) if file.is_gzip else _begin_plain(file, left)
         if begin is None:
             file.close()
             break
@@ -78,8 +78,11 @@ def _begin_plain(file: LogBytes, share: Share) -> _Begin:
     return _Begin(0, _rest(share, lines, size_bytes))
 
 
-def _begin_unpacked(file: LogBytes, share: Share) -> _Begin | None:
-    """The same of a compressed file, which is read twice; None for one that is too large."""
+def begin_unpacked(file: LogBytes, share: Share) -> _Begin | None:
+    """The same of a compressed file, which is read twice.
+
+    None for one that is too large, or has become shorter meanwhile.
+    """
     lines = size_bytes = 0
     while block := file.read(size_bytes, BLOCK_BYTES):
         lines += block.count(b"\n")
@@ -92,6 +95,9 @@ def _begin_unpacked(file: LogBytes, share: Share) -> _Begin | None:
     start = 0
     while skipped > 0:
         block = file.read(start, BLOCK_BYTES)
+        if not block:
+            # It was whole a moment ago.
+            return None
         count = block.count(b"\n")
         start += _after_lines(block, skipped) if count >= skipped else len(block)
         skipped -= count

@@ -10,7 +10,7 @@ from typing import Literal
 from flask import Blueprint, Request, Response, jsonify, render_template, request
 
 from journal import RunNative
-from sources.errors import FileChanged, MalformedPath
+from sources.errors import MalformedPath
 from sources.folders import Folder, OpenFile
 from streaming.content import answer_content
 from streaming.errors import Refusal
@@ -120,9 +120,9 @@ class FilePiece:
             chunk = file.read_cached(size, self._position)
             if chunk is None:
                 chunk = self._run_native(partial(file.read, size, self._position))
-            if len(chunk) < size:
-                raise FileChanged("the file has become shorter while it was read")
             self._position += size
+            if self._position == self._stop and file.is_doubted:
+                self._run_native(file.confirm)
             yield chunk
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from sources import archives
 from sources.archives import (
     MANIFEST,
+    OPEN_BYTES,
     READ_BYTES,
     Archive,
     ArchiveReader,
@@ -347,6 +348,43 @@ def test_a_file_that_vanished_is_told_as_such(root):
     root.joinpath("sub", "inner.txt").unlink()
     with pytest.raises(NoSuchFile):
         span_of(archive)
+
+
+SHORT = Path("/sys/kernel/mm/transparent_hugepage")
+
+
+@pytest.mark.parametrize("last_bytes", [0, 10, 100], ids=["whole", "directory", "manifest"])
+def test_files_that_are_shorter_than_their_sizes_say_are_an_end(last_bytes):
+    """As sysfs has them, and what is cut while it is read."""
+    if not SHORT.is_dir():
+        pytest.skip("this kernel has no such folder")
+    archive = archive_of(SHORT)
+    with pytest.raises(FileChanged, match="ends at byte"):
+        span_of(archive, archive.layout.size - last_bytes if last_bytes else 0)
+
+
+def test_so_many_small_files_are_read_between_two_looks_for_the_client(tmp_path):
+    for number in range(200):
+        tmp_path.joinpath(str(number)).write_bytes(b"x")
+    archive = archive_of(tmp_path)
+    with closing(ArchiveReader(archive, archive.layout.size - 10, archive.layout.size)) as reader:
+        pieces = list(iter(reader.read, None))
+    assert pieces.count(b"") == 200 * OPEN_BYTES // READ_BYTES
+
+
+@pytest.mark.parametrize("stop", [READ_BYTES * 2, None], ids=["within the file", "all"])
+def test_two_moments_of_a_file_are_never_one_archive(tmp_path, stop):
+    """The change does not show in the times; see test_what_was_read_too_early."""
+    path = tmp_path / "a"
+    path.write_bytes(b"A" * READ_BYTES * 4)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+        pages[:] = b"A" * READ_BYTES * 4
+        archive = archive_of(tmp_path)
+        with closing(ArchiveReader(archive, 0, stop or archive.layout.size)) as reader:
+            assert set(reader.read()[-100:]) == set(b"A")
+            pages[:] = b"B" * READ_BYTES * 4
+            with pytest.raises(FileChanged):
+                list(iter(reader.read, None))
 
 
 def test_what_was_read_too_early_is_not_relied_on(root):

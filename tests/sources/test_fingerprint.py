@@ -11,7 +11,8 @@ from contextlib import closing
 
 import pytest
 
-from sources.fingerprint import LOG_SETTLED_S, SETTLED_S, database_fingerprint
+from sources.fingerprint import SYNC_S, database_fingerprint
+from sources.grain import COARSE_S, TICK_S
 
 WRITER = """
 import sqlite3, sys
@@ -133,8 +134,8 @@ def test_what_was_written_just_now_has_none(start_writer, database):
     start_writer("delete")("insert into t values (1)")
     written_s = database.stat().st_mtime
     assert database_fingerprint(database, now_s=written_s) is None
-    assert database_fingerprint(database, now_s=written_s + SETTLED_S * 0.9) is None
-    assert database_fingerprint(database, now_s=written_s + SETTLED_S * 1.1) is not None
+    assert database_fingerprint(database, now_s=written_s + TICK_S * 0.9) is None
+    assert database_fingerprint(database, now_s=written_s + TICK_S * 1.1) is not None
 
 
 def test_a_log_takes_longer_to_settle(start_writer, database, tmp_path):
@@ -143,9 +144,19 @@ def test_a_log_takes_longer_to_settle(start_writer, database, tmp_path):
     os.utime(database, (1, 1))
     written_s = (tmp_path / "data.db-wal").stat().st_mtime
     assert database_fingerprint(database, now_s=written_s) is None
-    assert database_fingerprint(database, now_s=written_s + LOG_SETTLED_S * 0.9) is None
-    assert database_fingerprint(database, now_s=written_s + LOG_SETTLED_S * 1.1) is not None
-    assert LOG_SETTLED_S > SETTLED_S
+    assert database_fingerprint(database, now_s=written_s + SYNC_S * 0.9) is None
+    assert database_fingerprint(database, now_s=written_s + SYNC_S + TICK_S * 1.1) is not None
+
+
+@pytest.mark.parametrize(("name", "lag_s"), [("data.db", 0), ("data.db-wal", SYNC_S)])
+def test_whole_seconds_take_longer_to_settle(start_writer, database, tmp_path, name, lag_s):
+    """As a file system writes them that knows no others: a commit half a second later has them."""
+    start_writer("wal")("insert into t values (1)")
+    os.utime(database, (1, 1))
+    os.utime(tmp_path / name, (1_800_000_000, 1_800_000_000))
+    settled_s = 1_800_000_000 + COARSE_S + lag_s
+    assert database_fingerprint(database, now_s=settled_s - 0.1) is None
+    assert database_fingerprint(database, now_s=settled_s + 0.1) is not None
 
 
 def test_a_clock_that_was_set_back_gives_none(start_writer, database):

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,8 @@ from sources.errors import (
     NoSuchFile,
     Unreadable,
 )
-from sources.folders import MAX_LINKS, SETTLED_S, Folder, OpenFile, Version
+from sources.folders import MAX_LINKS, Folder, OpenFile, Version
+from sources.grain import TICK_S
 
 SECRET = b"nobody may read this"
 
@@ -635,11 +636,16 @@ def test_a_twin_reads_on_when_the_first_is_closed(folder):
 # Versions.
 
 
+def settle(path: Path) -> None:
+    """Wait until the next change of path can be told from the last one."""
+    while time.time() <= path.stat().st_ctime + TICK_S:
+        pass
+
+
 def status_after(path: Path, change) -> tuple[Version, Version]:
     """Return the version before and after the change, which comes in another tick of the clock."""
     before = path.stat()
-    while time.time() < before.st_ctime + SETTLED_S:
-        pass
+    settle(path)
     change(path)
     return Version.of(before), Version.of(path.stat())
 
@@ -713,7 +719,7 @@ AGES = [(0, False), (0.04, False), (0.06, True), (9, True)]
 
 @pytest.mark.parametrize(("age_s", "is_settled"), AGES)
 def test_what_was_changed_just_now_may_change_again_unseen(age_s, is_settled):
-    version = Version(1, 2, 3, 10**9, 10**9)
+    version = Version(1, 2, 3, 10**9, 10**9 + 1)
     assert version.is_settled(1 + age_s) == is_settled
     assert version._replace(modified_ns=0).is_settled(1 + age_s) == is_settled
 
@@ -754,8 +760,78 @@ def test_a_part_is_read_at_its_place(folder, root):
         assert file.read_cached(100, 0) is None
 
 
+SHORT = Path("/sys/kernel/mm/transparent_hugepage")
+
+
+def test_a_file_that_is_shorter_than_its_size_says_is_no_file():
+    """4,096 bytes, says sysfs of each of its files; there are a few."""
+    if not (SHORT / "enabled").is_file():
+        pytest.skip("this kernel has no such file")
+    with closing(Folder("sys", SHORT).open("enabled")) as file:
+        assert file.read(10, 0) == SHORT.joinpath("enabled").read_bytes()[:10]
+        with pytest.raises(FileChanged, match=r"ends at byte [0-9]+ of 4096"):
+            file.read(4096, 0)
+        with pytest.raises(FileChanged, match="ends at byte 4000 of 4096"):
+            file.read(10, 4000)
+
+
+def read_in_two(path: Path, change: Callable[[mmap.mmap], None]) -> bytes:
+    """Return path's 200,000 bytes of A, read in two parts, the change of them in between.
+
+    The change is of pages in memory that were just written: it does not show in the times, as one
+    in the same tick of the file system's clock. Raises FileChanged.
+    """
+    path.write_bytes(b"A" * 200_000)
+    with path.open("r+b") as other, mmap.mmap(other.fileno(), 0) as pages:
+        pages[:] = b"A" * 200_000
+        with closing(Folder("root", path.parent).open(path.name)) as file:
+            assert not file.version.is_settled(time.time())
+            first = file.read(100_000, 0)
+            change(pages)
+            if Version.of(path.stat()) != file.version:
+                pytest.fail("this file system tells of every change")
+            return first + file.read(100_000, 100_000)
+
+
+def write_all(pages: mmap.mmap) -> None:
+    pages[:] = b"B" * 200_000
+
+
+def write_what_was_read(pages: mmap.mmap) -> None:
+    pages[0:1] = b"B"
+
+
+def write_what_comes(pages: mmap.mmap) -> None:
+    pages[150_000:150_001] = b"B"
+
+
+@pytest.mark.parametrize("change", [write_all, write_what_was_read])
+def test_a_change_in_the_same_tick_is_no_splice(tmp_path, change):
+    with pytest.raises(FileChanged):
+        read_in_two(tmp_path / "file", change)
+
+
+def test_what_is_read_is_as_it_was_at_one_moment(tmp_path):
+    content = read_in_two(tmp_path / "file", write_what_comes)
+    assert content == b"A" * 150_000 + b"B" + b"A" * 49_999
+
+
+def test_a_part_of_a_file_that_is_not_settled_is_confirmed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"A" * 10)
+    with closing(Folder("root", tmp_path).open("file")) as file:
+        assert file.read(4, 0) + file.read(4, 4) == b"A" * 8
+        assert file.is_doubted
+        file.confirm()
+        assert not file.is_doubted
+        settle(path)
+        assert file.read(4, 0) == b"A" * 4
+        assert not file.is_doubted
+
+
 def test_what_is_in_memory_is_read_at_once(folder, root):
     root.joinpath("cached").write_bytes(b"0123456789" * 1000)
+    settle(root / "cached")
     with closing(folder.open("cached")) as file:
         assert file.read(10_000, 0) == file.read_cached(10_000, 0) == b"0123456789" * 1000
 
@@ -766,6 +842,7 @@ def test_what_is_not_in_memory_is_left_to_the_disk(folder, root):
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    settle(path)
     with closing(folder.open("cold")) as file:
         if file.read_cached(1 << 20, 0) is not None:
             pytest.skip("this file system has everything in memory")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sources import log_file
-from sources.log_bytes import rotated_files
+from sources.log_bytes import GzippedFile, rotated_files
 from sources.log_lines import MAX_LINE_BYTES, Half, LineCutter, LogLine
-from sources.log_newest import Share
+from sources.log_newest import Share, begin_unpacked
 from sources.log_position import Position, load_position, save_position
 from tests.sources.logs import Follower, Log
 
@@ -385,6 +385,28 @@ def test_what_was_rotated_is_imported_too(log, follow, share):
     follower = follow(share=share)
     assert follower.read() == [f"{n:03}" for n in range(150, 400)]
     assert [number for number, _ in follower.places] == [1] * 50 + [2] * 100 + [3] * 100
+
+
+class CutMeanwhile(GzippedFile):
+    """A compressed file that somebody cuts when it was read to its end."""
+
+    def read(self, start, length):
+        found = super().read(start, length)
+        if not found:
+            os.truncate(self.path, 0)
+            self.is_cut = True
+        return found
+
+
+def test_a_compressed_file_that_is_cut_while_it_is_measured_is_an_end(tmp_path):
+    lines = b"".join(b"%s\n" % os.urandom(30).hex().encode() for _ in range(20_000))
+    path = tmp_path / "access.log.1.gz"
+    path.write_bytes(gzip.compress(lines))
+    file = CutMeanwhile(path)
+    file.path = path
+    assert begin_unpacked(file, Share(10, 10**9)) is None
+    assert file.is_cut
+    file.close()
 
 
 def test_reading_is_bounded(log, follow):

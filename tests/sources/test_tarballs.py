@@ -9,7 +9,8 @@ import pytest
 import zstandard
 
 from sources.errors import FileChanged
-from sources.folders import SETTLED_S, Folder
+from sources.folders import Folder
+from sources.grain import TICK_S
 from sources.query import Tree
 from sources.snapshots import take_snapshot
 from sources.tarballs import pour_folder
@@ -78,7 +79,7 @@ def test_a_file_that_is_not_the_same_when_it_is_due(folder, change):
 
     def meddle(number):
         if number == 1:
-            time.sleep(SETTLED_S)  # the clock of the file system goes on
+            time.sleep(TICK_S)  # the clock of the file system goes on
             last.write_bytes(b"y" * 300_000) if change == "changed" else last.unlink()
 
     with pytest.raises(Exception, match=r"changed|no such file"):

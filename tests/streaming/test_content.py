@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email
 import gc
+import mmap
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from email.message import Message
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from sources.snapshots import take_snapshot
 from streaming.archives import ZipPiece
 from streaming.content import answer_content
 from streaming.errors import register_errors
+from streaming.files import CHUNK_BYTES, FilePiece
 from wire.ranges import Span
 from wire.validators import EntityTag
 
@@ -273,6 +276,25 @@ def test_a_time_in_the_future_is_not_said(asked):
 def test_a_time_that_http_has_no_date_for_is_not_said(asked, modified_s):
     asked.modified_s = modified_s
     assert asked.get().status_code == 200
+
+
+# A file.
+
+
+def test_a_part_of_a_file_is_of_one_moment(tmp_path):
+    """The change does not show in the times: pages in memory that were just written."""
+    path = tmp_path / "a"
+    path.write_bytes(b"A" * CHUNK_BYTES * 4)
+    folder = Folder("served", tmp_path)
+    with path.open("r+b") as other, mmap.mmap(other.fileno(), 0) as pages:
+        pages[:] = b"A" * CHUNK_BYTES * 4
+        piece = FilePiece(folder.open("a"), Span(0, CHUNK_BYTES * 2), run_here)
+        with closing(piece):
+            chunks = iter(piece)
+            assert next(chunks) == b"A" * CHUNK_BYTES
+            pages[:] = b"B" * CHUNK_BYTES * 4
+            with pytest.raises(FileChanged):
+                next(chunks)
 
 
 # A folder as ZIP.

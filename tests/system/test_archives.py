@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
+from contextlib import suppress
 from http.client import IncompleteRead
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -376,6 +378,21 @@ def test_a_file_that_changes_before_it_is_due_cuts_the_transfer(server, own, cha
 def test_a_folder_that_is_gone_is_not_to_be_had_now(server, own):
     shutil.rmtree(own)
     assert check(server.get("/download/own.zip"), 503)["error"] == "source_unavailable"
+
+
+def test_files_that_are_shorter_than_they_say_cut_the_transfer(serve):
+    """As sysfs has them. The threads that read are free again: all twenty of them."""
+    short = Path("/sys/kernel/mm/transparent_hugepage")
+    if not short.is_dir():
+        pytest.skip("this kernel has no such folder")
+    server = serve(catalogue=f'folders.short.path = "{short}"')
+    for _ in range(25):
+        with suppress(IncompleteRead):
+            assert server.get("/download/short.zip").status == 409
+        assert server.get("/download/short.zip", Range="bytes=-100").status == 409
+    answer = server.get("/files/short/enabled")
+    assert (answer.status, answer.json()["error"]) == (409, "file_changed")
+    assert "of 4096" in answer.json()["message"]
 
 
 def test_a_client_that_leaves_leaves_nothing_open(server, own):
