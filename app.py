@@ -158,7 +158,7 @@ def create_app(
     app.register_blueprint(links.make_blueprint(gate, rights.find))
     app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
-    app.register_blueprint(sources_blueprint.make_blueprint(orders, run_native))
+    app.register_blueprint(sources_blueprint.make_blueprint(orders))
     app.register_blueprint(report.make_blueprint(orders, run_native))
     app.register_blueprint(
         exports_blueprint.make_blueprint(

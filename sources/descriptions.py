@@ -20,7 +20,7 @@ class Descriptions:
     """Of the sources of one catalogue, which have different names. May be asked by any thread."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, Description]] = {}
+        self._known: dict[str, tuple[str | None, Description]] = {}
 
     def of(self, source: Source) -> Description:
         """Return what a source looks like now.
@@ -30,14 +30,23 @@ class Descriptions:
         stored = as_stored(source)
         # Before the database is asked: what is committed meanwhile makes another one.
         fingerprint = fingerprint_of(stored)()
-        known = self._known.get(source.name)
-        if known is not None and known[0] == fingerprint:
-            return known[1]
+        known = self.known(source, fingerprint)
+        if known is not None:
+            return known
         description = describe(stored)
         if isinstance(source, GeneratedSource):
             description = description._replace(rows_estimate=source.rows)
-        if fingerprint is not None:
-            self._known[source.name] = fingerprint, description
+        self._known[source.name] = fingerprint, description
+        return description
+
+    def known(self, source: Source, fingerprint: str | None) -> Description | None:
+        """Return what is known to be so in the state that fingerprint says, which never waits."""
+        then, description = self._known.get(source.name, (None, None))
+        return description if then is not None and then == fingerprint else None
+
+    def last(self, source: Source) -> Description | None:
+        """Return what a source looked like when its database answered last, None if never."""
+        _, description = self._known.get(source.name, (None, None))
         return description
 
 

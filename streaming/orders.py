@@ -6,13 +6,14 @@ Way in: Orders.read.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from journal import RunNative
 from sources.catalogue import Catalogue, QuerySource, Source
 from sources.connections import read_only_uri
-from sources.descriptions import Descriptions, as_stored, fingerprint_of
+from sources.descriptions import as_stored, fingerprint_of
 from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
 from sources.folders import Folder
 from sources.query import Query, Tree
@@ -23,6 +24,7 @@ from sources.tables import Description, Stored, count_at_most
 from sources.volatility import ALWAYS, PERHAPS, volatility_of
 from streaming.errors import Refusal
 from streaming.files import folder_named
+from streaming.inquiries import Inquiries, Late
 from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
 from workers.export import Order
 
@@ -33,6 +35,8 @@ _NO_FORMAT = "the format is missing: it is what the address ends with, as in .cs
 
 # The formats that `excel` is for.
 DELIMITED = ("csv", "tsv")
+
+Found = TypeVar("Found")
 
 
 class Orders:
@@ -47,7 +51,7 @@ class Orders:
         self._catalogue = catalogue
         self._folders = folders
         self._run_native = run_native
-        self._descriptions = Descriptions()
+        self._inquiries = Inquiries(run_native)
 
     def names(self) -> list[str]:
         """Return the names of all sources, in the catalogue's order."""
@@ -65,11 +69,20 @@ class Orders:
 
     def describe(self, source: Source) -> Description:
         """Return what a source looks like now. Raises SourceUnavailable."""
-        return self._run_native(partial(self._descriptions.of, source))
+        return self._inquiries.describe(source)
 
-    def describe_all(self, sources: Iterable[Source]) -> list[Description | SourceUnavailable]:
-        """Return what each source looks like now, or why that cannot be told."""
-        return self._run_native(lambda: [self._describe_or_say_why(source) for source in sources])
+    def describe_all(
+        self, sources: Sequence[Source]
+    ) -> list[Description | SourceUnavailable | Late]:
+        """Return what each source looks like now, or why that cannot be told, within 2 s."""
+        return self._inquiries.describe_all(sources)
+
+    def ask(self, name: str, work: Callable[[], Found]) -> Found:
+        """Return what work says, which asks the database of the source `name` for a moment.
+
+        Raises what work raises, and SourceUnavailable when it has not answered in time.
+        """
+        return self._inquiries.ask(as_stored(self.source(name)), work)
 
     def packaging(self, extension: str) -> Packaging:
         """Return the format that an extension names. Raises Refusal (404)."""
@@ -139,12 +152,6 @@ class Orders:
         except MissingAttribute:
             return None
 
-    def _describe_or_say_why(self, source: Source) -> Description | SourceUnavailable:
-        try:
-            return self._descriptions.of(source)
-        except SourceUnavailable as error:
-            return error
-
     def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
             raise BadSelection(problems)
@@ -168,8 +175,8 @@ class Orders:
             message = f"{len(query.columns)} columns: {name} holds at most {max_columns}"
             raise Refusal(422, "too_many_columns", f"{message}; choose {_or(roomy)}", detail)
         if max_rows is not None:
-            count = self._run_native(
-                partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
+            count = self._inquiries.ask(
+                source, partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
             )
             if count is not None and count > max_rows:
                 message = f"more than {max_rows} rows: {name} holds no more; choose {_or(roomy)}"

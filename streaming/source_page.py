@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from flask import Request, render_template, url_for
 from werkzeug.datastructures import MultiDict
 
-from journal import RunNative
 from sources.errors import BadSelection
 from sources.preview import Cell, first_rows
 from sources.query import Query
@@ -31,9 +30,7 @@ OPERATORS = {
 }  # fmt: skip
 
 
-def render_source(
-    request: Request, orders: Orders, source: Mapping[str, Any], run_native: RunNative
-) -> tuple[str, int]:
+def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -> tuple[str, int]:
     """Return the page and its status. source: as /sources/<name> shows it.
 
     Raises what Orders.read raises, but BadSelection, which the page says.
@@ -51,7 +48,7 @@ def render_source(
         assert isinstance(order.query, Query)
         shown["names"] = [column.name for column in order.query.columns]
         query = order.query
-        rows = run_native(lambda: first_rows(query, PREVIEW_ROWS))
+        rows = orders.ask(name, lambda: first_rows(query, PREVIEW_ROWS))
         shown["rows"] = rows and [[_show(cell) for cell in row] for row in rows]
     except BadSelection as error:
         shown["problems"] = error.problems

@@ -7,18 +7,21 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
-from journal import RunNative
 from sources.catalogue import GeneratedSource, QuerySource, Source
 from sources.errors import MissingAttribute, SourceUnavailable
 from sources.tables import Description
 from streaming.admission import asker, can
+from streaming.inquiries import Late
 from streaming.orders import Orders
 from streaming.pages import wants_page
 from streaming.source_page import render_source
 from wire.formats import COMPRESSIONS, EXTENSIONS, FORMATS
 
+NO_ANSWER = "Its database has not answered yet."
+AS_BEFORE = "This is what it looked like before."
 
-def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
+
+def make_blueprint(orders: Orders) -> Blueprint:
     """Return the blueprint of `/sources`."""
     blueprint = Blueprint("sources", __name__)
 
@@ -34,7 +37,7 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
         found = orders.source(name)
         source = _show_source(found, orders.describe(found))
         if wants_page(request):
-            return render_source(request, orders, source, run_native)
+            return render_source(request, orders, source)
         return jsonify(source)
 
     return blueprint
@@ -43,15 +46,24 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
 def show_sources(orders: Orders) -> list[dict[str, Any]]:
     """Return the sources that the asker may read.
 
-    One that cannot be read now has an `error` in place of its columns.
+    One that cannot be read now has an `error` in place of its columns. One whose database has not
+    answered yet says so as `pending`, beside its columns of before if they are known.
     """
     sources = [orders.source(name) for name in filter(partial(can, "read"), orders.names())]
-    return [
-        {"name": source.name, "error": str(description)}
-        if isinstance(description, SourceUnavailable)
-        else _show_source(source, description)
-        for source, description in zip(sources, orders.describe_all(sources), strict=True)
-    ]
+    described = orders.describe_all(sources)
+    return [_show_described(*each) for each in zip(sources, described, strict=True)]
+
+
+def _show_described(
+    source: Source, described: Description | SourceUnavailable | Late
+) -> dict[str, Any]:
+    if isinstance(described, SourceUnavailable):
+        return {"name": source.name, "error": str(described)}
+    if not isinstance(described, Late):
+        return _show_source(source, described)
+    if described.last is None:
+        return {"name": source.name, "pending": NO_ANSWER}
+    return {**_show_source(source, described.last), "pending": f"{NO_ANSWER} {AS_BEFORE}"}
 
 
 def _show_source(source: Source, description: Description) -> dict[str, Any]:
