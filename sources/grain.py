@@ -1,7 +1,7 @@
 """The grain of a file system's times: when a change can no longer hide behind the one before it.
 
 Two changes within one grain leave the same times. The grain is learned from the time itself: a file
-system that counts whole seconds has no others. Pure. Way in: is_settled.
+system that counts whole seconds has no others. Pure. Way in: is_settled, latest_ns.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ TICK_S = 0.05
 COARSE_S = 5.0
 
 _TICK_NS = 50_000_000
+_FINE_NS = 10_000_000
+_COARSE_NS = 2_000_000_000
 
 
 def is_settled(time_ns: int, now_s: float) -> bool:
@@ -25,6 +27,14 @@ def is_settled(time_ns: int, now_s: float) -> bool:
     """
     if time_ns <= 0:
         return False
+    return time_ns / 1e9 + (COARSE_S if _may_be_coarse(time_ns) else TICK_S) < now_s
+
+
+def latest_ns(time_ns: int) -> int:
+    """Return until when a change may have come that has left time_ns, by the same clock."""
+    return time_ns + (_COARSE_NS if _may_be_coarse(time_ns) else _FINE_NS)
+
+
+def _may_be_coarse(time_ns: int) -> bool:
     # A grain that a tick does not cover is a multiple of a tick, and so are all its times.
-    wait_s = TICK_S if time_ns % _TICK_NS else COARSE_S
-    return time_ns / 1e9 + wait_s < now_s
+    return time_ns % _TICK_NS == 0

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sources.grain import latest_ns
 from sources.log_bytes import (
     HEAD_BYTES,
     NO_FILE,
@@ -44,8 +45,6 @@ TAIL_BYTES = 256
 QUIET_S = 0.3
 # Or when somebody writes to the next one for so long already, and to this one still.
 MOST_GRACE_S = 10.0
-# Clocks of file systems tick so slowly.
-CLOCK_NS = 10_000_000
 # What was rotated longer ago cannot be taken for what was rotated since.
 RECENT_S = 5.0
 
@@ -244,7 +243,7 @@ class LogFile:
             # It was renamed: what others have left is younger.
             return False
         for rotated in rotated_files(self._path):
-            is_new = rotated.status.st_mtime_ns >= self._opened_ns - CLOCK_NS
+            is_new = latest_ns(rotated.status.st_mtime_ns) >= self._opened_ns
             if not is_new or not rotated.status.st_size:
                 continue
             if opened := rotated.open():
@@ -418,9 +417,9 @@ class LogFile:
 
     def _begin_after(self, position: Position, files: list[Rotated]) -> None:
         """Begin with the first file that was written to after position was left."""
-        seen_ns = position.seen_s * 1e9 - CLOCK_NS
+        seen_ns = position.seen_s * 1e9
         for rotated in files:
-            if rotated.status.st_mtime_ns > seen_ns or rotated.path == self._path:
+            if latest_ns(rotated.status.st_mtime_ns) > seen_ns or rotated.path == self._path:
                 with contextlib.suppress(OSError):
                     if opened := rotated.open():
                         self.trouble = "what was read last is gone"

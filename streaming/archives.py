@@ -13,12 +13,11 @@ from journal import ReaderLeft, RunNative
 from sources.archives import Archive, ArchiveReader, Digests
 from sources.folders import Folder
 from sources.snapshots import take_snapshot
-from streaming.content import answer_content
+from streaming.content import answer_content, etag_of
 from streaming.files import folder_named
 from streaming.presence import make_has_left
 from wire.filenames import content_disposition
 from wire.ranges import Span
-from wire.validators import EntityTag
 
 # While files are read only for their checksums: how often it is looked for the client.
 LOOK_EVERY_S = 0.5
@@ -60,7 +59,7 @@ class ZipContent:
         self._run_native = run_native
         self.name = f"folder={folder.name}.zip"
         self.size = self._archive.layout.size
-        self.etag = EntityTag(snapshot.digest(), weak=not snapshot.is_settled)
+        self.etag = etag_of(snapshot.digest(), is_settled=snapshot.is_settled)
         self.modified_s: float | None = None
         self.headers: Mapping[str, str] = {
             "Content-Disposition": content_disposition(f"{folder.name}.zip"),

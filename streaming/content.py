@@ -13,17 +13,21 @@ from typing import NamedTuple, Protocol
 
 from flask import Request, Response, current_app
 
+from sources.grain import TICK_S
 from streaming.bodies import Body, Piece, sent_bytes_of
 from streaming.errors import Refusal
 from wire.multipart import ByteRanges
 from wire.ranges import Span, UnsatisfiableRange, content_range, parse_range, unsatisfied_range
 from wire.validators import Conditions, EntityTag, Outcome, evaluate, format_http_date
 
+# A second, and a tick of the file system's clock.
+DATE_S = 1 + TICK_S
+
 
 class Content(Protocol):
     """What is sent. name: for the log. headers: of a successful answer, besides those of HTTP.
 
-    etag: strong where it stands for the bytes. modified_s: unix seconds, None if nobody knows.
+    etag: see etag_of. modified_s: unix seconds, None if nobody knows.
     """
 
     name: str
@@ -49,6 +53,17 @@ class _Part(NamedTuple):
     headers: Mapping[str, str]
 
 
+def etag_of(digest: str, *, is_settled: bool) -> EntityTag:
+    """Return the entity tag for what has this digest.
+
+    is_settled: whether every later change has another one. If not it is weak, so that If-Range does
+    not hold, and another one each time, so that If-None-Match does not hold after such a change.
+    """
+    if is_settled:
+        return EntityTag(digest)
+    return EntityTag(f"{digest}-{secrets.token_hex(8)}", weak=True)
+
+
 def answer_content(request: Request, content: Content) -> Response:
     """Return the answer to a GET or HEAD, and close content. Raises Refusal."""
     try:
@@ -60,8 +75,9 @@ def answer_content(request: Request, content: Content) -> Response:
 def _answer(request: Request, content: Content) -> Response:
     validators = {"ETag": str(content.etag)}
     modified_s = content.modified_s
-    # 8.8.2.1: never later than now. A file's time may also be one that no calendar has.
-    if modified_s is not None and not 0 <= modified_s <= time.time():
+    # 8.8.2.1: never later than now. A date is of a whole second: until that is over, another change
+    # may have the same. A file's time may also be one that no calendar has.
+    if modified_s is not None and not 0 <= modified_s < time.time() - DATE_S:
         modified_s = None
     if modified_s is not None:
         validators["Last-Modified"] = format_http_date(modified_s)
@@ -109,7 +125,8 @@ def _part_of(content: Content, wanted: str | None, validators: Mapping[str, str]
         headers = {**validators, "Content-Range": unsatisfied_range(size)}
         message = f"there are {size} bytes and none of those asked for"
         raise Refusal(416, "range_not_satisfiable", message, {"size": size}, headers) from error
-    if spans is None:
+    # 14.2: a Range may be ignored. Of what is not settled, spans may be of one moment each.
+    if spans is None or (len(spans) > 1 and content.etag.weak):
         return _Part(200, [Span(0, size)], size, {})
     if len(spans) == 1:
         [span] = spans

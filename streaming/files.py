@@ -12,14 +12,13 @@ from flask import Blueprint, Request, Response, jsonify, render_template, reques
 from journal import RunNative
 from sources.errors import MalformedPath
 from sources.folders import Folder, OpenFile
-from streaming.content import answer_content
+from streaming.content import answer_content, etag_of
 from streaming.errors import Refusal
 from streaming.listings import answer_listing, show_bytes, show_folders, show_utc
 from streaming.pages import is_set, wants_page
 from wire.filenames import content_disposition
 from wire.media import guess_media_type, is_shown
 from wire.ranges import Span
-from wire.validators import EntityTag
 
 # As of exports: larger chunks are no quicker, smaller ones cost a system call each.
 CHUNK_BYTES = 256 * 1024
@@ -87,8 +86,9 @@ class FileContent:
         name = path.rpartition("/")[2]
         self.name = f"file={path!a}"
         self.size = file.version.size
-        self.etag = EntityTag(file.version.digest(), weak=not file.version.is_settled(time.time()))
-        self.modified_s: float | None = file.modified_s
+        is_settled = file.version.is_settled(time.time())
+        self.etag = etag_of(file.version.digest(), is_settled=is_settled)
+        self.modified_s: float | None = file.modified_s if is_settled else None
         self.media_type = guess_media_type(name)
         is_inline = is_shown(self.media_type) and not is_attachment
         disposition: Literal["attachment", "inline"] = "inline" if is_inline else "attachment"

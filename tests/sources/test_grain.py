@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sources.grain import is_settled
+from sources.grain import is_settled, latest_ns
 
 # Some day, in nanoseconds; a whole number of seconds, and an even one.
 DAY_NS = 1_800_000_000_000_000_000
@@ -48,6 +48,7 @@ def test_no_change_after_that_has_the_same_time(grain_ns, behind_s, at_ns):
     while not is_settled(time_ns, again_ns / S + behind_s):
         again_ns += 10 * MS
     assert again_ns - again_ns % grain_ns > time_ns
+    assert first_ns < latest_ns(time_ns)
 
 
 NO_TIMES = {

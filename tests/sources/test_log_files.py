@@ -364,6 +364,23 @@ def test_a_damaged_compressed_file_costs_only_what_is_damaged(log, follow):
     assert lines[-1] == "z"
 
 
+def test_what_came_within_the_second_of_the_last_look_is_read(log, follow):
+    """On a file system of whole seconds its time is before that."""
+    log.write("a")
+    follower = follow()
+    follower.read()
+    log.rename()
+    log.write("b")
+    log.rename()
+    log.write("c")
+    # What was read last is gone.
+    log.path.with_name(f"{log.path.name}.2").unlink()
+    seen_s = int(follower.noted.seen_s)
+    os.utime(f"{log.path}.1", (seen_s, seen_s))
+    follower.restart()
+    assert follower.read() == ["a", "b", "c"]
+
+
 # The first start.
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import email
 import gc
 import mmap
+import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from email.message import Message
@@ -20,11 +22,11 @@ from sources.errors import FileChanged
 from sources.folders import Folder, OpenFile
 from sources.snapshots import take_snapshot
 from streaming.archives import ZipPiece
-from streaming.content import answer_content
+from streaming.content import answer_content, etag_of
 from streaming.errors import register_errors
 from streaming.files import CHUNK_BYTES, FilePiece
 from wire.ranges import Span
-from wire.validators import EntityTag
+from wire.validators import EntityTag, format_http_date
 
 DIGITS = b"0123456789" * 10
 CACHING = {"Cache-Control": "private", "Vary": "Accept"}
@@ -270,6 +272,32 @@ def test_a_span_that_cannot_be_opened_leaves_no_other_one_open(asked, monkeypatc
 def test_a_time_in_the_future_is_not_said(asked):
     asked.modified_s = 4e9
     assert asked.get().headers.get("Last-Modified") != "Tue, 02 Oct 2096 07:06:40 GMT"
+
+
+def test_a_date_whose_second_is_not_over_is_not_said_and_does_not_hold(asked):
+    """In it there may be another change, which would have the same date."""
+    asked.modified_s = time.time()
+    answer = asked.get(If_Modified_Since=format_http_date(asked.modified_s))
+    assert (answer.status_code, "Last-Modified" in answer.headers) == (200, False)
+    asked.modified_s -= 1.1
+    assert "Last-Modified" in asked.get().headers
+    known = format_http_date(asked.modified_s)
+    assert asked.get(If_Modified_Since=known).status_code == 304
+
+
+def test_the_etag_of_what_is_not_settled_never_holds(asked):
+    asked.etag = etag_of("abc", is_settled=False)
+    first = asked.get().headers["ETag"]
+    assert re.fullmatch('W/"abc-[0-9a-f]{16}"', first)
+    assert asked.get(Range="bytes=0-9", If_Range=first).status_code == 200
+    # Each span would be of one moment, but not all of them of the same.
+    assert asked.get(Range="bytes=0-9").status_code == 206
+    assert asked.get(Range="bytes=0-9,50-59").status_code == 200
+    for is_settled in (False, True):
+        asked.etag = etag_of("abc", is_settled=is_settled)
+        assert asked.get(If_None_Match=first).status_code == 200
+        assert asked.get(If_Match=first).status_code == 412
+    assert asked.get().headers["ETag"] == '"abc"'
 
 
 @pytest.mark.parametrize("modified_s", [1e12, -1e12])

@@ -107,6 +107,18 @@ def test_a_file_that_changed_in_the_same_second_is_not_resumed(server, path):
 
 
 @pytest.mark.parametrize("address", ["/files/f/a.txt", "/download/f.zip"])
+def test_a_cache_is_not_told_that_nothing_has_changed(server, path, address):
+    first = change_within_a_second(path, 1000, partial(server.open, address))
+    known = {"If_None_Match": first.headers["ETag"]}
+    assert "Last-Modified" not in first.headers
+    assert server.get(address, **known).status == 200
+    wait_until(lambda: time.time() > path.stat().st_ctime + COARSE_S, "settled")
+    assert server.get(address, **known).status == 200
+    known = {"If_None_Match": server.get(address).headers["ETag"]}
+    assert server.get(address, **known).status == 304
+
+
+@pytest.mark.parametrize("address", ["/files/f/a.txt", "/download/f.zip"])
 def test_a_file_that_changes_within_its_second_while_it_is_sent_is_cut(server, path, address):
     stream = change_within_a_second(path, LONG, partial(server.open, address))
     with pytest.raises(IncompleteRead):
