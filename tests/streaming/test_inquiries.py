@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
+import apsw
 import pytest
 
 from journal import run_here
@@ -142,7 +142,7 @@ def databases(make_database):
 
 @contextmanager
 def locked(source):
-    with closing(sqlite3.connect(source.database, isolation_level=None)) as connection:
+    with closing(apsw.Connection(str(source.database))) as connection:
         connection.execute("begin exclusive")
         yield connection
 
