@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sockets.frames import text_frame
 from wire.events import GAP, HEARTBEAT, RECONNECT, id_of, parts_of, topic_of
+from wire.log_lines import is_gap
 
 NAMESPACE = "/live"
 # Engine.IO: a message; Socket.IO: an event of the namespace.
@@ -21,7 +22,9 @@ _SEPARATOR = b"\x1e"
 
 
 def event_packet(line: bytes) -> bytes:
-    """Return the packet that emits the event of a line."""
+    """Return the packet that emits the event of a line, or the gap that a log has there."""
+    if is_gap(line):
+        return notice_packet(GAP, line)
     return b'%b["event",%b]' % (_HEAD, line[:-1])
 
 

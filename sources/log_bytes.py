@@ -1,6 +1,6 @@
 """The files of a log: the one that grows, and those that rotation has left beside it.
 
-Everything here may wait for a disk. Way in: PlainFile, Rotated.open, rotated_files.
+Everything here may wait for a disk. Way in: PlainFile, Rotated.open, rotated_files, likely_files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import os
 import re
 import stat
 import zlib
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +26,17 @@ HEAD_BYTES = 1024
 
 # access.log.1, access.log.2.gz, access.log-20240131, access.log.2024-01-31_10, access.log.old
 _ROTATED = re.compile(r"[._-]([0-9][0-9T:._-]*|old)(\.gz)?")
-# What is smaller counts rotations, what is larger is a date or a time.
-_MOST_ROTATIONS = 10_000
+# Before the extension only a date or a time: access-20240131.log.gz, access.2024-01-31.0.log,
+# access-2016-11-04T18-30-00.000.log. access.1.log may be the log of another process.
+_YEAR = "(19|20)[0-9]{2}"
+_DATED = re.compile(
+    rf"[._-]+({_YEAR}[._-][0-9]{{2}}|{_YEAR}[01][0-9][0-3][0-9]|1[0-9]{{9}}"
+    rf"|[0-9]{{1,2}}[._-][0-9]{{1,2}}[._-]{_YEAR}(?![0-9]))[0-9TZ:._-]*"
+)
+# What is smaller counts rotations, what is larger is a date or a time, or the year of one.
+_MOST_ROTATIONS = 1900
+# So many files are opened to see whether one was the log.
+_MOST_LIKELY = 200
 
 # Which file it is, whatever its name: device and inode.
 Identity = tuple[int, int]
@@ -151,35 +162,100 @@ def find_log(path: Path) -> os.stat_result | None:
     return None
 
 
-def rotated_files(path: Path) -> list[Rotated]:
+def rotated_files(path: Path, known: Identity = NO_FILE) -> list[Rotated]:
     """Return what rotation has left of the log at path, the oldest first.
+
+    known: of a file that was the log. If its name now is none that is known, what is named after
+    the log, and like this file but for the digits, counts too.
 
     Numbers count backwards, dates forwards; where both are there, the last write decides. What is
     there both as it was and compressed is being compressed, and counts as it was.
     """
+    entries = _entries_of(path)
+    unusual = [name for name, inode in entries if inode == known[1] and not _is_rotated(path, name)]
+    shapes = {_shape_of(name) for name in unusual if _is_file(path.parent / name, known)}
     found: dict[str, Rotated] = {}
-    for name in sorted(_names_in(path.parent)):
-        if name.startswith(path.name) and _ROTATED.fullmatch(name[len(path.name) :]):
+    for name, _ in entries:
+        is_like_it = _shape_of(name) in shapes and path.name.removesuffix(path.suffix) in name
+        if _is_rotated(path, name) or is_like_it:
             plain = name.removesuffix(".gz")
-            with contextlib.suppress(OSError):
-                status = (path.parent / name).stat()
-                # Sorted, the plain one comes first.
-                if stat.S_ISREG(status.st_mode) and plain not in found:
-                    found[plain] = Rotated(path.parent / name, status)
-    marks = {plain: _mark_of(plain[len(path.name) + 1 :]) for plain in found}
+            rotated = _look_at(path.parent / name)
+            # Sorted, the plain one comes first.
+            if rotated is not None and plain not in found:
+                found[plain] = rotated
+    marks = {plain: _mark_of(path, plain) for plain in found}
     is_counted = {len(mark) == 1 and mark[0] < _MOST_ROTATIONS for mark in marks.values()}
     if is_counted == {True}:
-        return [found[plain] for plain in sorted(found, key=marks.__getitem__, reverse=True)]
-    if is_counted == {False} and all(marks.values()):
+        counted = sorted(found, key=marks.__getitem__)
+        if not _is_forwards(path, counted, found):
+            counted.reverse()
+        return [found[plain] for plain in counted]
+    # 2024-01-31 and all that is one number; 31-01-2024 is not in the order of time.
+    if is_counted == {False} and all(
+        mark and mark[0] >= _MOST_ROTATIONS for mark in marks.values()
+    ):
         return [found[plain] for plain in sorted(found, key=marks.__getitem__)]
     return sorted(found.values(), key=lambda rotated: rotated.status.st_mtime_ns)
 
 
-def _names_in(folder: Path) -> list[str]:
-    with contextlib.suppress(OSError):
-        return [path.name for path in folder.iterdir()]
+def likely_files(path: Path, known: Identity) -> list[Rotated]:
+    """Return what else may have been the log at path, the likeliest last: its content has to tell.
+
+    known: of a file that was the log, under whatever name. Others begin with the log's name.
+    """
+    stem = path.name.removesuffix(path.suffix)
+    likely = []
+    for name, inode in _entries_of(path):
+        is_alike = name.startswith(stem) and not name[len(stem) :][:1].isalnum()
+        if (is_alike or inode == known[1]) and not _is_rotated(path, name):
+            rotated = _look_at(path.parent / name)
+            if rotated is not None and (is_alike or rotated.identity == known):
+                likely.append(rotated)
+    likely.sort(key=lambda rotated: (rotated.identity == known, rotated.status.st_mtime_ns))
+    return likely[-_MOST_LIKELY:]
+
+
+def _entries_of(path: Path) -> list[tuple[str, int]]:
+    """Return the names beside path, sorted, each with its inode."""
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        return sorted((entry.name, entry.inode()) for entry in entries if entry.name != path.name)
     return []
 
 
-def _mark_of(suffix: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall("[0-9]{1,18}", suffix)))
+def _is_file(path: Path, known: Identity) -> bool:
+    rotated = _look_at(path)
+    return rotated is not None and rotated.identity == known
+
+
+def _look_at(path: Path) -> Rotated | None:
+    status = find_log(path)
+    return None if status is None else Rotated(path, status)
+
+
+def _is_rotated(path: Path, name: str) -> bool:
+    """Is name one that rotation is known to give to the log at path?"""
+    stem, extension = path.name.removesuffix(path.suffix), path.suffix
+    if name.startswith(path.name) and _ROTATED.fullmatch(name[len(path.name) :]):
+        return True
+    plain = name.removesuffix(".gz")
+    mark = plain[len(stem) : len(plain) - len(extension)]
+    return plain == stem + mark + extension and _DATED.fullmatch(mark) is not None
+
+
+def _shape_of(name: str) -> str:
+    return re.sub("[0-9]+", "0", name.removesuffix(".gz"))
+
+
+def _mark_of(path: Path, plain: str) -> tuple[int, ...]:
+    """Return the numbers in the name, but for those of the log's own."""
+    for own in (path.name, path.name.removesuffix(path.suffix)):
+        if plain.startswith(own):
+            plain = plain[len(own) :].removesuffix(path.suffix)
+    return tuple(map(int, re.findall("[0-9]{1,18}", plain)))
+
+
+def _is_forwards(path: Path, counted: Sequence[str], found: Mapping[str, Rotated]) -> bool:
+    """Do names like app.1.log, as some libraries give them, have larger numbers for later files?"""
+    times = [found[plain].status.st_mtime_ns for plain in counted]
+    is_usual = any(plain.startswith(path.name) for plain in counted)
+    return not is_usual and times[0] < times[-1] and all(a <= b for a, b in pairwise(times))

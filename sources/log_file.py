@@ -29,17 +29,21 @@ from sources.log_bytes import (
     Rotated,
     find_log,
     identity_of,
+    likely_files,
     rotated_files,
 )
-from sources.log_lines import MAX_LINE_BYTES, Half, LastLine, LineCutter, LogLine
+from sources.log_lines import MAX_LINE_BYTES, Half, LastLine, LineCutter, LogLine, as_utf8
 from sources.log_newest import Share, find_newest
 from sources.log_position import Position
+from wire.charsets import utf16_of
 
 # One read: about a thousand lines, which become events in a few milliseconds.
 READ_BYTES = 128 * 1024
 MAX_LINES = 1000
 # What is compared with what was read, to see that the log was cut and has grown past it again.
 TAIL_BYTES = 256
+# A file whose name says nothing is the same if at least so much at its beginning is.
+TELLING_BYTES = 256
 # A log that was renamed is at its end when it was not written to for so long, and another has
 # begun; several processes are told one after another to write to that.
 QUIET_S = 0.3
@@ -50,11 +54,15 @@ RECENT_S = 5.0
 
 
 class Batch(NamedTuple):
-    """Lines of one file. number: which file; see Position. is_full: it was cut off by a bound."""
+    """Lines of one file. number: which file; see Position. is_full: it was cut off by a bound.
+
+    is_after_loss: before these lines others may be lost.
+    """
 
     number: int
     lines: list[LogLine]
     is_full: bool = False
+    is_after_loss: bool = False
 
 
 class LogFile:
@@ -92,6 +100,7 @@ class LogFile:
         self._cutter = LineCutter(0, Half())
         self._start = 0
         self._first_half = Half()
+        self._is_after_loss = False
         # Behind the last whole line.
         self._end = 0
         self._head = self._tail = b""
@@ -106,7 +115,7 @@ class LogFile:
         """Where reading of the present file began; with what is known of its head by now."""
         return Position(
             self._number, self._start, self._clock(), self._first_half, self._identity,
-            Fingerprint.of(self._head),
+            Fingerprint.of(self._head), self._is_after_loss,
         )  # fmt: skip
 
     def read(self) -> Batch:
@@ -118,6 +127,7 @@ class LogFile:
         if self._file is None:
             self._begin()
         number, is_full = self._number, False
+        is_after_loss = self._is_after_loss and self._end == self._start
         if self._file is None:
             return Batch(number, [])
         try:
@@ -134,14 +144,12 @@ class LogFile:
         except OSError:
             self.close()
             raise
-        return Batch(number, lines, is_full)
+        return Batch(number, lines, is_full, is_after_loss and bool(lines))
 
     def close(self) -> None:
         """Let go of the file; the next `read` looks for it again, and goes on."""
         if self._file is not None:
-            is_begun = self._end > self._start
-            opened = self.opened
-            self._position = opened._replace(end=self._end, half=Half()) if is_begun else opened
+            self._position = self.opened.behind(self._end)
             self._file.close()
             self._file = None
 
@@ -157,9 +165,12 @@ class LogFile:
 
     def _take(self, file: LogBytes, data: bytes) -> list[LogLine]:
         self._grew_s, self._succeeded_s = time.monotonic(), None
-        if not self._cutter.at and data.startswith(b"\0"):
-            # It was cut while somebody wrote to it who does not append: he left a hole.
-            return self._skip_nothing(file, data)
+        if not self._cutter.at:
+            utf16 = utf16_of(data)
+            if utf16 is None and data.startswith(b"\0"):
+                # It was cut while somebody wrote to it who does not append: he left a hole.
+                return self._skip_nothing(file, data)
+            self._cutter = LineCutter(0, self._cutter.half, utf16)
         pieces = data.split(b"\n", MAX_LINES)
         if len(pieces) > MAX_LINES:
             data = data[: len(data) - len(pieces[-1])]
@@ -266,16 +277,31 @@ class LogFile:
 
     def _younger(self, file: LogBytes) -> list[Rotated]:
         """Return what rotation has left of the time after file, the oldest first."""
-        files = [rotated for rotated in rotated_files(self._path) if rotated.status.st_size]
-        for index, rotated in enumerate(files):
-            if rotated.identity == file.identity:
-                return files[index + 1 :]
+        if (younger := self._behind(file.identity)) is not None:
+            return younger
         # It was compressed meanwhile, and is among them under another identity; or removed.
-        for index, rotated in reversed(list(enumerate(files))):
-            if self._has_become(rotated):
-                return files[index + 1 :]
+        files = rotated_files(self._path)
+        for rotated in reversed(self._likely() + files):
+            if (
+                self._has_become(rotated)
+                and (younger := self._behind(rotated.identity)) is not None
+            ):
+                return younger
         written_ns = file.stat().st_mtime_ns
-        return [rotated for rotated in files if rotated.status.st_mtime_ns > written_ns]
+        return [
+            each for each in files if each.status.st_size and each.status.st_mtime_ns > written_ns
+        ]
+
+    def _behind(self, known: Identity) -> list[Rotated] | None:
+        """Return what rotation has left of the time after a file, None when that is not found."""
+        files = rotated_files(self._path, known)
+        for index, rotated in enumerate(files):
+            if rotated.identity == known:
+                return [each for each in files[index + 1 :] if each.status.st_size]
+        return None
+
+    def _likely(self) -> list[Rotated]:
+        return likely_files(self._path, NO_FILE) if len(self._head) >= TELLING_BYTES else []
 
     def _has_become(self, rotated: Rotated) -> bool:
         """Is in it what was read?"""
@@ -295,7 +321,9 @@ class LogFile:
             return None
         at, tail = self._cutter.at, self._tail
         shorter: LogBytes | None = None
-        for file in self._opened(reversed(rotated_files(self._path))):
+        files = rotated_files(self._path)
+        rotated = {each.identity for each in files}
+        for file in self._opened(reversed(self._likely() + files)):
             with contextlib.suppress(OSError):
                 head = file.read(0, len(self._head))
                 if file.identity != self._identity and head and self._head.startswith(head):
@@ -304,7 +332,8 @@ class LogFile:
                         if shorter is not None:
                             shorter.close()
                         return file
-                    if len(found) < len(tail) and shorter is None:
+                    is_shorter = len(found) < len(tail) and file.identity in rotated
+                    if is_shorter and shorter is None:
                         shorter = file
                         continue
             file.close()
@@ -329,8 +358,10 @@ class LogFile:
     def _set_out(self, file: LogBytes, number: int, start: int, half: Half) -> None:
         self._replace(file, is_live=not file.is_gzip)
         self._identity = NO_FILE if file.is_gzip else file.identity
+        # As long as nobody was told.
+        self._is_after_loss = self._is_after_loss and self._end == self._start
         self._number, self._start, self._first_half = number, start, half
-        self._cutter = LineCutter(start, half)
+        self._cutter = LineCutter(start, half, utf16_of(file.read(0, HEAD_BYTES)))
         self._end, self._known = start, None
         self._head = file.read(0, min(HEAD_BYTES, start))
         self._tail = file.read(max(0, start - TAIL_BYTES), min(TAIL_BYTES, start))
@@ -385,7 +416,13 @@ class LogFile:
         files = rotated_files(self._path)
         if log is not None:
             files.append(Rotated(self._path, log))
-        for file in self._opened(reversed(files)):
+        likely = likely_files(self._path, position.identity)
+        if position.head.length < TELLING_BYTES:
+            likely = [each for each in likely if each.identity == position.identity]
+        # The newest first, and before all others what has not even been copied.
+        found = (likely + files)[::-1]
+        found.sort(key=lambda rotated: rotated.identity != position.identity)
+        for file in self._opened(iter(found)):
             with contextlib.suppress(OSError):
                 if self._is_at(file, position):
                     self._resume(file, position, log is not None and identity_of(log))
@@ -405,6 +442,7 @@ class LogFile:
             return False
         if self._last is None or not length:
             return True
+        before = as_utf8(before, utf16_of(file.read(0, HEAD_BYTES)))
         _, feed, found = before.removesuffix(b"\n").rpartition(b"\n")
         return self._last.is_at(found, is_whole=bool(feed))
 
@@ -414,6 +452,7 @@ class LogFile:
         if is_copy:
             self._identity, self._is_live = position.identity, False
         self._head = file.read(0, max(len(self._head), position.head.length))
+        self._is_after_loss = position.is_after_loss
 
     def _begin_after(self, position: Position, files: list[Rotated]) -> None:
         """Begin with the first file that was written to after position was left."""
@@ -424,6 +463,7 @@ class LogFile:
                     if opened := rotated.open():
                         self.trouble = "what was read last is gone"
                         self._set_out(opened, position.number + 1, 0, Half())
+                        self._is_after_loss = True
                         return
 
 

@@ -1,10 +1,13 @@
 """Lines of a growing file: bytes in, whole lines out, the unfinished one kept back and bounded.
 
-Pure. Way in: LineCutter.
+A line ends with a line feed, or a carriage return and a line feed; neither belongs to its text, nor
+does the byte order mark that a file begins with. UTF-16 becomes UTF-8; offsets remain those of the
+file. Pure. Way in: LineCutter.
 """
 
 from __future__ import annotations
 
+import codecs
 from typing import NamedTuple
 
 # A line of JSON with a stack trace is a few KiB. What is longer is cut, and says by how much.
@@ -12,7 +15,7 @@ MAX_LINE_BYTES = 16 * 1024
 
 
 class LogLine(NamedTuple):
-    """A line. text: without its line feed. end: the offset behind that. cut: bytes left out."""
+    """A line. text: without its end, in UTF-8. end: the offset behind it. cut: bytes left out."""
 
     text: bytes
     end: int
@@ -31,61 +34,107 @@ class LastLine(NamedTuple):
 
     def is_at(self, found: bytes, *, is_whole: bool) -> bool:
         """Is it this line? found: without its line feed; not is_whole: perhaps only its end."""
+        # An older server has told it with its carriage return.
+        text, found = self.text.rstrip("\r"), found.rstrip(b"\r")
         if is_whole:
-            return self.text == as_text(found)
-        # A character may be cut at the beginning, or there is a hole.
-        return self.is_cut or self.text.endswith(as_text(found.lstrip(b"\0")[3:]))
+            return text == as_text(found)
+        # A character may be cut at the beginning, or there is a hole, or a byte order mark.
+        return self.is_cut or text.endswith(as_text(found.lstrip(b"\0")[3:]))
 
 
 class Half(NamedTuple):
-    """The beginning of a line whose end is not there yet. cut: bytes left out of text."""
+    """The beginning of a line whose end is not there yet. cut: bytes left out of text.
+
+    has_return: behind all that stands a carriage return, which a line feed may follow.
+    """
 
     text: bytes = b""
     cut: int = 0
+    has_return: bool = False
 
     def plus(self, more: bytes) -> Half:
         """Return it with more of the line; never more than MAX_LINE_BYTES of text."""
+        if not more:
+            return self
+        has_return = more.endswith(b"\r")
+        more = b"\r" * self.has_return + more[: len(more) - has_return]
         if self.cut:
-            return Half(self.text, self.cut + len(more))
+            return Half(self.text, self.cut + len(more), has_return)
         room = MAX_LINE_BYTES - len(self.text)
         if len(more) <= room:
-            return Half(self.text + more)
+            return Half(self.text + more, 0, has_return)
         kept = _whole_characters(self.text + more[:room])
-        return Half(kept, len(self.text) + len(more) - len(kept))
+        return Half(kept, len(self.text) + len(more) - len(kept), has_return)
+
+
+_NOTHING = Half()
 
 
 class LineCutter:
     """Cuts what is fed to it into lines.
 
     at: the offset up to which it was fed. half: what stands before that, behind the last line feed;
-    or what it begins with, when a line began in another file.
+    or what it begins with, when a line began in another file. utf16: the codec's name when the file
+    is in UTF-16, None otherwise.
     """
 
-    def __init__(self, at: int, half: Half) -> None:
+    def __init__(self, at: int, half: Half, utf16: str | None = None) -> None:
         self.at = at
         self.half = half
+        # A line that began in another file has no byte order mark before it.
+        self._is_first = not at and half == _NOTHING
+        self._utf16 = utf16
+        # Keeps half a unit, or half a pair of surrogates, until the rest of it comes.
+        self._decoder = codecs.getincrementaldecoder(utf16)("surrogatepass") if utf16 else None
 
     def feed(self, data: bytes) -> list[LogLine]:
         """Return the lines that data, which stands at `at`, has finished."""
-        *ended, rest = data.split(b"\n")
+        text, end = data, self.at
+        if self._decoder is not None:
+            end -= len(self._decoder.getstate()[0])
+            text = self._decoder.decode(data).encode("utf-8", "surrogatepass")
+        *ended, rest = text.split(b"\n")
         lines = []
-        end = self.at
         for piece in ended:
-            end += len(piece) + 1
-            if self.half.text or len(piece) > MAX_LINE_BYTES:
-                whole, self.half = self.half.plus(piece), Half()
+            end += self._size_of(piece) + self._size_of(b"\n")
+            if self.half != _NOTHING or len(piece) > MAX_LINE_BYTES:
+                whole, self.half = self.half.plus(piece), _NOTHING
                 lines.append(LogLine(whole.text, end, whole.cut))
             else:
-                lines.append(LogLine(piece, end))
+                lines.append(LogLine(piece.removesuffix(b"\r"), end))
         self.at += len(data)
+        if lines and self._is_first:
+            lines[0] = _without_mark(lines[0])
+            self._is_first = False
         if rest:
             self.half = self.half.plus(rest)
         return lines
 
     def finish(self) -> list[LogLine]:
         """Return the half line as a line: nothing will come behind it."""
-        half, self.half = self.half, Half()
-        return [LogLine(half.text, self.at, half.cut)] if half.text else []
+        half, self.half = self.half, _NOTHING
+        line = LogLine(half.text + b"\r" * half.has_return, self.at, half.cut)
+        if self._is_first:
+            line = _without_mark(line)
+        return [line] if line.text else []
+
+    def _size_of(self, text: bytes) -> int:
+        """Return how many bytes text takes in the file."""
+        if self._utf16 is None:
+            return len(text)
+        return len(text.decode("utf-8", "surrogatepass").encode(self._utf16, "surrogatepass"))
+
+
+def _without_mark(line: LogLine) -> LogLine:
+    return line._replace(text=line.text.removeprefix(codecs.BOM_UTF8))
+
+
+def as_utf8(data: bytes, utf16: str | None) -> bytes:
+    """Return data of a file in UTF-8, as a LineCutter has it, but for half a unit at the end."""
+    if utf16 is None:
+        return data
+    text = codecs.getincrementaldecoder(utf16)("surrogatepass").decode(data)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def as_text(line: bytes) -> str:

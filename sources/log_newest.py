@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sources.log_bytes import LogBytes, Rotated, find_log, rotated_files
+from sources.log_lines import Half, LineCutter
+from wire.charsets import utf16_of
 
 BLOCK_BYTES = 256 * 1024
 # A compressed file has to be read to be measured: a second or two of work. Larger ones stay out.
@@ -64,6 +66,8 @@ def _begin_plain(file: LogBytes, share: Share) -> _Begin:
     """Look from the end of a file for the beginning of the share."""
     stop = size_bytes = file.stat().st_size
     least = max(0, size_bytes - share.size_bytes)
+    if utf16 := utf16_of(file.read(0, BLOCK_BYTES)):
+        return _begin_utf16(file, utf16, size_bytes, share)
     lines = 0
     while stop > least:
         start = max(least, stop - BLOCK_BYTES)
@@ -78,17 +82,34 @@ def _begin_plain(file: LogBytes, share: Share) -> _Begin:
     return _Begin(0, _rest(share, lines, size_bytes))
 
 
+def _begin_utf16(file: LogBytes, utf16: str, size_bytes: int, share: Share) -> _Begin:
+    """The same of a file in UTF-16, whose lines are not counted."""
+    least = size_bytes - share.size_bytes
+    if least <= 0:
+        return _Begin(0, _rest(share, 0, size_bytes))
+    # In the middle of the last unit before; a line feed in it counts.
+    start = (least - 1) // 2 * 2
+    cutter = LineCutter(start, Half(), utf16)
+    while block := file.read(cutter.at, BLOCK_BYTES):
+        if lines := cutter.feed(block):
+            return _Begin(lines[0].end, None)
+    return _Begin(cutter.at, None)
+
+
 def begin_unpacked(file: LogBytes, share: Share) -> _Begin | None:
     """The same of a compressed file, which is read twice.
 
     None for one that is too large, or has become shorter meanwhile.
     """
     lines = size_bytes = 0
+    utf16 = utf16_of(file.read(0, BLOCK_BYTES))
     while block := file.read(size_bytes, BLOCK_BYTES):
         lines += block.count(b"\n")
         size_bytes += len(block)
         if size_bytes > MOST_UNPACKED_BYTES:
             return None
+    if utf16:
+        return _begin_utf16(file, utf16, size_bytes, share)
     skipped, least = lines - share.lines, size_bytes - share.size_bytes
     if skipped <= 0 and least <= 0:
         return _Begin(0, _rest(share, lines, size_bytes))

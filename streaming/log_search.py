@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import re2
 
 from streaming.errors import Refusal
-from wire.log_lines import text_of
+from wire.log_lines import is_gap, text_of
 
 MAX_PATTERN_CHARACTERS = 200
 # An expression that needs more, as x{1000} of x{1000} does, is refused.
@@ -47,4 +47,4 @@ class Search(NamedTuple):
             told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
             message = f"grep is a regular expression of RE2, this is none: {told[:200]}"
             raise Refusal(400, "malformed_search", message) from error
-        return lambda event: search(text_of(event)) is not None
+        return lambda event: not is_gap(event) and search(text_of(event)) is not None

@@ -129,8 +129,12 @@ class Topic:
 
     def gap(self, since: str | None, start: int, lost: int | None, reason: str) -> Gap:
         """Return the gap that ends before the record at start."""
-        refetch = self.rule.refetch.replace("{topic}", self.name)
-        return Gap(self.name, since, self.cursor_before(start), lost, reason, refetch)
+        return Gap(self.name, since, self.cursor_before(start), lost, reason, self.refetch)
+
+    @property
+    def refetch(self) -> str:
+        """The address of a fresh start."""
+        return self.rule.refetch.replace("{topic}", self.name)
 
     def start_from(self, place: int) -> tuple[int, str]:
         """Return the first ordinal from place on that is kept, and the cursor before it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from wire.events import GAP, RECONNECT, parts_of
 from wire.framing import Framing
-from wire.log_lines import cut_of, text_of
+from wire.log_lines import cut_of, is_gap, text_of
 
 
 class LogText:
@@ -23,7 +23,9 @@ class LogText:
     between = b""
 
     def events(self, lines: Sequence[bytes]) -> bytes:
-        return b"".join([_text_line(line) for line in lines])
+        return b"".join(
+            [self.notice(GAP, line) if is_gap(line) else _text_line(line) for line in lines]
+        )
 
     def notice(self, name: str, line: bytes) -> bytes:
         if name not in (GAP, RECONNECT):
@@ -43,7 +45,7 @@ def _text_line(event: bytes) -> bytes:
 
 
 class Searched:
-    """Another framing, of the events that are wanted: of none there is nothing, b"".
+    """Another framing, of the events that are wanted, and gaps: of none there is nothing, b"".
 
     is_wanted: asked of each event's line.
     """
@@ -56,7 +58,7 @@ class Searched:
         self._is_wanted = is_wanted
 
     def events(self, lines: Sequence[bytes]) -> bytes:
-        wanted = [line for line in lines if self._is_wanted(line)]
+        wanted = [line for line in lines if is_gap(line) or self._is_wanted(line)]
         return self._inner.events(wanted) if wanted else b""
 
     def notice(self, name: str, line: bytes) -> bytes:

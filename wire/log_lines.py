@@ -1,8 +1,9 @@
 """Lines of logs as events: what an event of a topic logs/<name> says, and how that is read as text.
 
 Pure. The data of an event is `{"line":…,"file":n,"end":n}`, with `,"cut":n` for a line that was too
-long; in this order and without blanks, so that a line is found by its place.
-Way in: log_event, for who publishes; text_of, for who shows or searches; place_of.
+long; in this order and without blanks, so that a line is found by its place. Where lines of the log
+itself are lost, there is an event `gap` among them, as those that readers are told.
+Way in: log_event, gap_event, for who publishes; text_of, is_gap, for who shows; place_of.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from wire.events import NewEvent, parts_of
+from wire.events import GAP, NewEvent, parts_of
 
 LINE = "line"
 
 _START = b',"data":{"line":"'
 _STOP = b'","file":'
+_NAME = b'","name":"'
+_GAP = b'gap","data":'
+
+# Why there is a gap: the follower was away, and does not find the file again that it was in.
+ROTATED = "rotated"
 
 
 class Place(NamedTuple):
@@ -32,6 +38,21 @@ def log_event(line: str, file: int, end: int, cut: int) -> NewEvent:
     rest = f',"cut":{cut}' if cut else ""
     text = json.dumps(line, ensure_ascii=False)
     return NewEvent(LINE, f'{{"line":{text},"file":{file},"end":{end}{rest}}}')
+
+
+def gap_event(newest: str | None, refetch: str) -> NewEvent:
+    """Return the event that says that lines before the next one may be lost.
+
+    newest: the id of the last event before it. refetch: the address of all that is kept.
+    """
+    # It is an event of the topic itself, so one goes on from its own id.
+    data = {"from": newest, "to": None, "lost": None, "reason": ROTATED, "refetch": refetch}
+    return NewEvent(GAP, json.dumps(data))
+
+
+def is_gap(event: bytes) -> bool:
+    """Is it an event of gap_event?"""
+    return event.startswith(_GAP, event.find(_NAME) + len(_NAME))
 
 
 def place_of(event: bytes) -> Place:

@@ -21,12 +21,12 @@ from typing import NamedTuple
 from journal import JournalFailed, JournalFull, RunNative
 from sources.catalogue_logs import LogEntry
 from sources.log_file import LogFile
-from sources.log_lines import Half, LastLine, as_text
+from sources.log_lines import LastLine, as_text
 from sources.log_newest import Share
 from sources.log_position import Position, load_position, save_position
 from topics import NotReady, Publication, Topics
 from wire.events import NewEvent
-from wire.log_lines import log_event, place_of
+from wire.log_lines import gap_event, is_gap, log_event, place_of
 from workers.folder_watch import FolderWatch
 
 log = logging.getLogger(__name__)
@@ -138,13 +138,13 @@ class LogFollower:
         topic = self._topics.get(self._topic)
         noted = load_position(self._notes) if topic is not None and topic.last else None
         last = None
-        if newest is not None:
+        if newest is not None and not is_gap(newest):
             place = place_of(newest)
             if noted is None or place.file > noted.number:
                 # Somebody has removed what was written down.
                 noted = Position(place.file, place.end, time.time())
-            if (place.file, place.end) > (noted.number, noted.end):
-                noted = noted._replace(end=place.end, half=Half())
+            if place.file == noted.number:
+                noted = noted.behind(place.end)
             if (place.file, place.end) == (noted.number, noted.end):
                 last = LastLine(place.line, place.cut > 0)
         self._position = self._noted = noted
@@ -167,6 +167,10 @@ class LogFollower:
             pause_s = LOOK_SOON_S
         if not events:
             return _Round([], None, 0, pause_s)
+        topic = self._topics.get(self._topic)
+        if batch.is_after_loss and topic is not None:
+            # In one publication with what follows, so that the newest event is always a line.
+            events.insert(0, gap_event(topic.newest, topic.refetch))
         opened = file.opened
         if self._noted is None or self._noted.number != opened.number:
             self._note(opened)
@@ -186,8 +190,7 @@ class LogFollower:
                 self._say(f"its lines cannot be kept: {error}")
                 self._stopped.wait(RETRY_S)
             else:
-                half = Half() if found.end > found.opened.end else found.opened.half
-                self._position = found.opened._replace(end=found.end, half=half)
+                self._position = found.opened.behind(found.end)
                 return
 
     def _say(self, trouble: str) -> None:

@@ -124,7 +124,7 @@ export class Feed {
 
   /** gap: topic, id, from, to, lost, reason, …; what others have up to `to` may come after it. */
   takeGap(gap, nowMs) {
-    const isNews = this.#begun && !(gap.to <= this.cursor);
+    const isNews = this.#begun && !((gap.to ?? gap.id) <= this.cursor);
     this.#advance(gap.id, nowMs);
     if (isNews) tell(this.#on.onGap, gap);
   }

@@ -114,6 +114,8 @@ function take(line) {
   redraw();
 }
 
+const gapLine = (gap) => `# gap: ${gap.lost ?? "some"} lines are not to be had any more (${gap.reason})`;
+
 function refuse(error) {
   told.className = "error";
   told.textContent = messageOf(error);
@@ -123,7 +125,7 @@ function follow() {
   feed = live.subscribe(topic, {
     since: cursor ?? undefined,
     onEvent: (event) => take(event.data.line),
-    onGap: (gap) => take(`# gap: ${gap.lost ?? "some"} lines are not to be had any more (${gap.reason})`),
+    onGap: (gap) => take(gapLine(gap)),
     onError: refuse,
   });
 }
@@ -145,6 +147,7 @@ async function begin() {
   cursor = answer.headers.get("Headwater-Cursor");
   for (const event of text.split("\n").filter(Boolean).map((each) => JSON.parse(each))) {
     if (event.name === "line") lines.push(event.data.line);
+    if (event.name === "gap") lines.push(gapLine(event.data));
     cursor = event.id;
   }
   matching = wanted() ? lines.filter(matches) : null;

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sources import log_file
-from sources.log_bytes import GzippedFile, rotated_files
+from sources.log_bytes import GzippedFile, identity_of, rotated_files
 from sources.log_lines import MAX_LINE_BYTES, Half, LineCutter, LogLine
 from sources.log_newest import Share, begin_unpacked
 from sources.log_position import Position, load_position, save_position
@@ -81,6 +81,52 @@ def test_no_character_is_cut(character, before):
     assert MAX_LINE_BYTES - 4 < len(line.text) <= MAX_LINE_BYTES
 
 
+ENDS = {
+    "a carriage return before it": (b"a\r\nb\r\n", [b"a", b"b"]),
+    "of both kinds": (b"a\r\nb\n\r\n\n", [b"a", b"b", b"", b""]),
+    "only the last carriage return": (b"a\r\r\n", [b"a\r"]),
+    "a carriage return inside": (b"10%\r20%\r\n\rx\n", [b"10%\r20%", b"\rx"]),
+    "no end": (b"a\nb\r", [b"a", b"b\r"]),
+    "a byte order mark": (b"\xef\xbb\xbf#F\r\n\xef\xbb\xbfb\n", [b"#F", b"\xef\xbb\xbfb"]),
+    "nothing but a mark": (b"\xef\xbb\xbf\n", [b""]),
+    "a mark and no end": (b"\xef\xbb\xbfa", [b"a"]),
+    "part of a mark": (b"\xef\xbb\n", [b"\xef\xbb"]),
+    "as long as may be": (b"x" * MAX_LINE_BYTES + b"\r\n", [b"x" * MAX_LINE_BYTES]),
+}
+
+
+@pytest.mark.parametrize("step", [1, 2, 10**6])
+@pytest.mark.parametrize(("data", "texts"), ENDS.values(), ids=ENDS.keys())
+def test_what_ends_a_line_and_a_mark_are_no_text(data, texts, step):
+    cutter, lines = LineCutter(0, Half()), []
+    for start in range(0, len(data), step):
+        lines += cutter.feed(data[start : start + step])
+    ends = [place + 1 for place, byte in enumerate(data) if byte == ord("\n")]
+    assert [line.end for line in lines] == ends
+    lines += cutter.finish()
+    assert [line.text for line in lines] == texts
+    assert {line.cut for line in lines} == {0}
+
+
+def test_a_carriage_return_is_not_among_what_was_cut():
+    (line,) = LineCutter(0, Half()).feed(b"x" * (MAX_LINE_BYTES + 5) + b"\r\n")
+    assert (line.text, line.cut) == (b"x" * MAX_LINE_BYTES, 5)
+
+
+@pytest.mark.parametrize("step", [1, 3, 10**6])
+@pytest.mark.parametrize("utf16", ["utf-16-le", "utf-16-be"])
+def test_utf16_becomes_utf8_and_offsets_are_those_of_the_file(utf16, step):
+    # Each has a byte that is a line feed elsewhere.
+    texts = ["one", "ਊ Ċ ഊ", "🌊\r", "x" * MAX_LINE_BYTES]
+    data = "\ufeff".encode(utf16) + "".join(text + "\r\n" for text in texts).encode(utf16)
+    cutter, lines = LineCutter(0, Half(), utf16), []
+    for start in range(0, len(data), step):
+        lines += cutter.feed(data[start : start + step])
+    assert [line.text.decode() for line in lines] == texts
+    assert [line.end for line in lines][-1] == len(data)
+    assert all(data[: line.end].decode(utf16).endswith("\r\n") for line in lines)
+
+
 # What rotation leaves.
 
 ORDERS = {
@@ -90,6 +136,7 @@ ORDERS = {
     "TimedRotatingFileHandler": ["l.2024-01-31_10", "l.2024-01-31_11", "l.2024-02-01_09"],
     "seconds": ["l.1700000000", "l.1700000060"],
     "one": ["l.old"],
+    "years": ["l.2023", "l.2024"],
 }
 
 
@@ -100,6 +147,52 @@ def test_what_was_rotated_is_found_oldest_first(tmp_path, names):
         (tmp_path / name).write_text("x")
     (tmp_path / "l.7").mkdir()
     assert [found.path.name for found in rotated_files(tmp_path / "l")] == names
+
+
+NAMES = {
+    "logback": ["app.2024-01-31.0.log.gz", "app.2024-01-31.1.log.gz", "app.2024-02-01.0.log"],
+    "log4j, by the hour": [
+        "app-2024-01-31-22.log",
+        "app-2024-01-31-23.log",
+        "app-2024-02-01-00.log",
+    ],
+    "lumberjack": ["app-2016-11-04T18-30-00.000.log.gz", "app-2016-11-04T18-30-00.001.log"],
+    "logrotate's extension": ["app-20240131.log.gz", "app-20240201.log"],
+    "logrotate's dateformat -%s": ["app-1700000000.log", "app-1700000060.log"],
+    "pm2": ["app__2024-01-31_00-00-00.log", "app__2024-02-01_00-00-00.log"],
+    "months": ["app.2023-12.log", "app.2024-01.log"],
+}
+# What may be the log of another process.
+STRANGERS = ["app.1.log", "app-2.log", "app-123456.log", "application-20240101.log", "app.log.bak"]
+STRANGERS += ["app-errors.log", "app-errors-20240101.log", "other-20240101.log", "app-20240101.txt"]
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES.keys())
+def test_a_date_may_stand_before_the_extension(tmp_path, names):
+    for name in [*sorted(names), *STRANGERS, "app.log"]:
+        (tmp_path / name).write_text("x")
+    assert [found.path.name for found in rotated_files(tmp_path / "app.log")] == names
+
+
+def test_days_before_years_are_in_the_order_of_their_times(tmp_path):
+    names = ["app-31-12-2023-1.log", "app-01-01-2024-1.log", "app-01-02-2024-1.log"]
+    for seconds, name in enumerate(names):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (seconds, seconds))
+    assert [found.path.name for found in rotated_files(tmp_path / "app.log")] == names
+
+
+@pytest.mark.parametrize(
+    "names", [["app.3.log", "app.2.log", "app.1.log"], ["app-8.log", "app-9.log"]]
+)
+def test_a_file_that_was_the_log_tells_how_others_are_named(tmp_path, names):
+    for seconds, name in enumerate(names):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (seconds, seconds))
+    (tmp_path / "app-errors.log").write_text("x")
+    (tmp_path / "app.log").write_text("x")
+    known = identity_of((tmp_path / names[0]).stat())
+    assert [found.path.name for found in rotated_files(tmp_path / "app.log", known)] == names
 
 
 def test_what_is_being_compressed_counts_once(tmp_path):
@@ -130,7 +223,63 @@ def test_lines_come_when_they_have_ended(log, follow):
 
 def test_bytes_that_are_no_text_are_shown(log, follow):
     os.write(log.file, b"caf\xe9 \xff\x00\r\n" + "ü🌊\u2028\n".encode())
-    assert follow().read() == ["caf\\xe9 \\xff\x00\r", "ü🌊\u2028"]
+    assert follow().read() == ["caf\\xe9 \\xff\x00", "ü🌊\u2028"]
+
+
+def test_each_file_has_its_byte_order_mark_and_carriage_returns(log, follow):
+    follower = follow()
+    log.put(b"\xef\xbb\xbf#Fields\r\na\r")
+    assert follower.read() == ["#Fields"]
+    follower.restart()
+    log.put(b"\nb\r\n")
+    assert follower.read() == ["#Fields", "a", "b"]
+    log.rename()
+    log.put(b"\xef\xbb\xbf#Fields\r\nc\r\n")
+    log.compress(1)
+    follower.restart()
+    assert follower.read() == ["#Fields", "a", "b", "#Fields", "c"]
+    assert follower.places[-1] == (2, log.path.stat().st_size)
+
+
+def test_a_line_is_known_again_that_was_told_with_its_carriage_return(log, follow):
+    follower = follow()
+    log.put(b"a\r\n")
+    follower.read()
+    number, end, line = follower.last
+    follower.last = (number, end, line + "\r")
+    follower.restart()
+    log.put(b"b\r\n")
+    assert follower.read() == ["a", "b"]
+    assert not follower.log_file.trouble
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("utf16", ["utf-16-le", "utf-16-be"])
+def test_a_log_in_utf16_is_decoded(log, follow, utf16, mark):
+    follower = follow()
+    os.write(log.file, (mark + "one\r\ntw").encode(utf16))
+    assert follower.read() == ["one"]
+    follower.restart()
+    os.write(log.file, "o Ċ\r\n".encode(utf16))
+    assert follower.read() == ["one", "two Ċ"]
+    log.rename()
+    log.compress(1)
+    os.write(log.file, (mark + "three\r\n").encode(utf16))
+    follower.restart()
+    assert follower.read() == ["one", "two Ċ", "three"]
+    assert follow().read() == ["one", "two Ċ", "three"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("utf16", ["utf-16-le", "utf-16-be"])
+def test_the_newest_lines_of_a_log_in_utf16(log, follow, utf16, packed):
+    lines = [f"{n:05} Ċ" for n in range(1000)]
+    os.write(log.file, "".join(line + "\n" for line in lines).encode(utf16))
+    if packed:
+        log.rename()
+        log.compress(1)
+    assert follow(share=Share(10**9, 160)).read() == lines[-10:]
+    assert follow(share=Share(10**9, 161)).read() == lines[-10:]
 
 
 def test_a_renamed_log_is_read_to_its_end_and_then_the_next(log, follow):
@@ -316,6 +465,76 @@ def test_a_log_whose_place_a_folder_takes(log, follow):
     assert follower.read() == ["a", "b"]
 
 
+RENAMED = [
+    "app.2024-01-01.log",
+    "app-20240101.log",
+    "app.1.log",
+    "app.old.log",
+    "old app.log",
+    "x-1",
+]
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_who_was_away_finds_his_file_under_any_name(log, follow, name):
+    follower = follow()
+    log.write("a")
+    follower.read()
+    log.write("b")
+    log.path.rename(log.path.with_name(name))
+    log.reopen()
+    log.write("a")
+    log.path.with_name("app-other.log").write_text("a\nz\n")
+    follower.restart()
+    assert follower.read() == ["a", "b", "a"]
+    assert not follower.log_file.opened.is_after_loss
+
+
+@pytest.mark.parametrize("name", ["app.{}.log", "app-{:03}.log", "{}.app", "app-2024-01-0{}.log"])
+def test_who_was_away_for_several_rotations_to_such_names(log, follow, name):
+    follower = follow()
+    log.write("a")
+    follower.read()
+    for number, letter in enumerate("bcd", 1):
+        log.write(letter)
+        # Rotations are further apart than the clock of a file system ticks.
+        os.utime(log.path, (number, number))
+        log.path.rename(log.path.with_name(name.format(number)))
+        log.reopen()
+    log.write("e")
+    follower.restart()
+    assert follower.read() == list("abcde")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_who_was_away_finds_a_copy_by_its_content(log, follow, packed):
+    follower = follow()
+    log.write("x" * 1000)
+    follower.read()
+    log.write("a")
+    content = log.path.read_bytes()
+    name = "app.1.log.gz" if packed else "app copy.log"
+    log.path.with_name(name).write_bytes(gzip.compress(content) if packed else content)
+    log.path.unlink()
+    log.reopen()
+    log.write("b")
+    follower.restart()
+    assert follower.read()[1:] == ["a", "b"]
+
+
+def test_a_file_that_only_begins_alike_is_not_taken(log, follow):
+    follower = follow()
+    log.write("started")
+    follower.read()
+    log.path.unlink()
+    log.path.with_name("app-other.log").write_text("started\nother\n")
+    log.reopen()
+    log.write("b")
+    follower.restart()
+    assert follower.read() == ["started", "b"]
+    assert follower.log_file.opened.is_after_loss
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_who_was_away_for_several_rotations(log, follow, packed):
     follower = follow()
@@ -440,7 +659,7 @@ def test_reading_is_bounded(log, follow):
 
 def test_a_position_is_what_it_was(tmp_path):
     path = tmp_path / "notes" / "app.json"
-    position = Position(3, 5, 1.5, Half(b"\xff\n", 7), (1, 2))
+    position = Position(3, 5, 1.5, Half(b"\xff\n", 7, True), (1, 2), is_after_loss=True)
     save_position(path, position)
     assert load_position(path) == position
     assert [each.name for each in path.parent.iterdir()] == ["app.json"]

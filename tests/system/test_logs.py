@@ -100,6 +100,17 @@ def newest_of(server, name="app"):
 
 
 @each_way
+def test_ends_of_lines_are_told_on_no_transport(logged, fresh, request, way):
+    if way == "node":
+        request.getfixturevalue("javascript")
+    with WAYS[way](logged.base, "logs/app", newest_of(logged)) as reader:
+        append(fresh, "one\r", "10%\r20%\r")
+        told = reader.take(2)
+    assert [each.data["line"] for each in told] == ["one", "10%\r20%"]
+    assert told[-1].data["end"] == fresh.stat().st_size
+
+
+@each_way
 def test_lines_are_told_on_every_transport(logged, fresh, request, way):
     if way == "node":
         request.getfixturevalue("javascript")
@@ -174,11 +185,14 @@ SEARCHES = {
     "quotes and backslashes": (r'grep=q"\\', ['q"\\ é']),
     "beyond ASCII": ("grep=%C3%A9$", ['q"\\ é']),
     "an empty line": ("grep=^$", [""]),
+    "before CR LF": ("grep=code=5$", ["job ended code=5"]),
+    "behind a byte order mark": ("grep=^%23Fields", ["#Fields: a"]),
 }
 
 
 @pytest.fixture(scope="module")
 def searchable(logged):
+    append(logged.folder / "quiet.log", "\ufeff#Fields: a\r", "job ended code=5\r")
     append(logged.folder / "quiet.log", "a b.c", "a bxc", 'q"\\ é', "", "last")
     wait_for_line(logged, "last", "quiet")
     return logged
@@ -234,6 +248,48 @@ def test_what_was_let_go_of_is_a_gap(logged):
 def test_accept_may_have_parameters(logged, kind, parameters):
     answer = logged.get("/logs/app", Accept=kind + parameters)
     assert (answer.status, answer.headers.get_content_type()) == (200, kind)
+
+
+@pytest.fixture(scope="module")
+def lossy(serve_all):
+    """A server that was away while its log was rotated to where it is not found."""
+    server = start_logged(serve_all)
+    path = server.folder / "app.log"
+    append(path, "one")
+    wait_for_line(server, "one")
+    server.stop()
+    append(path, "two")
+    path.unlink()
+    append(path, "three")
+    server.start()
+    wait_for_line(server, "three")
+    return server
+
+
+@each_way
+def test_what_was_lost_while_the_server_was_away_is_a_gap(lossy, request, way):
+    if way == "node":
+        request.getfixturevalue("javascript")
+    with WAYS[way](lossy.base, "logs/app", "all") as reader:
+        one, gap, three = reader.take(3)
+    assert [one.data["line"], three.data["line"]] == ["one", "three"]
+    assert gap.name == GAP
+    told = {key: gap.data[key] for key in ("from", "to", "lost", "reason", "refetch")}
+    refetch = "/logs/app?lines=all"
+    assert told == {
+        "from": one.id,
+        "to": None,
+        "lost": None,
+        "reason": "rotated",
+        "refetch": refetch,
+    }
+
+
+def test_a_gap_is_told_in_text_also_of_what_is_searched(lossy):
+    gap = "# gap: lines lost (rotated)"
+    assert lines_of(lossy) == ["one", gap, "three"]
+    assert lines_of(lossy, query="grep=t&lines=all") == [gap, "three"]
+    assert lines_of(lossy, query="grep=e&lines=1") == ["three"]
 
 
 # Bad input.
@@ -362,7 +418,7 @@ def numbers_in(lines):
 def lines_on_disk(path):
     """Return the numbers in the log and in what rotation has left."""
     numbers = []
-    for each in path.parent.glob(path.name + "*"):
+    for each in path.parent.glob(f"{path.stem}*"):
         data = gzip.decompress(each.read_bytes()) if each.suffix == ".gz" else each.read_bytes()
         numbers += numbers_in(data.decode().splitlines())
     assert len(numbers) == len(set(numbers))
@@ -397,10 +453,13 @@ def check_numbers(numbers, written):
     assert written <= set(numbers)
 
 
+REOPEN = "postrotate\nkill -HUP {pid}\nendscript"
 MODES = {
-    "create": "create\npostrotate\nkill -HUP {pid}\nendscript",
-    "create, compressed at once": "create\ncompress\npostrotate\nkill -HUP {pid}\nendscript",
-    "create, dated": "create\ndateext\ndateformat -%s\npostrotate\nkill -HUP {pid}\nendscript",
+    "create": f"create\n{REOPEN}",
+    "create, compressed at once": f"create\ncompress\n{REOPEN}",
+    "create, dated": f"create\ndateext\ndateformat -%s\n{REOPEN}",
+    "create, before the extension": f"create\ncompress\nextension .log\n{REOPEN}",
+    "copytruncate, before the extension": "copytruncate\nextension .log",
     "copytruncate": "copytruncate",
     "copytruncate, compressed at once": "copytruncate\ncompress",
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from wire.events import GAP, HEARTBEAT, RECONNECT, format_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, chunked
 from wire.log_framing import LOG_TEXT, Searched
-from wire.log_lines import log_event, text_of
+from wire.log_lines import gap_event, log_event, text_of
 
 CHUNKED = [chunked(each) for each in (NDJSON, SSE, WHOLE_SSE, LOG_TEXT)]
 
@@ -41,6 +43,19 @@ NOTICES = {
 @pytest.mark.parametrize(("name", "data", "text"), NOTICES.values(), ids=NOTICES.keys())
 def test_what_the_server_says(name, data, text):
     assert LOG_TEXT.notice(name, notice(name, data)) == text
+
+
+def lost_lines():
+    made = gap_event("0" * 30, "/logs/app?lines=all")
+    return format_event("1" * 30, "logs/app", made.name, made.data, 1.0)
+
+
+def test_lines_that_the_log_has_lost_are_a_gap():
+    events = [line_event("a"), lost_lines(), line_event("b")]
+    assert LOG_TEXT.events(events) == b"a\n# gap: lines lost (rotated)\nb\n"
+    assert json.loads(NDJSON.events([lost_lines()]))["name"] == GAP
+    searched = Searched(LOG_TEXT, lambda event: text_of(event) == b"b")
+    assert searched.events(events) == b"# gap: lines lost (rotated)\nb\n"
 
 
 def test_text_in_chunks():

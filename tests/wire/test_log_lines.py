@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.events import format_event, parts_of
-from wire.log_lines import Place, cut_of, log_event, place_of, text_of
+from wire.log_lines import Place, cut_of, is_gap, log_event, place_of, text_of
 
 LINES = {
     "nothing": "",
@@ -22,6 +22,7 @@ LINES = {
     "controls": "\x00\x1b[1m\r\t\x7f",
     "what some take for line ends": "\x85\u2028\u2029\x0b\x0c",
     "beyond ASCII": "é 🌊",
+    "a gap": '","name":"gap","data":{}',
 }
 
 
@@ -37,6 +38,7 @@ def test_a_line_is_what_it_was(line, cut):
     assert event.count(b"\n") == 1
     assert text_of(event) == line.encode()
     assert cut_of(event) == cut
+    assert not is_gap(event)
     assert place_of(event) == Place(line, 3, 70, cut)
     fields = {"line": line, "file": 3, "end": 70, **({"cut": cut} if cut else {})}
     assert json.loads(parts_of(event).data) == fields

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from journal import JournalFull, Retention
+from journal import JournalFailed, JournalFull, Retention
 from sources.catalogue_logs import LogEntry
 from sources.log_position import load_position
 from tests.sources.logs import Log
@@ -52,7 +52,7 @@ class House:
         return [json.loads(line) for line in b"".join(iter(reader.more, None)).splitlines()]
 
     def lines(self):
-        return [event["data"]["line"] for event in self.events()]
+        return [event["data"]["line"] for event in self.events() if event["name"] == "line"]
 
 
 @pytest.fixture
@@ -197,6 +197,50 @@ def test_a_log_that_is_gone_is_told_once(house, until, caplog):
     house.log.write("two")
     until(lambda: house.lines() == ["one", "two"])
     assert caplog.text.count("No such file") == 1
+
+
+def test_what_was_lost_while_it_was_away_is_a_gap_told_once(house, until):
+    house.log.write("one")
+    until(lambda: house.lines() == ["one"])
+    house.stop()
+    house.log.write("two")
+    house.log.path.rename(house.folder / "elsewhere")
+    (house.folder / "elsewhere").write_text("it was moved and changed\n")
+    house.log.reopen()
+    house.log.write("three")
+    house.start()
+    until(lambda: house.lines() == ["one", "three"])
+    house.restart()
+    house.log.write("four")
+    until(lambda: house.lines() == ["one", "three", "four"])
+    one, gap, *_ = house.events()
+    assert [event["name"] for event in house.events()] == ["line", "gap", "line", "line"]
+    want = {"from": one["id"], "to": None, "lost": None, "reason": "rotated"}
+    assert gap["data"] == {**want, "refetch": "/events/logs/app?since=all"}
+
+
+def test_a_gap_that_was_not_kept_is_told_after_a_restart(house, until, monkeypatch):
+    house.log.write("one")
+    until(lambda: house.lines() == ["one"])
+    house.stop()
+    house.log.path.unlink()
+    house.log.reopen()
+    house.log.write("two")
+    with monkeypatch.context() as patch:
+        patch.setattr(Topics, "publish", fail_with(JournalFailed("unreadable", "no disk")))
+        house.start()
+        until(lambda: load_position(house.notes / "app.json").is_after_loss)
+        house.stop()
+    house.start()
+    until(lambda: house.lines() == ["one", "two"])
+    assert [event["name"] for event in house.events()] == ["line", "gap", "line"]
+
+
+def fail_with(error):
+    def fail(*how, **more):
+        raise error
+
+    return fail
 
 
 # Waiting.

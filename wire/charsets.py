@@ -1,0 +1,60 @@
+"""In which character encoding bytes of text are, as far as the bytes themselves show it.
+
+Pure. Way in: charset_of, for a label; utf16_of, for who decodes. Source: RFC 2781, 3.3 and 4;
+https://encoding.spec.whatwg.org/#bom-sniff.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+# Without a byte order mark: mostly Latin letters, digits and blanks, each with a NUL on the same
+# side. Less is not safe: three letters and a NUL, again and again, have half as many.
+_LEAST_BYTES = 4
+_LOOKED_AT_BYTES = 1024
+_LEAST_SHARE = 0.7
+# ISO-2022-JP, -KR and -CN are ASCII but for the escapes that switch: ESC and one of these.
+_SWITCHES = (b"\x1b$", b"\x1b(", b"\x1b)")
+# No text has these.
+_CONTROLS = frozenset(map(chr, (*range(7), 0x7F)))
+
+
+def utf16_of(head: bytes) -> str | None:
+    """Return utf-16-le or utf-16-be if text that begins with head is so, else None."""
+    if head.startswith(codecs.BOM_UTF16_LE):
+        return "utf-16-le"
+    if head.startswith(codecs.BOM_UTF16_BE):
+        return "utf-16-be"
+    head = head[:_LOOKED_AT_BYTES]
+    units = len(head) // 2
+    if len(head) < _LEAST_BYTES:
+        return None
+    # In the first and in the second bytes of all units.
+    first, second = (head[side : units * 2 : 2].count(b"\0") for side in (0, 1))
+    if max(first, second) < units * _LEAST_SHARE or min(first, second) > units / 16:
+        return None
+    name = "utf-16-be" if first > second else "utf-16-le"
+    try:
+        text = codecs.getincrementaldecoder(name)().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return name if _CONTROLS.isdisjoint(text) else None
+
+
+def charset_of(head: bytes, *, is_whole: bool) -> str | None:
+    """Return how a text is labelled in a Content-Type, None where its encoding does not show.
+
+    head: its beginning; is_whole: there is no more of it.
+    """
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        # The mark says which; the labels with an order are for texts without one.
+        return "utf-16"
+    if (utf16 := utf16_of(head)) is not None:
+        return utf16.replace("16-", "16")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=is_whole)
+    except UnicodeDecodeError:
+        return None
+    if head.isascii() and (not is_whole or any(switch in head for switch in _SWITCHES)):
+        return None
+    return "utf-8"
