@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Literal
 
@@ -16,12 +18,15 @@ from streaming.content import answer_content, etag_of
 from streaming.errors import Refusal
 from streaming.listings import answer_listing, show_bytes, show_folders, show_utc
 from streaming.pages import is_set, wants_page
+from wire.charsets import charset_of
 from wire.filenames import content_disposition
-from wire.media import guess_media_type, is_shown
+from wire.media import guess_media_type, is_shown, is_text
 from wire.ranges import Span
 
 # As of exports: larger chunks are no quicker, smaller ones cost a system call each.
 CHUNK_BYTES = 256 * 1024
+# So much of a text is looked at for its charset, at each request: up to 0.5 ms.
+LOOKED_AT_BYTES = 256 * 1024
 
 
 def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blueprint:
@@ -43,9 +48,9 @@ def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blue
         folder = folder_named(folders, name)
         path = _path_asked_for(request)
         if path and not path.endswith("/"):
-            file = run_native(partial(folder.open, path))
+            file, media_type = run_native(partial(_open, folder, path))
             is_attachment = is_set(request, "download")
-            content = FileContent(path, file, run_native, is_attachment=is_attachment)
+            content = FileContent(path, file, media_type, run_native, is_attachment=is_attachment)
             return answer_content(request, content)
         path = path.removesuffix("/")
         return answer_listing(request, folder, path, run_native(partial(folder.entries, path)))
@@ -77,11 +82,33 @@ def _path_asked_for(request: Request) -> str:
         raise MalformedPath("a path is UTF-8") from error
 
 
+def _open(folder: Folder, path: str) -> tuple[OpenFile, str]:
+    """Return the file and its media type, with the charset of a text if that shows.
+
+    Raises as folder.open.
+    """
+    file = folder.open(path)
+    media_type = guess_media_type(path)
+    charset = None
+    if is_text(media_type):
+        # What cannot be read, or is changed now, is told when it is sent.
+        with suppress(OSError):
+            head = os.pread(file.descriptor, LOOKED_AT_BYTES, 0)
+            charset = charset_of(head, is_whole=len(head) == file.version.size)
+    return file, f"{media_type}; charset={charset}" if charset else media_type
+
+
 class FileContent:
     """A file as a streaming.content.Content. path: its own, below the folder."""
 
     def __init__(
-        self, path: str, file: OpenFile, run_native: RunNative, *, is_attachment: bool
+        self,
+        path: str,
+        file: OpenFile,
+        media_type: str,
+        run_native: RunNative,
+        *,
+        is_attachment: bool,
     ) -> None:
         name = path.rpartition("/")[2]
         self.name = f"file={path!a}"
@@ -89,7 +116,7 @@ class FileContent:
         is_settled = file.version.is_settled(time.time())
         self.etag = etag_of(file.version.digest(), is_settled=is_settled)
         self.modified_s: float | None = file.modified_s if is_settled else None
-        self.media_type = guess_media_type(name)
+        self.media_type = media_type
         is_inline = is_shown(self.media_type) and not is_attachment
         disposition: Literal["attachment", "inline"] = "inline" if is_inline else "attachment"
         self.headers: Mapping[str, str] = {

@@ -51,10 +51,11 @@ def charset_of(head: bytes, *, is_whole: bool) -> str | None:
         return "utf-16"
     if (utf16 := utf16_of(head)) is not None:
         return utf16.replace("16-", "16")
+    if head.isascii():
+        is_utf8 = is_whole and not any(switch in head for switch in _SWITCHES)
+        return "utf-8" if is_utf8 else None
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=is_whole)
     except UnicodeDecodeError:
-        return None
-    if head.isascii() and (not is_whole or any(switch in head for switch in _SWITCHES)):
         return None
     return "utf-8"

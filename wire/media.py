@@ -1,6 +1,6 @@
 """Media types of files by their names, and which of them a browser may show.
 
-Pure. Way in: guess_media_type, is_shown.
+Pure. Way in: guess_media_type, is_text, is_shown.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ _RUN = ("image/svg+xml",)
 
 
 def guess_media_type(name: str) -> str:
-    """Return the Content-Type for a file's name."""
+    """Return the media type for a file's name; a text's charset is not known from it."""
     media_type, encoding = _TYPES.guess_type(name)
     if encoding is not None:
         return _COMPRESSED.get(encoding, "application/octet-stream")
-    if media_type is None:
-        return "application/octet-stream"
-    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
+    return media_type or "application/octet-stream"
+
+
+def is_text(media_type: str) -> bool:
+    """Is it one that has a charset?"""
+    return media_type.startswith("text/")
 
 
 def is_shown(media_type: str) -> bool:

@@ -405,6 +405,30 @@ def test_type_and_disposition(server, name, told):
     assert answer.headers["Content-Disposition"] == f'{told[1]}; filename="{name}"'
 
 
+LARGE = b"x" * 300_000
+TEXTS = {
+    "UTF-8": ("café 🌊\n".encode(), "text/plain; charset=utf-8"),
+    "large UTF-8": ("é🌊".encode() * 50_000, "text/plain; charset=utf-8"),
+    "nothing": (b"", "text/plain; charset=utf-8"),
+    "Latin-1": ("café\n".encode("latin-1"), "text/plain"),
+    "Latin-1 behind what is looked at": (LARGE + b"\xe9", "text/plain"),
+    "UTF-16 with its mark": ("\ufeffcafé\n".encode("utf-16-be"), "text/plain; charset=utf-16"),
+    "UTF-16": ("café\r\n".encode("utf-16-le"), "text/plain; charset=utf-16le"),
+}
+
+
+@pytest.mark.parametrize(("content", "media_type"), TEXTS.values(), ids=TEXTS.keys())
+def test_a_text_has_the_charset_that_it_is_in_or_none(server, put, content, media_type):
+    put("text.txt", content)
+    answer = server.get("/files/loose/text.txt")
+    assert (answer.headers["Content-Type"], answer.body) == (media_type, content)
+    if content:
+        part = server.get("/files/loose/text.txt", Range="bytes=0-1")
+        assert (part.headers["Content-Type"], part.body) == (media_type, content[:2])
+    head = server.get("/files/loose/text.txt", "HEAD")
+    assert head.headers["Content-Type"] == media_type
+
+
 @pytest.mark.parametrize(("name", "media_type"), MEDIA.items())
 def test_what_a_browser_plays_is_inline(server, name, media_type):
     headers = server.get(f"/files/names/{name}", "HEAD").headers
