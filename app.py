@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -95,16 +96,21 @@ class Parts(NamedTuple):
 
 
 def create_app(
-    settings: Settings, *, run_native: RunNative = run_here, key: bytes | None = None
+    settings: Settings,
+    *,
+    run_native: RunNative = run_here,
+    key: bytes | None = None,
+    mount: str = "",
 ) -> Flask:
     """Return the application.
 
     run_native: runs a function that may block, on a thread that holds nobody up. key: signs browser
-    sessions and links; None for one that is gone with the application.
+    sessions and links; None for one that is gone with the application. mount: the path below which
+    it is, for addresses in events; those in answers have that of the request.
     Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
     """
     catalogue = _read_catalogue(settings)
-    topics = Topics(settings.instance / "topics", _topic_rules(catalogue), run_native)
+    topics = Topics(settings.instance / "topics", _topic_rules(catalogue, mount), run_native)
     exports = Exports(
         settings.instance / "recordings",
         running=settings.exports_running,
@@ -113,7 +119,7 @@ def create_app(
         max_bytes=settings.recordings_max_bytes,
         abandon_grace_s=settings.abandon_grace_s,
         run_native=run_native,
-        announce=Announcer(topics).announce,
+        announce=Announcer(topics, mount).announce,
     )
     status = StatusClock(
         topics,
@@ -221,7 +227,7 @@ def _read_catalogue(settings: Settings) -> Catalogue:
     return catalogue
 
 
-def _topic_rules(catalogue: Catalogue) -> list[Rule]:
+def _topic_rules(catalogue: Catalogue, mount: str) -> list[Rule]:
     declared = [
         Rule(
             topic.pattern,
@@ -241,7 +247,7 @@ def _topic_rules(catalogue: Catalogue) -> list[Rule]:
         )
         for log in catalogue.logs.values()
     ]
-    return [*BUILT_IN, *declared, *logs]
+    return [replace(rule, mount=mount) for rule in (*BUILT_IN, *declared, *logs)]
 
 
 def _say_socket_error(error: SocketError) -> Response:

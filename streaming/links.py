@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Request, Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from access import Principal
 from guard import Gate
@@ -48,12 +48,16 @@ def make_blueprint(gate: Gate, find_export: Callable[[Principal, str], Export | 
 
     def check(maker: Principal, url: str) -> None:
         """Raise Refusal or Forbidden unless url is something to read that its maker may read."""
-        parts = urlsplit(url)
+        root, path = request.script_root, urlsplit(url).path
         adapter = current_app.url_map.bind("localhost")
         try:
-            endpoint, args = adapter.match(parts.path, "GET")
+            # As it will be sent: with where this is mounted.
+            endpoint, args = adapter.match(path.removeprefix(root), "GET")
+            if not path.startswith(f"{root}/"):
+                raise NotFound
         except HTTPException as error:
-            raise Refusal(422, "no_such_address", "url is a path of this server") from error
+            right = f"url is a path of this server, which begin with {root}/"
+            raise Refusal(422, "no_such_address", right) from error
         needs = needs_of(endpoint, args)
         if endpoint in ("exports.file", "exports.show"):
             if find_export(maker, args["export_id"]) is None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from flask import Blueprint, Request, Response, jsonify, render_template, request
+from flask import Blueprint, Request, Response, jsonify, render_template, request, url_for
 
 from journal import JournalFailed, RunNative
 from sources.catalogue_logs import LogEntry
@@ -104,7 +104,7 @@ def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
     oldest = topic.records.read(topic.records.first, 1) if topic else []
     return {
         "name": name,
-        "url": f"/logs/{name}",
+        "url": url_for("logs.show", name=name),
         "topic": f"logs/{name}",
         "size_bytes": size_bytes,
         "lines": topic.records.last - topic.records.first + 1 if topic else 0,

@@ -70,7 +70,7 @@ def _vary_by_accept(response: Response) -> Response:
 def address_without_link(request: Request) -> str:
     """Return the path and query to come back to, without a signed link: logs show where it led."""
     query = split_link(request.query_string.decode("latin-1"))[0]
-    return request.path + (f"?{query}" if query else "")
+    return request.script_root + request.path + (f"?{query}" if query else "")
 
 
 def is_set(request: Request, name: str) -> bool:

@@ -14,7 +14,8 @@ class Rule:
 
     pattern: a name, or a prefix that ends with `/*`. durable: on disk before a publisher has its
     answer. latest: a reader that is behind is given only the newest of each key. writable: by
-    clients. refetch: the address of a fresh start, `{topic}` in it is the topic.
+    clients. refetch: the address of a fresh start, `{topic}` in it is the topic. mount: the path
+    below which the application is, before all addresses.
     """
 
     pattern: str
@@ -23,6 +24,7 @@ class Rule:
     latest: bool = False
     writable: bool = True
     refetch: str = "/events/{topic}?since=all"
+    mount: str = ""
 
     def covers(self, name: str) -> bool:
         """Is name one of its topics?"""

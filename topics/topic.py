@@ -134,7 +134,7 @@ class Topic:
     @property
     def refetch(self) -> str:
         """The address of a fresh start."""
-        return self.rule.refetch.replace("{topic}", self.name)
+        return self.rule.mount + self.rule.refetch.replace("{topic}", self.name)
 
     def start_from(self, place: int) -> tuple[int, str]:
         """Return the first ordinal from place on that is kept, and the cursor before it."""

@@ -23,10 +23,11 @@ MAX_FOLLOWED = 200
 
 
 class Announcer:
-    """See the module. Never waits: these topics are in memory."""
+    """See the module. Never waits: these topics are in memory. mount: before all addresses."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, mount: str = "") -> None:
         self._topics = topics
+        self._mount = mount
         # By export: the state that was announced last, and when on the monotonic clock.
         self._announced: dict[str, tuple[str, float]] = {}
 
@@ -39,7 +40,10 @@ class Announcer:
         name = "progress" if export.state == state else export.state
         self._announced.pop(export.id, None)
         self._announced[export.id] = (export.state, now_s)
-        event = NewEvent(name, _as_json(export.describe(queue_position)))
+        told = export.describe(queue_position)
+        if told["url"] is not None:
+            told["url"] = self._mount + told["url"]
+        event = NewEvent(name, _as_json(told))
         self._publish("exports", event, export.id)
         self._publish(f"exports/{export.id}", event, export.id)
         for oldest in list(self._announced)[:-MAX_FOLLOWED]:

@@ -101,9 +101,9 @@ function draw() {
 
 function take(it) {
   if (waiting.size === 0) requestAnimationFrame(draw);
-  // The list knows where this application is mounted, and what who asks may do; an event does not.
+  // The list knows what who asks may do; an event does not.
   if (!exports.has(it.id) && it.may_cancel === undefined) refresh();
-  exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${base.pathname}${it.url.slice(1)}` });
+  exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${base.pathname}exports/${it.id}/file` });
   waiting.add(it.id);
 }
 

@@ -246,7 +246,8 @@ class Server:
     def _answers(self):
         with suppress(OSError, http.client.HTTPException, AttributeError):
             # 401 where tokens are needed.
-            return self.get("/exports").status in (200, 401)
+            mount = self.environ.get("SCRIPT_NAME", "")
+            return self.get(f"{mount}/exports").status in (200, 401)
 
     def accepts(self):
         """Is anybody listening?"""

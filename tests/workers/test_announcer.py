@@ -52,6 +52,13 @@ def make_export(tmp_path):
     return make
 
 
+def test_an_address_begins_where_the_application_is_mounted(topics, make_export):
+    export = make_export(state="running")
+    export.end("complete")
+    Announcer(topics, "/stream").announce(export, None)
+    assert told(topics, "exports")[0]["data"]["url"] == "/stream/exports/one/file"
+
+
 def told(topics, name):
     reader = topics.reader(Patterns.parse(name), All(), "c", NDJSON)
     return [json.loads(line) for line in b"".join(iter(reader.more, None)).splitlines()]
