@@ -44,6 +44,14 @@ test("a cursor that was handed in is kept, whatever the acknowledgement says", (
   assert.deepEqual(told, [{ from: "c5", to: "c7", lost: 2, reason: "expired" }, "c8"]);
 });
 
+test("a gap that is an event of the topic ends at its own id, and is told once", () => {
+  const { feed, told } = makeFeed("logs/app");
+  feed.begin({ cursor: "1" }, 0);
+  const gap = { id: "2", from: "1", to: null, lost: null, reason: "rotated" };
+  for (const each of [gap, gap]) feed.takeGap(each, 0);
+  assert.deepEqual(told, [gap]);
+});
+
 test("an age is asked for until the server has said where that is", () => {
   const { feed } = makeFeed("demo/a", { since: "5m" });
   assert.equal(feed.since, "5m");
