@@ -6,8 +6,7 @@ open_encoder.
 contract: Column, Sink, Encoder, and what a batch looks like. opening: open_encoder. errors: what
 can be refused. separated: CSV and TSV. objects: NDJSON and JSON. columnar: Parquet and Arrow.
 spreadsheet: XLSX. cells, workbook, archive: what a spreadsheet is made of, and the ZIP that it is.
-compression: gzip and zstd around any of them. mixed: columns whose rows differ in kind. unicode:
-text is checked before anything trusts it.
+compression: gzip and zstd around any of them. mixed: columns whose rows differ in kind.
 """
 
 from encoders.contract import Column, Encoder, Sink

@@ -5,6 +5,8 @@ read, the columns' are. A "mixed" column is what SQLite allows: each row has a k
 it is a struct of which at most one child is not null (none: the value is NULL); or, in a batch
 where all its rows are of one kind, an array of that kind.
 
+Text is valid UTF-8: the reader of the rows guarantees it, and polars does not check it.
+
 The kinds that SQLite has no storage class for (TYPED_KINDS) are for Parquet, Arrow and XLSX only.
 
 An encoder is used by one thread. It keeps at most a few batches (Parquet gathers a row group), and

@@ -18,13 +18,13 @@ class EncodeError(ValueError):
 
 
 class NotUtf8(EncodeError):
-    """A text column holds bytes that are not UTF-8."""
+    """A text is not UTF-8. column: None if it is not known which one holds it."""
 
-    def __init__(self, column: str, row: int) -> None:
-        identifier = '"' + column.replace('"', '""') + '"'
+    def __init__(self, column: str | None, row: int) -> None:
+        place = f"row {row}" if column is None else f"column {column!r}, row {row}"
+        identifier = '"' + (column or "name").replace('"', '""') + '"'
         super().__init__(
-            f"column {column!r}, row {row}: the text is not valid UTF-8; "
-            f"cast it in a query: CAST({identifier} AS BLOB)"
+            f"{place}: the text is not valid UTF-8; cast it in a query: CAST({identifier} AS BLOB)"
         )
         self.column = column
         self.row = row

@@ -1,6 +1,6 @@
 """open_encoder: the encoder for a format, with what every format needs put around it.
 
-That is the check of each batch's types and of its text (encoders/unicode.py), and compression.
+That is the check of each batch's types, and compression.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from encoders.contract import MEMBERS, TYPED_KINDS, Column, Encoder, Sink
 from encoders.objects import ArrayEncoder, ObjectsEncoder
 from encoders.separated import SeparatedEncoder
 from encoders.spreadsheet import SpreadsheetEncoder
-from encoders.unicode import check_utf8
 from wire.formats import Packaging
 
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
@@ -102,15 +101,12 @@ class _CheckedEncoder:
         self._columns = columns
         self._types = types
         self._compressor = compressor
-        self._rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         types = batch.schema.types
         if len(types) != len(self._types) or not all(map(list.__contains__, self._types, types)):
             raise TypeError(f"the batch has {types}, the columns {self._columns}")
-        check_utf8(batch, self._columns, self._rows)
         self._encoder.write(batch)
-        self._rows += batch.num_rows
 
     def close(self) -> None:
         self._encoder.close()

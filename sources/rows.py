@@ -102,10 +102,10 @@ class Rows:
             self._kinds[index] = _KIND_OF[types.pop()]
         return pa.array(cells, MEMBERS[self._kinds[index]])
 
-    def _column_of(self, text: bytes, row: int) -> str:
-        """Return the name of the column that has this text in this row, "" if it is not found.
+    def _column_of(self, text: bytes, row: int) -> str | None:
+        """Return the name of the column that has this text in this row, None if it is not found.
 
-        The driver does not tell. This reads the rows once more, for the message only.
+        apsw does not tell. This reads the rows once more, for the message only.
         """
         cells = ", ".join(f"cast({quoted(column.name)} as blob)" for column in self.columns)
         sql = f"select {cells} from ({self._query.sql}) limit 1 offset {row:d}"
@@ -113,7 +113,7 @@ class Rows:
         with suppress(apsw.Error), in_time(self._connection, NAMING_S):
             found = self._connection.execute(sql, dict(self._query.parameters)).fetchone()
         named = zip(self.columns, found or (), strict=False)
-        return next((column.name for column, cell in named if cell == text), "")
+        return next((column.name for column, cell in named if cell == text), None)
 
 
 class _Reader:

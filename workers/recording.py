@@ -203,10 +203,7 @@ def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
 
 
 def warm_up() -> None:
-    """Do once what the first export of a process would wait for: lazy loading, of the driver too.
-
-    That is 90 ms for the encoder; the driver's first connection took 17 ms, 11 after this.
-    """
+    """Do once what the first export of a process would wait for: lazy loading. 90 ms."""
     packaging = parse_extension("csv")
     assert packaging is not None
     columns = [ColumnInfo("i", "INTEGER"), ColumnInfo("r", "REAL"), ColumnInfo("s", "TEXT")]
