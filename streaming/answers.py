@@ -47,7 +47,8 @@ class Answer:
     """Answers one request with the bytes of one export.
 
     resume_wait_s: how long a request waits that can only be answered once the export is whole.
-    cache_control: of a successful answer. honour_range: False serves the whole for any Range.
+    cache_control: of a successful answer. head_wait_s: how long a HEAD waits for the end, to tell
+    the length.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class Answer:
         *,
         resume_wait_s: float,
         cache_control: str,
-        honour_range: bool = True,
+        head_wait_s: float = 0.0,
     ) -> None:
         self._exports = exports
         self._export = export
         self._request = request
         self._resume_wait_s = resume_wait_s
-        self._honour_range = honour_range
+        self._head_wait_s = head_wait_s
         self._has_left = make_has_left(request.environ)
         self._media_type = media_type_of(export.extension)
         self._headers = {
@@ -90,13 +91,14 @@ class Answer:
         specs = parse_range_spec(conditions.range) if outcome is Outcome.SERVE_RANGE else None
         # While it grows, all of it is answered as the whole, which needs not wait for its end.
         is_all = specs == [IntRange(0, None)] and not self._is_complete()
-        if specs and self._honour_range and not is_all:
+        if specs and not is_all:
             return self._respond_with_ranges(specs)
         return self._respond_with_the_whole()
 
     def _respond_with_the_whole(self) -> Response:
         is_http_1_0 = self._request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         if self._request.method == "HEAD":
+            self._look_for(2**63, self._head_wait_s)
             return self._response(200, None)
         if is_http_1_0:
             # Without chunks only a length tells a whole body from a cut one.
@@ -143,16 +145,23 @@ class Answer:
 
         Raises Refusal when that takes too long.
         """
+        if not self._look_for(position, self._resume_wait_s):
+            message = "the export is still being recorded; ask again for these bytes"
+            detail = {"rows": self._export.rows, "bytes": self._export.journal.size}
+            raise Refusal(503, "still_recording", message, detail)
+
+    def _look_for(self, position: int, timeout_s: float) -> bool:
+        """Wait as _wait_for does; False when it takes longer than timeout_s."""
         journal = self._export.journal
-        deadline_s = time.monotonic() + self._resume_wait_s
-        with closing(self._reader(0, None)):  # or it would be given up meanwhile
-            while not journal.wait(position, LOOK_EVERY_S):
+        deadline_s = time.monotonic() + timeout_s
+        # Without a reader it would be given up meanwhile.
+        with closing(self._exports.read(self._export, gives=False)):
+            while not journal.wait(position, min(LOOK_EVERY_S, timeout_s)):
                 if time.monotonic() > deadline_s or self._has_left():
-                    message = "the export is still being recorded; ask again for these bytes"
-                    detail = {"rows": self._export.rows, "bytes": journal.size}
-                    raise Refusal(503, "still_recording", message, detail)
+                    return False
         if isinstance(journal.end, Failed):
             raise JournalFailed(*journal.end)
+        return True
 
     def _is_complete(self) -> bool:
         return self._export.state == "complete"

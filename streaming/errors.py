@@ -143,6 +143,10 @@ def answer_error(
         response = jsonify(error=code, message=message, status=status, detail=detail or {})
     response.status_code = status
     response.headers.update(headers or {})
+    if "Range" in request.headers:
+        # curl -C - takes an answer with as many bytes as its file has for the end of that file.
+        response.automatically_set_content_length = False
+        response.headers.pop("Content-Length", None)
     if status in (429, 503):
         response.headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     return response

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -25,21 +26,25 @@ from guard import Gate
 from guard.turns import end_turn
 from sources.errors import BadSelection
 from streaming.admission import asker, owner
-from streaming.answers import Answer, etag_of
+from streaming.answers import Answer
 from streaming.errors import Refusal
 from streaming.orders import Orders
 from streaming.pages import wants_page, words_of
+from streaming.presence import make_has_left
+from streaming.resumption import find_resumed
 from streaming.rights import Rights
 from wire.formats import media_type_of
-from wire.ranges import IntRange, parse_range_spec
 from wire.validators import Conditions
-from workers.export import Export, Order
+from workers.export import Export
 from workers.exports import Exports
 
 # The address of an export's file never changes what it holds.
 IMMUTABLE = "private, max-age=31536000, immutable"
 # A download is of the data as it is now: ask whether it still is.
 REVALIDATE = "private, no-cache"
+# What is small is whole by then, and a HEAD tells its length. Readers of CSV and Parquet that take
+# pieces begin with a HEAD, and wait for its answer for at least 30 s.
+HEAD_WAIT_S = 5.0
 
 
 def make_blueprint(
@@ -50,7 +55,7 @@ def make_blueprint(
     # A selection as people read it.
     blueprint.add_app_template_filter(unquote_plus, "unquoted")
 
-    def answer(export: Export, cache_control: str, *, honour_range: bool = True) -> Response:
+    def answer(export: Export, cache_control: str, *, head_wait_s: float = 0.0) -> Response:
         # It may have to wait until there is something to send.
         end_turn()
         return Answer(
@@ -59,7 +64,7 @@ def make_blueprint(
             request,
             resume_wait_s=resume_wait_s,
             cache_control=cache_control,
-            honour_range=honour_range,
+            head_wait_s=head_wait_s,
         ).respond()
 
     def known(export_id: str) -> Export:
@@ -69,19 +74,22 @@ def make_blueprint(
     def download(file: str) -> Response:
         name, _, extension = file.partition(".")
         order = orders.read(name, extension, words_of(request), asker().attributes)
-        resumed = _resumed(exports, order, request)
-        if resumed is not None:
-            return answer(resumed, REVALIDATE)
-        if request.method == "HEAD":
-            shared = exports.find(order)
-            if shared is None:
-                media_type = media_type_of(order.extension)
-                response = Response(content_type=media_type, headers=_HEAD_OF_A_NEW_ONE)
-                response.automatically_set_content_length = False
-                return response
-            return answer(shared, REVALIDATE)
-        export = exports.submit(order, prepared=False, owner=owner())
-        return answer(export, REVALIDATE, honour_range=_can_begin_here(exports, order, request))
+        is_head = request.method == "HEAD"
+        conditions = Conditions.read(request.headers.get)
+        if is_head:
+            # RFC 9110 14.2: a Range is for GET only.
+            conditions = replace(conditions, range=None)
+        has_left = make_has_left(request.environ)
+        export = find_resumed(exports, order, conditions, wait_s=resume_wait_s, has_left=has_left)
+        if export is None and is_head and order.fingerprint() is None:
+            # No GET would share what is made for this, so its length would say nothing.
+            media_type = media_type_of(order.extension)
+            response = Response(content_type=media_type, headers=_HEAD_OF_A_NEW_ONE)
+            response.automatically_set_content_length = False
+            return response
+        if export is None:
+            export = exports.submit(order, prepared=False, owner=owner(), gives=not is_head)
+        return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
 
     @blueprint.post("/exports")
     def prepare() -> Any:
@@ -151,42 +159,6 @@ def _known(export: Export | None, export_id: str) -> Export:
         message = f"there is no export {export_id[:100]!a}; /exports lists them"
         raise Refusal(404, "unknown_export", message)
     return export
-
-
-def _resumed(exports: Exports, order: Order, request: Request) -> Export | None:
-    """Return the export that this request goes on with, None when it begins anew.
-
-    If-Range names it. A bare Range, as curl and wget send, does not say whose first bytes the
-    client has: it goes on with an export only if there has been no other of this address; then
-    they can be of no other.
-    """
-    conditions = Conditions.read(request.headers.get)
-    if conditions.range is None:
-        return None
-    made = exports.made_at(order.address())
-    if conditions.if_range is not None:
-        named = conditions.if_range.strip()
-        return next((e for e in made if e.kept and str(etag_of(e)) == named), None)
-    is_the_only_one = len(made) == 1 and not exports.has_forgotten(order.address())
-    if is_the_only_one and made[0].kept and not _is_a_beginning(conditions.range):
-        return made[0]
-    return None
-
-
-def _can_begin_here(exports: Exports, order: Order, request: Request) -> bool:
-    """Can no client have bytes of another export that a range of this one would be added to?"""
-    conditions = Conditions.read(request.headers.get)
-    return (
-        conditions.range is None
-        or conditions.if_range is not None
-        or _is_a_beginning(conditions.range)
-        or not (exports.made_at(order.address()) or exports.has_forgotten(order.address()))
-    )
-
-
-def _is_a_beginning(header: str) -> bool:
-    specs = parse_range_spec(header) or []
-    return all(isinstance(spec, IntRange) and spec.first == 0 for spec in specs)
 
 
 def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from journal import Complete, DiskJournal, Failed
 from sources.query import Query, Tree
+from workers.chain import Beginning, Links
 from workers.errors import RecordingGone
 
 WAITING_OR_RUNNING = ("queued", "running")
@@ -22,7 +23,7 @@ RECORDING_VERSION = 2
 # What is written of an export beside its journal, which has the rest.
 _RECORDED = (
     "id address identity source extension selection prepared fingerprint rows_estimate state"
-    " rows requested_s started_s ended_s error kept why_gone audience owner"
+    " rows requested_s started_s ended_s error kept why_gone audience owner digest"
 )
 
 # Why the bytes of a complete export are not kept. Older records do not say which.
@@ -78,7 +79,10 @@ class Export:
     prepared: asked for in the background: it goes on with no reader. fingerprint: of the data it
     holds, None when that is not certain; then nobody else shares it. kept: its bytes are there.
     why_gone: of a complete one that is not kept; of others `error` says it.
-    audience: that of its order, who alone may see it. owner: who asked first. Times are
+    audience: that of its order, who alone may see it. owner: who asked first. digest, links: the
+    sha256 of all bytes that are reported, None when that is not known, and of beginnings of them
+    (workers/chain.py). saved_bytes: how many there were in the record written last. given: whether
+    a client may have some of it; after a restart that is taken for granted. Times are
     unix seconds; `unread_since_s` is of the monotonic clock.
     """
 
@@ -104,6 +108,10 @@ class Export:
     unread_since_s: float = field(default_factory=time.monotonic)
     audience: str = ""
     owner: str = ""
+    digest: str | None = None
+    links: Links = field(default_factory=dict)
+    saved_bytes: int = 0
+    given: bool = True
 
     @property
     def sha256(self) -> str | None:
@@ -127,11 +135,36 @@ class Export:
             return None
         return self.journal.size / max((self.ended_s or time.time()) - self.started_s, 1e-3)
 
+    def grow(self, report: dict[str, Any]) -> None:
+        """Take in how far it has come, as workers.recording.record reports it."""
+        self.rows, self.digest = report["rows"], report["digest"]
+        if "links" in report:
+            self.links = dict(report["links"])
+        self.journal.advance(report["bytes"])
+
     def end(self, state: str, error: Outcome | None = None, sha256: str | None = None) -> None:
         """Come to a final state. Whoever reads gets the end, or the failure after what there is."""
         self.state, self.error, self.ended_s = state, error, time.time()
         self.kept = error is None
         self.journal.finish(Complete(sha256) if error is None else Failed(*error))
+
+    def tear(self, journal: DiskJournal, error: Outcome) -> None:
+        """End one that a process before us has left under way. journal: with what is on the disk.
+
+        Clients may have more of it than its record says, and more than the disk has after a power
+        loss; what is known of its beginning stays so.
+        """
+        if self.digest is not None:
+            self.links[self.journal.size] = self.digest
+        self.journal, self.digest = journal, None
+        self.end("failed", error)
+
+    def beginning(self) -> Beginning:
+        """Return what clients can have of it: whatever has been reported."""
+        digest = self.sha256 or self.digest
+        if digest is None:
+            return Beginning(None if self.journal.size else 0, self.links)
+        return Beginning(self.journal.size, {**self.links, self.journal.size: digest})
 
     def describe(self, queue_position: int | None) -> dict[str, Any]:
         """Return what clients are told: times in unix seconds, rate in bytes per second.
@@ -165,7 +198,8 @@ class Export:
     def to_record(self) -> dict[str, Any]:
         """Return what is written beside the journal, to know it again after a restart."""
         record = {name: getattr(self, name) for name in _RECORDED.split()}
-        return {**record, "bytes": self.journal.size, "sha256": self.sha256}
+        links = list(self.links.items())
+        return {**record, "bytes": self.journal.size, "sha256": self.sha256, "links": links}
 
     @classmethod
     def from_record(
@@ -178,7 +212,8 @@ class Export:
         size, sha256, error = record.pop("bytes"), record.pop("sha256"), record.pop("error")
         outcome = Outcome(*error) if error else None
         end = Failed(*outcome) if outcome else Complete(sha256)
-        return cls(**record, error=outcome, journal=open_journal(size=size, end=end))
+        links = {int(position): str(digest) for position, digest in record.pop("links", ())}
+        return cls(**record, links=links, error=outcome, journal=open_journal(size=size, end=end))
 
 
 def record_path(journal: Path) -> Path:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Reader, RunNative, run_here
+from wire.ranges import RangeSpec
+from workers.chain import MAX_MARKS
 from workers.errors import OwnerQueueFull, QueueFull
 from workers.export import Export, Order, Outcome
 from workers.job import Job
 from workers.recorders import Recorders
+from workers.resumption import resumable, undecided
 from workers.shelf import Shelf
 from workers.turns import in_turn
 
@@ -28,6 +31,9 @@ HOUSEKEEPING_S = 0.25
 
 # How long a stop waits for what has just been completed to be on the disk.
 STOP_S = 10.0
+
+# A running export's chain is written down each time that it has twice the bytes, from here on.
+FIRST_SAVED_BYTES = 1 << 20
 
 # Of so many owners it is known when they had a turn; of others it is longest ago.
 MAX_TURNS = 1000
@@ -112,23 +118,27 @@ class Exports:
             self._all_ended.wait_for(lambda: not self._underway, STOP_S)
         self._recorders.stop()
 
-    def submit(self, order: Order, *, prepared: bool, owner: str = "") -> Export:
+    def submit(
+        self, order: Order, *, prepared: bool, owner: str = "", gives: bool = False
+    ) -> Export:
         """Return an export for order: one that has the same bytes if there is one, or a new one.
 
-        prepared: it is to go on with no reader. owner: who asks, whose turn it is to take.
-        Raises QueueFull or OwnerQueueFull.
+        prepared: it is to go on with no reader. owner: who asks, whose turn it is to take. gives:
+        a client is to get its bytes now. Raises QueueFull or OwnerQueueFull.
         """
         with self._lock:
             fingerprint = order.fingerprint()
             shared = self._shelf.shareable(order.identity(), fingerprint)
             if shared is not None:
                 shared.prepared = shared.prepared or prepared
+                shared.given = shared.given or gives
                 shared.unread_since_s = time.monotonic()
                 self._join(shared, owner)
                 return shared
             if self._is_busy():
                 self._check_queue(owner)
             export = self._shelf.add(order, fingerprint, prepared=prepared, owner=owner)
+            export.given = gives
             path = str(export.journal.path)
             job = Job(export.id, path, order.extension, order.excel, order.query, order.source)
             self._underway[export.id] = _Underway(export, job, order.fingerprint, [owner])
@@ -145,10 +155,24 @@ class Exports:
             return self._shelf.shareable(order.identity(), order.fingerprint())
 
     def made_at(self, address: str) -> list[Export]:
-        """Return the exports of an address, of any data and state, that have had bytes."""
+        """Return the exports of an address, of any data and state, that have had bytes.
+
+        Newest first.
+        """
         with self._lock:
-            made = [e for e in self._shelf.exports() if e.address == address]
-            return [export for export in made if export.journal.size]
+            return [export for export in self._of(address) if export.journal.size]
+
+    def resumable(self, address: str, specs: Sequence[RangeSpec]) -> Export | None:
+        """Return the export that a bare Range goes on with (workers/resumption.py), or None."""
+        with self._lock:
+            made = self._of(address)
+            return None if self._shelf.has_forgotten(address) else resumable(made, specs)
+
+    def undecided(self, address: str, specs: Sequence[RangeSpec]) -> Export | None:
+        """Return the export that may become resumable (workers/resumption.py), or None."""
+        with self._lock:
+            made = self._of(address)
+            return None if self._shelf.has_forgotten(address) else undecided(made, specs)
 
     def has_forgotten(self, address: str) -> bool:
         """May there have been an export of this address that is not remembered any more?"""
@@ -162,7 +186,7 @@ class Exports:
     def all(self) -> list[Export]:
         """Return every export that is remembered, newest first."""
         with self._lock:
-            return sorted(self._shelf.exports(), key=lambda e: e.requested_s, reverse=True)
+            return _newest_first(self._shelf.exports())
 
     def waiting(self) -> list[Export]:
         """Return the queue, first the one that is next."""
@@ -213,10 +237,15 @@ class Exports:
         stop: int | None = None,
         *,
         has_left: Callable[[], bool] = lambda: False,
+        gives: bool = True,
     ) -> Reader:
-        """Return a reader of its bytes; while there is one, they are kept. Raises RecordingGone."""
+        """Return a reader of its bytes; while there is one, they are kept. Raises RecordingGone.
+
+        gives: a client is to get what is read.
+        """
         with self._lock:
             export.check_kept()
+            export.given = export.given or gives
             export.readers += 1
             reader = Reader(
                 export.journal,
@@ -228,6 +257,9 @@ class Exports:
             self._reading.add(reader)
             self._sent_bytes -= start
             return reader
+
+    def _of(self, address: str) -> list[Export]:
+        return _newest_first(e for e in self._shelf.exports() if e.address == address)
 
     # What happens by itself.
 
@@ -283,7 +315,8 @@ class Exports:
     def _start_next(self) -> None:
         while not self._is_busy() and (following := next(self._foretell(), None)):
             export, owner = following
-            job = self._underway[export.id].job
+            ends = dict.fromkeys(each.journal.size for each in self.made_at(export.address))
+            job = self._underway[export.id].job._replace(marks=tuple(ends)[:MAX_MARKS])
             self._take_turn(export, owner)
             try:
                 self._recorders.record(job)
@@ -315,16 +348,17 @@ class Exports:
                 self._on_progress(export, report)
 
     def _on_progress(self, export: Export, report: dict[str, Any]) -> None:
-        export.rows = report["rows"]
-        export.journal.advance(report["bytes"])
+        export.grow(report)
         if "complete" in report:
-            export.end("complete", sha256=report["complete"])
+            export.end("complete", sha256=report["digest"])
             log.info("export complete id=%s rows=%d", export.id, export.rows)
             self._announce(export, None)
         elif not self._shelf.make_room():
             message = f"recordings may take {self._shelf.max_bytes} bytes and all are in use"
             self._end(export, "failed", Outcome("no_room", message))
         else:
+            if export.journal.size >= 2 * max(export.saved_bytes, FIRST_SAVED_BYTES):
+                self._shelf.write_record(export)  # or a crash would leave nothing to compare
             self._announce(export, None)
 
     def _on_exit(self, export: Export, status: int) -> None:
@@ -380,3 +414,7 @@ class Exports:
                 unread = not export.readers and export.unread_since_s < latest_s
                 if export.is_open and not export.prepared and unread:
                     self._end(export, "cancelled", ABANDONED)
+
+
+def _newest_first(exports: Iterable[Export]) -> list[Export]:
+    return sorted(exports, key=lambda export: export.requested_s, reverse=True)

@@ -12,7 +12,8 @@ class Job(NamedTuple):
     """One export to be recorded.
 
     path: the journal's file. extension: format and compression, as in wire.formats. excel: whether
-    delimited text is written for Excel. source: its name, which a sheet is named after.
+    delimited text is written for Excel. source: its name, which a sheet is named after. marks: where
+    its chain is to have links, too.
     """
 
     id: str
@@ -21,6 +22,7 @@ class Job(NamedTuple):
     excel: bool
     query: Query | Tree
     source: str
+    marks: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         kind = "tree" if isinstance(self.query, Tree) else "query"
@@ -28,6 +30,7 @@ class Job(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Job:
+        fields = {**fields, "marks": tuple(fields["marks"])}
         if "tree" in fields["query"]:
             return cls(**{**fields, "query": Tree(*fields["query"]["tree"])})
         query = Query(*fields["query"]["query"])

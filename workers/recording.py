@@ -5,7 +5,6 @@ Runs in a process of its own, which may be killed at any moment. Way in: record.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import queue
 import threading
@@ -25,6 +24,7 @@ from sources.spill import Spill, spill_rows
 from sources.tables import ColumnInfo
 from sources.tarballs import pour_folder
 from wire.formats import parse_extension
+from workers.chain import Chain
 from workers.job import Job
 
 # Progress is said at most this often, so that a thousand small batches do not become as many
@@ -48,8 +48,9 @@ def record(job: Job, report: Report) -> None:
     """Fill the journal that job names, reporting through report.
 
     Reports are `{"opened": true}` once the snapshot is taken, `{"volatile": true}` once the rows
-    are found to depend on the clock, `{"rows", "bytes"}` as they come, and one last
-    `{"complete": sha256, "rows", "bytes"}` or `{"failed": code, "message"}`.
+    are found to depend on the clock, `{"rows", "bytes", "digest"}` as they come, and one last
+    `{"complete": true, "rows", "bytes", "digest"}` or `{"failed": code, "message"}`. digest: the
+    sha256 of those bytes; beside it are all `links` if there are new ones.
     """
     try:
         _Recording(job, report).run()
@@ -72,7 +73,9 @@ class _Recording:
         self._job = job
         self._report = report
         self._journal = DiskJournal(Path(job.path))
-        self._hash = hashlib.sha256()
+        self._chain = Chain(job.marks)
+        # The timer's thread reports, too: bytes and their digest have to be of one moment.
+        self._lock = threading.Lock()
         self._rows = 0
         self._source: Rows | None = None  # until it is said that its rows depend on the clock
         self._reported_s = 0.0
@@ -94,10 +97,10 @@ class _Recording:
             self._begin_late.cancel()
             self._journal.finish(Failed("failed", "not whole"))
             raise
-        sha256 = self._hash.hexdigest()
         # Readers have their end now; that it is on the disk is known when this process has ended.
-        self._report({"complete": sha256, "rows": self._rows, "bytes": self._journal.size})
-        self._journal.finish(Complete(sha256))
+        with self._lock:
+            self._report({"complete": True, **self._progress()})
+        self._journal.finish(Complete(self._chain.digest()))
 
     def _pour_folder(self, tree: Tree) -> None:
         self._report({"opened": True})
@@ -156,15 +159,22 @@ class _Recording:
             self._ahead = left[again:]
             self.write(memoryview(data)[again:])
         elif data:
-            self._journal.append(data)
-            self._hash.update(data)
+            with self._lock:
+                self._journal.append(data)
+                self._chain.append(data)
         return len(data)
 
     def _say_progress(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._reported_s >= REPORT_EVERY_S:
-            self._reported_s = now_s
-            self._report({"rows": self._rows, "bytes": self._journal.size})
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s - self._reported_s >= REPORT_EVERY_S:
+                self._reported_s = now_s
+                self._report(self._progress())
+
+    def _progress(self) -> dict[str, Any]:
+        said = {"rows": self._rows, "bytes": self._chain.size, "digest": self._chain.digest()}
+        links = self._chain.news()
+        return said if links is None else {**said, "links": list(links.items())}
 
 
 def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:

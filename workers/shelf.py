@@ -75,8 +75,8 @@ class Shelf:
         self._exports[export.id] = export
         is_whole = data.exists() and data.stat().st_size == export.journal.size
         if export.is_open:
-            export.journal = journal(size=data.stat().st_size if data.exists() else 0)
-            export.end("failed", INTERRUPTED)
+            size = data.stat().st_size if data.exists() else 0
+            export.tear(journal(size=size), INTERRUPTED)
             if not export.journal.size:
                 # It may have had bytes that a power loss took, or get some from a server beside us.
                 self._note_forgotten(export.id)
@@ -158,6 +158,7 @@ class Shelf:
         if export.id not in self._exports:
             return
         text = json.dumps(export.to_record())
+        export.saved_bytes = export.journal.size
 
         def write() -> None:
             draft = path.with_suffix(".json.new")

@@ -93,12 +93,45 @@ def test_head_is_get_without_the_body(client, complete):
     assert head.status_code == 200
 
 
-def test_head_of_what_nobody_has_asked_for_starts_nothing(client, url, exports):
+def test_head_of_what_nobody_has_asked_for_tells_its_length(client, url, numbers_csv):
+    answer = client.head(url)
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.headers["Content-Length"] == str(len(numbers_csv))
+    assert answer.headers["ETag"] == client.get(url).headers["ETag"]
+
+
+def test_head_waits_within_a_bound_and_what_it_began_is_given_up(own_site, monkeypatch, until):
+    monkeypatch.setattr("streaming.exports.HEAD_WAIT_S", 0.05)
+    client, exports = own_site.test_client(), own_site.extensions["headwater"].exports
+    answer = client.head("/download/endless.csv")
+    assert (answer.status_code, answer.headers.get("Content-Length")) == (200, None)
+    (export,) = exports.all()
+    assert (export.prepared, export.readers) == (False, 0)
+    exports._abandon_grace_s = 0
+    until(lambda: not export.is_open)
+    assert export.error.code == "abandoned"
+
+
+def test_head_of_what_fails_says_so(client):
+    assert client.head(f"/download/hopeless.csv?limit={next(_fresh)}").status_code == 503
+
+
+def test_head_of_what_nobody_can_share_starts_nothing(client, url, exports, site):
+    """The bytes that a GET gets are made for it."""
+    site.data.touch()
     before = len(exports.all())
     answer = client.head(url)
     assert (answer.status_code, answer.data) == (200, b"")
-    assert "ETag" not in answer.headers
+    assert not {"ETag", "Content-Length"} & set(answer.headers.keys())
     assert len(exports.all()) == before
+
+
+def test_head_gives_nobody_bytes_that_a_bare_range_could_be_of(client, complete, site, change):
+    change(site.data, "update numbers set name = 'number  2' where id = 2")
+    assert client.head(complete.url).headers["Headwater-Export"] != complete.id
+    answer = get(client, complete.url, Range="bytes=100-")
+    change(site.data, "update numbers set name = 'number 2' where id = 2")
+    assert (answer.status_code, answer.headers["Headwater-Export"]) == (206, complete.id)
 
 
 def test_head_says_no_length_that_it_does_not_know(client, growing):
@@ -313,18 +346,98 @@ def test_a_bare_range_goes_on_with_the_only_one_there_has_been(client, complete,
     assert answer.headers["Headwater-Export"] == complete.id
 
 
-def test_a_bare_range_is_answered_with_the_whole_where_there_have_been_two(
-    client, complete, site, change, until, exports
+@pytest.fixture
+def again(client, exports, until):
+    """again(url): another export of that address, complete."""
+
+    def download(url):
+        export = exports.get(client.get(url, buffered=True).headers["Headwater-Export"])
+        until(lambda: export.state == "complete")
+        return export
+
+    return download
+
+
+SPLICES = ["bytes=100-", "bytes=100-109", "bytes=-10", "bytes=0-1,100-"]
+
+
+@pytest.mark.parametrize("header", SPLICES)
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_bare_range_goes_on_where_another_export_has_the_same_bytes(
+    client, complete, site, change, again, exports, header, is_gone
 ):
     change(site.data, f"insert into empty values ({next(_fresh)})")
-    second = exports.get(client.get(complete.url).headers["Headwater-Export"])
-    until(lambda: second.state == "complete")
-    assert get(client, complete.url, Range="bytes=100-").status_code == 200
+    second = again(complete.url)
+    assert second is not complete
+    if is_gone:
+        exports.cancel(complete)
+    answer = get(client, complete.url, Range=header)
+    assert (answer.status_code, answer.headers["Headwater-Export"]) == (206, second.id)
 
 
-def test_a_bare_range_is_answered_with_the_whole_where_the_first_is_gone(client, complete, exports):
+def test_discarded_and_made_again_goes_on(client, complete, exports, again, numbers_csv):
     exports.cancel(complete)
-    assert get(client, complete.url, Range="bytes=100-").status_code == 200
+    again(complete.url)
+    answer = get(client, complete.url, Range="bytes=100-")
+    assert (answer.status_code, answer.data) == (206, numbers_csv[100:])
+
+
+@pytest.mark.parametrize("header", SPLICES)
+def test_a_bare_range_makes_no_export(client, complete, exports, header):
+    """Neither after its export is gone nor where there was none, but for the end of the latter."""
+    exports.cancel(complete)
+    fresh = complete.url + "000"
+    before = len(exports.all())
+    for url in (complete.url, fresh) if header != "bytes=-10" else (complete.url,):
+        answer = get(client, url, Range=header)
+        assert (answer.status_code, answer.json["error"]) == (409, "cannot_resume")
+        assert answer.json["detail"] == {"exports": []}
+        assert "begin without a Range" in answer.json["message"]
+        assert not {"Content-Range", "Content-Length"} & set(answer.headers.keys())
+    assert len(exports.all()) == before
+
+
+def test_what_a_bare_range_may_be_of_is_named(own_site, until, change):
+    client, exports = own_site.test_client(), own_site.extensions["headwater"].exports
+    url, made = "/download/numbers.csv", []
+    for name in ("one", "two"):
+        change(own_site.data, f"update numbers set name = '{name}' where id = 1")
+        made.append(exports.get(client.get(url, buffered=True).headers["Headwater-Export"]))
+        until(lambda: made[-1].state == "complete")
+    answer = get(client, url, Range="bytes=100-")
+    assert (answer.status_code, answer.json["error"]) == (409, "cannot_resume")
+    named = answer.json["detail"]["exports"]
+    assert [each["id"] for each in named] == [made[1].id, made[0].id]
+    for each in named:
+        rest = get(client, url, Range="bytes=100-", If_Range=each["etag"])
+        assert rest.status_code == 206
+        assert rest.data == get(client, each["url"], Range="bytes=100-").data
+
+
+def test_the_end_of_what_nobody_has_had_is_a_beginning(client, url, numbers_csv):
+    """polars and other readers of Parquet begin with it, on an address that nobody has asked."""
+    for _ in range(2):
+        answer = get(client, url, Range="bytes=-10")
+        assert (answer.status_code, answer.data) == (206, numbers_csv[-10:])
+
+
+def test_a_412_makes_no_export(client, url, exports):
+    before = len(exports.all())
+    for headers in ({}, {"Range": "bytes=5-"}, {"If_None_Match": "*"}):
+        answer = get(client, url, If_Match='"nothing"', **headers)
+        assert (answer.status_code, answer.json["error"]) == (412, "precondition_failed")
+    assert client.head(url, headers={"If-Match": '"nothing"'}).status_code == 412
+    assert len(exports.all()) == before
+
+
+@pytest.mark.parametrize("listed", ["{}", '"other", {}', '{}, "other"'])
+def test_if_match_goes_on_with_what_it_names(client, complete, numbers_csv, site, change, listed):
+    change(site.data, f"insert into empty values ({next(_fresh)})")
+    if_match = listed.replace("{}", f'"{complete.id}"')
+    answer = get(client, complete.url, Range="bytes=100-", If_Match=if_match)
+    assert (answer.status_code, answer.data) == (206, numbers_csv[100:])
+    assert answer.headers["Headwater-Export"] == complete.id
+    assert get(client, complete.url, If_Match=if_match).status_code == 412, "it is not as now"
 
 
 def test_a_bare_range_of_what_nobody_has_had(client, url, numbers_csv, until, exports):
@@ -357,7 +470,8 @@ def test_a_bare_range_where_one_has_been_forgotten(own_site, until, monkeypatch)
     assert exports.made_at(again.address) == [again]
     assert exports.has_forgotten(again.address) or pytest.fail("nothing was forgotten")
     answer = get(client, "/download/numbers.csv", Range="bytes=100-")
-    assert answer.status_code == 200
+    assert answer.status_code == 409
+    client.get("/download/numbers.tsv", buffered=True)
     tsv = get(client, "/download/numbers.tsv", Range="bytes=100-")
     assert tsv.status_code == 206, "of this address nothing was forgotten"
 
@@ -372,9 +486,8 @@ def test_a_bare_range_after_the_table_has_another_column(own_site, change, until
     assert (answer.status_code, answer.data) == (206, numbers_csv[100:110])
     assert answer.headers["Headwater-Export"] == first.id
     exports.cancel(first)
-    answer = get(client, "/download/numbers.csv", Range="bytes=100-109")
-    assert answer.status_code == 200
-    assert answer.data.startswith(b"id,name,more\n1,number 1,more\n")
+    client.get("/download/numbers.csv", buffered=True)
+    assert get(client, "/download/numbers.csv", Range="bytes=100-109").status_code == 409
 
 
 # What is not there

@@ -182,7 +182,7 @@ def test_made_at_finds_every_production_of_an_address(start_exports, order, numb
     change(numbers.database, "alter table numbers add column more")
     second = ended(exports.submit(order(numbers), prepared=True))
     exports.cancel(first)
-    assert exports.made_at(order(numbers).address()) == [first, second]
+    assert exports.made_at(order(numbers).address()) == [second, first]
     assert first.identity != second.identity
     assert exports.made_at(order(numbers, "tsv").address()) == []
 

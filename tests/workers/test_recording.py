@@ -41,22 +41,28 @@ def reports(job):
     return run
 
 
+def links_of(reports):
+    """The links that were said last."""
+    return next(dict(each["links"]) for each in reversed(reports) if "links" in each)
+
+
 def test_opened_then_progress_then_complete(reports, numbers, numbers_csv, tmp_path):
     first, *progress, last = reports(numbers)
     assert first == {"opened": True}
-    sha256 = hashlib.sha256(numbers_csv).hexdigest()
-    assert last == {"complete": sha256, "rows": 1000, "bytes": len(numbers_csv)}
-    assert all(each.keys() == {"rows", "bytes"} for each in progress)
+    assert (last["complete"], last["rows"], last["bytes"]) == (True, 1000, len(numbers_csv))
+    assert last["digest"] == hashlib.sha256(numbers_csv).hexdigest()
+    assert all(each.keys() - {"links"} == {"rows", "bytes", "digest"} for each in progress)
     assert (tmp_path / "recorded.data").read_bytes() == numbers_csv
 
 
 @pytest.mark.parametrize("extension", ["parquet", "arrow", "xlsx", "csv.gz", "json.zst"])
 def test_what_is_said_is_what_is_in_the_file(reports, numbers, extension, tmp_path):
-    last = reports(numbers, extension)[-1]
+    *_, last = said = reports(numbers, extension)
     data = (tmp_path / "recorded.data").read_bytes()
-    assert last == {
-        "complete": hashlib.sha256(data).hexdigest(), "rows": 1000, "bytes": len(data)
-    }  # fmt: skip
+    links = links_of(said)
+    assert (last["complete"], last["rows"], last["bytes"]) == (True, 1000, len(data))
+    assert last["digest"] == hashlib.sha256(data).hexdigest()
+    assert links == {p: hashlib.sha256(data[:p]).hexdigest() for p in links}
 
 
 def test_a_sheet_is_named_after_its_source(reports, numbers, tmp_path):
@@ -72,11 +78,22 @@ def test_progress_never_says_more_than_the_file_holds(job, query, tmp_path):
     def report(said):
         if "bytes" in said:
             seen.append((said["bytes"], path.stat().st_size))
+            begun = path.read_bytes()[: said["bytes"]]
+            assert said["digest"] == hashlib.sha256(begun).hexdigest()
 
     record(job(query("failing")), report)
     assert seen
     assert all(said <= written for said, written in seen)
     assert seen == sorted(seen)
+
+
+def test_links_are_at_marks_too(job, numbers, tmp_path):
+    said = []
+    record(job(numbers)._replace(marks=(5000, 77)), said.append)
+    data = (tmp_path / "recorded.data").read_bytes()
+    links = links_of(said)
+    assert links.keys() == {77, 5000, *range(1024, len(data), 1024)}
+    assert links[77] == hashlib.sha256(data[:77]).hexdigest()
 
 
 FAILURES = {

@@ -1,0 +1,118 @@
+"""Which export a request to the address of a download goes on with.
+
+That is the one that it names, or one that is proven to begin as all that the client can have;
+docs/decisions/0003-never-a-splice.md says why.
+
+Way in: find_resumed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from flask import url_for
+
+from streaming.answers import LOOK_EVERY_S, etag_of
+from streaming.errors import Refusal
+from wire.ranges import IntRange, RangeSpec, SuffixRange, parse_range_spec
+from wire.validators import Conditions, EntityTag, is_strong_match, parse_entity_tags
+from workers.export import Export, Order
+from workers.exports import Exports
+
+
+def find_resumed(
+    exports: Exports,
+    order: Order,
+    conditions: Conditions,
+    *,
+    wait_s: float,
+    has_left: Callable[[], bool],
+) -> Export | None:
+    """Return the export that a request goes on with, None when it begins with the current one.
+
+    conditions: of a GET, or of a HEAD without its Range. wait_s: how long it waits for an export
+    to grow to where it can be compared. Raises Refusal where no export may be used, nor begun.
+    """
+    tags = "*" if conditions.if_match is None else parse_entity_tags(conditions.if_match)
+    if isinstance(tags, tuple):
+        return _named(exports, order, tags, has_range=conditions.range is not None)
+    specs = parse_range_spec(conditions.range)
+    if specs is None:
+        return None
+    if conditions.if_range is not None:
+        named = conditions.if_range.strip(" \t")
+        made = exports.made_at(order.address())
+        return next((e for e in made if e.kept and str(etag_of(e)) == named), None)
+    if all(isinstance(spec, IntRange) and spec.first == 0 for spec in specs):
+        return None
+    export = _proven(exports, order.address(), specs, wait_s, has_left)
+    if export is None and not _is_first_look(exports, order.address(), specs):
+        raise _refusal(exports, order.address(), specs)
+    return export
+
+
+def _named(exports: Exports, order: Order, tags: Sequence[EntityTag], *, has_range: bool) -> Export:
+    """Return the export that If-Match names: with a Range any that is kept, else the current one.
+
+    Where it names none of them, this is the current one, if there is one, of which it is false.
+    """
+    current = exports.find(order)
+    made = exports.made_at(order.address()) if has_range else []
+    for export in made:
+        if export.kept and any(is_strong_match(tag, etag_of(export)) for tag in tags):
+            return export
+    if current is None:
+        message = "no export that is kept is the one that If-Match names"
+        raise Refusal(412, "precondition_failed", message)
+    return current
+
+
+def _proven(
+    exports: Exports,
+    address: str,
+    specs: Sequence[RangeSpec],
+    wait_s: float,
+    has_left: Callable[[], bool],
+) -> Export | None:
+    deadline_s = time.monotonic() + wait_s
+    while (export := exports.resumable(address, specs)) is None:
+        growing = exports.undecided(address, specs)
+        if growing is None:
+            return None
+        if time.monotonic() > deadline_s or has_left():
+            message = "the export is still being recorded; ask again for these bytes"
+            detail = {"rows": growing.rows, "bytes": growing.journal.size}
+            raise Refusal(503, "still_recording", message, detail)
+        with closing(exports.read(growing, gives=False)):  # or it would be given up meanwhile
+            growing.journal.wait(growing.journal.size, LOOK_EVERY_S)
+    return export
+
+
+def _is_first_look(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> bool:
+    """Does it ask for the end of what nobody has any byte of? Parquet's readers begin so."""
+    is_end = len(specs) == 1 and isinstance(specs[0], SuffixRange)
+    return is_end and not exports.made_at(address) and not exports.has_forgotten(address)
+
+
+def _refusal(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> Refusal:
+    first = specs[0].first if isinstance(specs[0], IntRange) else 0
+    named = [
+        {
+            "id": export.id,
+            "etag": str(etag_of(export)),
+            "bytes": export.journal.size,
+            "url": url_for("exports.file", export_id=export.id),
+        }
+        for export in exports.made_at(address)
+        if export.kept and export.journal.size >= first
+    ]
+    if named:
+        message = (
+            "it is not proven whose bytes this Range would be added to: name their export by "
+            "If-Range with its ETag, or ask at /exports/<id>/file; or begin without a Range"
+        )
+    else:
+        message = "no export that this Range could go on with is kept; begin without a Range"
+    return Refusal(409, "cannot_resume", message, {"exports": named})

@@ -1,0 +1,68 @@
+"""Which export a bare Range may go on with: one that begins as all that the client can have.
+
+A Range without If-Range does not say whose bytes the client has. It has none of those that it asks
+for. So `bytes=n-` comes from a client that has the first n bytes of some export of the address; any
+other range may come from one that has pieces from anywhere, as download managers do. Pure.
+Way in: resumable, undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wire.ranges import IntRange, RangeSpec
+from workers.chain import Beginning, agree
+from workers.export import Export
+
+# Of so many kept exports of an address the newest that fits is chosen.
+MAX_TRIED = 8
+
+
+def resumable(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | None:
+    """Return the newest kept export whose bytes may be added to what the client has.
+
+    made: all exports of an address, newest first. specs: of the Range. None: there is none, or it
+    is not proven that it has the same bytes as every other that the client's can be of.
+    """
+    others = _others(made, specs)
+    kept = [export for export in made if export.kept and export.journal.size]
+    for export in kept[:MAX_TRIED]:
+        offset = _offset(specs, export)
+        if offset is None or export.journal.size >= offset:
+            is_proven = agree(export.beginning(), others, offset)
+        else:
+            # Nobody has got so many bytes here, so there are none to add to: 416.
+            is_proven = not others and not export.is_open
+        if is_proven:
+            return export
+    return None
+
+
+def undecided(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | None:
+    """Return a kept export that still grows and may be resumable later, None without any."""
+    others = _others(made, specs)
+    for export in made:
+        if export.kept and export.is_open and others:
+            links = export.links
+            if all(links.get(p, digest) == digest for b in others for p, digest in b.links.items()):
+                return export
+    return None
+
+
+def _others(made: Sequence[Export], specs: Sequence[RangeSpec]) -> list[Beginning]:
+    """Return the beginnings that the client's bytes can be of."""
+    given = [each for each in made if each.given and (each.journal.size or each.is_open)]
+    beginnings = [export.beginning() for export in given]
+    match specs:
+        case [IntRange(first, None)]:
+            return [beginning for beginning in beginnings if beginning.reaches(first)]
+    return beginnings
+
+
+def _offset(specs: Sequence[RangeSpec], export: Export) -> int | None:
+    """Return from where on to the end of export the client asks for all, None if it does not."""
+    match specs:
+        case [IntRange(first, last)]:
+            is_rest = last is None or (not export.is_open and last >= export.journal.size - 1)
+            return first if is_rest else None
+    return None
