@@ -97,15 +97,30 @@ def agree(one: Beginning, others: Iterable[Beginning], offset: int | None) -> bo
     while left:
         still = []
         for other in left:
-            due = other.size if offset is None else min(offset, other.size or offset)
-            ahead = {link for link in other.links.items() if due is not None and link[0] >= due}
-            if proven.isdisjoint(ahead):
+            if proven.isdisjoint(_due_links(other, offset)):
                 still.append(other)
-            elif offset is None:
-                proven.update(other.links.items())
             else:
-                proven.update(link for link in ahead if link[0] >= offset)
+                least = offset or 0
+                proven.update(link for link in other.links.items() if link[0] >= least)
         if len(still) == len(left):
             return False
         left = still
     return True
+
+
+def may_agree(growing: Beginning, others: Iterable[Beginning], offset: int | None) -> bool:
+    """Can `agree` become true of one that still grows? False: not by growing alone."""
+    size = growing.size or 0
+    for other in others:
+        if any(growing.links.get(at, digest) != digest for at, digest in other.links.items()):
+            return False
+        due = _due_links(other, offset)
+        if due.isdisjoint(growing.links.items()) and all(at <= size for at, _ in due):
+            return False
+    return True
+
+
+def _due_links(other: Beginning, offset: int | None) -> set[tuple[int, str]]:
+    """Return those of its links of which one has to be proven."""
+    due = other.size if offset is None else min(offset, other.size or offset)
+    return {link for link in other.links.items() if due is not None and link[0] >= due}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wire.ranges import IntRange, RangeSpec
-from workers.chain import Beginning, agree
+from workers.chain import Beginning, agree, may_agree
 from workers.export import Export
 
 # Of so many kept exports of an address the newest that fits is chosen.
@@ -40,11 +40,13 @@ def resumable(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | No
 
 def undecided(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | None:
     """Return a kept export that still grows and may be resumable later, None without any."""
-    others = _others(made, specs)
     for export in made:
-        if export.kept and export.is_open and others:
-            links = export.links
-            if all(links.get(p, digest) == digest for b in others for p, digest in b.links.items()):
+        if export.kept and export.is_open:
+            others = _others([each for each in made if each is not export], specs)
+            offset = _offset(specs, export)
+            # With no other, the first bytes of what is the rest of nothing are not ours.
+            may_be_alone = offset is None
+            if (others or may_be_alone) and may_agree(export.beginning(), others, offset):
                 return export
     return None
 

@@ -1,12 +1,14 @@
 """Cut downloads go on: to the same bytes when they are still there, and never to a splice."""
 
 import hashlib
+import json
 import random
+import re
 import subprocess
 
 import pytest
 
-from tests.system.server import ROWS, need, wait_until
+from tests.system.server import ROOT, ROWS, need, wait_until
 
 
 def sha256(path):
@@ -117,20 +119,163 @@ def superseded(server, changing):
         server.get(f"/exports/{export['id']}", "DELETE")
 
 
-def test_with_another_production_a_bare_range_gets_the_whole(server, superseded):
+def test_with_another_production_a_bare_range_is_told_whose_it_may_be(server, superseded):
     path, _, etag = superseded
+    before = len(server.get("/exports").json()["exports"])
     answer = server.get(path, Range="bytes=10000-")
-    assert answer.status == 200
-    assert answer.headers["ETag"] != etag
-    assert answer.body.startswith(b"i,name\n1,second 1\n")
+    assert (answer.status, answer.json()["error"]) == (409, "cannot_resume")
+    assert etag in [named["etag"] for named in answer.json()["detail"]["exports"]]
+    assert len(server.get("/exports").json()["exports"]) == before
 
 
-def test_with_another_production_curl_refuses(server, superseded, tmp_path):
+# What each says of a 409, and does not touch its file.
+REFUSED = {
+    "curl": (["curl", "-sS", "-C", "-", "-o"], 33),
+    "wget": (["wget", "-q", "--no-config", "-c", "-O"], 8),
+}
+
+
+@pytest.mark.parametrize(("command", "status"), REFUSED.values(), ids=REFUSED.keys())
+def test_with_another_production_clients_leave_their_file(
+    server, superseded, tmp_path, command, status
+):
+    need(command[0])
     path, start, _ = superseded
     file = tmp_path / "changing.csv"
     file.write_bytes(start)
-    assert server.curl(path, "-C", "-", "-o", file).wait(20) == 33
+    done = subprocess.run([*command, file, server.url(path)], capture_output=True, timeout=30)
+    assert done.returncode == status
     assert file.read_bytes() == start
+
+
+def test_with_another_production_aria2c_makes_no_splice(server, changing, tmp_path):
+    """It asks for the whole first, for its length, and then for the rest of it."""
+    need("aria2c")
+    path, file = "/download/changing.csv?limit=99994", tmp_path / "changing.csv"
+    start, _ = cut(server, path, 1_000_000)
+    file.write_bytes(start)
+    changing.write(CHANGE)
+    server.finished("changing", limit=99994)
+    command = ["aria2c", "-q", "--no-conf", "-c", "--file-allocation=none", "-d", "/", "-o", file]
+    done = subprocess.run([*command, server.url(path)], capture_output=True, timeout=30)
+    assert done.returncode == 22
+    assert file.read_bytes() == start
+
+
+def test_curl_takes_no_refusal_for_the_end_of_its_file(server, superseded, tmp_path):
+    """It does so where a body is as long as its file."""
+    path, start, _ = superseded
+    size = len(server.get(path, Range="bytes=400-").body)
+    for offset in range(size - 2, size + 3):
+        file = tmp_path / f"{offset}.csv"
+        file.write_bytes(start[:offset])
+        assert server.curl(path, "-C", "-", "-o", file).wait(20) == 33
+
+
+def test_the_line_of_the_readme_goes_on_with_what_it_has(server, changing, tmp_path):
+    first, rest = readme_lines(server)
+    file = tmp_path / "changing.csv"
+    slow = first.replace("curl", "curl --limit-rate 500k", 1)
+    curl = subprocess.Popen(["sh", "-c", f"exec {slow}"], cwd=tmp_path)
+    wait_until(lambda: file.exists() and file.stat().st_size > 100_000, "some bytes")
+    curl.kill()
+    curl.wait()
+    one = server.wait_for(latest(server)["id"], "complete")
+    changing.write(CHANGE)
+    server.get("/download/changing.csv")
+    assert server.curl("/download/changing.csv", "-C", "-", "-o", file).wait(20) == 33
+    subprocess.run(["sh", "-c", rest], cwd=tmp_path, check=True, timeout=30)
+    assert sha256(file) == one["sha256"]
+
+
+def readme_lines(server):
+    """The lines of README.md that keep an ETag and go on by it, for the source `changing`."""
+    text = (ROOT / "README.md").read_text()
+    text = text.replace("http://127.0.0.1:8000", server.base).replace("flights", "changing")
+    return re.findall(r"^curl .*changing\.etag.*$", text, re.MULTILINE)
+
+
+# The data changes, or the export is discarded, and it is proven that the bytes are the same.
+
+ON = {
+    "curl": ["curl", "-sS", "-C", "-", "-o"],
+    "wget": ["wget", "-q", "--no-config", "-c", "-O"],
+    "aria2c": ["aria2c", "-q", "--no-conf", "-c", "-d", "/", "-o"],
+}
+SAME = {
+    "equal bytes": [],
+    "rows were appended": ["insert into changing select i + 200000, 'later' from changing"],
+}
+
+
+@pytest.mark.parametrize("command", ON.values(), ids=ON.keys())
+@pytest.mark.parametrize("statements", SAME.values(), ids=SAME.keys())
+def test_on_the_second_day(server, changing, tmp_path, command, statements):
+    need(command[0])
+    path, file = f"/download/changing.csv?i__gt=-{len(statements)}", tmp_path / "changing.csv"
+    start, etag = cut(server, path, 10_000)
+    server.wait_for(etag.strip('"'), "complete")
+    changing.write(*statements)
+    server.get(f"/exports/{etag.strip(chr(34))}", "DELETE")
+    again = server.wait_for(server.get(path).headers["Headwater-Export"], "complete")
+    file.write_bytes(start)
+    subprocess.run([*command, file, server.url(path)], check=True, timeout=30)
+    assert sha256(file) == again["sha256"]
+    changing.write("delete from changing where i > 200000")
+
+
+def test_a_change_further_on_costs_nothing(server, changing, tmp_path):
+    path, file = "/download/changing.csv?limit=99996", tmp_path / "changing.csv"
+    start, etag = cut(server, path, 10_000)
+    server.wait_for(etag.strip('"'), "complete")
+    changing.write("update changing set name = 'other' where i = 99996")
+    told = server.wait_for(server.get(path).headers["Headwater-Export"], "complete")
+    file.write_bytes(start)
+    assert server.curl(path, "-C", "-", "-o", file).wait(20) == 0
+    assert sha256(file) == told["sha256"]
+    # Of who asks for a piece it is not known which others it has: perhaps the last.
+    assert server.get(path, Range="bytes=10000-20000").status == 409
+
+
+def test_what_grows_is_compared_as_far_as_it_is(server):
+    path = "/download/long.csv?rows=1000000"
+    start, etag = cut(server, path, 2_000_000)
+    server.get(f"/exports/{etag.strip(chr(34))}", "DELETE")
+    again = server.prepare("long", rows=1_000_000)
+    rest = server.get(path, Range=f"bytes={len(start)}-")
+    assert (rest.status, rest.headers["Headwater-Export"]) == (206, again)
+    whole = hashlib.sha256(start + rest.body).hexdigest()
+    assert whole == server.export(again)["sha256"]
+
+
+ARIA2C = ["aria2c", "-q", "--no-conf", "-c", "-x8", "-s8", "-k1M", "-d", "/", "-o"]
+
+
+def test_aria2c_takes_pieces_on_the_second_day(server, changing, tmp_path):
+    need("aria2c")
+    path, file = "/download/numbers.json", tmp_path / "numbers.json"
+    for _ in range(2):
+        told = server.finished("numbers", "json")
+        server.get(f"/exports/{told['id']}", "DELETE")
+    told = server.finished("numbers", "json")
+    subprocess.run([*ARIA2C, file, server.url(path)], check=True, timeout=30)
+    assert sha256(file) == told["sha256"]
+
+
+def test_aria2c_with_pieces_of_what_has_changed_makes_no_splice(server, changing, tmp_path):
+    need("aria2c")
+    path, file = "/download/changing.json?limit=99995", tmp_path / "changing.json"
+    one = server.finished("changing", "json", limit=99995)
+    slow = ["--max-download-limit=1M", "--auto-save-interval=1", "--file-allocation=none"]
+    aria2c = subprocess.Popen([*ARIA2C, file, *slow, server.url(path)])
+    wait_until(lambda: file.with_suffix(".json.aria2").exists(), "it has pieces")
+    wait_until(lambda: file.exists() and file.stat().st_size > 100_000, "it has pieces")
+    aria2c.terminate()
+    aria2c.wait(20)
+    changing.write("update changing set name = 'last ' where i = 99995")
+    two = server.finished("changing", "json", limit=99995)
+    done = subprocess.run([*ARIA2C, file, server.url(path)], capture_output=True, timeout=60)
+    assert done.returncode or sha256(file) in (one["sha256"], two["sha256"])
 
 
 def test_with_another_production_if_range_gets_the_first(server, superseded):
@@ -150,13 +295,13 @@ def test_if_range_of_an_export_that_is_gone_gets_the_whole(server, superseded):
     assert answer.body.startswith(b"i,name\n1,second 1\n")
 
 
-def test_a_range_after_its_export_is_gone_gets_the_whole(server, changing):
+def test_a_range_after_its_export_is_gone_begins_nothing(server, changing):
     path = "/download/changing.csv?limit=99997"
     _, etag = cut(server, path, 10_000)
     server.get(f"/exports/{etag.strip(chr(34))}", "DELETE")
-    answer = server.get(path, Range="bytes=10000-")
-    assert answer.status == 200
-    assert answer.headers["ETag"] != etag
+    before = len(server.get("/exports").json()["exports"])
+    assert server.get(path, Range="bytes=10000-").status == 409
+    assert len(server.get("/exports").json()["exports"]) == before
 
 
 def test_curl_goes_on_after_a_restart(serve, tmp_path):
@@ -177,7 +322,23 @@ def test_a_restart_in_mid_export_makes_no_splice(serve):
     data, etag = cut(server, "/download/long.csv", 1_000_000)
     server.kill()
     server.start()
-    answer = server.open("/download/long.csv", Range=f"bytes={len(data)}-")
-    assert answer.status == 200
-    assert answer.headers["ETag"] != etag
-    assert answer.read(11) == b"i,t\n1,row 1"
+    again, other = cut(server, "/download/long.csv", 4_000_000)
+    assert (again[:1_000_000], other == etag) == (data, False)
+    # What a client may have of the first is not known to its end.
+    assert server.get("/download/long.csv", Range="bytes=999999999999-").status == 409
+
+
+def test_what_a_crash_has_torn_is_compared_as_far_as_it_was_written_down(serve):
+    server = serve()
+    path = "/download/long.csv?rows=3000000"
+    torn = server.prepare("long", rows=3_000_000)
+    record = server.recordings / f"{torn}.json"
+    wait_until(lambda: json.loads(record.read_text())["links"], "its chain is written down", 20)
+    server.get(f"/exports/{torn}/file", Range="bytes=0-9")
+    server.kill()
+    server.start()
+    whole = server.get(path).body
+    rest = server.get(path, Range="bytes=1000000-")
+    assert (rest.status, rest.body) == (206, whole[1_000_000:])
+    size = json.loads(record.read_text())["bytes"]
+    assert server.get(path, Range=f"bytes={size + 1}-").status == 409

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.chain import FIRST_STEP_BYTES, MAX_STEPS, Beginning, Chain, agree
+from workers.chain import FIRST_STEP_BYTES, MAX_STEPS, Beginning, Chain, agree, may_agree
 
 STEP = FIRST_STEP_BYTES
 
@@ -132,3 +132,30 @@ def test_what_is_proven_is_so(contents, offset, data):
         assert all(chosen.startswith(each[:offset]) for each in contents)
     if agree(newest, begun, None):
         assert all(chosen.startswith(each) for each in contents)
+
+
+GROWING = Chain()
+GROWING.append(ONE[: 5 * STEP + 5])
+# What is compared with the first 5 steps and 5 bytes of ONE, the offset, and whether it may agree.
+CHANCES = {
+    "the same, further than it is": (ONE, 8 * STEP, True),
+    "the same, all of it": (ONE, None, True),
+    "another already": (EARLY, 8 * STEP, False),
+    "another later on": (LATE, 8 * STEP, True),
+    "an end that it is past, with no link there": (ONE[: 4 * STEP + 7], 4 * STEP + 2, False),
+    "an end that it is past, all of it": (ONE[: 4 * STEP + 7], None, False),
+    "nothing yet, all of it": (b"", None, False),
+}
+
+
+@pytest.mark.parametrize(("other", "offset", "want"), CHANCES.values(), ids=CHANCES.keys())
+def test_what_may_be_proven_later(other, offset, want):
+    growing = Beginning(GROWING.size, {**GROWING.links, GROWING.size: GROWING.digest()})
+    assert may_agree(growing, [beginning(other)], offset) is want
+
+
+def test_what_is_torn_before_the_offset_is_never_proven():
+    growing = Beginning(GROWING.size, {**GROWING.links, GROWING.size: GROWING.digest()})
+    torn = Beginning(None, dict(list(chain_of(ONE).links.items())[:7]))
+    assert may_agree(growing, [torn], 7 * STEP)
+    assert not may_agree(growing, [torn], 7 * STEP + 1)
