@@ -1,6 +1,7 @@
 """Cut downloads go on: to the same bytes when they are still there, and never to a splice."""
 
 import hashlib
+import html
 import json
 import random
 import re
@@ -188,6 +189,14 @@ def test_the_line_of_the_readme_goes_on_with_what_it_has(server, changing, tmp_p
     assert sha256(file) == one["sha256"]
 
 
+def test_the_lines_of_a_page_go_on_by_the_etag(server, tmp_path):
+    page = html.unescape(server.get("/sources/twin", Accept="text/html").body.decode())
+    first, rest = re.findall(r"^.*(curl .*\.etag.*?)(?:</code>.*)?$", page, re.MULTILINE)
+    for line in (first, rest):
+        subprocess.run(["sh", "-c", line], cwd=tmp_path, check=True, timeout=30)
+        assert sha256(tmp_path / "twin.csv") == latest(server)["sha256"]
+
+
 def readme_lines(server):
     """The lines of README.md that keep an ETag and go on by it, for the source `changing`."""
     text = (ROOT / "README.md").read_text()
@@ -233,7 +242,7 @@ def test_a_change_further_on_costs_nothing(server, changing, tmp_path):
     file.write_bytes(start)
     assert server.curl(path, "-C", "-", "-o", file).wait(20) == 0
     assert sha256(file) == told["sha256"]
-    # Of who asks for a piece it is not known which others it has: perhaps the last.
+    # A client that asks for a piece may have others, also the last one.
     assert server.get(path, Range="bytes=10000-20000").status == 409
 
 

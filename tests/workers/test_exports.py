@@ -20,6 +20,7 @@ import pytest
 from journal import JournalFailed
 from sources.catalogue import QuerySource, TableSource
 from sources.row_filter import read_filter
+from wire.ranges import IntRange, SuffixRange
 from workers import exports as exports_module
 from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
 from workers.export import record_path
@@ -198,6 +199,145 @@ def test_two_sources_of_the_same_sql_are_not_shared(exports, order, numbers):
     alias = exports.submit(order(replace(numbers, name="alias")), prepared=True)
     assert alias is not first
     assert (alias.source, alias.address != first.address) == ("alias", True)
+
+
+# Going on with a bare Range
+
+
+REST, PIECE, END = [IntRange(500, None)], [IntRange(500, 600)], [SuffixRange(5)]
+LATER = "insert into numbers values (2000, 'later')"
+OTHER = "update numbers set name = 'other' where id = 1"
+LAST = "update numbers set name = 'other' where id = 1000"
+
+# What happens between two exports, and which ranges the second is proven to be right for.
+CHANGES = {
+    "nothing": ([], [REST, PIECE, END]),
+    "rows are appended": ([LATER], [REST, PIECE, END]),
+    "a row far behind is another": ([LAST], [REST]),
+    "the first row is another": ([OTHER], []),
+}
+
+
+@pytest.fixture
+def made(start_exports, order, numbers, change, ended, settled):
+    """made(*statements): two exports with these between them, the first without its bytes."""
+    exports = start_exports()
+
+    def submit():
+        export = ended(exports.submit(order(numbers), prepared=True, gives=True))
+        settled(exports)
+        return export
+
+    def make(*statements):
+        first = submit()
+        exports.cancel(first)
+        change(numbers.database, *statements)
+        return exports, first, submit()
+
+    return make
+
+
+@pytest.mark.parametrize(("statements", "right"), CHANGES.values(), ids=CHANGES.keys())
+def test_a_bare_range_goes_on_where_the_bytes_are_proven(made, statements, right):
+    exports, first, second = made(*statements)
+    for specs in (REST, PIECE, END):
+        want = second if specs in right else None
+        assert exports.resumable(first.address, specs) is want
+        assert exports.undecided(first.address, specs) is None
+
+
+def test_a_bare_range_goes_on_at_the_end_of_what_was_appended_to(made):
+    exports, first, second = made(LATER)
+    assert exports.resumable(first.address, [IntRange(first.journal.size, None)]) is second
+    assert exports.resumable(first.address, [IntRange(first.journal.size - 1, None)]) is second
+
+
+def test_a_range_to_the_end_is_the_rest_of_pieces_too(made):
+    exports, first, second = made(LAST)
+    assert exports.resumable(first.address, [IntRange(500, second.journal.size - 1)]) is second
+    assert exports.resumable(first.address, [IntRange(500, second.journal.size - 2)]) is None
+
+
+@pytest.mark.parametrize("specs", [REST, PIECE])
+def test_what_is_proven_is_so_after_a_restart(made, start_exports, crash, specs):
+    _, first, second = made(LATER)
+    again = start_exports(folder=crash())
+    assert again.resumable(first.address, specs) is again.get(second.id)
+    assert again.get(second.id).beginning() == second.beginning()
+    assert again.get(first.id).beginning() == first.beginning()
+
+
+def test_records_without_a_chain_prove_what_their_sha256_does(made, start_exports, crash):
+    _, first, second = made(LATER)
+    folder = crash()
+    for export in (first, second):
+        path = folder / f"{export.id}.json"
+        record = json.loads(path.read_text())
+        del record["digest"], record["links"]
+        path.write_text(json.dumps(record))
+    again = start_exports(folder=folder)
+    assert again.resumable(first.address, REST) is None
+    assert again.get(first.id).beginning().size == first.journal.size
+
+
+def test_what_was_cancelled_is_compared_as_far_as_it_came(start_exports, order, query, until):
+    exports = start_exports()
+    source = query("endless")
+
+    def begin():
+        export = exports.submit(order(source), prepared=True, gives=True)
+        until(lambda: export.journal.size > 100_000)
+        return export
+
+    first = begin()
+    exports.cancel(first)
+    second = begin()
+    at_the_end = [IntRange(first.journal.size, None)]
+    until(lambda: exports.resumable(first.address, at_the_end) is second)
+    assert exports.resumable(first.address, PIECE) is second
+    beyond = [IntRange(1 << 40, None)]
+    assert exports.resumable(first.address, beyond) is None
+    assert exports.undecided(first.address, beyond) is None
+    exports.cancel(second)
+
+
+def test_what_has_not_come_so_far_is_undecided(
+    start_exports, order, numbers, query, ended, settled
+):
+    exports = start_exports(running=1)
+    first = ended(exports.submit(order(numbers), prepared=True, gives=True))
+    exports.cancel(first)
+    settled(exports)
+    blocker = exports.submit(order(query("silent")), prepared=True)
+    second = exports.submit(order(numbers), prepared=True, gives=True)
+    for specs in (REST, PIECE):
+        assert exports.resumable(first.address, specs) is None
+        assert exports.undecided(first.address, specs) is second
+    exports.cancel(blocker)
+    ended(second)
+    for specs in (REST, PIECE):
+        assert exports.resumable(first.address, specs) is second
+
+
+def test_what_nobody_was_given_is_nobodys_beginning(
+    start_exports, order, numbers, change, ended, read_all
+):
+    exports = start_exports()
+    first = ended(exports.submit(order(numbers), prepared=True, gives=True))
+    change(numbers.database, OTHER)
+    second = ended(exports.submit(order(numbers), prepared=True))
+    assert exports.resumable(first.address, REST) is first
+    read_all(exports, second)
+    assert exports.resumable(first.address, REST) is None
+
+
+def test_a_chain_is_written_down_while_it_grows(start_exports, order, query, until, monkeypatch):
+    monkeypatch.setattr(exports_module, "FIRST_SAVED_BYTES", 1000)
+    exports = start_exports()
+    export = exports.submit(order(query("endless")), prepared=True)
+    record = record_path(export.journal.path)
+    until(lambda: json.loads(record.read_text())["links"])
+    exports.cancel(export)
 
 
 # Audiences
