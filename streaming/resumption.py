@@ -14,6 +14,7 @@ from contextlib import closing
 
 from flask import url_for
 
+from guard.turns import end_turn
 from streaming.answers import LOOK_EVERY_S, etag_of
 from streaming.errors import Refusal
 from wire.ranges import IntRange, RangeSpec, SuffixRange, parse_range_spec
@@ -85,6 +86,7 @@ def _proven(
             message = "the export is still being recorded; ask again for these bytes"
             detail = {"rows": growing.rows, "bytes": growing.journal.size}
             raise Refusal(503, "still_recording", message, detail)
+        end_turn()
         with closing(exports.read(growing, gives=False)):  # or it would be given up meanwhile
             growing.journal.wait(growing.journal.size, LOOK_EVERY_S)
     return export
@@ -114,5 +116,8 @@ def _refusal(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> Refu
             "If-Range with its ETag, or ask at /exports/<id>/file; or begin without a Range"
         )
     else:
-        message = "no export that this Range could go on with is kept; begin without a Range"
+        message = (
+            "no export that this Range could go on with is kept: begin without a Range, or "
+            "prepare one by POST /exports and ask again, which goes on if its bytes are the same"
+        )
     return Refusal(409, "cannot_resume", message, {"exports": named})

@@ -44,9 +44,8 @@ def undecided(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | No
         if export.kept and export.is_open:
             others = _others([each for each in made if each is not export], specs)
             offset = _offset(specs, export)
-            # With no other, the first bytes of what is the rest of nothing are not ours.
-            may_be_alone = offset is None
-            if (others or may_be_alone) and may_agree(export.beginning(), others, offset):
+            # Without another, a client has nothing of this address before the rest of it.
+            if (others or offset is None) and may_agree(export.beginning(), others, offset):
                 return export
     return None
 

@@ -414,6 +414,26 @@ def test_what_a_bare_range_may_be_of_is_named(own_site, until, change):
         assert rest.data == get(client, each["url"], Range="bytes=100-").data
 
 
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=100-109"])
+def test_what_can_be_compared_later_is_waited_for(own_site, until, header):
+    client, exports = own_site.test_client(), own_site.extensions["headwater"].exports
+    first = exports.get(
+        client.get("/download/numbers.csv", buffered=True).headers["Headwater-Export"]
+    )
+    until(lambda: not exports._underway)
+    exports.cancel(first)
+    for extension in ("csv", "tsv", "json", "ndjson"):  # as many as are recorded at once
+        client.post("/exports", json={"source": "silent", "format": extension})
+    client.post("/exports", json={"source": "numbers", "format": "csv"})
+    answer = get(client, "/download/numbers.csv", Range=header)
+    assert (answer.status_code, answer.json["error"]) == (503, "still_recording")
+    assert "Retry-After" in answer.headers
+    for export in exports.all()[1:]:
+        exports.cancel(export)
+    until(lambda: exports.all()[0].state == "complete")
+    assert get(client, "/download/numbers.csv", Range=header).status_code == 206
+
+
 def test_the_end_of_what_nobody_has_had_is_a_beginning(client, url, numbers_csv):
     """polars and other readers of Parquet begin with it, on an address that nobody has asked."""
     for _ in range(2):
