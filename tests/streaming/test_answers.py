@@ -453,6 +453,7 @@ def test_a_412_makes_no_export(client, url, exports):
 @pytest.mark.parametrize("listed", ["{}", '"other", {}', '{}, "other"'])
 def test_if_match_goes_on_with_what_it_names(client, complete, numbers_csv, site, change, listed):
     change(site.data, f"insert into empty values ({next(_fresh)})")
+    assert client.get(complete.url).headers["Headwater-Export"] != complete.id
     if_match = listed.replace("{}", f'"{complete.id}"')
     answer = get(client, complete.url, Range="bytes=100-", If_Match=if_match)
     assert (answer.status_code, answer.data) == (206, numbers_csv[100:])

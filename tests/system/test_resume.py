@@ -213,7 +213,9 @@ ON = {
 }
 SAME = {
     "equal bytes": [],
-    "rows were appended": ["insert into changing select i + 200000, 'later' from changing"],
+    "rows were appended": [
+        "insert or ignore into changing select i + 200000, 'later' from changing"
+    ],
 }
 
 
