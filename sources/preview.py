@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import apsw
 
@@ -55,7 +55,6 @@ def _shown(name: str) -> str:
 
 def _read(value: object) -> Cell:
     if not isinstance(value, bytes):
-        assert value is None or isinstance(value, int | float)
-        return Cell(value)
+        return Cell(cast("int | float | None", value))
     length, _, text = value[1:].partition(b":")
     return Cell(text.decode(errors="replace") if value[:1] == b"t" else None, int(length))

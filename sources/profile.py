@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import apsw
 
@@ -308,10 +308,7 @@ _SHOWN = "iif(typeof(v) = 'text', cast(v as blob), v), l, typeof(v) = 'text'"
 
 
 def _value(value: int | float | bytes, length: int | None, is_text: int) -> Value:
-    if is_text:
-        assert isinstance(value, bytes)
-        return Value(value.decode(errors="replace"), length)
-    return Value(value, length)
+    return Value(cast("bytes", value).decode(errors="replace") if is_text else value, length)
 
 
 def _cell(column: str) -> str:

@@ -7,7 +7,7 @@ right for all its values; docs/formats.md has the table. Way in: candidates_of.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import polars as pl
 import pyarrow as pa
@@ -40,9 +40,7 @@ class Candidate(NamedTuple):
 
     def values(self, array: pa.Array) -> pa.Array:
         """Return an array of which it holds, in the column's type."""
-        values = self.read(array)
-        assert values is not None
-        return values.to_arrow().cast(self.column.type)
+        return cast("pl.Series", self.read(array)).to_arrow().cast(self.column.type)
 
 
 def candidates_of(info: ColumnInfo) -> list[Candidate]:

@@ -12,8 +12,8 @@ class Job(NamedTuple):
     """One export to be recorded.
 
     path: the journal's file. extension: format and compression, as in wire.formats. excel: whether
-    delimited text is written for Excel. source: its name, which a sheet is named after. marks: where
-    its chain is to have links, too.
+    delimited text is written for Excel. source: its name, which a sheet is named after. marks:
+    where its chain is to have links, too.
     """
 
     id: str
