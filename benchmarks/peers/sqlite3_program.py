@@ -1,4 +1,4 @@
-"""The sqlite3 program writing a table as CSV into a file."""
+"""The sqlite3 program writing rows as CSV into a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def is_there() -> bool:
     return shutil.which("sqlite3") is not None
 
 
-def export(database: Path, table: str, into: Path) -> float:
-    """Write the table and return the seconds it took; the file is removed."""
-    command = ["sqlite3", "-readonly", "-csv", "-header", str(database), f"select * from {table}"]
+def export(database: Path, sql: str, into: Path) -> float:
+    """Write the rows and return the seconds it took; the file is removed."""
+    command = ["sqlite3", "-readonly", "-csv", "-header", str(database), sql]
     started_s = time.perf_counter()
     with into.open("wb") as file:
         subprocess.run(command, stdout=file, check=True, timeout=TIMEOUT_S)
