@@ -11,15 +11,19 @@ from sources import connections
 from sources.connections import connect, in_time, quoted
 from sources.errors import SourceUnavailable
 from sources.query import Query
+from sources.volatility import ALWAYS, volatility_of
 
-# Longer texts are cut by the database: a request never holds a whole one.
+# Longer texts are cut by the database; of those of more bytes only the size is told, for which
+# SQLite does not read them.
 CELL_CHARS = 200
+READ_BYTES = 1 << 20
 
 
 class Cell(NamedTuple):
-    """A value as it is shown. length: of a text in characters or of a blob in bytes, else None.
+    """A value as it is shown. length: of a text in characters, else None.
 
-    value: cut to CELL_CHARS when it is a text, None for NULL and for a blob.
+    value: cut to CELL_CHARS when it is a text. None for NULL, and for a blob or a text above
+    READ_BYTES: then length is its size in bytes.
     """
 
     value: int | float | str | None
@@ -32,9 +36,11 @@ def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
     Text that is not UTF-8 is shown with replacement characters. Raises SourceUnavailable. May wait
     for a lock or a disk.
     """
-    # A subquery with an offset is not flattened, so each value is computed once.
     cells = ", ".join(_shown(quoted(column.name)) for column in query.columns)
-    statement = f"select {cells} from (select * from ({query.sql}) limit {most:d} offset 0)"
+    # With an offset the subquery is not flattened: each value is computed once. Without, a column
+    # that is only measured is not read.
+    fence = " offset 0" if volatility_of(query, None) == ALWAYS else ""
+    statement = f"select {cells} from (select * from ({query.sql}) limit {most:d}{fence})"
     try:
         with connect(query.database) as connection:
             with suppress(apsw.InterruptError), in_time(connection, connections.LOOK_S):
@@ -49,8 +55,12 @@ def _shown(name: str) -> str:
     """Return an expression of one value for a cell; a text and a blob become a blob for _read."""
     # One expression a column: SQLite gives at most 2,000, which a table may have.
     text = f"cast('t' || length({name}) || ':' || substr({name}, 1, {CELL_CHARS}) as blob)"
-    blob = f"cast('b' || octet_length({name}) || ':' as blob)"
-    return f"case typeof({name}) when 'text' then {text} when 'blob' then {blob} else {name} end"
+    size = f"cast('b' || octet_length({name}) || ':' as blob)"
+    is_measured = f"typeof({name}) = 'blob' or octet_length({name}) > {READ_BYTES}"
+    return (
+        f"case when typeof({name}) not in ('text', 'blob') then {name}"
+        f" when {is_measured} then {size} else {text} end"
+    )
 
 
 def _read(value: object) -> Cell:

@@ -35,7 +35,9 @@ def volatility_of(query: Query, fingerprint: str | None) -> str:
     fingerprint: of the database, None when it has none. ALWAYS when that cannot be told. May wait
     for a disk.
     """
-    compiled = _compiled(query.database, query.sql, tuple(query.parameters), fingerprint)
+    # A view may have become another one since a database without a fingerprint was asked.
+    compile_it = _compiled if fingerprint is not None else _compiled.__wrapped__
+    compiled = compile_it(query.database, query.sql, tuple(query.parameters), fingerprint)
     if compiled == PERHAPS and any(_is_now(value) for value in query.parameters.values()):
         return ALWAYS
     return compiled
