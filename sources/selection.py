@@ -7,14 +7,19 @@ Way in: parse_selection; `sources.sql` makes SQL of what it returns.
 from __future__ import annotations
 
 import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from sources.catalogue import Parameter
+from sources.column_types import comparison_of, takes_numbers_only
+from sources.dates import read_date
 from sources.entry import INT64
 from sources.errors import BadSelection
+from sources.lists import item_text, list_text, quoted, read_list, split_list, unquoted
 from sources.tables import ColumnInfo
 
 Value = int | float | str | None
@@ -27,10 +32,14 @@ MAX_PROBLEMS = 20
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _REAL = re.compile(r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _YES_NO = {"1": True, "true": True, "0": False, "false": False}
+_A_DATE = "2026, 2026-03, 2026-03-05 or 2026-03-05T14:30:00Z would be right"
 
 
 class Filter(NamedTuple):
-    """One condition. values: one, or for `in` any number; for `null` whether it must be."""
+    """One condition. values: one, or for `in` any number; for `null` whether it must be.
+
+    Of a date they are as sources.dates.read_date returns them, of a boolean 1 and 0.
+    """
 
     column: str
     operator: str
@@ -52,16 +61,18 @@ class Selection(NamedTuple):
         return self.columns or tuple(column.name for column in columns)
 
     def canonical(self) -> str:
-        """Return text that is the same for every way to write this selection, as a query string."""
+        """Return text that is the same for every way to write this selection, as a query string.
+
+        No other selection of the same source has the same text.
+        """
         words: list[tuple[str, str]] = [(name, str(value)) for name, value in self.parameters]
         words += [
-            (f"{f.column}__{f.operator}", ",".join(_written(value) for value in f.values))
-            for f in self.filters
+            (f"{f.column}__{f.operator}", _values_text(f.operator, f.values)) for f in self.filters
         ]
         if self.columns:
-            words.append(("columns", ",".join(self.columns)))
+            words.append(("columns", list_text(self.columns)))
         if self.sort:
-            words.append(("sort", ",".join("-" * down + name for name, down in self.sort)))
+            words.append(("sort", ",".join(_key_text(*key) for key in self.sort)))
         if self.limit is not None:
             words.append(("limit", str(self.limit)))
         if self.excel:
@@ -72,7 +83,8 @@ class Selection(NamedTuple):
 OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "like", "in", "null")
 # The words of a query string that are no filters; a column of that name is filtered with `__eq`.
 RESERVED = ("columns", "sort", "limit", "excel")
-_AFFINITY_OF = {"int": "INTEGER", "float": "REAL", "text": "TEXT"}
+# As what the value of a parameter is read.
+_READ_AS = {"int": "integer", "float": "number", "text": "text"}
 
 
 def parse_selection(
@@ -127,7 +139,7 @@ class _Parser:
             raise BadSelection(self.problems)
 
     def _names(self, text: str) -> tuple[str, ...]:
-        names = tuple(text.split(","))
+        names = tuple(self._listed(text, lambda word: word in self._columns))
         for name in names:
             self._known("columns", name)
         if len(set(names)) < len(names):
@@ -135,13 +147,31 @@ class _Parser:
         return names
 
     def _sort_keys(self, text: str) -> tuple[tuple[str, bool], ...]:
+        def is_known(word: str) -> bool:
+            return word in self._columns or (word[:1] == "-" and word[1:] in self._columns)
+
         keys = []
-        for word in text.split(","):
+        for word in self._listed(text, is_known, signed=True):
             down = word.startswith("-") and word not in self._columns
             name = word[1:] if down else word
+            if down and not is_known(word):
+                name = unquoted(name) or name
             self._known("sort", name)
             keys.append((name, down))
         return tuple(keys)
+
+    def _listed(
+        self, text: str, is_known: Callable[[str], bool], *, signed: bool = False
+    ) -> list[str]:
+        """Return the words of a list of names; quotes and commas may be of a name itself."""
+        words = text.split(",")
+        if all(map(is_known, words)):
+            return words
+        if is_known(text):
+            return [text]
+        items = split_list(text, signed=signed)
+        inner = [(item, unquoted(item)) for item in items]
+        return [item if is_known(item) or name is None else name for item, name in inner]
 
     def _limit(self, text: str) -> int | None:
         if re.fullmatch(r"[0-9]{1,18}", text):
@@ -152,7 +182,7 @@ class _Parser:
     def _argument(self, parameter: Parameter, given: Mapping[str, str]) -> Value:
         name, kind, default = parameter.name, parameter.type, parameter.default
         if name in given:
-            return self._value(name, given[name], _AFFINITY_OF[kind])
+            return self._value(name, given[name], _READ_AS[kind])
         if default is None:
             self._note(f"{name}: this source needs it, a value of type {kind}")
         return default
@@ -174,22 +204,40 @@ class _Parser:
             return (self._yes_or_no(key, text),)
         if operator == "like":
             return (text,)
-        words = text.split(",") if operator == "in" else [text]
+        words = read_list(text) if operator == "in" else [text]
         if len(words) > MAX_VALUES_IN_A_LIST:
             self._note(f"{key}: at most {MAX_VALUES_IN_A_LIST} values can be listed")
             return ()
-        return tuple(self._value(key, word, column.affinity) for word in words)
+        read_as = comparison_of(column)
+        if takes_numbers_only(column):
+            read_as = "number"
+        elif read_as == "number":
+            read_as = "number or text"
+        return tuple(self._value(key, word, read_as) for word in words)
 
-    def _value(self, key: str, text: str, affinity: str) -> Value:
-        """Return the text as a value of this affinity; as it is where there is none to go by."""
-        if affinity in ("TEXT", "BLOB"):
+    def _value(self, key: str, text: str, read_as: str) -> Value:
+        """Return the text as a value: of column_types.comparison_of, or `number or text`."""
+        if read_as in ("text", "any"):
             return text
+        if read_as == "date":
+            date = read_date(text)
+            if date is None:
+                self._note(f"{key}: {_shown(text)} is no date; {_A_DATE}")
+            return date
+        if read_as == "boolean" and text.lower() in ("true", "false"):
+            return int(text.lower() == "true")
         number = read_number(text)
-        if affinity == "INTEGER" and not isinstance(number, int):
-            self._note(f"{key}: {_shown(text)} is not a whole number of 64 bits")
-        elif affinity == "REAL" and number is None:
-            self._note(f"{key}: {_shown(text)} is not a number")
-        return text if number is None else number
+        if read_as == "integer":
+            if not isinstance(number, int):
+                self._note(f"{key}: {_shown(text)} is not a whole number of 64 bits")
+            return number
+        if number is not None:
+            return _exact(text, number)
+        if read_as == "number or text":
+            return text
+        wanted = "neither true nor false" if read_as == "boolean" else "not a number"
+        self._note(f"{key}: {_shown(text)} is {wanted}")
+        return None
 
     def _yes_or_no(self, key: str, text: str) -> bool:
         if text not in _YES_NO:
@@ -201,7 +249,7 @@ class _Parser:
             words = [*self._columns, *(parameter.name for parameter in self._parameters), *RESERVED]
             near = difflib.get_close_matches(name[:100], words, 1)
             some = ", ".join([*self._columns][:20]) + (", …" if len(self._columns) > 20 else "")
-            right = f"is it {near[0]}?" if near else f"there are {some}"
+            right = f"is it {item_text(near[0])}?" if near else f"there are {some}"
             where = "" if key == name else f"{_shown(key)}: "
             self._note(f"{where}there is no column {_shown(name)}; {right}")
         return self._columns.get(name)
@@ -214,8 +262,26 @@ def read_number(text: str) -> int | float | None:
     return float(text) if _REAL.fullmatch(text) else None
 
 
-def _written(value: Value) -> str:
-    return "01"[value] if isinstance(value, bool) else str(value)
+def _exact(text: str, number: int | float) -> int | float:
+    """Return a number as an integer where it is one of 64 bits: no real has all their digits."""
+    if isinstance(number, int) or not math.isfinite(number) or not number.is_integer():
+        # Of 9007199254740993.5 the real is an integer, too, but another number.
+        return number
+    exact = Decimal(text)
+    whole = int(exact) if abs(number) <= 2**63 else 0
+    return whole if whole == exact and whole in INT64 else number
+
+
+def _values_text(operator: str, values: tuple[Value, ...]) -> str:
+    texts = ["01"[value] if isinstance(value, bool) else str(value) for value in values]
+    return list_text(texts) if operator == "in" else texts[0]
+
+
+def _key_text(name: str, down: bool) -> str:
+    """Return a key to sort by, as no other is written."""
+    if down:
+        return "-" + item_text(name)
+    return quoted(name) if name.startswith("-") else item_text(name)
 
 
 def _shown(text: str) -> str:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from sources.catalogue import TableSource
+from sources.conditions import all_of, condition_sql
 from sources.selection import Selection, Value, read_number
 from sources.tables import ColumnInfo, Stored, text_of
 
@@ -20,14 +21,6 @@ _DIALECT = sqlite.dialect(paramstyle="named")
 
 # The attributes of who has none.
 NOBODYS: Mapping[str, str] = MappingProxyType({})
-
-_COMPARISONS = {
-    "gt": lambda column, value: column > value,
-    "gte": lambda column, value: column >= value,
-    "lt": lambda column, value: column < value,
-    "lte": lambda column, value: column <= value,
-    "like": lambda column, value: column.like(value),
-}
 
 
 def selection_sql(
@@ -46,35 +39,30 @@ def selection_sql(
     allowed, values_of_who_asks = _allowed(source, columns, attributes)
     body = _body(source, columns, allowed)
     cells = {column.name: body.c[column.name] for column in columns}
-    affinities = {column.name: column.affinity for column in columns}
+    by_name = {column.name: column for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
     statement = statement.select_from(body)
     bound: dict[str, Value] = {**dict(selection.parameters), **values_of_who_asks}
 
-    def bind(value: Value) -> sa.BindParameter[Value]:
+    def bind(value: Value) -> str:
         name = f"_{len(bound)}"
         bound[name] = value
-        return sa.bindparam(name, value)
+        return f":{name}"
 
-    for column, operator, values in selection.filters:
-        cell = cells[column]
-        if operator == "null":
-            statement = statement.where(cell.is_(None) if values[0] else cell.is_not(None))
-            continue
-        readings = [each for value in values for each in _readings(value, affinities[column])]
-        if operator in ("eq", "in"):
-            statement = statement.where(sa.or_(*(cell == bind(each) for each in readings)))
-        elif operator == "ne":
-            statement = statement.where(*(cell != bind(each) for each in readings))
-        else:
-            statement = statement.where(_COMPARISONS[operator](cell, bind(readings[0])))
+    conditions = [
+        condition_sql(_text(cells[each.column]), by_name[each.column], each, bind)
+        for each in selection.filters
+    ]
+    if conditions:
+        statement = statement.where(_expression(all_of(conditions)))
     statement = statement.order_by(
         *(cells[name].desc() if down else cells[name] for name, down in selection.sort)
     )
     if selection.limit is not None:
         # With an offset of ours, as SQLAlchemy would bind one of its own.
-        statement = statement.limit(bind(selection.limit)).offset(bind(0))
-    return str(statement.compile(dialect=_DIALECT)), bound
+        statement = statement.limit(_expression(bind(selection.limit)))
+        statement = statement.offset(_expression(bind(0)))
+    return _text(statement), bound
 
 
 def _allowed(
@@ -102,6 +90,14 @@ def _reading(text: str, affinity: str) -> Value:
     return number if number is not None and math.isfinite(number) else None
 
 
+def _expression(sql: str) -> sa.ColumnClause[object]:
+    return sa.literal_column(sql)
+
+
+def _text(clause: sa.ClauseElement) -> str:
+    return str(clause.compile(dialect=_DIALECT))
+
+
 def _body(source: Stored, columns: Sequence[ColumnInfo], allowed: str | None) -> sa.FromClause:
     cells = [
         sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
@@ -112,9 +108,3 @@ def _body(source: Stored, columns: Sequence[ColumnInfo], allowed: str | None) ->
     # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
     text = text_of(source, allowed).replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")
-
-
-def _readings(value: Value, affinity: str) -> tuple[Value, ...]:
-    """Return what a value may be: without an affinity, `1` is a number or a text of one digit."""
-    number = read_number(value) if affinity == "BLOB" and isinstance(value, str) else None
-    return (value,) if number is None else (number, value)

@@ -26,7 +26,8 @@ class ColumnInfo(NamedTuple):
     """A column of a source.
 
     affinity: SQLite's, `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class
-    of its first rows where they have just one and the affinity does not tell, else None.
+    of its first rows where they have just one and the affinity does not tell, else None; of
+    integers and reals it is `real`.
     declared: the type that its table declares, as it is written there; of an expression the name
     of its affinity, "" for none.
     """
@@ -150,11 +151,16 @@ def _with_stored(
             for classes_seen, each in zip(seen, row, strict=True):
                 classes_seen.add(each)
     stored = {
-        column.name: next(iter(each - {"null"}))
+        column.name: _only_class(each - {"null"})
         for column, each in zip(unclear, seen, strict=True)
-        if len(each - {"null"}) == 1
     }
     return tuple(column._replace(stored=stored.get(column.name)) for column in columns)
+
+
+def _only_class(classes: set[str]) -> str | None:
+    return (
+        "real" if classes == {"integer", "real"} else classes.pop() if len(classes) == 1 else None
+    )
 
 
 def _estimate_rows(connection: apsw.Connection, table: str) -> int | None:

@@ -25,6 +25,7 @@ from access import Need
 from guard import Gate
 from guard.turns import end_turn
 from sources.errors import BadSelection
+from sources.lists import list_text
 from streaming.admission import asker, owner
 from streaming.answers import Answer
 from streaming.errors import Refusal
@@ -190,13 +191,12 @@ class _Fields(list[tuple[str, Any]]):
 
 
 def _word_of_a_list(key: str, values: list[Any]) -> str:
-    """Return a list as a query string has it, with commas between; only some words take one."""
+    """Return a list as a query string has it; only some words take one."""
     if key not in ("columns", "sort") and not key.endswith("__in"):
         raise BadSelection([f"{key}: one value is due; a list is for columns, sort and …__in"])
-    words = [_word(key, value) for value in values]
-    if with_comma := [word for word in words if "," in word]:
-        raise BadSelection([f"{key}: {with_comma[0][:100]!a} would be two, for its comma"])
-    return ",".join(words)
+    if not values:
+        raise BadSelection([f"{key}: the list is empty"])
+    return list_text([_word(key, value) for value in values])
 
 
 def _word(key: str, value: Any) -> str:

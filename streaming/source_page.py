@@ -15,6 +15,7 @@ from flask import Request, render_template, url_for
 from werkzeug.datastructures import MultiDict
 
 from sources.errors import BadSelection
+from sources.lists import item_text
 from sources.preview import Cell, first_rows
 from sources.query import Query
 from streaming.admission import asker
@@ -72,10 +73,18 @@ def _words_of(fields: MultiDict[str, str], source: Mapping[str, Any]) -> list[tu
         for parameter in source["parameters"]
         if fields.get(parameter["name"])
     ]
+    names = {column["name"] for column in source["columns"]}
     if columns := fields.getlist("columns"):
-        words.append(("columns", ",".join(columns)))
+        # A box that is ticked is a name; what somebody wrote into the address may be a list.
+        texts = [item_text(each) if each in names else each for each in columns]
+        words.append(("columns", ",".join(texts)))
     words += [(f"{f['column']}__{f['operator']}", f["value"]) for f in _filters(fields)]
-    words += [(key, fields[key]) for key in ("sort", "limit") if fields.get(key)]
+    if sort := fields.get("sort"):
+        minus = "-" if sort not in names and sort[1:] in names else ""
+        name = sort.removeprefix(minus)
+        words.append(("sort", minus + item_text(name) if name in names else sort))
+    if limit := fields.get("limit"):
+        words.append(("limit", limit))
     return words
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
 from sources.catalogue import GeneratedSource, QuerySource, Source
+from sources.column_types import type_of
 from sources.errors import MissingAttribute, SourceUnavailable
 from sources.tables import Description
 from streaming.admission import asker, can
@@ -74,7 +75,7 @@ def _show_source(source: Source, description: Description) -> dict[str, Any]:
         "name": source.name,
         **({"denied": denied} if denied else {}),
         "columns": [
-            {"name": column.name, "type": column.affinity.lower()} for column in description.columns
+            {"name": column.name, "type": type_of(column)} for column in description.columns
         ],
         "parameters": [parameter.__dict__ for parameter in parameters],
         "rows_estimate": description.rows_estimate,
