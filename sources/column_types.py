@@ -23,6 +23,9 @@ _TIMESTAMP = frozenset(
 _DECIMAL = frozenset(["DECIMAL", "DEC", "NUMERIC", "NUMBER", "MONEY", "SMALLMONEY", "NUM"])
 _BOOLEAN = frozenset(["BOOLEAN", "BOOL"])
 
+# What type_of returns.
+TYPES = ("integer", "real", "text", "blob", "date", "timestamp", "decimal", "boolean", "any")
+
 _WORD = re.compile(r"\s*([0-9A-Z_]*)", re.IGNORECASE | re.ASCII)
 _SIZE = re.compile(r"\(\s*([0-9]{1,9})\s*(?:,\s*([0-9]{1,9})\s*)?\)")
 
@@ -64,7 +67,7 @@ def declared_as(column: ColumnInfo) -> Declared | None:
 
 
 def type_of(column: ColumnInfo) -> str:
-    """Return `integer real text blob date timestamp decimal boolean`, or `any`.
+    """Return which of TYPES a column is of.
 
     A column that declares none of them, an expression for instance, is named by what its first
     rows hold; so is a decimal that holds texts.

@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import apsw
 
+from sources.column_types import comparison_of
 from sources.connections import close, in_time, open_connection, own_name
+from sources.dates import moment_sql
 from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
+from sources.time_bins import bins_for
 
 Number = int | float
 
@@ -48,7 +51,8 @@ BINS = 20
 OWN_BINS = 64
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-_NUMBER = "typeof(v) in ('integer', 'real')"
+# Of a date all that is looked at is its moment m.
+_NUMBER = "typeof(v) in ('integer', 'real') and m is null"
 _FINITE = "v between -1.7976931348623157e308 and 1.7976931348623157e308"
 
 
@@ -108,8 +112,31 @@ class Lengths(NamedTuple):
     example: Value
 
 
+class TimeBin(NamedTuple):
+    """How many dates are in the units of time from first to last, `2026-01` to `2026-03`."""
+
+    first: str
+    last: str
+    rows: int
+
+
+class Times(NamedTuple):
+    """The dates of a column that is declared as one, in UTC. are_days: none has a time of day.
+
+    earliest, latest: as of sources.dates.moment_sql.
+    """
+
+    rows: int
+    earliest: str
+    latest: str
+    are_days: bool
+    bins: tuple[TimeBin, ...]
+
+
 class Profile(NamedTuple):
     """A column. rows: how many were looked at, the whole sample or a part of it.
+
+    numbers, texts, blobs: those that are no dates of times.
 
     distinct: values other than NULL; of values longer than CUT, those that begin alike and are of
     one length are one. frequent: those that are there more than once, the most frequent first.
@@ -118,6 +145,7 @@ class Profile(NamedTuple):
     rows: int
     nulls: int
     distinct: int
+    times: Times | None
     numbers: Numbers | None
     texts: Lengths | None
     blobs: Lengths | None
@@ -268,12 +296,14 @@ class Sample:
     def _profile(self, connection: apsw.Connection, index: int, rows_apart: int) -> Profile:
         # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are one; r: how many
         # of the n are reals. All else is asked of this, mostly much shorter, table.
+        is_date = comparison_of(self._query.columns[index]) == "date"
         connection.execute("drop table if exists temp.found")
-        connection.execute("create table temp.found (v, l, n, r)")
+        connection.execute("create table temp.found (v, l, n, r, m)")
         connection.execute(
-            "insert into temp.found select v, l, count(*), count(iif(typeof(v) = 'real', 1, null))"
+            f"insert into temp.found select v, l, n, r, {moment_sql('v') if is_date else 'null'}"
+            " from (select v, l, count(*) as n, count(iif(typeof(v) = 'real', 1, null)) as r"
             f" from (select v{index} as v, l{index} as l from temp.{self._table}"
-            f" where _rowid_ % {rows_apart:d} = 0) group by v, l order by v, l"
+            f" where _rowid_ % {rows_apart:d} = 0) group by v, l) order by v, l"
         )
         rows, nulls, distinct = connection.execute(
             "select coalesce(sum(n), 0), coalesce(sum(n) filter (where v is null), 0),"
@@ -287,6 +317,7 @@ class Sample:
             rows=rows,
             nulls=nulls,
             distinct=distinct,
+            times=_times(connection),
             numbers=_numbers(connection),
             texts=_lengths(connection, "text"),
             blobs=_lengths(connection, "blob"),
@@ -317,6 +348,27 @@ def _cell(column: str) -> str:
     return (
         f"iif({is_long}, substr({column}, 1, {CUT}), {column}),"
         f" iif({is_long}, length({column}), null)"
+    )
+
+
+def _times(connection: apsw.Connection) -> Times | None:
+    found: Any = connection.execute(
+        "select sum(n), min(m), max(m), count(iif(m not like '% 00:00:00', 1, null))"
+        " from temp.found where m is not null"
+    ).fetchone()
+    rows, earliest, latest, with_time = found
+    if rows is None:
+        return None
+    bins = bins_for(earliest, latest)
+    counts = [0] * len(bins.names)
+    by_unit: Any = connection.execute(
+        f"select substr(m, 1, {bins.chars}), sum(n) from temp.found where m is not null group by 1"
+    )
+    for moment, count in by_unit:
+        counts[bins.place(moment)] += count
+    named = zip(bins.names, counts, strict=True)
+    return Times(
+        rows, earliest, latest, not with_time, tuple(TimeBin(*name, count) for name, count in named)
     )
 
 
@@ -376,7 +428,7 @@ def _bins(
 
 
 def _lengths(connection: apsw.Connection, kind: str) -> Lengths | None:
-    these = f"from temp.found where typeof(v) = '{kind}'"
+    these = f"from temp.found where typeof(v) = '{kind}' and m is null"
     length = "coalesce(l, length(v))"
     rows, shortest, total = connection.execute(
         f"select sum(n), min({length}), total({length} * n) {these}"

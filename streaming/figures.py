@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sources.profile import Bin, Number, Value
+from sources.column_types import type_of
+from sources.profile import Bin, Number, TimeBin, Value
 
 # A longer text is cut, and says how long it is. Of a blob, so many bytes.
 SHOWN_CHARS = 100
@@ -40,7 +41,7 @@ class Shown(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A bar of a chart, from its top left corner; label: which numbers it is of."""
+    """A bar of a chart, from its top left corner; label: which numbers or dates it is of."""
 
     x: float
     y: float
@@ -112,13 +113,30 @@ def show_bin(each: Bin, is_last: bool) -> str:
     return f"{show_number(each.start)} {up_to} {show_number(each.stop)}"
 
 
-def bars(bins: Sequence[Bin]) -> list[Bar]:
+def show_time(moment: str, are_days: bool) -> str:
+    """Return a date; are_days: without its time of day, which is midnight."""
+    return moment[:10] if are_days else moment
+
+
+def show_time_bin(each: TimeBin) -> str:
+    """Return which dates are in a bin."""
+    # Of an hour there is its number only.
+    from_minute, to_minute = (":00", ":59") if len(each.first) == len("2026-03-05 14") else ("", "")
+    if each.first == each.last:
+        return each.first + from_minute
+    return f"{each.first}{from_minute} to {each.last}{to_minute}"
+
+
+def bars(bins: Sequence[Bin | TimeBin]) -> list[Bar]:
     """Return the bars of a histogram, as high as the most rows of a bin are CHART_HEIGHT."""
     most = max((each.rows for each in bins), default=0)
     drawn = []
     for place, each in enumerate(bins):
         height = round(length_of(each.rows, most) * CHART_HEIGHT / 100, 2)
-        label = show_bin(each, place == len(bins) - 1)
+        if isinstance(each, TimeBin):
+            label = show_time_bin(each)
+        else:
+            label = show_bin(each, place == len(bins) - 1)
         x = place * BAR_WIDTH
         drawn.append(Bar(x + 0.5, CHART_HEIGHT - height, BAR_WIDTH - 1, height, label, each.rows))
     return drawn
@@ -140,4 +158,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": show_count,
     "length": length_of,
     "bars": bars,
+    "time": show_time,
+    "type": type_of,
 }

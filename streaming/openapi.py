@@ -17,6 +17,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 from werkzeug.http import HTTP_STATUS_CODES
 
+from sources.column_types import TYPES
 from sources.selection import OPERATORS
 from wire.formats import EXTENSIONS, TARBALL, media_type_of
 
@@ -58,6 +59,7 @@ def make_document() -> Node:
     told = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     told["schemas"]["Format"]["enum"] = [*EXTENSIONS, TARBALL.extension]
     told["schemas"]["Operator"]["enum"] = list(OPERATORS)
+    told["schemas"]["ColumnType"]["enum"] = list(TYPES)
     paths: Node = {}
     for address, operation in told["operations"].items():
         method, path = address.split(" ")

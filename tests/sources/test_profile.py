@@ -190,7 +190,7 @@ def test_classes_in_one_column_are_told_apart():
 
 def test_nothing_but_null():
     found = profile_of([None, None])
-    assert found == (2, 2, 0, None, None, None, ())
+    assert found == (2, 2, 0, None, None, None, None, ())
 
 
 def test_text_that_is_not_utf8_is_shown_as_such(open_sample):
