@@ -202,7 +202,7 @@ def test_text_that_is_not_utf8_is_shown_as_such(open_sample):
 def test_an_empty_table(open_sample):
     sample = open_sample("create table t (a integer, b text)")
     assert sample.take() == Taken("all", 0, 0)
-    assert sample.profile(1) == (0, 0, 0, None, None, None, ())
+    assert sample.profile(1) == (0, 0, 0, None, None, None, None, ())
 
 
 def test_odd_names_and_names_that_repeat(make_database):
