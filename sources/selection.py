@@ -7,7 +7,6 @@ Way in: parse_selection; `sources.sql` makes SQL of what it returns.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -248,7 +247,8 @@ class _Parser:
         if name not in self._columns:
             words = [*self._columns, *(parameter.name for parameter in self._parameters), *RESERVED]
             near = difflib.get_close_matches(name[:100], words, 1)
-            some = ", ".join([*self._columns][:20]) + (", …" if len(self._columns) > 20 else "")
+            some = ", ".join(map(item_text, [*self._columns][:20]))
+            some += ", …" if len(self._columns) > 20 else ""
             right = f"is it {item_text(near[0])}?" if near else f"there are {some}"
             where = "" if key == name else f"{_shown(key)}: "
             self._note(f"{where}there is no column {_shown(name)}; {right}")
@@ -263,13 +263,16 @@ def read_number(text: str) -> int | float | None:
 
 
 def _exact(text: str, number: int | float) -> int | float:
-    """Return a number as an integer where it is one of 64 bits: no real has all their digits."""
-    if isinstance(number, int) or not math.isfinite(number) or not number.is_integer():
-        # Of 9007199254740993.5 the real is an integer, too, but another number.
+    """Return a number as an integer where it is one of 64 bits: no real has all their digits.
+
+    With an exponent a real is written, in as few digits as tell it from others.
+    """
+    if isinstance(number, int) or abs(number) > 2**63:
         return number
     exact = Decimal(text)
-    whole = int(exact) if abs(number) <= 2**63 else 0
-    return whole if whole == exact and whole in INT64 else number
+    whole = int(exact)
+    is_meant = whole == exact and (whole == number or "e" not in text.lower())
+    return whole if is_meant and whole in INT64 else number
 
 
 def _values_text(operator: str, values: tuple[Value, ...]) -> str:

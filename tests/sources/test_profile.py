@@ -18,7 +18,7 @@ from sources import connections, profile
 from sources.catalogue import TableSource
 from sources.connections import read_only_uri
 from sources.errors import SourceFailed
-from sources.profile import BINS, CUT, OWN_BINS, SHARES, Bin, Sample, Taken, Value
+from sources.profile import BINS, CUT, OWN_BINS, SHARES, Bin, Sample, Taken, TimeBin, Value
 from sources.query import Query
 from sources.tables import ColumnInfo, describe
 
@@ -191,6 +191,30 @@ def test_classes_in_one_column_are_told_apart():
 def test_nothing_but_null():
     found = profile_of([None, None])
     assert found == (2, 2, 0, None, None, None, None, ())
+
+
+def test_dates(open_sample):
+    """Of a column that is declared as one: texts and numbers that are, and the rest beside them."""
+    values = ["2026-03-05T10:30:00Z", "2025-12-31", 1772706605, "2026-01-01 00:30:00+02:00", "n/a"]
+    rows = ", ".join(f"({value!r})" for value in [*values, values[0]]) + ", (null)"
+    sample = open_sample("create table t (x timestamp)", f"insert into t values {rows}")
+    sample._query = sample._query._replace(columns=[ColumnInfo("x", "NUMERIC", None, "TIMESTAMP")])
+    sample.take()
+    found = sample.profile(0)
+    assert found.times[:4] == (5, "2025-12-31 00:00:00", "2026-03-05 10:30:05", False)
+    assert found.times.bins[0] == TimeBin("2025-12-29", "2026-01-04", 2)
+    assert found.times.bins[-1] == TimeBin("2026-03-02", "2026-03-08", 3)
+    assert sum(each.rows for each in found.times.bins) == 5
+    assert (found.numbers, found.texts.rows, found.texts.first.value) == (None, 1, "n/a")
+    assert (found.rows, found.nulls) == (7, 1)
+
+
+def test_days(open_sample):
+    sample = open_sample("create table t (x date)", "insert into t values ('2026-03-05')")
+    sample._query = sample._query._replace(columns=[ColumnInfo("x", "NUMERIC", None, "DATE")])
+    sample.take()
+    assert sample.profile(0).times.are_days
+    assert sample.profile(0).texts is None
 
 
 def test_text_that_is_not_utf8_is_shown_as_such(open_sample):

@@ -17,6 +17,7 @@ from sources.errors import BadSelection
 from sources.selection import (
     MAX_PROBLEMS,
     MAX_VALUES_IN_A_LIST,
+    Filter,
     Selection,
     parse_selection,
 )
@@ -80,7 +81,8 @@ FILTERS = {
     "one of texts": ("s__in=one,Two", [0, 1]),
     "a text with a comma by itself": ("s=a%2Cb", [4]),
     "a comma in a list parts, however it is written": ("s__in=a%2Cb", []),
-    "a comma in a list parts, also in quotes": ("s__in=%22a%2Cb%22", []),
+    "a comma in quotes does not": ("s__in=%22a%2Cb%22,one", [0, 4]),
+    "quotes that nothing needs are of the values": ("s__in=%22one%22,Two", [1]),
     "like": ("s__like=%25o%25", [0, 1]),
     "like is blind to ASCII case": ("s__like=ONE", [0]),
     "like one character": ("s__like=_ne", [0]),
@@ -263,6 +265,53 @@ def test_a_name_that_begins_with_a_minus_sorts():
     assert parse("sort=--a,a", columns).sort == (("-a", True), ("a", False))
 
 
+COMMAS = [
+    "City, State",
+    "-a",
+    "City",
+    " State",
+    "-a,b",
+    "a",
+    "b",
+    "a,b",
+    '"q"',
+    "q",
+    '"x',
+    'y"',
+    "x,y",
+]
+COMMA_COLUMNS = [ColumnInfo(name, "TEXT") for name in COMMAS]
+NAMED = {
+    "a name as it is": ("columns", "a,b,City", ("a", "b", "City")),
+    "as before: two that are there": ("columns", "City, State", ("City", " State")),
+    "in quotes": ("columns", '"City, State",a', ("City, State", "a")),
+    "in quotes, with a minus of its own": ("columns", '"-a,b"', ("-a,b",)),
+    "in quotes that nothing needs": ("columns", '"City","q"', ("City", '"q"')),
+    "as before: quotes of its own": ("columns", '"q",q', ('"q"', "q")),
+    "as before: halves": ("columns", '"x,y"', ('"x', 'y"')),
+    "in quotes of its own, doubled": ("columns", '"""q"""', ('"q"',)),
+    "a key": ("sort", '"City, State",-b', (("City, State", False), ("b", True))),
+    "a key, downwards": ("sort", '-"City, State",b', (("City, State", True), ("b", False))),
+    "a key that begins with a minus": ("sort", '"-a,b"', (("-a,b", False),)),
+    "it, downwards": ("sort", '-"-a,b"', (("-a,b", True),)),
+}
+
+
+@pytest.mark.parametrize(("word", "text", "want"), NAMED.values(), ids=NAMED.keys())
+def test_a_name_with_a_comma(word, text, want):
+    assert getattr(parse([(word, text)], COMMA_COLUMNS), word) == want
+
+
+@pytest.mark.parametrize("text", ["City, State", "-City, State"])
+def test_one_word_that_is_a_name_is_taken(text):
+    columns = [ColumnInfo("City, State", "TEXT"), ColumnInfo("id", "INTEGER")]
+    assert parse([("sort", text)], columns).sort == (("City, State", text[0] == "-"),)
+    if text[0] != "-":
+        assert parse([("columns", text)], columns).columns == ("City, State",)
+    (problem, *_) = problems([("columns", "City, Stat")], columns)
+    assert problem.endswith('there are "City, State", id')
+
+
 # Injection: whatever is sent as a value is compared with as a value.
 
 ATTACKS = [
@@ -396,6 +445,55 @@ def test_canonical_differs_where_the_rows_do():
 def test_canonical_is_a_query_string_of_the_same_selection(query):
     selection = parse(query)
     assert parse(selection.canonical()) == selection
+
+
+SOME = st.lists(st.sampled_from(COMMAS), min_size=1, max_size=3, unique=True)
+SELECTIONS = st.builds(
+    Selection,
+    columns=SOME.map(tuple),
+    sort=st.lists(st.tuples(st.sampled_from(COMMAS), st.booleans()), max_size=3).map(tuple),
+    limit=st.none(),
+    parameters=st.just(()),
+    excel=st.just(False),
+    filters=st.lists(
+        st.builds(Filter, st.sampled_from(COMMAS), st.just("in"), SOME.map(tuple)), max_size=1
+    ).map(tuple),
+)  # fmt: skip
+
+
+@given(SELECTIONS, SELECTIONS)
+def test_no_two_selections_have_one_canonical_text(one, other):
+    assert (one.canonical() == other.canonical()) == (one == other)
+
+
+def test_texts_of_lists_that_look_alike_are_told_apart():
+    made = [
+        Selection(sort=(("-a", False),)), Selection(sort=(("a", True),)),
+        Selection(sort=(("-a", True),)), Selection(columns=("a,b",)), Selection(columns=("a", "b")),
+        Selection(columns=('"a', 'b"')), Selection(columns=('"a,b"',)),
+        Selection(filters=(Filter("s", "in", ("a,b",)),)),
+        Selection(filters=(Filter("s", "in", ("a", "b")),)),
+        Selection(filters=(Filter("s", "in", ('"a', 'b"')),)),
+    ]  # fmt: skip
+    assert len({each.canonical() for each in made}) == len(made)
+
+
+SAME = {
+    "a month": ["placed__gt=2026-03"],
+    "a moment": ["placed=2026-03-05T12:30:00%2B02:00", "placed=2026-03-05+10:30",
+                 "placed=2026-03-05T10:30:00.000Z", "placed__eq=2026-03-05t10:30:00z"],
+    "a number": ["total=10", "total=10.0", "total=1e1"],
+    "a boolean": ["active=true", "active=1", "active=True"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("queries", SAME.values(), ids=SAME.keys())
+def test_canonical_is_the_same_for_every_way_to_write_a_value(queries):
+    types = {"placed": "TIMESTAMP", "total": "DECIMAL", "active": "BOOLEAN"}
+    columns = [ColumnInfo(name, "NUMERIC", None, declared) for name, declared in types.items()]
+    made = {parse(query, columns).canonical() for query in queries}
+    assert len(made) == 1
+    assert parse(made.pop(), columns) == parse(queries[0], columns)
 
 
 # Against a filter in Python

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sources.profile import Bin, Value
+from sources.profile import Bin, TimeBin, Value
 from streaming import figures
 from streaming.figures import Bar, Shown
 
@@ -50,6 +50,31 @@ VALUES = {
 @pytest.mark.parametrize(("value", "want"), VALUES.values(), ids=VALUES.keys())
 def test_a_value(value, want):
     assert figures.show_value(value) == want
+
+
+TIME_BINS = {
+    "a month": (TimeBin("2026-03", "2026-03", 1), "2026-03"),
+    "a week": (TimeBin("2026-03-02", "2026-03-08", 1), "2026-03-02 to 2026-03-08"),
+    "an hour": (TimeBin("2026-03-05 14", "2026-03-05 14", 1), "2026-03-05 14:00"),
+    "six hours": (
+        TimeBin("2026-03-05 06", "2026-03-05 11", 1),
+        "2026-03-05 06:00 to 2026-03-05 11:59",
+    ),
+    "minutes": (
+        TimeBin("2026-03-05 06:00", "2026-03-05 06:04", 1),
+        "2026-03-05 06:00 to 2026-03-05 06:04",
+    ),
+}
+
+
+@pytest.mark.parametrize(("each", "want"), TIME_BINS.values(), ids=TIME_BINS.keys())
+def test_a_bar_of_dates_says_which(each, want):
+    assert [bar.label for bar in figures.bars([each])] == [want]
+
+
+def test_a_day_is_shown_without_a_time():
+    assert figures.show_time("2026-03-05 00:00:00", True) == "2026-03-05"
+    assert figures.show_time("2026-03-05 00:00:00", False) == "2026-03-05 00:00:00"
 
 
 SHARES = {
