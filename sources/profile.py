@@ -121,9 +121,9 @@ class TimeBin(NamedTuple):
 
 
 class Times(NamedTuple):
-    """The dates of a column that is declared as one, in UTC. are_days: none has a time of day.
+    """The dates of a column that is declared as one, or of texts that are all dates, in UTC.
 
-    earliest, latest: as of sources.dates.moment_sql.
+    earliest, latest: as of sources.dates.moment_sql. are_days: none has a time of day.
     """
 
     rows: int
@@ -296,15 +296,24 @@ class Sample:
     def _profile(self, connection: apsw.Connection, index: int, rows_apart: int) -> Profile:
         # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are one; r: how many
         # of the n are reals. All else is asked of this, mostly much shorter, table.
-        is_date = comparison_of(self._query.columns[index]) == "date"
+        moment = moment_sql("v")
+        is_declared = comparison_of(self._query.columns[index]) == "date"
+        if not is_declared:
+            moment = f"iif(typeof(v) = 'text', {moment}, null)"
         connection.execute("drop table if exists temp.found")
         connection.execute("create table temp.found (v, l, n, r, m)")
         connection.execute(
-            f"insert into temp.found select v, l, n, r, {moment_sql('v') if is_date else 'null'}"
+            f"insert into temp.found select v, l, n, r, {moment}"
             " from (select v, l, count(*) as n, count(iif(typeof(v) = 'real', 1, null)) as r"
             f" from (select v{index} as v, l{index} as l from temp.{self._table}"
             f" where _rowid_ % {rows_apart:d} = 0) group by v, l) order by v, l"
         )
+        if not is_declared:
+            # Texts are dates only where all values are.
+            connection.execute(
+                "update temp.found set m = null where m is not null"
+                " and exists (select 1 from temp.found where m is null and v is not null)"
+            )
         rows, nulls, distinct = connection.execute(
             "select coalesce(sum(n), 0), coalesce(sum(n) filter (where v is null), 0),"
             " count(v) from temp.found"

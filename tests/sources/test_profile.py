@@ -217,6 +217,14 @@ def test_days(open_sample):
     assert sample.profile(0).texts is None
 
 
+def test_texts_that_are_all_dates_are_dates():
+    assert profile_of(["2026-03-05", None, "2026-03-06 10:30:00"]).times.rows == 2
+    assert profile_of(["2026-03-05", "n/a"]).times is None
+    assert profile_of(["2026-03-05", "n/a"]).texts.rows == 2
+    assert profile_of(["2026-03-05", 7]).times is None
+    assert profile_of([2461104.5]).times is None
+
+
 def test_text_that_is_not_utf8_is_shown_as_such(open_sample):
     sample = open_sample("create table t as select cast(x'ff62' as text) as x")
     assert sample.take().rows == 1
