@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 
 _QUOTED = r'"(?:[^"]|"")*+"'
-_ITEM = re.compile(rf"{_QUOTED}(?=,|\Z)|[^,]*")
-_SIGNED_ITEM = re.compile(rf"-?{_QUOTED}(?=,|\Z)|[^,]*")
+_ITEM = re.compile(rf"(?:\A|,)({_QUOTED}(?=,|\Z)|[^,]*)")
+_SIGNED_ITEM = re.compile(rf"(?:\A|,)(-?{_QUOTED}(?=,|\Z)|[^,]*)")
 
 
 def read_list(text: str) -> list[str]:
@@ -52,12 +52,4 @@ def unquoted(item: str) -> str | None:
 
 def split_list(text: str, *, signed: bool = False) -> list[str]:
     """Return the items as they are written, at least one. signed: may a minus be before quotes?"""
-    pattern = _SIGNED_ITEM if signed else _ITEM
-    items = []
-    start = 0
-    while start <= len(text):
-        found = pattern.match(text, start)
-        assert found is not None
-        items.append(found[0])
-        start = found.end() + 1
-    return items
+    return (_SIGNED_ITEM if signed else _ITEM).findall(text)
