@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sources.catalogue import QuerySource, TableSource
 from sources.connections import connect, read_only_uri
 from sources.errors import BadSelection
+from sources.row_filter import read_filter
 from sources.selection import MAX_VALUES_IN_A_LIST, parse_selection
 from sources.sql import selection_sql
 from sources.tables import describe
@@ -40,10 +41,10 @@ class Table:
             connection.execute(extra)
             self.stored = dict(connection.execute("select id, x from t"))
         self._source = TableSource("t", path, "t")
-        self._columns = describe(self._source).columns
+        self.columns = describe(self._source).columns
 
     def plan(self, words, source=None):
-        columns = describe(source).columns if source else self._columns
+        columns = describe(source).columns if source else self.columns
         source = source or self._source
         return selection_sql(source, parse_selection(words, columns), columns)
 
@@ -462,6 +463,27 @@ def test_booleans(make_table, declared, asked, want):
 def test_no_boolean(make_table):
     with pytest.raises(BadSelection, match='x: "yes" is neither true nor false'):
         make_table("BOOLEAN", [1]).ids([("x", "yes")])
+
+
+# Below all of them is the row filter
+
+
+@pytest.mark.parametrize("declared", ["TIMESTAMP", "DECIMAL", "", "BOOLEAN", "TEXT", "INTEGER"])
+def test_no_filter_gives_rows_that_one_may_not_see(make_table, declared):
+    values = ["2026-03-05", 5, "5", 5.5, None, "true", 1, b"5"]
+    table = make_table(declared, [*values, *values])
+    row_filter, problems = read_filter("id < cast(:principal.level as integer)")
+    assert not problems
+    own = TableSource("t", table.path, "t", row_filter)
+    asked = "2026-03-05" if declared == "TIMESTAMP" else "5"
+    for operator in (*COMPARISONS, "in"):
+        words = [(f"x__{operator}", asked)]
+        sql, bound = selection_sql(
+            own, parse_selection(words, table.columns), table.columns, {"level": str(len(values))}
+        )
+        with connect(read_only_uri(table.path)) as connection:
+            got = sorted(row[0] for row in connection.execute(sql, dict(bound)))
+        assert got == [i for i in table.ids(words) if i < len(values)]
 
 
 # As many as there may be
