@@ -103,7 +103,7 @@ def moment_sql(cell: str) -> str:
         f" when length({cell}) = 10 then iif(date({cell}) = {cell} collate binary,"
         f" {cell} || ' 00:00:00', null)"
         f" when {is_plain} and {rest} not glob '*[^.0-9]*' then {_with_fraction(plain, rest)}"
-        f" when {is_plain} and ({cell} glob '*Z' or {cell} glob '*+00:00')"
+        f" when {is_plain} and ({cell} glob '*[.0-9]Z' or {cell} glob '*[.0-9]+00:00')"
         f" then {_with_fraction(plain, in_utc)}"
         f" when {cell} glob '{_DAY}[Tt ]{_CLOCK}*' and {cell} >= '0000-01-02' collate binary"
         f" then {_zoned_sql(cell)} end"

@@ -89,19 +89,20 @@ def moment_of(stored):
         start = datetime(int(year), int(month), int(day), tzinfo=UTC)
     except ValueError:
         return None
-    # SQLite takes 24 hours, too.
-    if int(hour or 0) > 24 or int(minute or 0) > 59 or int(second or 0) > 59:
+    # SQLite takes 24:00 for the end of a day.
+    is_end = hour == "24" and int(minute) == int(second or 0) == 0
+    if (int(hour or 0) > 23 and not is_end) or int(minute or 0) > 59 or int(second or 0) > 59:
         return None
-    whole = start + timedelta(
-        hours=int(hour or 0), minutes=int(minute or 0), seconds=int(second or 0)
-    )
+    whole = seconds(start) + int(hour or 0) * 3600 + int(minute or 0) * 60 + int(second or 0)
     if zone and zone not in "Zz":
         digits = zone[1:].replace(":", "")
-        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
-        if offset > timedelta(hours=14, minutes=59):
+        hours, minutes = int(digits[:2]), int(digits[2:] or 0)
+        if hours > 14 or minutes > 59:
             return None
+        offset = hours * 3600 + minutes * 60
         whole -= offset if zone[0] == "+" else -offset
-    return seconds(whole) + Fraction(fraction or 0)
+    is_in_range = whole < seconds(datetime(9999, 12, 31, tzinfo=UTC)) + 86_400
+    return whole + Fraction(fraction or 0) if is_in_range else None
 
 
 def moment_of_number(number):
@@ -162,6 +163,7 @@ TEXTS = [
     "2026-03-05 10:30:05.0", "2026-03-05 10:30:05.25", "2026-03-05T10:30:05.250000",
     "2026-03-05 10:30:05.1234567", "2026-03-05 10:30:05.12345678901", "2026-03-05T10:30:05Z",
     "2026-03-05T10:30:05.25Z", "2026-03-05T10:30:05+00:00", "2026-03-05 10:30:05.5+00:00",
+    "2026-03-05 10:30:05.25 Z", "2026-03-05 10:30:05 +00:00",
     "2026-03-05T12:30:05+02:00", "2026-03-05 12:30:05.25 +0200", "2026-03-05 08:30:05-02",
     "2026-03-05t10:30:05z", "2025-12-31T23:59:59.999999", "2026-01-01T00:30:00+02:00",
     "2025-12-31 22:30:00-02:00", "2026-03-05 00:00:00", "2026-03-05 23:59:59.999", "0001-02-03",
@@ -173,6 +175,7 @@ NO_DATES = [
     "2026-03-05 ", "2026-03-05T", "2026-03-05 10", "2026-03-05 10:30:05.", "2026-03-05 10:30.5",
     "2026-03-05 10:30:05.2.5", "2026-03-05 10:30:05 UTC", "2026-03-05 25:00:00",
     "2026-03-05 10:60:00", "2026-03-05 10:30:60", "2026-03-05 10:30:05+99:00", "12:30:00",
+    "2026-03-05 10:30:05Z+00:00", "2026-03-05 10:30:05.5ZZ", "2026-03-05 24:30:00",
     "2026-03-05 10:30:05x", None, b"2026-03-05",
 ]  # fmt: skip
 NUMBERS = [
