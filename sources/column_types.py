@@ -19,8 +19,8 @@ _TIMESTAMP = frozenset(
         "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ", "TIMESTAMPNTZ",
     ]
 )  # fmt: skip
-# NUM is what SQLite says of `cast(x as numeric)`, which gives numbers only.
-_DECIMAL = frozenset(["DECIMAL", "DEC", "NUMERIC", "NUMBER", "MONEY", "SMALLMONEY", "NUM"])
+# Not NUM: so SQLite declares a column of dates, too, in `create table … as select …`.
+_DECIMAL = frozenset(["DECIMAL", "DEC", "NUMERIC", "NUMBER", "MONEY", "SMALLMONEY"])
 _BOOLEAN = frozenset(["BOOLEAN", "BOOL"])
 
 # What type_of returns.

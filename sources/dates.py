@@ -94,7 +94,7 @@ def moment_sql(cell: str) -> str:
     second = f"substr({cell}, 1, 19)"
     plain = f"replace({second}, 'T', ' ')"
     # SQLite takes the 30th of February for one in March, and 'now' for a time: what it gives is
-    # the same text only for a date. The usual forms come first; they take 0.5 µs, others 5.
+    # the same text only for a date. The usual forms come first; they take 0.2 to 1.5 µs, others 3.
     is_plain = f"length({cell}) >= 19 and datetime({second}) = {plain} collate binary"
     rest = f"substr({cell}, 20)"
     in_utc = f"substr({cell}, 20, length({cell}) - iif(substr({cell}, -1) = 'Z', 20, 25))"

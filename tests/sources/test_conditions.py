@@ -306,6 +306,12 @@ def test_a_view_has_the_dates_of_its_table(make_table):
         assert got == [i for i, x in table.stored.items() if is_meant("lte", x, "2026-03-05")]
 
 
+def test_a_table_made_of_a_query_has_texts(make_table):
+    """SQLite declares its column NUM, which says nothing."""
+    table = make_table("DATE", ["2025-12-31", "2026-01-01"], "create table u as select * from t")
+    assert table.ids([("x__gte", "2026")], TableSource("u", table.path, "u")) == [1]
+
+
 # Numbers
 
 
