@@ -212,7 +212,7 @@ class _Parser:
             read_as = "number"
         elif read_as == "number":
             read_as = "number or text"
-        return tuple(self._value(key, word, read_as) for word in words)
+        return tuple(_exact(word, self._value(key, word, read_as)) for word in words)
 
     def _value(self, key: str, text: str, read_as: str) -> Value:
         """Return the text as a value: of column_types.comparison_of, or `number or text`."""
@@ -231,7 +231,7 @@ class _Parser:
                 self._note(f"{key}: {_shown(text)} is not a whole number of 64 bits")
             return number
         if number is not None:
-            return _exact(text, number)
+            return number
         if read_as == "number or text":
             return text
         wanted = "neither true nor false" if read_as == "boolean" else "not a number"
@@ -262,17 +262,17 @@ def read_number(text: str) -> int | float | None:
     return float(text) if _REAL.fullmatch(text) else None
 
 
-def _exact(text: str, number: int | float) -> int | float:
-    """Return a number as an integer where it is one of 64 bits: no real has all their digits.
+def _exact(text: str, value: Value) -> Value:
+    """Return a real as an integer where text is one of 64 bits: no real has all their digits.
 
     With an exponent a real is written, in as few digits as tell it from others.
     """
-    if isinstance(number, int) or abs(number) > 2**63:
-        return number
+    if not isinstance(value, float) or abs(value) > 2**63:
+        return value
     exact = Decimal(text)
     whole = int(exact)
-    is_meant = whole == exact and (whole == number or "e" not in text.lower())
-    return whole if is_meant and whole in INT64 else number
+    is_meant = whole == exact and (whole == value or "e" not in text.lower())
+    return whole if is_meant and whole in INT64 else value
 
 
 def _values_text(operator: str, values: tuple[Value, ...]) -> str:

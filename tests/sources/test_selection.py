@@ -361,6 +361,11 @@ def test_a_parameter_has_its_default():
     assert ask("select :minutes as x", "minutes=5", (MINUTES,)) == [(5,)]
 
 
+def test_a_real_as_a_parameter_stays_one():
+    share = Parameter("share", "float", None)
+    assert ask("select :share / 2 as x", "share=5.0", (share,)) == [(2.5,)]
+
+
 def test_parameters_and_filters_do_not_meet():
     sql = "select :minutes as x union all select :minutes + 1"
     assert ask(sql, "x__gt=5&limit=9&minutes=5", (MINUTES,)) == [(6,)]
