@@ -14,7 +14,7 @@ import apsw
 from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSource
 from sources.catalogue_folders import check_folders
 from sources.catalogue_logs import check_logs
-from sources.connections import connect, quoted, read_only_uri
+from sources.connections import compiled, connect, quoted, read_only_uri
 from sources.errors import SourceUnavailable
 from sources.row_filter import unclear_uses
 from sources.tables import described_columns, text_of
@@ -90,7 +90,7 @@ def _table_problem(
         return f'there is no table or view "{source.table}" in {source.database}; there is {shown}'
     try:
         # A view is only a text until it is used: what it reads may be gone.
-        connection.execute(f"explain select * from {quoted(source.table)}").fetchone()
+        next(compiled(connection, f"select * from {quoted(source.table)}", {}))
     except apsw.Error as error:
         return f'"{source.table}" cannot be read ({error})'
     return None
@@ -99,11 +99,11 @@ def _table_problem(
 def _query_problem(connection: apsw.Connection, source: QuerySource) -> str | None:
     bound = _values_for_a_plan(source)
     try:
-        plan = connection.execute(f"explain {source.query}", bound).fetchall()
+        plan = list(compiled(connection, source.query, bound))
     except apsw.Error as error:
         return f"SQLite refuses it ({error})"
     # Transaction's second operand is not 0 in a statement that writes.
-    if any(opcode == "Transaction" and p2 != 0 for _, opcode, _, p2, *_ in plan):
+    if any(opcode == "Transaction" and p2 != 0 for opcode, p2, _ in plan):
         return "it writes; a query that only reads would be right"
     return None
 
@@ -118,7 +118,7 @@ def _where_problems(
     try:
         columns = described_columns(connection, text_of(source, None))
         filtered = text_of(source, source.where.sql)
-        connection.execute(f"explain {filtered}", {**bound, **anybody}).fetchone()
+        next(compiled(connection, filtered, {**bound, **anybody}))
     except apsw.Error as error:
         return [f"SQLite refuses it ({error}); an expression over the columns would be right"]
     return unclear_uses(source.where, {column.name: column.affinity for column in columns})

@@ -1,7 +1,7 @@
 """Connections to source databases: one engine for everything that reads them, read-only.
 
 Catalogue checks, descriptions, pages, reports and exports all run the SQLite that apsw brings, so
-that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes.
+that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes, compiled tells what it may do.
 Knows no HTTP.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 import apsw
@@ -129,6 +130,29 @@ def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:
     found = connection.execute(f"pragma temp.table_info({view})").fetchall()
     connection.execute(f"drop view temp.{view}")
     return [(str(name), str(declared)) for _, name, declared, *_ in found]
+
+
+class Instruction(NamedTuple):
+    """One of a compiled statement. p2, p4: its operands; https://sqlite.org/opcode.html."""
+
+    opcode: str
+    p2: int
+    p4: str | None
+
+
+def compiled(
+    connection: apsw.Connection, sql: str, parameters: Mapping[str, object]
+) -> Iterator[Instruction]:
+    """Compile a statement and yield its instructions, without running it. Raises apsw.Error."""
+    plan = iter(connection.execute(f"explain {sql}", dict(parameters)))
+    while True:
+        try:
+            _, opcode, _, p2, _, p4, *_ = next(plan)
+        except StopIteration:
+            return
+        except UnicodeDecodeError:
+            continue  # a blob among the literals, which is shown as it is
+        yield Instruction(str(opcode), int(p2), p4)
 
 
 def own_name() -> str:

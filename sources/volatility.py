@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import apsw
 
-from sources.connections import connect
+from sources.connections import Instruction, compiled, connect
 from sources.errors import SourceUnavailable
 from sources.query import Query
 
@@ -64,14 +64,12 @@ class ClockWatch(apsw.VFS):
 def _compiled(database: str, sql: str, parameters: tuple[str, ...], fingerprint: str | None) -> str:
     try:
         with connect(database, wait_s=WAIT_S) as connection:
-            plan = connection.execute(f"explain {sql}", dict.fromkeys(parameters))
-            return _volatility([(row[1], row[3], row[5]) for row in plan])
-    except (apsw.Error, SourceUnavailable, UnicodeDecodeError):
+            return _volatility(compiled(connection, sql, dict.fromkeys(parameters)))
+    except (apsw.Error, SourceUnavailable):
         return ALWAYS
 
 
-def _volatility(plan: Iterable[tuple[str, int, str | None]]) -> str:
-    """plan: (opcode, second operand, fourth operand) of each instruction."""
+def _volatility(plan: Iterable[Instruction]) -> str:
     found = NEVER
     constants = False
     for opcode, first_argument, text in plan:

@@ -48,6 +48,8 @@ CASES = {
     "a function with a modifier": ("select date(day, '+1 day') as x from t", PERHAPS),
     "the word in a text": ("select 'now' as x from t", NEVER),
     "the word as a name": ("select id as now from t", NEVER),
+    "a blob among the literals": ("select id from t where day <> x'ff'", NEVER),
+    "one beside the clock": ("select id from t where day <> x'ff' and day > date('now')", ALWAYS),
     "what does not compile": ("select nothing from t", ALWAYS),
 }  # fmt: skip
 
