@@ -1,8 +1,8 @@
 """Connections to source databases: one engine for everything that reads them, read-only.
 
 Catalogue checks, descriptions, pages, reports and exports all run the SQLite that apsw brings, so
-that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes, compiled tells what it may do.
-Knows no HTTP.
+that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes,
+compiled tells what it may do. Knows no HTTP.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from sources import connections
 from sources.connections import connect, in_time, quoted
 from sources.errors import SourceUnavailable
 from sources.query import Query
-from sources.volatility import ALWAYS, volatility_of
 
 # Longer texts are cut by the database; of those of more bytes only the size is told, for which
 # SQLite does not read them.
@@ -37,10 +36,7 @@ def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
     for a lock or a disk.
     """
     cells = ", ".join(_shown(quoted(column.name)) for column in query.columns)
-    # With an offset the subquery is not flattened: each value is computed once. Without, a column
-    # that is only measured is not read.
-    fence = " offset 0" if volatility_of(query, None) == ALWAYS else ""
-    statement = f"select {cells} from (select * from ({query.sql}) limit {most:d}{fence})"
+    statement = f"select {cells} from ({query.subquery()}) limit {most:d}"
     try:
         with connect(query.database) as connection:
             with suppress(apsw.InterruptError), in_time(connection, connections.LOOK_S):

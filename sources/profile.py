@@ -43,8 +43,9 @@ SPREAD_S = 5.0
 COLUMN_S = 3.0
 # A column that takes longer is profiled by this many rows of the sample.
 PART_ROWS = 20_000
-# Longer values are kept cut, with their length.
+# Longer values are kept cut, with their length; those of more bytes are not read.
 CUT = 200
+READ_BYTES = 1 << 20
 FREQUENT = 10
 BINS = 20
 # So many whole numbers have a bin each: the minutes of an hour, the days of a month.
@@ -69,7 +70,10 @@ class Taken(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A value. length: of a text in characters or of a blob in bytes, when value is cut to CUT."""
+    """A value. length: of a text in characters or of a blob in bytes, when value is cut to CUT.
+
+    Of a value above READ_BYTES, `…` or an empty blob stands here, and the length is in bytes.
+    """
 
     value: int | float | str | bytes
     length: int | None
@@ -274,11 +278,9 @@ class Sample:
         cells = ", ".join(_cell(f"c{i}") for i in indexes)
         rows = own_name()
         with self._in_time(connection, limit_s):
-            # A subquery with an offset is not flattened, so each value is computed once.
             connection.execute(
                 f"insert into temp.{table} with {rows}({names}) as not materialized"
-                f" ({self._query.sql}) select {cells}"
-                f" from (select * from {rows} {which} limit {most:d} offset 0)",
+                f" ({self._query.subquery()}) select {cells} from {rows} {which} limit {most:d}",
                 dict(self._query.parameters),
             )
         return connection.changes()
@@ -353,10 +355,15 @@ def _value(value: int | float | bytes, length: int | None, is_text: int) -> Valu
 
 def _cell(column: str) -> str:
     """Return a value, cut when it is long, and then its length, else NULL."""
-    is_long = f"typeof({column}) in ('text', 'blob') and length({column}) > {CUT}"
+    # Of what is too long to be read, only the size is known: SQLite tells it without reading.
+    size = f"iif(typeof({column}) in ('text', 'blob'), octet_length({column}), 0)"
+    unread = f"iif(typeof({column}) = 'text', '…', x'')"
     return (
-        f"iif({is_long}, substr({column}, 1, {CUT}), {column}),"
-        f" iif({is_long}, length({column}), null)"
+        f"case when {size} > {READ_BYTES} then {unread}"
+        f" when {size} > {CUT} and length({column}) > {CUT} then substr({column}, 1, {CUT})"
+        f" else {column} end,"
+        f" case when {size} > {READ_BYTES} then {size}"
+        f" when {size} > {CUT} and length({column}) > {CUT} then length({column}) end"
     )
 
 

@@ -8,11 +8,20 @@ from typing import Any, NamedTuple
 from sources.tables import ColumnInfo
 
 
+def computed_once(sql: str) -> str:
+    """Return a SELECT that SQLite does not merge with the one around it.
+
+    It merges none with an offset; of others it repeats the expressions wherever a column is used.
+    """
+    return f"select * from ({sql}) limit -1 offset 0"
+
+
 class Query(NamedTuple):
     """One SELECT of one database.
 
     database: an SQLite URI. parameters: bound by name. columns: what sql gives, in order.
     watches_clock: whether it is to be found out, while it runs, if it asks for the time.
+    is_by_chance: whether a value that is computed twice may be another one.
     """
 
     database: str
@@ -20,6 +29,11 @@ class Query(NamedTuple):
     parameters: Mapping[str, int | float | str | None]
     columns: Sequence[ColumnInfo]
     watches_clock: bool = False
+    is_by_chance: bool = False
+
+    def subquery(self) -> str:
+        """Return the SELECT for use in another one, which then sees one value in each place."""
+        return computed_once(self.sql) if self.is_by_chance else self.sql
 
     def identity(self) -> list[Any]:
         """Return what is the same for queries with the same rows over the same data."""

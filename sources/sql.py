@@ -14,6 +14,7 @@ from sqlalchemy.dialects import sqlite
 
 from sources.catalogue import TableSource
 from sources.conditions import all_of, condition_sql
+from sources.query import computed_once
 from sources.selection import Selection, Value, read_number
 from sources.tables import ColumnInfo, Stored, text_of
 
@@ -28,16 +29,20 @@ def selection_sql(
     selection: Selection,
     columns: Sequence[ColumnInfo],
     attributes: Mapping[str, str] = NOBODYS,
+    *,
+    is_by_chance: bool = False,
 ) -> tuple[str, Mapping[str, Value]]:
     """Return one SELECT and the values to bind by name.
 
     columns: the source's own. attributes: of who asks, for the source's filter, which is below all
-    that is selected. Parameters of a query keep their names; ours begin with `_`.
+    that is selected. is_by_chance: whether a value of the source may be another one each time that
+    it is computed; then what is compared is what comes out. Parameters of a query keep their names;
+    ours begin with `_`.
     Raises MissingAttribute.
     """
     # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
     allowed, values_of_who_asks = _allowed(source, columns, attributes)
-    body = _body(source, columns, allowed)
+    body = _body(source, columns, allowed, is_by_chance)
     cells = {column.name: body.c[column.name] for column in columns}
     by_name = {column.name: column for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
@@ -98,13 +103,16 @@ def _text(clause: sa.ClauseElement) -> str:
     return str(clause.compile(dialect=_DIALECT))
 
 
-def _body(source: Stored, columns: Sequence[ColumnInfo], allowed: str | None) -> sa.FromClause:
+def _body(
+    source: Stored, columns: Sequence[ColumnInfo], allowed: str | None, is_by_chance: bool
+) -> sa.FromClause:
     cells = [
         sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
         for column in columns
     ]
-    if isinstance(source, TableSource) and allowed is None:
+    if isinstance(source, TableSource) and allowed is None and not is_by_chance:
         return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
     # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
-    text = text_of(source, allowed).replace(":", r"\:")
+    text = text_of(source, allowed)
+    text = (computed_once(text) if is_by_chance else text).replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")

@@ -17,7 +17,9 @@ from sources.connections import Instruction, compiled, connect
 from sources.errors import SourceUnavailable
 from sources.query import Query
 
-NEVER, PERHAPS, ALWAYS = "never", "perhaps", "always"
+# PERHAPS: of the clock, which is known only once it has run. CHANCE: perhaps of the clock, too.
+NEVER, PERHAPS, CLOCK, CHANCE = "never", "perhaps", "clock", "chance"
+SHAREABLE = (NEVER, PERHAPS)
 
 _CHANCE = frozenset(["random", "randomblob"])
 _CLOCK = frozenset(["current_date", "current_time", "current_timestamp"])
@@ -30,17 +32,17 @@ WAIT_S = 0.1
 
 
 def volatility_of(query: Query, fingerprint: str | None) -> str:
-    """Return whether the rows depend on the clock or on chance: NEVER, PERHAPS or ALWAYS.
+    """Return what the rows depend on besides the database: NEVER, PERHAPS, CLOCK or CHANCE.
 
-    fingerprint: of the database, None when it has none. ALWAYS when that cannot be told. May wait
+    fingerprint: of the database, None when it has none. CHANCE when that cannot be told. May wait
     for a disk.
     """
     # A view may have become another one since a database without a fingerprint was asked.
     compile_it = _compiled if fingerprint is not None else _compiled.__wrapped__
-    compiled = compile_it(query.database, query.sql, tuple(query.parameters), fingerprint)
-    if compiled == PERHAPS and any(_is_now(value) for value in query.parameters.values()):
-        return ALWAYS
-    return compiled
+    found = compile_it(query.database, query.sql, tuple(query.parameters), fingerprint)
+    if found == PERHAPS and any(_is_now(value) for value in query.parameters.values()):
+        return CLOCK
+    return found
 
 
 class ClockWatch(apsw.VFS):
@@ -66,25 +68,26 @@ def _compiled(database: str, sql: str, parameters: tuple[str, ...], fingerprint:
         with connect(database, wait_s=WAIT_S) as connection:
             return _volatility(compiled(connection, sql, dict.fromkeys(parameters)))
     except (apsw.Error, SourceUnavailable):
-        return ALWAYS
+        return CHANCE
 
 
 def _volatility(plan: Iterable[Instruction]) -> str:
-    found = NEVER
+    functions = []
     constants = False
     for opcode, first_argument, text in plan:
         if opcode in ("Function", "PureFunc"):
-            function = (text or "").partition("(")[0].lower()
-            if function in _CHANCE or function in _CLOCK:
-                return ALWAYS
-            if function in _TIMES:
-                # Without an argument it is now.
-                if not first_argument:
-                    return ALWAYS
-                found = PERHAPS
+            functions.append(((text or "").partition("(")[0].lower(), first_argument))
         elif opcode in ("String", "String8"):
             constants = constants or _is_now(text)
-    return ALWAYS if constants and found == PERHAPS else found
+    names = {name for name, _ in functions}
+    if names & _CHANCE:
+        return CHANCE
+    # Without an argument, a function of times is of now.
+    if names & _CLOCK or any(name in _TIMES and not argument for name, argument in functions):
+        return CLOCK
+    if not names & _TIMES:
+        return NEVER
+    return CLOCK if constants else PERHAPS
 
 
 def _is_now(value: object) -> bool:

@@ -21,7 +21,7 @@ from sources.selection import Selection, parse_selection
 from sources.snapshots import take_snapshot
 from sources.sql import NOBODYS, selection_sql
 from sources.tables import Description, Stored, count_at_most
-from sources.volatility import ALWAYS, PERHAPS, volatility_of
+from sources.volatility import CHANCE, PERHAPS, SHAREABLE, volatility_of
 from streaming.errors import Refusal
 from streaming.files import folder_named
 from streaming.inquiries import Inquiries, Late
@@ -120,13 +120,22 @@ class Orders:
             raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
             raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
-        sql, bound = selection_sql(stored, selection, description.columns, attributes)
         by_name = {column.name: column for column in description.columns}
         columns = [by_name[column] for column in selection.names(description.columns)]
-        query = Query(read_only_uri(stored.database), sql, bound, columns)
-        self._check_it_fits(stored, packaging, query)
+
+        def query_of(*, is_by_chance: bool) -> Query:
+            sql, bound = selection_sql(
+                stored, selection, description.columns, attributes, is_by_chance=is_by_chance
+            )
+            uri = read_only_uri(stored.database)
+            return Query(uri, sql, bound, columns, is_by_chance=is_by_chance)
+
+        query = query_of(is_by_chance=False)
         fingerprint = fingerprint_of(stored)
         volatility = self._run_native(lambda: volatility_of(query, fingerprint()))
+        if volatility == CHANCE:
+            query = query_of(is_by_chance=True)
+        self._check_it_fits(stored, packaging, query)
         return Order(
             source=name,
             extension=extension,
@@ -134,7 +143,7 @@ class Orders:
             excel=selection.excel,
             query=query._replace(watches_clock=volatility == PERHAPS),
             rows_estimate=_rows_estimate(description, selection),
-            fingerprint=fingerprint if volatility != ALWAYS else lambda: None,
+            fingerprint=fingerprint if volatility in SHAREABLE else lambda: None,
             audience=audience,
         )
 

@@ -15,10 +15,11 @@ from sources.tables import describe
 def preview(make_database):
     """preview(*statements, sql=..., most=...): the first rows."""
 
-    def look(*statements, sql="select * from t", most=20):
+    def look(*statements, sql="select * from t", most=20, by_chance=False):
         database = make_database(*statements)
         columns = describe(QuerySource("t", database, sql, ())).columns
-        return first_rows(Query(read_only_uri(database), sql, {}, columns), most)
+        query = Query(read_only_uri(database), sql, {}, columns, is_by_chance=by_chance)
+        return first_rows(query, most)
 
     return look
 
@@ -58,6 +59,7 @@ def test_a_value_by_chance_is_computed_once(preview):
         " insert into t select i from n",
         sql=sql,
         most=500,
+        by_chance=True,
     )
     assert {cell for (cell,) in rows} == {Cell("a text", 6), Cell(1.5)}
 

@@ -409,3 +409,26 @@ def test_nothing_is_asked_of_a_closed_sample(open_sample):
     with pytest.raises(SourceFailed):
         sample.profile(0)
     sample.close()
+
+
+def test_long_values_are_not_read(open_sample):
+    size = profile.READ_BYTES + 1
+    sample = open_sample(
+        "create table t (t text, b blob)",
+        f"insert into t values (printf('%.*c', {size}, 'x'), zeroblob({size})), ('short', x'00')",
+    )
+    assert sample.take() == Taken("all", 2, 2)
+    assert sample.profile(0).texts.longest == sample.profile(1).blobs.longest == size
+    assert sample.profile(0).texts.example == Value("…", size)
+
+
+def test_values_by_chance_are_computed_once(make_database):
+    sql = "select iif(random() % 2, 'text', 1.5) as x from t"
+    columns = [ColumnInfo("x", "BLOB")]
+    database = make_database("create table t (x)", f"insert into t {MADE.format(2000)}")
+    asked = Query(read_only_uri(database), sql, {}, columns, is_by_chance=True)
+    with closing(Sample(asked)) as sample:
+        sample.take()
+        found = sample.profile(0)
+    assert found.distinct == 2
+    assert (found.numbers.least, found.texts.example) == (1.5, Value("text", None))

@@ -8,7 +8,7 @@ from sources.connections import read_only_uri
 from sources.query import Query
 from sources.rows import open_rows
 from sources.tables import ColumnInfo
-from sources.volatility import ALWAYS, NEVER, PERHAPS, volatility_of
+from sources.volatility import CHANCE, CLOCK, NEVER, PERHAPS, volatility_of
 
 
 @pytest.fixture
@@ -28,29 +28,30 @@ def query(database, sql, parameters):
 
 CASES = {
     "a table": ("select * from t", NEVER),
-    "date('now')": ("select * from t where day > date('now')", ALWAYS),
-    "now, written otherwise": ("select * from t where day > date(' NOW ')", ALWAYS),
-    "no argument": ("select unixepoch() as x", ALWAYS),
-    "a modifier alone": ("select unixepoch('subsec') as x", ALWAYS),
-    "current_timestamp": ("select current_timestamp as x", ALWAYS),
-    "current_date": ("select count(*) filter (where day > current_date) from t", ALWAYS),
-    "timediff": ("select timediff('now', day) as x from t", ALWAYS),
-    "a view": ("select * from open", ALWAYS),
-    "a view of a view": ("select * from more", ALWAYS),
-    "a subquery": ("select id from t where id in (select id from more)", ALWAYS),
-    "with": ("with x as (select date() as d) select * from x", ALWAYS),
-    "random()": ("select random() as x", ALWAYS),
-    "randomblob": ("select hex(randomblob(4)) as x", ALWAYS),
-    "an order by chance": ("select * from t order by random()", ALWAYS),
-    "a window by chance": ("select row_number() over (order by random()) as x from t", ALWAYS),
+    "date('now')": ("select * from t where day > date('now')", CLOCK),
+    "now, written otherwise": ("select * from t where day > date(' NOW ')", CLOCK),
+    "no argument": ("select unixepoch() as x", CLOCK),
+    "a modifier alone": ("select unixepoch('subsec') as x", CLOCK),
+    "current_timestamp": ("select current_timestamp as x", CLOCK),
+    "current_date": ("select count(*) filter (where day > current_date) from t", CLOCK),
+    "timediff": ("select timediff('now', day) as x from t", CLOCK),
+    "a view": ("select * from open", CLOCK),
+    "a view of a view": ("select * from more", CLOCK),
+    "a subquery": ("select id from t where id in (select id from more)", CLOCK),
+    "with": ("with x as (select date() as d) select * from x", CLOCK),
+    "random()": ("select random() as x", CHANCE),
+    "randomblob": ("select hex(randomblob(4)) as x", CHANCE),
+    "an order by chance": ("select * from t order by random()", CHANCE),
+    "a window by chance": ("select row_number() over (order by random()) as x from t", CHANCE),
+    "the clock and chance": ("select date() as x from t order by random()", CHANCE),
     "a function of a column": ("select date(day) as x from t", PERHAPS),
     "a view of such": ("select * from years", PERHAPS),
     "a function with a modifier": ("select date(day, '+1 day') as x from t", PERHAPS),
     "the word in a text": ("select 'now' as x from t", NEVER),
     "the word as a name": ("select id as now from t", NEVER),
     "a blob among the literals": ("select id from t where day <> x'ff'", NEVER),
-    "one beside the clock": ("select id from t where day <> x'ff' and day > date('now')", ALWAYS),
-    "what does not compile": ("select nothing from t", ALWAYS),
+    "one beside the clock": ("select id from t where day <> x'ff' and day > date('now')", CLOCK),
+    "what does not compile": ("select nothing from t", CHANCE),
 }  # fmt: skip
 
 
@@ -59,9 +60,7 @@ def test_what_a_statement_depends_on(database, sql, want):
     assert volatility_of(Query(read_only_uri(database), sql, {}, []), None) == want
 
 
-@pytest.mark.parametrize(
-    ("value", "want"), [("2026-03-05", PERHAPS), ("Now", ALWAYS), (5, PERHAPS)]
-)
+@pytest.mark.parametrize(("value", "want"), [("2026-03-05", PERHAPS), ("Now", CLOCK), (5, PERHAPS)])
 def test_a_parameter_can_be_the_clock(database, value, want):
     asked = Query(read_only_uri(database), "select date(:day) as x", {"day": value}, [])
     assert volatility_of(asked, "the same database") == want
@@ -71,7 +70,7 @@ def test_a_view_that_has_changed_is_looked_at_again(database, change):
     asked = Query(read_only_uri(database), "select * from years", {}, [])
     assert volatility_of(asked, "one") == PERHAPS
     change(database, "drop view years", "create view years as select date() as year")
-    assert volatility_of(asked, "another") == ALWAYS
+    assert volatility_of(asked, "another") == CLOCK
 
 
 WATCHED = {

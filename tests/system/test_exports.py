@@ -294,6 +294,9 @@ where = "i <= 2 and '2020' < datetime('now')"
 [sources.chance]
 database = "sqlite:///numbers.db"
 query = "select i from numbers where i <= 20 order by random()"
+[sources.dice]
+database = "sqlite:///numbers.db"
+query = "select random() % 100 as r from numbers where i <= 2000"
 [sources.hidden]
 database = "sqlite:///numbers.db"
 query = "select date(iif(i, 'n' || 'ow', i)) as day from numbers where i <= 2"
@@ -313,6 +316,14 @@ def test_what_depends_on_the_clock_or_on_chance_is_shared_with_nobody(volatile, 
     made = [volatile.get(f"/download/{source}.csv") for _ in range(2)]
     assert [answer.status for answer in made] == [200, 200]
     assert len({answer.headers["Headwater-Export"] for answer in made}) == 2
+
+
+def test_what_is_filtered_by_chance_is_what_comes_out(volatile):
+    lines = volatile.get("/download/dice.csv?r__gte=0&sort=r").body.decode().split()[1:]
+    values = [int(line) for line in lines]
+    assert 500 < len(values) < 1500
+    assert values == sorted(values)
+    assert values[0] >= 0
 
 
 def test_a_function_of_times_that_asks_for_none_is_shared(volatile):
