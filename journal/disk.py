@@ -17,7 +17,8 @@ from journal.errors import JournalEnded, JournalFailed, JournalFull
 from journal.native import RunNative, run_here
 from journal.progress import Progress
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What a system call says when there is no room.
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskJournal(Progress):
@@ -54,7 +55,7 @@ class DiskJournal(Progress):
                 view = view[os.pwrite(self._write_fd, view, start + len(data) - len(view)) :]
         except OSError as error:
             os.ftruncate(self._write_fd, start)
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise JournalFull(os.strerror(error.errno)) from error
             raise
         self.advance(start + len(data))

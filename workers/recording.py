@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from encoders import EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
+from journal.disk import FULL
 from sources.connections import IN_MEMORY, read_only_uri
 from sources.errors import FolderError, SourceFailed
 from sources.query import Query, Tree
@@ -58,12 +59,14 @@ def record(job: Job, report: Report) -> None:
         report({"failed": "source_failed", "message": str(error)})
     except EncodeError as error:
         report({"failed": "cannot_encode", "message": str(error)})
-    except JournalFull:
-        message = "the disk that holds the recordings is full"
-        report({"failed": "disk_full", "message": message})
-    except OSError as error:
-        message = f"the recording could not be written: {error.strerror}"
-        report({"failed": "not_written", "message": message})
+    except (JournalFull, OSError) as error:
+        # The rows of a typed format are on that disk, too, until they are encoded.
+        if isinstance(error, JournalFull) or error.errno in FULL:
+            message = "the disk that holds the recordings is full"
+            report({"failed": "disk_full", "message": message})
+        else:
+            message = f"the recording could not be written: {error.strerror}"
+            report({"failed": "not_written", "message": message})
 
 
 class _Recording:

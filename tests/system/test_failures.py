@@ -201,9 +201,12 @@ def fill_up(server):
     before = server.finished("numbers", limit=1000)
     told = server.wait_for(server.prepare("long"), "failed")
     assert told["error"]["error"] == "disk_full"
+    told = server.wait_for(server.prepare("long", "parquet"), "failed")
+    assert told["error"]["error"] == "disk_full"
     curl = server.curl("/download/long.csv?rows=1999999999", "-o", os.devnull)
     assert curl.wait(30) in (18, 56)
     wait_until(lambda: len(list(server.recordings.glob("*.data"))) == 1, "the torn ones go")
+    assert not list(server.recordings.glob("tmp*"))
     body = server.get(before["url"]).body
     assert hashlib.sha256(body).hexdigest() == before["sha256"]
     assert server.finished("numbers", limit=2000)["rows"] == 2000
