@@ -92,7 +92,10 @@ def typed_schema(columns: Sequence[Column]) -> pa.Schema:
 
 def to_typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the batch under the schema's names, with its mixed columns as text."""
-    arrays = [to_text(a) if pa.types.is_struct(a.type) else a for a in batch.columns]
+    # Where all rows of a batch are of one kind, a mixed column is an array of that kind.
+    text = pa.string()
+    pairs = zip(batch.columns, schema.types, strict=True)
+    arrays = [to_text(a) if type_ == text != a.type else a for a, type_ in pairs]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

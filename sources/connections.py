@@ -31,6 +31,9 @@ STEPS_PER_LOOK = 50_000
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
+# SQLite has these, but asks for them all the same where texts are UTF-16.
+_BUILT_IN_COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
+
 # SQLite's name for a database that is empty and in memory.
 IN_MEMORY = Path(":memory:")
 
@@ -89,6 +92,8 @@ def open_connection(
 
 def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:
     """Let a column be read that only its application can compare, as Android's LOCALIZED."""
+    if name.upper() in _BUILT_IN_COLLATIONS:
+        return
 
     def compare(one: str, other: str) -> int:
         raise apsw.SQLError(

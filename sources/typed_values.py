@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
     def holds(self, array: pa.Array) -> bool:
         """Are all values of this array such values?"""
         values = self.read(array)
-        return values is not None and values.null_count() == array.null_count
+        return values is not None and values.null_count() == _count_nulls(array)
 
     def values(self, array: pa.Array) -> pa.Array:
         """Return an array of which it holds, in the column's type."""
@@ -61,6 +61,13 @@ def candidates_of(info: ColumnInfo) -> list[Candidate]:
             column = Column(name, "decimal", precision, scale)
             return [Candidate(column, lambda array: _decimals(array, precision, scale))]
     return []
+
+
+def _count_nulls(array: pa.Array) -> int:
+    if not pa.types.is_struct(array.type):
+        return int(array.null_count)
+    # The struct itself is there in each row: a NULL has none of its children.
+    return len(array) - sum(len(child) - child.null_count for child in array.flatten())
 
 
 def _dates(array: pa.Array) -> pl.Series | None:

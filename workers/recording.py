@@ -118,14 +118,15 @@ class _Recording:
             # all the same, so that no client or proxy gives up waiting.
             self._begin(first_bytes(packaging))
         with ExitStack() as opened:
-            self._source = opened.enter_context(closing(open_rows(query)))
+            source = opened.enter_context(closing(open_rows(query)))
+            self._source = source
             self._report({"opened": True})
-            rows: Rows | Spill = self._source
+            rows: Rows | Spill = source
             count = self._count
             if packaging.format.typed:
                 folder = Path(self._job.path).parent
                 spill = spill_rows(read_ahead(rows, BATCHES_AHEAD), query.columns, folder, count)
-                self._source.close()
+                source.close()
                 rows = opened.enter_context(closing(spill))
                 count = self._count_again
             encoder = open_encoder(

@@ -162,6 +162,9 @@ def batch_of(columns, rows):
 
 def _array(column, values):
     if column.kind == "mixed":
+        types = {type(v) for v in values if v is not None}
+        if len(types) == 1 and values[0] is not None:  # else as the struct that it may be, too
+            return pa.array(values, MEMBERS[TYPES[types.pop()]])
         values = [
             v if v is None else {m: v if TYPES[type(v)] == m else None for m in MEMBERS}
             for v in values

@@ -52,6 +52,14 @@ def test_every_value_is_read_back(extension, given_table):
                 assert bits(got) == bits(row[i])
 
 
+@pytest.mark.parametrize("extension", READERS)
+def test_a_mixed_column_is_the_same_text_whatever_else_is_in_a_batch(extension):
+    values = [b"a", b"\xff", 1.0, 7, "x", b"a", 1.0]
+    given_table = Table([Column("x", "mixed")], [(v,) for v in values], [1, 1, 1, 1, 1, 2])
+    frame = READERS[extension](encode(extension, given_table))
+    assert frame["x"].to_list() == ["YQ==", "/w==", "1.0", "7", "x", "YQ==", "1.0"]
+
+
 def test_arrow_is_the_file_format_uncompressed():
     data = encode("arrow", table(text=["a" * 1000]))
     assert data.startswith(b"ARROW1")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from encoders import NotUtf8
 from sources import rows
-from sources.catalogue import QuerySource
+from sources.catalogue import QuerySource, TableSource
 from sources.connections import read_only_uri
 from sources.errors import SourceFailed
 from sources.query import Query
@@ -193,6 +193,18 @@ def test_a_column_with_a_collation_that_is_unknown_here(database):
     with pytest.raises(SourceFailed, match="only the application has the collation LOCALIZED"):
         read_all(query(path, "select t from t where t > 'a'"))
     assert read_all(query(path, "select t from t where t collate binary > 'a'")) == [("b",)]
+
+
+@pytest.mark.parametrize("collation", ["nocase", "rtrim", "binary"])
+def test_the_collations_of_sqlite_are_its_own_where_texts_are_utf16(tmp_path, collation):
+    path = tmp_path / "utf16.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("pragma encoding = 'UTF-16le'")
+        connection.execute(f"create table t (t text collate {collation})")
+        connection.executemany("insert into t values (?)", [("a",), ("A",), ("a ",)])
+        want = connection.execute("select t from t where t = 'a'").fetchall()
+    assert describe(TableSource("t", path, "t")).rows_estimate == 3
+    assert read_all(query(path, "select t from t where t = 'a'")) == want
 
 
 def test_all_rows_are_of_one_snapshot(database):

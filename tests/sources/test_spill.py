@@ -142,6 +142,9 @@ AS_DECLARED = {
     "yes, no and perhaps": ("boolean", [0, 1, 2], "integer"),
     "words": ("boolean", ["true", "false"], "text"),
     "decimals": ("decimal(5, 2)", [1, 10.5, -999.99, None, 0.01], "decimal"),
+    "integers and reals and NULL in one batch": (
+        "decimal(5, 2)", [1, 2, None, 10.5, 3], "decimal",
+    ),
     "too many places": ("decimal(5, 2)", [1.005], "real"),
     "too many digits": ("decimal(5, 2)", [1000], "integer"),
     "decimals without places": ("decimal(3)", [7, 8.0], "decimal"),

@@ -65,6 +65,15 @@ def test_what_is_said_is_what_is_in_the_file(reports, numbers, extension, tmp_pa
     assert links == {p: hashlib.sha256(data[:p]).hexdigest() for p in links}
 
 
+@pytest.mark.parametrize("extension", ["csv", "parquet", "arrow", "xlsx"])
+def test_that_rows_depend_on_the_clock_is_said_once(job, query, extension):
+    asked = job(query("select date('now') as day from (values (1), (2))"), extension)
+    said = []
+    record(asked._replace(query=asked.query._replace(watches_clock=True)), said.append)
+    assert said.count({"volatile": True}) == 1
+    assert said[-1].get("rows") == 2
+
+
 def test_a_sheet_is_named_after_its_source(reports, numbers, tmp_path):
     reports(numbers, "xlsx")
     sheet = openpyxl.load_workbook(io.BytesIO((tmp_path / "recorded.data").read_bytes())).active
