@@ -36,9 +36,9 @@ check: environment-dev ## formatting, lint and types, then the tests
 bench: environment-dev sample ## measure the whole server over loopback
 	@.venv/bin/python -m benchmarks
 
-soak: environment-dev browser-dev ## the feeds under cuts and kills for SOAK_S s, FUZZ_CASES requests
+soak: environment-dev browser-dev ## the feeds for SOAK_S s, FUZZ_CASES requests, EXPORT_CASES exports
 	@.venv/bin/python -m pytest tests/system/soak.py tests/system/fuzz.py \
-		tests/system/slow_clients.py
+		tests/system/slow_clients.py tests/workers/export_soak.py
 
 screenshots: environment-dev sample browser-dev ## pictures of every view, into docs/screenshots
 	@.venv/bin/python -m tests.browser.screenshots

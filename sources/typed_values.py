@@ -67,7 +67,7 @@ def _count_nulls(array: pa.Array) -> int:
     if not pa.types.is_struct(array.type):
         return int(array.null_count)
     # The struct itself is there in each row: a NULL has none of its children.
-    return len(array) - sum(len(child) - child.null_count for child in array.flatten())
+    return int(len(array) - sum(len(child) - child.null_count for child in array.flatten()))
 
 
 def _dates(array: pa.Array) -> pl.Series | None:
