@@ -168,7 +168,7 @@ class LogFile:
         if not self._cutter.at:
             utf16 = utf16_of(data)
             if utf16 is None and data.startswith(b"\0"):
-                # It was cut while somebody wrote to it who does not append: he left a hole.
+                # It was cut while a program wrote to it without appending, which leaves a hole.
                 return self._skip_nothing(file, data)
             self._cutter = LineCutter(0, self._cutter.half, utf16)
         pieces = data.split(b"\n", MAX_LINES)

@@ -1,7 +1,7 @@
 """What databases are asked for pages and orders: each by one thread at a time, however many wait.
 
-A database may be locked, and its disk may be gone: one native thread waits for it then, and whoever
-wants an answer waits beside it, each for so long. Way in: Inquiries, Line.
+A database may be locked, and its disk may be gone: then one native thread waits for it, and each
+request that wants an answer waits beside that thread, for a bounded time. Way in: Inquiries, Line.
 """
 
 from __future__ import annotations
