@@ -6,7 +6,7 @@ own). Knows no HTTP. Way in: describe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -50,6 +50,9 @@ SAMPLE_ROWS = 100
 # For how long. A list of sources waits for it.
 SAMPLE_S = 0.1
 
+# https://sqlite.org/lang_createtable.html#rowid
+_ROWIDS = ("_rowid_", "rowid", "oid")
+
 # What SQLite itself calls the affinity of an expression (its createTableStmt).
 _OF_EXPRESSIONS = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC"}
 # https://sqlite.org/datatype3.html, 3.1: the first that the declared type contains.
@@ -77,7 +80,7 @@ def describe(source: Stored) -> Description:
         # A table with a filter does not tell how many rows it has to clients that see some only.
         if isinstance(source, QuerySource) or source.where:
             return Description(columns, None)
-        return Description(columns, _estimate_rows(connection, source.table))
+        return Description(columns, _estimate_rows(connection, source.table, columns))
 
 
 def count_at_most(
@@ -163,21 +166,23 @@ def _only_class(classes: set[str]) -> str | None:
     )
 
 
-def _estimate_rows(connection: apsw.Connection, table: str) -> int | None:
+def _estimate_rows(
+    connection: apsw.Connection, table: str, columns: Sequence[ColumnInfo]
+) -> int | None:
     kinds = connection.execute(
         "select type from sqlite_schema where name = ? collate nocase", [table]
     )
-    if kinds.get != "table":
+    # A column of the table's own may have one of the names of the rowid, and hold anything.
+    taken = {column.name.lower() for column in columns}
+    rowid = next((name for name in _ROWIDS if name not in taken), None)
+    if kinds.get != "table" or rowid is None:
         return None
     # The span of rowids costs two seeks at any size and is exact where nothing was deleted.
     try:
         low, high = connection.execute(
-            f"select (select min(_rowid_) from {quoted(table)}),"
-            f" (select max(_rowid_) from {quoted(table)})"
+            f"select (select min({rowid}) from {quoted(table)}),"
+            f" (select max({rowid}) from {quoted(table)})"
         ).get
     except apsw.SQLError:  # a table WITHOUT ROWID
         return None
-    if high is None:
-        return 0
-    # A column of the table's own may be called _rowid_, and hold anything.
-    return high - low + 1 if isinstance(high, int) and isinstance(low, int) else None
+    return 0 if high is None else int(high) - int(low) + 1

@@ -153,8 +153,15 @@ ESTIMATES = {
         ["create table t (x integer primary key)", TEN, "insert into t values (-9)"], 20,
     ),
     "WITHOUT ROWID": (["create table t (x integer primary key) without rowid", TEN], None),
-    "a column that is called as the rowid, with texts": (
-        ["create table t (x, _rowid_ text)", "insert into t values (1, 'a')"], None,
+    "a column that is called as the rowid": (
+        ["create table t (x, _ROWID_ integer)", "insert into t values (1, 7), (2, 900)"], 2,
+    ),
+    "one with texts that are not UTF-8": (
+        ["create table t (x, _rowid_, rowid)",
+         "insert into t values (1, cast(x'ff' as text), cast(x'ff' as text))"], 1,
+    ),
+    "columns with all the names of the rowid": (
+        ["create table t (oid text, _rowid_, rowid)", "insert into t values (1, 2, 3)"], None,
     ),
 }  # fmt: skip
 

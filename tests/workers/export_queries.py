@@ -56,7 +56,8 @@ def draw_query(drawing: Drawing, t: Drawn, u: Drawn) -> tuple[str, Drawn | None,
         f"select l.{a}, r.{x} from {pairs.format('full join')} on l.{k} = r.{l}",
         f"select l.{a}, r.{x} from {pairs.format('cross join')} order by l.{k}, r.{l} limit {n}",
         f"select l.{a}, r.* from {pairs.format('join')} on l.{k} = r.{l}",
-        f"select {a}, *, * from (select {a}, {b}, {k} from {t.quoted}) order by {k} desc",
+        # SQLite gives the fifth of a name, and what follows, another one at every look.
+        f"select *, * from (select {a}, {k} from {t.quoted}) order by {k} desc",
         f"select {a}, {k} from {t.quoted} union all select {x}, {y} from {u.quoted}",
         f"select {a} as v from {t.quoted} union all select 1 union all select null"
         f" union all select 'x' union all select {x} from {u.quoted} union all select x'00'",

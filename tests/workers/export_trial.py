@@ -98,7 +98,7 @@ class _Trial:
             return
         self._check_volatility(order)
         for extension in self._extensions():
-            excel = extension.startswith(("csv", "tsv")) and self._rng.random() < 0.2
+            excel = extension.startswith(("csv", "tsv")) and self._rng.random() < 0.4
             try:
                 self._export(order, extension, excel, answer)
             except Exception as error:
@@ -123,13 +123,11 @@ class _Trial:
         assert [[*map(repr, row)] for row in rows] == [[*map(repr, row)] for row in answer.rows]
 
     def _check_volatility(self, order: Order) -> None:
-        if self._rng.random() < 0.3:
-            case = self._case
-            found = volatility_of(order.query, str(case.seed))
-            if case.volatile:
-                assert found != NEVER, "it would be shared"
-            elif not case.uses_times:
-                assert found in SHAREABLE, "it would not be shared"
+        found = volatility_of(order.query, str(self._case.seed))
+        if self._case.volatile:
+            assert found != NEVER, "it would be shared"
+        elif not self._case.uses_times:
+            assert found in SHAREABLE, "it would not be shared"
 
     def _export(self, order: Order, extension: str, excel: bool, answer: Answer) -> None:
         path = self._folder / "recorded.data"

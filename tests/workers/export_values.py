@@ -23,6 +23,8 @@ TYPES = (
     "double", "float", "numeric", "decimal(10,2)", "decimal(5, 5)", "decimal(38,0)",
     "decimal(38, 10)", "decimal", "money", "date", "datetime", "timestamp", "timestamp text",
     "boolean", "bool", "blob", "none", "any", "json", "null", "point",
+    # Again, as they are more than they say.
+    "decimal(10,2)", "decimal(10,2)", "decimal(5, 5)", "date", "datetime", "timestamp",
 )  # fmt: skip
 COLLATIONS = ("nocase", "rtrim", "binary", "LOCALIZED")
 
@@ -37,7 +39,9 @@ CLOCKS = (
 )  # fmt: skip
 NO_CLOCKS = ("24:00", "12:60", "23:59:60", "12:34:56.1234567", "1:02", "12:34:56.")
 ZONES = ("Z", "z", "+00:00", "-00:00", "+02:00", "-11:30", "+14:00")
-DECIMALS = (0, 1, -1, 0.5, -0.25, 10.5, 999.99, -999.99, 0.01, 12345678.12, 1e-7, 1e15, 1.005)
+DECIMALS = (0, 1, -1, 0.5, -0.25, 10.5, 999.99, -999.99, 0.01, 12345678.12)
+FRACTIONS = (0, 0.5, -0.25, 0.01, 0.12345, -0.00001)
+ODD_DECIMALS = (1e-7, 1e15, 1.005, 0.123456, 123456789.5)
 
 # Each gives the values of a column.
 THEMES: dict[str, Callable[[Random], Any]] = {
@@ -56,9 +60,14 @@ THEMES: dict[str, Callable[[Random], Any]] = {
     "moment": lambda rng: THEMES["timestamp"](rng) + rng.choice(ZONES),
     "no date": lambda rng: rng.choice((*NO_DATES, *(f"2026-03-05 {no}" for no in NO_CLOCKS))),
     "decimal": lambda rng: rng.choice(DECIMALS),
+    "fraction": lambda rng: rng.choice(FRACTIONS),
+    "odd decimal": lambda rng: rng.choice((*FRACTIONS * 4, *ODD_DECIMALS)),
     "digits": lambda rng: rng.choice(("1", "-0", "007", "1.50", "1e3", " 7", "0x10", str(2**63))),
     "null": lambda rng: None,
+    "formula": lambda rng: rng.choice("=+-@\t\r'") + rng.choice(HARD_TEXTS),
+    "any": lambda rng: THEMES[rng.choice(MIXED)](rng),
 }  # fmt: skip
+MIXED = ("integer", "real", "text", "formula", "blob", "null")
 REALS = [each for each in HARD_REALS if not math.isnan(each)]
 LENGTHS = (100, 250, 256, 511, 512, 513, 1023, 1024, 1025, 2048, 4096, 9000)
 # What is fit for a type, so that not everything is mixed.
@@ -102,7 +111,7 @@ def _theme(rng: Random, declared: str, strict: bool) -> str:
         if declared in FITTING:
             fitting = [*FITTING[declared]]
         elif declared.startswith(("decimal", "num", "money")):
-            fitting = ["decimal", "decimal", "whole", "bit", "digits"]
+            fitting = ["decimal", "fraction", "odd decimal", "whole", "bit", "digits"]
         elif "int" in declared or declared in ("real", "double", "float"):
             fitting = [*NUMBERS]
         elif "char" in declared or declared in ("text", "clob"):
