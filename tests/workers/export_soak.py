@@ -7,7 +7,9 @@ next one; a failure names its own, with which `EXPORT_SEED=… EXPORT_CASES=1` t
 import os
 import time
 
-from tests.workers.export_trial import try_case
+import pytest
+
+from tests.workers.export_trial import quick_folder, try_case
 
 CASES = int(os.environ.get("EXPORT_CASES", "100000"))
 # A seed of its own each time, unless one is wanted again.
@@ -19,12 +21,18 @@ TELL_EVERY_S = 10.0
 MOST_FAILURES = 20
 
 
-def test_exports_are_what_databases_answer_many_times(tmp_path, capfd):
+@pytest.fixture
+def folder():
+    with quick_folder() as path:
+        yield path
+
+
+def test_exports_are_what_databases_answer_many_times(folder, capfd):
     start_s = told_s = time.monotonic()
     failures = []
     for done, seed in enumerate(range(SEED, SEED + CASES), 1):
         try:
-            try_case(seed, tmp_path)
+            try_case(seed, folder)
         except AssertionError as error:
             failures.append(f"EXPORT_SEED={seed}\n{error}")
         now_s = time.monotonic()
