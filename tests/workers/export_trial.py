@@ -154,7 +154,7 @@ class _Trial:
         # Nothing is written of NDJSON without rows.
         data = path.read_bytes() if path.exists() else b""
         digest, count = hashlib.sha256(data).hexdigest(), said[-1]["rows"]
-        assert said[-1] == {"complete": digest, "rows": count, "bytes": len(data)}
+        assert said[-1].items() >= {"rows": count, "bytes": len(data), "digest": digest}.items()
         case = self._case
         if (count and not case.uses_times) or case.volatile == "clock":
             assert ({"volatile": True} in said) == (case.volatile == "clock"), "of the clock"
