@@ -7,6 +7,7 @@ compiled tells what it may do. Knows no HTTP.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,9 @@ BUSY_TIMEOUT_S = 5.0
 LOOK_S = 2.0
 # SQLite's steps between two looks at the clock: about 0.5 ms.
 STEPS_PER_LOOK = 50_000
+
+# A name that may have been made unlike another one.
+NUMBERED = re.compile(r":[0-9]+\Z")
 
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
@@ -126,15 +130,44 @@ def in_time(
 def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:
     """Return the (name, type) of each column of a SELECT, without running it.
 
+    Names that repeat get a number: `a`, `a:1`, `a:2`, as in SQLite, which makes up others from the
+    fifth on, each time anew.
     body: may have parameters only where NULL can stand. type: as it was declared for a column of
     a table, else SQLite's name of the expression's affinity, "" for none. Raises apsw.Error.
     """
     # A view tells the types of its columns without being run; only the temporary schema is written.
     view = own_name()
-    connection.execute(f"create temp view {view} as {body}")
+    names = ", ".join(map(quoted, _names_of(connection, body)))
+    connection.execute(f"create temp view {view}({names}) as {body}")
     found = connection.execute(f"pragma temp.table_info({view})").fetchall()
     connection.execute(f"drop view temp.{view}")
     return [(str(name), str(declared)) for _, name, declared, *_ in found]
+
+
+def column_names(cursor: apsw.Cursor) -> list[str]:
+    """Return the names of the columns of a compiled statement, made unlike as by columns_of."""
+    names: dict[str, str] = {}
+    for name, *_ in cursor.get_description():
+        stem, number, unlike = NUMBERED.sub("", name), 0, name
+        while unlike.lower() in names:
+            number += 1
+            unlike = f"{stem}:{number}"
+        names[unlike.lower()] = unlike
+    return list(names.values())
+
+
+def _names_of(connection: apsw.Connection, body: str) -> list[str]:
+    names: list[str] = []
+
+    def look(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        names.extend(column_names(cursor))
+        return False  # it is compiled now, and is not run
+
+    cursor = connection.cursor()
+    cursor.exec_trace = look
+    with suppress(apsw.ExecTraceAbort):
+        cursor.execute(body)
+    return names
 
 
 class Instruction(NamedTuple):

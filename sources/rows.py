@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from encoders import Column, NotUtf8
 from encoders.contract import MEMBERS
-from sources.connections import close, in_time, open_connection, quoted
+from sources.connections import close, column_names, in_time, open_connection, quoted
 from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
 from sources.volatility import ClockWatch
@@ -128,7 +128,16 @@ class _Reader:
         self._measures = True
 
     def start(self, query: Query) -> None:
-        self._cursor = self._connection.execute(query.sql, dict(query.parameters))
+        names = [column.name for column in query.columns]
+
+        def check(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+            if column_names(cursor) != names:
+                raise SourceFailed("its columns have changed since it was asked for; ask again")
+            return True
+
+        self._cursor = self._connection.cursor()
+        self._cursor.exec_trace = check
+        self._cursor.execute(query.sql, dict(query.parameters))
 
     def read(self, most: int) -> list[Row]:
         """Return the next rows, at most `most` and as many as are bounded; none at the end."""

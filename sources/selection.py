@@ -55,6 +55,10 @@ class Selection(NamedTuple):
     parameters: tuple[tuple[str, Value], ...] = ()
     excel: bool = False
 
+    def changes_rows(self) -> bool:
+        """Is anything selected of what the source gives?"""
+        return bool(self.columns or self.filters or self.sort) or self.limit is not None
+
     def names(self, columns: Sequence[ColumnInfo]) -> tuple[str, ...]:
         """Return the names of the columns that come out, in order."""
         return self.columns or tuple(column.name for column in columns)

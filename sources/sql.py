@@ -12,13 +12,17 @@ from types import MappingProxyType
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from sources.catalogue import TableSource
+from sources.catalogue import QuerySource, TableSource
 from sources.conditions import all_of, condition_sql
+from sources.connections import NUMBERED, quoted
 from sources.query import computed_once
 from sources.selection import Selection, Value, read_number
 from sources.tables import ColumnInfo, Stored, text_of
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+
+# What a source is called whose columns we name.
+_NAMED = "headwater_source"
 
 # The attributes of who has none.
 NOBODYS: Mapping[str, str] = MappingProxyType({})
@@ -42,6 +46,8 @@ def selection_sql(
     """
     # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
     allowed, values_of_who_asks = _allowed(source, columns, attributes)
+    if isinstance(source, QuerySource) and allowed is None and not selection.changes_rows():
+        return source.query, dict(selection.parameters)
     body = _body(source, columns, allowed, is_by_chance)
     cells = {column.name: body.c[column.name] for column in columns}
     by_name = {column.name: column for column in columns}
@@ -114,5 +120,9 @@ def _body(
         return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
     # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
     text = text_of(source, allowed)
+    if any(NUMBERED.search(column.name) for column in columns):
+        # To SQLite, the columns of a SELECT whose names repeat may have others.
+        names = ", ".join(quoted(column.name) for column in columns)
+        text = f"with {_NAMED}({names}) as ({text}) select * from {_NAMED}"
     text = (computed_once(text) if is_by_chance else text).replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")

@@ -16,6 +16,8 @@ from sources.connections import read_only_uri
 from sources.errors import SourceFailed
 from sources.query import Query
 from sources.rows import open_rows
+from sources.selection import parse_selection
+from sources.sql import selection_sql
 from sources.tables import describe
 
 CLASSES = {
@@ -173,6 +175,42 @@ def test_a_statement_is_run_once(database, sql):
     found = read_all(query(path, sql))
     assert len(found) == 20_000 or "where" in sql
     assert len(set(found)) == len(found) or "case" in sql
+
+
+def test_other_columns_than_were_asked_for_are_refused(database):
+    connection, path = database
+    connection.execute("create table t (a, b)")
+    insert(connection, "insert into t values (?, ?)", [(1, 2)])
+    asked = query(path)
+    for change in ("rename column a to c", "drop column b", "add column d"):
+        connection.execute(f"alter table t {change}")
+        with pytest.raises(SourceFailed, match="columns have changed"):
+            read_all(asked)
+
+
+def test_names_that_repeat_are_told_apart(database):
+    connection, path = database
+    connection.execute('create table t (a, "a:1")')
+    insert(connection, "insert into t values (?, ?)", [(1, 2)])
+    source = QuerySource("t", path, "select *, a, a, a, A, a, a from t", ())
+    columns = describe(source).columns
+    names = ["a", "a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7"]
+    assert [column.name for column in columns] == names
+    selection = parse_selection([("columns", "a:7,a:5,a:1"), ("a:6", "1")], columns)
+    sql, bound = selection_sql(source, selection, columns)
+    asked = Query(read_only_uri(path), sql, bound, [columns[7], columns[5], columns[1]])
+    assert read_all(asked) == [(1, 1, 2)]
+
+
+def test_a_query_of_which_nothing_is_selected_is_run_as_it_is(database):
+    connection, path = database
+    connection.execute("create table t (i integer, r real)")
+    insert(connection, "insert into t values (?, 0.5)", [(2**53 + 1,)])
+    source = QuerySource("t", path, "select r as x from t union all select i from t", ())
+    columns = describe(source).columns
+    # Beneath another SELECT, SQLite makes reals of the integers.
+    sql, bound = selection_sql(source, parse_selection([], columns), columns)
+    assert same(read_all(Query(read_only_uri(path), sql, bound, columns)), [(0.5,), (2**53 + 1,)])
 
 
 def test_a_text_that_is_no_utf8_is_told_with_its_place(database):
