@@ -27,7 +27,7 @@ def resumable(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | No
     others = _others(made, specs)
     kept = [export for export in made if export.kept and export.journal.size]
     for export in kept[:MAX_TRIED]:
-        offset = _offset(specs, export)
+        offset = _offset(specs)
         if offset is None or export.journal.size >= offset:
             is_proven = agree(export.beginning(), others, offset)
         else:
@@ -43,7 +43,7 @@ def undecided(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | No
     for export in made:
         if export.kept and export.is_open:
             others = _others([each for each in made if each is not export], specs)
-            offset = _offset(specs, export)
+            offset = _offset(specs)
             # Without another, a client has nothing of this address before the rest of it.
             if (others or offset is None) and may_agree(export.beginning(), others, offset):
                 return export
@@ -60,10 +60,12 @@ def _others(made: Sequence[Export], specs: Sequence[RangeSpec]) -> list[Beginnin
     return beginnings
 
 
-def _offset(specs: Sequence[RangeSpec], export: Export) -> int | None:
-    """Return from where on to the end of export the client asks for all, None if it does not."""
+def _offset(specs: Sequence[RangeSpec]) -> int | None:
+    """Return from where on the client asks for all, None if it may have pieces behind that.
+
+    A bounded range may: of a longer export, or the end that readers of Parquet begin with.
+    """
     match specs:
-        case [IntRange(first, last)]:
-            is_rest = last is None or (not export.is_open and last >= export.journal.size - 1)
-            return first if is_rest else None
+        case [IntRange(first, None)]:
+            return first
     return None
