@@ -73,7 +73,9 @@ class Publisher:
     def expire(self) -> None:
         """Let go of what is not to be kept any more. Waits for the disk when there is something."""
         with self._writing:
-            self.topic.records.expire(time.time())
+            # Housekeeping goes through a list; while it waits for another, this one may be closed.
+            if not self._is_closed:
+                self.topic.records.expire(time.time())
 
     def close(self) -> None:
         """Close the journal; who still waits for his turn to be kept gets NotReady."""

@@ -567,3 +567,11 @@ def test_no_descriptor_is_left(tmp_path):
         world.close()
     del world
     assert count() <= before
+
+
+def test_a_topic_that_is_closed_meanwhile_does_not_end_the_housekeeping(world):
+    publish_each(world, "few/a", 1, 2, 3)
+    publisher = world.topics._publishers["few/a"]
+    publisher.expire()
+    assert world.topics.close("few/a")
+    publisher.expire()
