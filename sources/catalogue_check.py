@@ -7,6 +7,7 @@ and https://sqlite.org/opcode.html.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import apsw
@@ -15,9 +16,11 @@ from sources.catalogue import Catalogue, GeneratedSource, QuerySource, TableSour
 from sources.catalogue_folders import check_folders
 from sources.catalogue_logs import check_logs
 from sources.connections import compiled, connect, quoted, read_only_uri
-from sources.errors import SourceUnavailable
+from sources.errors import SourceLocked, SourceUnavailable
 from sources.row_filter import unclear_uses
 from sources.tables import described_columns, text_of
+
+log = logging.getLogger(__name__)
 
 # Somebody else's write lasts milliseconds; a lock held longer is a problem to be named.
 LOCK_WAIT_S = 2.0
@@ -31,7 +34,8 @@ def check_catalogue(catalogue: Catalogue) -> list[str]:
 
     Looks for: a file that is not there or not SQLite, a table or view that is not there or does
     not work, a query that does not compile or would write, a filter of columns that are not
-    there. Blocks for the disk, and for at most LOCK_WAIT_S on each locked database.
+    there. A locked database is not looked at. Blocks for the disk, and for at most LOCK_WAIT_S on
+    each locked database.
     """
     databases: dict[str, list[TableSource | QuerySource]] = {}
     for source in catalogue.sources.values():
@@ -53,6 +57,11 @@ def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str
     try:
         with connect(uri, wait_s=LOCK_WAIT_S) as connection:
             return _check_sources(connection, used)
+    except (apsw.BusyError, SourceLocked):
+        # That passes, and the others do not wait for it. A worker that is started again meanwhile
+        # would end the server.
+        log.warning("%s is locked by a writer: its sources are not checked", path)
+        return []
     except (apsw.Error, SourceUnavailable) as error:
         return [f"{keys}: {path} cannot be read as an SQLite database ({error})"]
 

@@ -14,6 +14,7 @@ class SourceError(Exception):
     ├── BadSelection        a selection names what is not there; lists every problem
     ├── MissingAttribute    whose rows to show is not known of who asks
     ├── SourceUnavailable   the database cannot be asked now
+    │   └── SourceLocked    a writer keeps its lock for too long
     ├── SourceFailed        the database stopped while its rows were read
     └── FolderError         something of a folder that cannot be served
         ├── MalformedPath   a path that no file of a folder can have
@@ -61,6 +62,10 @@ class MissingAttribute(SourceError):
 
 class SourceUnavailable(SourceError):
     """The database of a source cannot be asked: it is not there, locked, or no database."""
+
+
+class SourceLocked(SourceUnavailable):
+    """A writer has kept the lock of the database for longer than a reader waits."""
 
 
 class SourceFailed(SourceError):

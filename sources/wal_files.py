@@ -28,7 +28,7 @@ from time import monotonic
 
 import apsw
 
-from sources.errors import SourceUnavailable
+from sources.errors import SourceLocked, SourceUnavailable
 from sources.wal_rights import Grant, Rights, grant_for, group_bits_of, names_user
 
 SIDECARS = ("-wal", "-shm")
@@ -109,6 +109,11 @@ def _held(database: Path, ends_s: float) -> Iterator[bytes | None]:
     Yields None when it cannot be opened: SQLite says why when the caller opens it.
     """
     file = None
+    with suppress(OSError):
+        # To open a pipe, apsw would wait with the interpreter's lock held; so it would on a disk
+        # that hangs, for which this waits without it.
+        if not stat.S_ISREG(database.stat().st_mode):
+            raise SourceUnavailable(f"{database.name} is not a file")
     with suppress(apsw.Error):
         flags = [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0]
         file = apsw.VFSFile("", str(database), flags)
@@ -122,7 +127,7 @@ def _held(database: Path, ends_s: float) -> Iterator[bytes | None]:
                 break
             except apsw.BusyError as error:
                 if monotonic() > ends_s:
-                    raise SourceUnavailable(f"{database.name} is locked by a writer") from error
+                    raise SourceLocked(f"{database.name} is locked by a writer") from error
                 # Not time.sleep, which is eventlet's in the server.
                 apsw.sleep(TRY_MS)
         yield file.xRead(HEADER_BYTES, 0)

@@ -5,8 +5,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
+from sources import catalogue_check
 from sources.catalogue import Catalogue, GeneratedSource, Parameter, QuerySource, TableSource
 from sources.catalogue_check import check_catalogue
 from sources.row_filter import read_filter
@@ -199,3 +201,12 @@ def test_every_problem_is_named_at_once(database, tmp_path):
         "sources.b.database",
         "sources.c.query",
     ]
+
+
+def test_a_locked_database_is_no_problem_of_the_catalogue(database, monkeypatch, caplog):
+    monkeypatch.setattr(catalogue_check, "LOCK_WAIT_S", 0.05)
+    with closing(apsw.Connection(str(database))) as writer:
+        writer.execute("begin exclusive")
+        assert problems_of(TableSource("x", database, "gone")) == []
+    assert "is locked by a writer" in caplog.text
+    assert len(problems_of(TableSource("x", database, "gone"))) == 1

@@ -209,3 +209,22 @@ def test_no_file_is_opened(start_writer, database):
         )
         other = subprocess.run([sys.executable, "-c", program, database], stderr=subprocess.PIPE)
         assert b"locked" in other.stderr
+
+
+def test_a_file_that_is_put_in_its_place_with_its_time_is_another(tmp_path):
+    database = tmp_path / "data.db"
+    database.write_bytes(b"old")
+    os.utime(database, ns=(10**18 + 1, 10**18 + 1))
+    before = database_fingerprint(database)
+    ticks(database)
+    database.write_bytes(b"new")
+    os.utime(database, ns=(10**18 + 1, 10**18 + 1))
+    assert None not in (before, database_fingerprint(database))
+    assert database_fingerprint(database) != before
+
+
+def ticks(path):
+    """Wait until the file system's clock has gone on."""
+    changed = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == changed:
+        path.chmod(0o600)

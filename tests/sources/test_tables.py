@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 
@@ -240,6 +241,11 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path):
 
 def test_a_folder_is_no_database(tmp_path):
     deny(TableSource("s", tmp_path, "t"))
+
+
+def test_a_pipe_is_no_database(tmp_path):
+    os.mkfifo(tmp_path / "pipe.db")
+    deny(TableSource("s", tmp_path / "pipe.db", "t"))
 
 
 def test_a_file_that_is_no_database(tmp_path):
