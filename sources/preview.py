@@ -39,9 +39,11 @@ def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
     statement = f"select {cells} from ({query.subquery()}) limit {most:d}"
     try:
         with connect(query.database) as connection:
+            # UTF-8 or UTF-16, which is what the bytes of a text are in.
+            encoding = str(connection.execute("pragma encoding").get)
             with suppress(apsw.InterruptError), in_time(connection, connections.LOOK_S):
                 rows = connection.execute(statement, dict(query.parameters))
-                return [[_read(value) for value in row] for row in rows]
+                return [[_read(value, encoding) for value in row] for row in rows]
             return None
     except apsw.Error as error:
         raise SourceUnavailable(f"the database answers: {error}") from error
@@ -59,8 +61,8 @@ def _shown(name: str) -> str:
     )
 
 
-def _read(value: object) -> Cell:
+def _read(value: object, encoding: str) -> Cell:
     if not isinstance(value, bytes):
         return Cell(cast("int | float | None", value))
-    length, _, text = value[1:].partition(b":")
-    return Cell(text.decode(errors="replace") if value[:1] == b"t" else None, int(length))
+    length, _, text = value.decode(encoding, "replace").partition(":")
+    return Cell(text if length.startswith("t") else None, int(length[1:]))

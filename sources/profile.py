@@ -345,12 +345,17 @@ def _connect(query: Query) -> apsw.Connection:
     return connection
 
 
-# A value and its length, and whether it is a text: that may be no UTF-8, so its bytes are read.
-_SHOWN = "iif(typeof(v) = 'text', cast(v as blob), v), l, typeof(v) = 'text'"
+# A value and its length, and the encoding of a text: that may be no UTF-8, so its bytes are read.
+_SHOWN = (
+    "iif(typeof(v) = 'text', cast(v as blob), v), l,"
+    " iif(typeof(v) = 'text', (select encoding from pragma_encoding), null)"
+)
 
 
-def _value(value: int | float | bytes, length: int | None, is_text: int) -> Value:
-    return Value(cast("bytes", value).decode(errors="replace") if is_text else value, length)
+def _value(value: int | float | bytes, length: int | None, encoding: str | None) -> Value:
+    if encoding is None:
+        return Value(value, length)
+    return Value(cast("bytes", value).decode(encoding, "replace"), length)
 
 
 def _cell(column: str) -> str:

@@ -81,3 +81,14 @@ def test_long_cells_are_not_held(preview):
         tracemalloc.stop()
     assert rows == [[Cell(None, 3_000_000)] * 2] * 20
     assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_texts_of_utf_16(preview, encoding):
+    statements = (
+        f"pragma encoding = '{encoding}'",
+        "create table t (x, y)",
+        "insert into t values ('größe: 日', x'00ff')",
+    )
+    sql = "select x, y from t where x like 'GR%' order by x collate nocase"
+    assert preview(*statements, sql=sql) == [[Cell("größe: 日", 8), Cell(None, 2)]]

@@ -432,3 +432,18 @@ def test_values_by_chance_are_computed_once(make_database):
         found = sample.profile(0)
     assert found.distinct == 2
     assert (found.numbers.least, found.texts.example) == (1.5, Value("text", None))
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_texts_of_utf_16(make_database, encoding):
+    database = make_database(
+        f"pragma encoding = '{encoding}'",
+        "create table t (x)",
+        "insert into t values ('größe'), ('日本'), ('größe')",
+    )
+    asked = Query(read_only_uri(database), "select x from t", {}, [ColumnInfo("x", "BLOB")])
+    with closing(Sample(asked)) as sample:
+        sample.take()
+        found = sample.profile(0)
+    assert found.frequent == ((Value("größe", None), 2),)
+    assert found.texts.last == Value("日本", None)

@@ -294,3 +294,14 @@ def test_any_path_can_be_opened(make_database, name):
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):
         connection.execute("insert into t values (1)")
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_sqlites_own_collations_are_its_own(described, encoding):
+    # In UTF-16 it asks for them before it takes its own.
+    found = described(
+        f"pragma encoding = '{encoding}'",
+        "create table t (a text collate nocase primary key, b text collate rtrim)",
+        "insert into t values ('a', 'b')",
+    )
+    assert found.rows_estimate == 1
