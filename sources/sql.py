@@ -119,10 +119,18 @@ def _body(
     if isinstance(source, TableSource) and allowed is None and not is_by_chance:
         return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
     # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
-    text = text_of(source, allowed)
-    if any(NUMBERED.search(column.name) for column in columns):
-        # To SQLite, the columns of a SELECT whose names repeat may have others.
-        names = ", ".join(quoted(column.name) for column in columns)
-        text = f"with {_NAMED}({names}) as ({text}) select * from {_NAMED}"
-    text = (computed_once(text) if is_by_chance else text).replace(":", r"\:")
+    is_numbered = any(NUMBERED.search(column.name) for column in columns)
+    if not (is_numbered or is_by_chance):
+        text = text_of(source, allowed)
+    else:
+        text = text_of(source, None)
+        if is_numbered:
+            # To SQLite, the columns of a SELECT whose names repeat may have others.
+            names = ", ".join(quoted(column.name) for column in columns)
+            text = f"with {_NAMED}({names}) as ({text}) select * from {_NAMED}"
+        if is_by_chance:
+            text = computed_once(text)
+        if allowed is not None:
+            text = f"select * from ({text}) where ({allowed})"
+    text = text.replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")

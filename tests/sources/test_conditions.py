@@ -495,6 +495,27 @@ def test_no_filter_gives_rows_that_one_may_not_see(make_table, declared):
         assert got == [i for i in table.ids(words) if i < len(values)]
 
 
+@pytest.mark.parametrize("is_query", [False, True])
+def test_a_row_filter_sees_the_values_by_chance_that_come_out(make_table, is_query):
+    table = make_table(
+        "",
+        range(500),
+        "create view v as select id, random() % 100 as x, random() % 100 as y from t",
+    )
+    row_filter, problems = read_filter("x >= cast(:principal.level as integer) and y < 50")
+    assert not problems
+    own = TableSource("v", table.path, "v", row_filter)
+    if is_query:
+        own = QuerySource("q", table.path, "select * from v", (), row_filter)
+    columns = describe(own).columns
+    selection = parse_selection([("x__lt", "90")], columns)
+    sql, bound = selection_sql(own, selection, columns, {"level": "10"}, is_by_chance=True)
+    with connect(read_only_uri(table.path)) as connection:
+        rows = connection.execute(sql, dict(bound)).fetchall()
+    assert rows
+    assert [row for row in rows if not (10 <= row[1] < 90 and row[2] < 50)] == []
+
+
 # As many as there may be
 
 NUMBERED = [*map(str, range(MAX_VALUES_IN_A_LIST))]
