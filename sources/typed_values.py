@@ -7,6 +7,7 @@ right for all its values; docs/formats.md has the table. Way in: candidates_of.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import NamedTuple, cast
 
 import polars as pl
@@ -20,6 +21,7 @@ from sources.tables import ColumnInfo
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-5][0-9](\.[0-9]{1,6})?)?"
+_SMALL = r"^-?[0-9](\.[0-9]+)?e-[0-9]{1,3}$"
 _ZONE = r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 
@@ -112,11 +114,20 @@ def _decimals(array: pa.Array, precision: int, scale: int) -> pl.Series | None:
         return None
     whole = precision - scale
     digits = rf"0|[1-9][0-9]{{0,{whole - 1}}}" if whole else "0"
-    texts = pl.Series(to_text(array))
+    texts = _without_exponents(pl.Series(to_text(array)))
     fits = texts.str.contains(rf"^-?({digits})(\.0|\.[0-9]{{1,{max(1, scale)}}})?$")
     if not scale:
         fits &= texts.str.contains(r"^[^.]*(\.0)?$")
     return texts.set(~fits, None).cast(pl.Decimal(precision, scale), strict=False)
+
+
+def _without_exponents(numbers: pl.Series) -> pl.Series:
+    """Return small reals, `1e-7`, with all their places."""
+    is_small = numbers.str.contains(_SMALL)
+    if not is_small.any():
+        return numbers
+    small = [format(Decimal(text), "f") for text in numbers.filter(is_small)]
+    return numbers.scatter(is_small.arg_true(), small)
 
 
 def _texts(array: pa.Array, pattern: str) -> pl.Series | None:
