@@ -37,6 +37,10 @@ BATCH_BYTES = 4 << 20
 # after each, 1,000,000 rows take 0.05 s longer.
 LONG_BYTES = 16 << 10
 ROWS_PER_LOOK = 4
+# Cells below that may be many: after so many, a row is measured. If a batch of such rows were more
+# than this many times BATCH_BYTES, each is measured from then on.
+CELLS_PER_MEASURE = 512
+MOST_BATCHES = 16
 
 # How long it may take to find the column of a text that is not UTF-8, for the message.
 NAMING_S = 2.0
@@ -125,6 +129,7 @@ class _Reader:
         self._most = max(1, min(BATCH_ROWS, BATCH_CELLS // columns))
         # Whole pages are allocated, too.
         self._long_bytes = max(LONG_BYTES, 2 * connection.execute("pragma page_size").get)
+        self._rows_per_measure = CELLS_PER_MEASURE // columns
         self._measures = True
 
     def start(self, query: Query) -> None:
@@ -162,11 +167,16 @@ class _Reader:
     def _read_quickly(self, most: int) -> list[Row]:
         rows: list[Row] = []
         cursor, status, largest = self._cursor, apsw.status, apsw.SQLITE_STATUS_MALLOC_SIZE
+        row_bytes = MOST_BATCHES * BATCH_BYTES // most
+        next_measure = 0
         try:
             for _ in range(0, most, ROWS_PER_LOOK):
                 before = len(rows)
                 rows.extend(islice(cursor, ROWS_PER_LOOK))
                 self._measures = status(largest)[1] > self._long_bytes
+                if len(rows) > next_measure:
+                    next_measure = len(rows) + self._rows_per_measure
+                    self._measures |= sum(map(getsizeof, rows[-1])) > row_bytes
                 if self._measures or len(rows) < before + ROWS_PER_LOOK:
                     break
         finally:

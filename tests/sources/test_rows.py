@@ -301,3 +301,14 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(SourceFailed):
         open_rows(asked)
     assert not list(tmp_path.iterdir())
+
+
+def test_cells_just_below_the_long_ones_are_bounded_in_bytes(database):
+    connection, path = database
+    connection.execute("create table t (x)")
+    cell = "x" * 15_900
+    insert(connection, "insert into t values (?)", [("x",)] * 9_000 + [(cell,)] * 2_000)
+    with closing(open_rows(query(path))) as opened:
+        sizes = [(batch.num_rows, batch.nbytes) for batch in opened]
+    assert sum(count for count, _ in sizes) == 11_000
+    assert max(size for _, size in sizes) < 4 * rows.BATCH_BYTES
