@@ -119,18 +119,14 @@ def _body(
     if isinstance(source, TableSource) and allowed is None and not is_by_chance:
         return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
     # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
-    is_numbered = any(NUMBERED.search(column.name) for column in columns)
-    if not (is_numbered or is_by_chance):
-        text = text_of(source, allowed)
-    else:
-        text = text_of(source, None)
-        if is_numbered:
-            # To SQLite, the columns of a SELECT whose names repeat may have others.
-            names = ", ".join(quoted(column.name) for column in columns)
-            text = f"with {_NAMED}({names}) as ({text}) select * from {_NAMED}"
-        if is_by_chance:
-            text = computed_once(text)
-        if allowed is not None:
-            text = f"select * from ({text}) where ({allowed})"
-    text = text.replace(":", r"\:")
+    if any(NUMBERED.search(column.name) for column in columns):
+        # To SQLite, the columns of a SELECT whose names repeat may have others.
+        names = ", ".join(quoted(column.name) for column in columns)
+        named = f"with {_NAMED}({names}) as ({text_of(source, None)}) select * from {_NAMED}"
+        source = QuerySource(source.name, source.database, named, (), source.where)
+    if is_by_chance:
+        # Whether a row may be seen is told by the values that come out.
+        once = computed_once(text_of(source, None))
+        source = QuerySource(source.name, source.database, once, (), source.where)
+    text = text_of(source, allowed).replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")
