@@ -57,6 +57,17 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+# What a request waits for is no longer than this, and looks for no longer patterns: a value is
+# copied, and a pattern compared, in one step that nothing breaks off. Exports have no such bounds.
+WAITED_FOR = {apsw.SQLITE_LIMIT_LENGTH: 8 << 20, apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 128}
+
+
+def bound(connection: apsw.Connection) -> None:
+    """Refuse values that a request must not hold: raises apsw.TooBigError where one is read."""
+    for limit, most in WAITED_FOR.items():
+        connection.limit(limit, most)
+
+
 @contextmanager
 def connect(
     uri: str, *, wait_s: float | None = None, vfs: str | None = None

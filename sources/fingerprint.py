@@ -42,7 +42,9 @@ def database_fingerprint(database: Path, *, now_s: float | None = None) -> str |
         # Another commit would not show, as in git's index.
         if not is_settled(status.st_mtime_ns, now_s - lag_s):
             return None
-        # `cp -p` and `tar -x` set the one time, and leave no choice of the other.
-        times = f"{status.st_mtime_ns}:{status.st_ctime_ns}"
-        states.append(f"{status.st_dev}:{status.st_ino}:{status.st_size}:{times}")
+        states.append(f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")
+        if path == database:
+            # Unlike the other time, it cannot be set, as `cp -p` and `tar -x` do. That of the log
+            # changes each time that SQLite opens it as root.
+            states[0] += f":{status.st_ctime_ns}"
     return None if states[0] == "-" else "/".join(states)

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 import apsw
 
 from sources import connections
-from sources.connections import connect, in_time, quoted
+from sources.connections import bound, connect, in_time, quoted
 from sources.errors import SourceUnavailable
 from sources.query import Query
 
@@ -30,8 +30,9 @@ class Cell(NamedTuple):
 
 
 def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
-    """Return the first rows of a query, at most `most`; None if they take too long to find.
+    """Return the first rows of a query, at most `most`; None if that takes too long.
 
+    None, too, if larger values than a request may hold are in the way, to sort by for instance.
     Text that is not UTF-8 is shown with replacement characters. Raises SourceUnavailable. May wait
     for a lock or a disk.
     """
@@ -39,9 +40,11 @@ def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
     statement = f"select {cells} from ({query.subquery()}) limit {most:d}"
     try:
         with connect(query.database) as connection:
+            bound(connection)
             # UTF-8 or UTF-16, which is what the bytes of a text are in.
             encoding = str(connection.execute("pragma encoding").get)
-            with suppress(apsw.InterruptError), in_time(connection, connections.LOOK_S):
+            too_much = (apsw.InterruptError, apsw.TooBigError)
+            with suppress(*too_much), in_time(connection, connections.LOOK_S):
                 rows = connection.execute(statement, dict(query.parameters))
                 return [[_read(value, encoding) for value in row] for row in rows]
             return None

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import apsw
 
 from sources.column_types import comparison_of
-from sources.connections import close, in_time, open_connection, own_name
+from sources.connections import bound, close, in_time, open_connection, own_name
 from sources.dates import moment_sql
 from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
@@ -257,7 +257,7 @@ class Sample:
         try:
             with in_time(connection, limit_s, lambda: self._is_left):
                 yield
-        except (apsw.InterruptError, apsw.FullError) as error:
+        except (apsw.InterruptError, apsw.FullError, apsw.TooBigError) as error:
             if self._is_left:
                 raise
             raise _TooLong from error
@@ -338,6 +338,7 @@ class Sample:
 
 def _connect(query: Query) -> apsw.Connection:
     connection = open_connection(query.database)
+    bound(connection)
     connection.execute(f"pragma temp.page_size = {PAGE_BYTES}")
     connection.execute(f"pragma temp.max_page_count = {SAMPLE_PAGES}")
     connection.execute(f"pragma temp.cache_size = -{CACHE_KIB}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import apsw
+
 from sources.tables import ColumnInfo
 
 
@@ -37,7 +39,9 @@ class Query(NamedTuple):
 
     def identity(self) -> list[Any]:
         """Return what is the same for queries with the same rows over the same data."""
-        return [self.database, self.sql, sorted(self.parameters.items())]
+        # Another version may give other rows.
+        engine = apsw.sqlite_lib_version()
+        return [engine, self.database, self.sql, sorted(self.parameters.items())]
 
 
 class Tree(NamedTuple):

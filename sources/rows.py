@@ -30,7 +30,7 @@ from sources.volatility import ClockWatch
 GROWTH = 4
 # More is no quicker: 1,000,000 rows of 8 columns took as long in batches of 1,024 rows.
 BATCH_ROWS = 8192
-BATCH_CELLS = 32_768
+BATCH_CELLS = 131_072
 BATCH_BYTES = 4 << 20
 # Once SQLite has allocated more than this at once, cells may be long: from then on each row is
 # measured before the next is read, which takes 0.7 µs for 8 columns. Looked for after so many rows:

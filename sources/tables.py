@@ -14,7 +14,7 @@ import apsw
 
 from sources import connections
 from sources.catalogue import QuerySource, TableSource
-from sources.connections import columns_of, connect, in_time, quoted, read_only_uri
+from sources.connections import bound, columns_of, connect, in_time, quoted, read_only_uri
 from sources.errors import SourceUnavailable
 from sources.statement import without_parameters
 
@@ -88,11 +88,12 @@ def count_at_most(
 ) -> int | None:
     """Return how many rows the selection sql has, at most `most`: that many are read, no more.
 
-    None when it takes longer than LOOK_S to tell.
+    None when it takes longer than LOOK_S to tell, or values that a request must not hold.
     """
     with _connect(source) as connection:
         statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
-        with suppress(apsw.InterruptError), in_time(connection, connections.LOOK_S):
+        too_much = (apsw.InterruptError, apsw.TooBigError)
+        with suppress(*too_much), in_time(connection, connections.LOOK_S):
             return int(connection.execute(statement, dict(parameters)).get)
         return None
 
@@ -102,6 +103,7 @@ def _connect(source: Stored) -> Iterator[apsw.Connection]:
     try:
         uri = read_only_uri(source.database)
         with connect(uri) as connection:
+            bound(connection)
             yield connection
     except (apsw.Error, SourceUnavailable) as error:
         raise SourceUnavailable(f"the database of {source.name} answers: {error}") from error

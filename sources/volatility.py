@@ -24,8 +24,9 @@ SHAREABLE = (NEVER, PERHAPS)
 _CHANCE = frozenset(["random", "randomblob"])
 _CLOCK = frozenset(["current_date", "current_time", "current_timestamp"])
 _TIMES = frozenset(["date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"])
-# The clock as an argument of those. A modifier by itself is of the clock, too.
-_NOW = frozenset(["now", "subsec", "subsecond"])
+# The clock as an argument of those. A modifier by itself is of the clock, too, and the zone of the
+# machine may be another one after a restart.
+_NOW = frozenset(["now", "subsec", "subsecond", "localtime", "utc"])
 
 # A request does not wait for a writer: what cannot be told at once is not shared.
 WAIT_S = 0.1

@@ -92,3 +92,21 @@ def test_texts_of_utf_16(preview, encoding):
     )
     sql = "select x, y from t where x like 'GR%' order by x collate nocase"
     assert preview(*statements, sql=sql) == [[Cell("größe: 日", 8), Cell(None, 2)]]
+
+
+SORTED = {
+    "a value that is not read": ("select i from t order by i", 20),
+    "one that is sorted by": ("select i, b from t order by b", None),
+    "one that is compared": ("select i from t where b like '%x'", None),
+}
+
+
+@pytest.mark.parametrize(("sql", "rows"), SORTED.values(), ids=SORTED.keys())
+def test_no_request_holds_a_value_of_any_size(preview, sql, rows):
+    found = preview(
+        "create table t (i, b)",
+        "with recursive n(i) as (select 1 union all select i + 1 from n limit 20)"
+        f" insert into t select i, printf('%.*c', {(8 << 20) + 1}, 'x') from n",
+        sql=sql,
+    )
+    assert (found and len(found)) == rows

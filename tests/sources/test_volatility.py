@@ -34,6 +34,7 @@ CASES = {
     "a modifier alone": ("select unixepoch('subsec') as x", CLOCK),
     "current_timestamp": ("select current_timestamp as x", CLOCK),
     "current_date": ("select count(*) filter (where day > current_date) from t", CLOCK),
+    "the zone of the machine": ("select datetime(day, 'localtime') as x from t", CLOCK),
     "timediff": ("select timediff('now', day) as x from t", CLOCK),
     "a view": ("select * from open", CLOCK),
     "a view of a view": ("select * from more", CLOCK),
