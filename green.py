@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
@@ -94,14 +94,21 @@ class BrokenInput(BaseException):
 class Input:
     """A request's body (`wsgi.input`), all of which has to come in a time from the first read on.
 
-    broken: what stream raises for a body that cannot be read. Each read raises LateInput when the
-    time is over, and BrokenInput for one of those. What never waits is never late.
+    broken: what stream raises for a body that cannot be read. go_ahead: called before each read.
+    Each read raises LateInput when the time is over, and BrokenInput for one of those.
     """
 
-    def __init__(self, stream: Any, within_s: float, broken: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        within_s: float,
+        broken: tuple[type[Exception], ...],
+        go_ahead: Callable[[], None],
+    ) -> None:
         self._stream = stream
         self._within_s = within_s
         self._broken = broken
+        self._go_ahead = go_ahead
         self._ends_s: float | None = None
 
     @contextmanager
@@ -110,6 +117,7 @@ class Input:
             self._ends_s = monotonic() + self._within_s
         try:
             with eventlet.Timeout(max(0.0, self._ends_s - monotonic()), LateInput()):
+                self._go_ahead()
                 yield
         except self._broken as error:
             raise BrokenInput(str(error)) from error

@@ -2,11 +2,11 @@
 
 gunicorn 26 dropped its own eventlet worker; this is written against the contract of AsyncWorker,
 which parses, answers and keeps alive. Added here: patching and hub after the fork, a counted bound
-on connections, time for the request's head and body and for a client that takes nothing, a name for
-each request, the heartbeat and the drain. Knows nothing of the application, which may count what is
-refused here: in its attribute `refusals`, by the error's code. AsyncWorker is internal to gunicorn,
-so gunicorn is pinned exactly, and tests/system/test_green_worker.py shows each of these on a real
-server.
+on connections, time for the request's head and body and for a client that takes nothing, the end of
+bodies that nobody reads, a name for each request, the heartbeat and the drain. Knows nothing of the
+application, which may count what is refused here: in its attribute `refusals`, by the error's code.
+AsyncWorker and the parser are internal to gunicorn, so gunicorn is pinned exactly, and
+tests/system/test_green_worker.py shows each of these on a real server.
 
 Way in: make_worker_class, for gunicorn.conf.py.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import socket
 import sys
@@ -23,13 +24,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, partialmethod
 from time import monotonic
 from types import FrameType
 from typing import Any
 
 from gunicorn import sock, util
+from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.base_async import AsyncWorker
 
 from green import Body, BrokenInput, FileSocket, Input, LateInput, eventlet, go_green
@@ -46,6 +49,11 @@ HEAD_S = 10.0
 # reset, which may overtake the answer. So many may linger at once; the others are just closed.
 REFUSAL_S = 1.0
 MAX_REFUSALS = 100
+# What the application has left of a body is read and dropped before the next request, if it is no
+# more than this. Else the answer is the connection's last: gunicorn would read on for as long as
+# the client sends. As much as gunicorn's own bound, which it does not apply between requests.
+MAX_UNREAD_BYTES = 64 * 1024
+GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 # What is refused or cut here, as it is counted; and what gunicorn answers, by its reason.
 TOO_MANY_CONNECTIONS = "too_many_connections"
 HEADER_TIMEOUT = "header_timeout"
@@ -90,6 +98,8 @@ class Connection:
     head_timeout: Any = None
     request: Any = None
     request_id: str | None = None
+    # The client sends the body only once it is told to (`Expect: 100-continue`).
+    waits_to_send: bool = False
     taken_over: bool = False
     work: Callable[[], None] | None = None
     close: Callable[[], None] | None = None
@@ -141,6 +151,8 @@ class Connection:
         self.requests += 1
         self.began_s, self.sent_bytes = monotonic(), None
         self.request = request
+        # gunicorn would tell it to go ahead before the application has looked at the head.
+        self.waits_to_send, request._expected_100_continue = request._expected_100_continue, False
         self.name(value for name, value in request.headers if name == "X-REQUEST-ID")
 
     def name(self, asked: Iterable[str] = ()) -> str:
@@ -148,6 +160,13 @@ class Connection:
         self.request_id = take_request_id(asked)
         current_request_id.set(self.request_id)
         return self.request_id
+
+    def go_ahead(self) -> None:
+        """Somebody is about to read the body: tell a client that waits for it to send it."""
+        if self.waits_to_send:
+            self.waits_to_send = False
+            with suppress(OSError):  # the read finds that out, too
+                self.socket.sendall(GO_AHEAD)
 
     def wait(self) -> None:
         """From now on it waits for its client, be it for a request or in an open WebSocket."""
@@ -203,6 +222,25 @@ def error_answer(
     return head.encode() + body
 
 
+def unread_bytes(request: Any) -> float:
+    """Return how much of a request's body was not read; inf if a chunked one has not ended."""
+    reader = request.body.reader
+    if isinstance(reader, ChunkedReader):
+        return 0 if reader.parser is None else math.inf
+    length: int = reader.length
+    return length
+
+
+def _receive_in_turn(reader: Any, receive: Callable[..., bytes], size: int | None = None) -> bytes:
+    """Receive from a client once the others have had their turn.
+
+    What has arrived is received without waiting, so gunicorn's loops over heads, chunks and bodies
+    would hold the hub for as long as a client sends faster than they parse.
+    """
+    eventlet.sleep(0)
+    return receive(reader, size)
+
+
 def take_host(environ: dict[str, Any]) -> str | None:
     """Have environ say by what name the server was called; return what is wrong, None if nothing.
 
@@ -224,20 +262,6 @@ def take_host(environ: dict[str, Any]) -> str | None:
             return f"the request's target has no host: {target[:100]!a}"
         environ["HTTP_HOST"], environ["RAW_URI"] = parts
     return None
-
-
-class LastWords:
-    """The body of an answer to a client that is still sending: closed so that he can read it."""
-
-    def __init__(self, client: Any, body: bytes) -> None:
-        self._client = client
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._body
-
-    def close(self) -> None:
-        util.close_graceful(self._client, timeout=REFUSAL_S)
 
 
 def make_worker_class(*, body_s: float, stall_s: float) -> type:
@@ -280,6 +304,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         eventlet.hubs.use_hub()
         go_green()
         util.write_error = self._write_error
+        SocketUnreader.chunk = partialmethod(_receive_in_turn, SocketUnreader.chunk)
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -430,6 +455,12 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         connection.begin(req)
         try:
             return super().handle_request(listener_name, req, client, addr)
+        except StopIteration:
+            if unread_bytes(req) and not connection.taken_over:
+                # A close while there is something unread sends a reset, which may overtake the
+                # answer.
+                util.close_graceful(client, timeout=REFUSAL_S)
+            raise
         except OSError as error:
             connection.failed(error)
             if not connection.stalled:
@@ -453,6 +484,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             self.log.error("failed after it took its connection over", exc_info=exc)
         else:
             super().handle_error(req, client, addr, exc)
+            util.close_graceful(client, timeout=REFUSAL_S)
 
     def _call(self, app: Callable[..., Any], environ: dict[str, Any], start_response: Any) -> Any:
         client = environ["gunicorn.socket"]
@@ -462,7 +494,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         environ["eventlet.set_idle"] = connection.wait
         request_id = connection.request_id or connection.name()
         environ["headwater.request_id"] = request_id
-        environ["wsgi.input"] = Input(environ["wsgi.input"], self.body_s, BROKEN)
+        environ["wsgi.input"] = Input(
+            environ["wsgi.input"], self.body_s, BROKEN, connection.go_ahead
+        )
         start = partial(_start_named, start_response, request_id)
         wrong = take_host(environ)
         try:
@@ -479,6 +513,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         except BrokenInput as error:
             told = "400 Bad Request", BAD_REQUEST, f"The request's body cannot be read: {error}."
             body = self._answer_unread(connection, start, *told, {})
+        # Who waits may also send nothing of it after an answer, and ask something else.
+        if unread_bytes(connection.request) > (0 if connection.waits_to_send else MAX_UNREAD_BYTES):
+            connection.request.force_close()
         if isinstance(body, environ["wsgi.file_wrapper"]) and self._tls is None:
             return body  # gunicorn hands it to sendfile, which takes turns itself
         return Body(body, client if environ["SERVER_PROTOCOL"] == "HTTP/1.0" else None)
@@ -491,14 +528,14 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         code: str,
         message: str,
         detail: dict[str, Any],
-    ) -> LastWords:
+    ) -> list[bytes]:
         """Answer a request that was not read to its end, and so is the connection's last."""
         self.refusals[code] += 1
         connection.request.force_close()
         body = error_body(status, code, message, detail)
         fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start(status, [*fields, *HARDENED], sys.exc_info())
-        return LastWords(connection.socket, body)
+        return [body]
 
     def _write_error(self, client: Any, status: int, reason: str, message: str) -> None:
         """Send what gunicorn answers to a request that it cannot read; gunicorn's own is HTML."""

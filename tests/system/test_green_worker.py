@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -199,6 +201,81 @@ def test_a_fast_download_leaves_the_others_their_turn(server):
     curl = server.curl("/flood", "-o", "/dev/null")
     assert slowest_answer_s(server) < 0.5
     curl.kill()
+
+
+# Bodies
+
+LENGTH, CHUNKED = b"Content-Length: 100000000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"
+TINY_CHUNKS = b"1\r\nx\r\n" * 10_000
+ENDLESS = {
+    "unread, of a length": (b"POST /hello", LENGTH, bytes(MIB)),
+    "unread, of a GET": (b"GET /hello", LENGTH, bytes(MIB)),
+    "unread, tiny chunks": (b"POST /hello", CHUNKED, TINY_CHUNKS),
+    "read, tiny chunks": (b"POST /size", CHUNKED, TINY_CHUNKS),
+}
+
+
+def with_body(line, fields):
+    return line + b" HTTP/1.1\r\nHost: localhost\r\n" + fields
+
+
+@pytest.mark.parametrize(("line", "fields", "piece"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_an_endless_body_leaves_the_others_their_turn(start, line, fields, piece):
+    server = start("--timeout", "3")
+    assert server.get("/hello") == b"hello\n"
+    worker, is_over = server.worker(), threading.Event()
+
+    def stream():
+        while not is_over.is_set():
+            with server.send(with_body(line, fields)) as client, suppress(OSError):
+                while not is_over.is_set():
+                    client.sendall(piece)
+
+    with ThreadPoolExecutor() as pool:
+        streaming = pool.submit(stream)
+        try:
+            assert slowest_answer_s(server) < 2
+        finally:
+            is_over.set()
+        streaming.result()
+    assert server.workers() == [worker]
+    assert "WORKER TIMEOUT" not in server.log
+
+
+LEFT = {
+    "little of a length": (b"Content-Length: 65536\r\n\r\n" + bytes(65536), True),
+    "more": (b"Content-Length: 65537\r\n\r\n" + bytes(65537), False),
+    "chunks": (CHUNKED + b"1\r\nx\r\n0\r\n\r\n", False),
+    "what waits to be sent": (b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n", False),
+    "nothing that waits": (b"Expect: 100-continue\r\n\r\n", True),
+}
+
+
+@pytest.mark.parametrize(("rest", "is_kept"), LEFT.values(), ids=LEFT.keys())
+def test_after_an_unread_body_the_connection_goes_on_or_says_that_it_ends(server, rest, is_kept):
+    with server.send(with_body(b"POST /hello", rest)) as client:
+        answer = read_until(client, b"hello\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        kept = b"keep-alive" if is_kept else b"close"
+        assert b"Connection: " + kept in answer.split(b"\r\n")
+        if is_kept:
+            client.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            read_until(client, b"hello\n")
+        else:
+            assert client.recv(1) == b""
+
+
+def test_who_waits_is_told_to_send_what_is_read(server):
+    waits = b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    with server.send(with_body(b"POST /size", waits)) as client:
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abcde")
+        assert b"Connection: keep-alive\r\n" in read_until(client, b"\r\n\r\n2\r\n5\n\r\n")
+
+
+def test_who_still_sends_what_is_no_request_can_read_why(server):
+    with server.send(b"GET /" + b"x" * 60_000) as client:
+        assert read_to_end(client).startswith(b"HTTP/1.1 414 URI Too Long\r\n")
 
 
 # Files

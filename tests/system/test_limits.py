@@ -8,9 +8,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 import pytest
@@ -124,6 +125,26 @@ def test_a_flood_that_is_allowed_gets_no_more_than_others(make_site, anew):
             answers += 1
         statuses = count_served(process)
     assert answers > statuses[200] / 4
+
+
+def test_an_endless_body_that_is_refused_leaves_the_others_their_turn(make_site):
+    site, is_over = make_site("ann"), threading.Event()
+    head = b"POST /exports HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000000\r\n\r\n"
+
+    def stream():
+        while not is_over.is_set():
+            with site.server.send(head) as client, suppress(OSError):
+                while not is_over.is_set():
+                    client.sendall(bytes(1 << 20))
+
+    with ThreadPoolExecutor() as pool:
+        streaming = pool.submit(stream)
+        try:
+            took_s = [timed(site.server, "/healthz")[1] for _ in range(20)]
+        finally:
+            is_over.set()
+        streaming.result()
+    assert max(took_s) < 2
 
 
 def test_polls_of_a_session_are_requests(brisk):
