@@ -56,11 +56,25 @@ MAX_UNREAD_BYTES = 64 * 1024
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 # What is refused or cut here, as it is counted; and what gunicorn answers, by its reason.
 TOO_MANY_CONNECTIONS = "too_many_connections"
+TOO_MANY_PENDING = "too_many_pending_connections"
 HEADER_TIMEOUT = "header_timeout"
 REQUEST_TIMEOUT = "request_timeout"
 STALLED = "stalled"
 BAD_REQUEST = "bad_request"
 IDLE = "idle"
+# The answer to a connection that is refused: status, code, message.
+REFUSED = {
+    TOO_MANY_CONNECTIONS: (
+        "503 Service Unavailable",
+        TOO_MANY_CONNECTIONS,
+        "The server has as many connections as it may: try again in a second.",
+    ),
+    TOO_MANY_PENDING: (
+        "429 Too Many Requests",
+        TOO_MANY_PENDING,
+        "Your address has too many connections without a request: try again in a second.",
+    ),
+}
 # As of every other answer; guard/answers.py says why.
 HARDENED = [
     ("X-Content-Type-Options", "nosniff"),
@@ -87,12 +101,14 @@ CUT_S = 1.0
 class Connection:
     """One client: whether it waits for a request, since when, and how many it has made.
 
-    refusals: the worker's. request, request_id: what is answered at the moment; the name stays with
-    who takes over.
+    refusals, pending: the worker's. peer: the address that it is counted by in pending, None if it
+    is not. request, request_id: what is answered at the moment; the name stays with who takes over.
     """
 
     socket: Any
     refusals: Counter[str]
+    pending: Counter[str]
+    peer: str | None
     waiting_since: float | None = field(default_factory=monotonic)
     requests: int = 0
     head_timeout: Any = None
@@ -113,12 +129,29 @@ class Connection:
     # Called once, when the client is gone.
     on_gone: Callable[[Connection], None] | None = None
 
+    def __post_init__(self) -> None:
+        if self.peer is not None:
+            self.pending[self.peer] += 1
+
     # What an application that speaks on the socket by itself is given; see topics/outlet.py.
 
     @property
     def send_now(self) -> Callable[[bytes], int] | None:
         """Send what the socket takes without waiting; None for TLS, which cannot say."""
         return self.socket.fd.send if isinstance(self.socket, FileSocket) else None
+
+    def admit(self, on_gone: Callable[[Connection], None]) -> None:
+        """From now on the application counts it, by whom it knows; until on_gone is called."""
+        self.on_gone = on_gone
+        self.end_pending()
+
+    def end_pending(self) -> None:
+        """Count it no longer by the address it comes from; again is harmless."""
+        if self.peer is not None:
+            self.pending[self.peer] -= 1
+            if not self.pending[self.peer]:
+                del self.pending[self.peer]
+            self.peer = None
 
     @staticmethod
     def spawn(work: Callable[[], None]) -> None:
@@ -264,21 +297,25 @@ def take_host(environ: dict[str, Any]) -> str | None:
     return None
 
 
-def make_worker_class(*, body_s: float, stall_s: float) -> type:
-    """Return the worker with the times that settings give it; see GreenWorker."""
-    return type("GreenWorker", (GreenWorker,), {"body_s": body_s, "stall_s": stall_s})
+def make_worker_class(*, body_s: float, stall_s: float, most_pending: int) -> type:
+    """Return the worker with what settings give it; see GreenWorker."""
+    given = {"body_s": body_s, "stall_s": stall_s, "most_pending": most_pending}
+    return type("GreenWorker", (GreenWorker,), given)
 
 
 class GreenWorker(AsyncWorker):  # type: ignore[misc]
     """See the module; the attributes below are read and written on the hub's thread only.
 
     connections: each client's state by its greenlet. refusals: what was refused or cut, by code.
+    most_pending: how many connections of one address the application may not have admitted, 0 for
+    any number. Until their first request is admitted they belong to nobody whom it could count.
     body_s: how long a request's body may take. stall_s: how long a client may take nothing that it
     is sent, 0 for as long as the kernel has it.
     """
 
     body_s = 30.0
     stall_s = 120.0
+    most_pending = 200
     alive: bool
     wsgi: Any
 
@@ -286,6 +323,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.connections: dict[Any, Connection] = {}
         self.refusals: Counter[str] = Counter()
+        self._pending: Counter[str] = Counter()
         self._refusal_logged_at = -1.0
         self._ends_at_once = False
         self._reopens_logs = False
@@ -380,12 +418,16 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                 with suppress(OSError):  # a Unix socket has no such thing
                     stall_ms = round(self.stall_s * 1000)
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
-            if len(self.connections) < self.worker_connections:
-                greenlet = eventlet.spawn(self._serve, listener, client, addr)
-                self.connections[greenlet] = Connection(client, self.refusals)
-                greenlet.link(self._forget)
+            # A Unix socket has no addresses: a proxy of this machine asks.
+            peer = addr[0] if self.most_pending and isinstance(addr, tuple) else None
+            if len(self.connections) >= self.worker_connections:
+                self._refuse(client, TOO_MANY_CONNECTIONS, self.worker_connections)
+            elif peer is not None and self._pending[peer] >= self.most_pending:
+                self._refuse(client, TOO_MANY_PENDING, self.most_pending)
             else:
-                self._refuse(client)
+                greenlet = eventlet.spawn(self._serve, listener, client, addr)
+                self.connections[greenlet] = Connection(client, self.refusals, self._pending, peer)
+                greenlet.link(self._forget)
             # A flood of connects keeps the listener readable, so accept alone would never wait.
             eventlet.sleep(0)
 
@@ -429,6 +471,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         connection = self.connections.pop(greenlet)
         if connection.work is not None:
             return
+        connection.end_pending()
         if connection.stalled:
             self.refusals[STALLED] += 1
             self.log.info("client cut off reason=stalled")
@@ -554,23 +597,21 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             raise StopIteration
         return bool(super().is_already_handled(respiter))
 
-    def _refuse(self, client: FileSocket) -> None:
-        self.refusals[TOO_MANY_CONNECTIONS] += 1
+    def _refuse(self, client: FileSocket, code: str, limit: int) -> None:
+        self.refusals[code] += 1
         if monotonic() - self._refusal_logged_at >= 1.0:
             self._refusal_logged_at = monotonic()
-            limit, refused = self.worker_connections, self.refusals[TOO_MANY_CONNECTIONS]
-            self.log.warning("too many connections: limit=%d refused=%d", limit, refused)
+            named = code.replace("_", " ")
+            self.log.warning("%s: limit=%d refused=%d", named, limit, self.refusals[code])
         if self._refusals.free() > 0:
-            self._refusals.spawn_n(self._turn_away, client)
+            self._refusals.spawn_n(self._turn_away, client, code, limit)
         else:
             client.close()
 
-    def _turn_away(self, client: FileSocket) -> None:
+    def _turn_away(self, client: FileSocket, code: str, limit: int) -> None:
         answer = error_answer(
-            "503 Service Unavailable",
-            TOO_MANY_CONNECTIONS,
-            "The server has as many connections as it may: try again in a second.",
-            {"limit": self.worker_connections},
+            *REFUSED[code],
+            {"limit": limit},
             f"Retry-After: 1\r\nX-Request-ID: {take_request_id()}\r\n",
         )
         with eventlet.Timeout(REFUSAL_S, False), suppress(OSError):

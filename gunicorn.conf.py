@@ -37,7 +37,12 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 proc_name = "headwater"
 bind = f"{_host}:{_settings.port}"
-worker_class = make_worker_class(body_s=_settings.body_s, stall_s=_settings.stall_s)
+worker_class = make_worker_class(
+    body_s=_settings.body_s,
+    stall_s=_settings.stall_s,
+    # A proxy connects for others. Who they are, and so to whom it counts, is in the head.
+    most_pending=0 if _settings.proxies else _settings.connections_pending,
+)
 # `workers` is not set, so that nworkers_changed sees each way to ask for more than gunicorn's one.
 worker_connections = _settings.connections
 # The heartbeat is written every half second; a hub that is held for 30 s does not come back.

@@ -141,6 +141,17 @@ class Settings:
             "How many of them one token's name may have, or one address without a token.",
         ),
     )
+    # A client sends its first request with the connect or right after the TLS handshake, so a
+    # thousand clients behind one address that come back within a second have fewer at a time.
+    connections_pending: int = field(
+        default=200,
+        metadata=_asks(
+            "CONNECTIONS_PENDING",
+            _whole(0, 1_000_000),
+            "How many connections of one address may have no admitted request yet; 0 for any"
+            " number. Behind proxies it does not apply.",
+        ),
+    )
     requests_per_minute: int = field(
         default=60_000,
         metadata=_asks(

@@ -253,7 +253,7 @@ class Gate:
         client: Any = environ.get("headwater.client")
         if client is not None:
             self.clients.enter(client, visit, _cut)
-            client.on_gone = self.clients.leave
+            client.admit(self.clients.leave)
 
 
 def _cut(client: Any) -> None:

@@ -19,7 +19,12 @@ class GunicornProcess:
         self.log_path = folder / "gunicorn.log"
         self.instance = folder / "instance"
         plain = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
-        settings = {"HEADWATER_PORT": "0", "HEADWATER_INSTANCE": str(self.instance)}
+        settings = {
+            "HEADWATER_PORT": "0",
+            "HEADWATER_INSTANCE": str(self.instance),
+            # The small applications admit nobody.
+            "HEADWATER_CONNECTIONS_PENDING": "0",
+        }
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [GUNICORN, f"tests.system.{module}:{app}", *options],

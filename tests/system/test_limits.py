@@ -6,12 +6,13 @@ Each limit is of one principal: another one is served meanwhile.
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import NamedTuple
 
 import pytest
@@ -261,6 +262,85 @@ def test_the_4th_connection_is_refused(narrow, full):
     assert message.startswith("3 connections")
     assert refusals(narrow, "bob", "too_many_connections") >= 1
     assert narrow.open("bob").status == 200
+
+
+# Connections before anybody is let in on them.
+
+OTHER = "127.0.0.2"
+NO_TOKEN = "Authorization: Bearer hw_no_token\r\n"
+
+
+def connect_from(address, server, data=b""):
+    """Return a connection of that address that has sent data."""
+    client = socket.create_connection(
+        ("127.0.0.1", server.port), timeout=20, source_address=(address, 0)
+    )
+    client.sendall(data)
+    return client
+
+
+def asked(path="/sources", fields=""):
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
+
+
+def status_of(client):
+    """Return the status of the answer, once its head is there."""
+    head = client.makefile("rb")
+    status = int(head.readline().split()[1])
+    while head.readline().strip():
+        pass
+    return status
+
+
+def test_silent_connections_take_the_place_of_nobody_else(make_site):
+    site = make_site("ann", HEADWATER_CONNECTIONS="300")
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(connect_from(OTHER, site.server, b"GET /" * (i % 2)))
+            for i in range(310)
+        ]
+        began_s = time.monotonic()
+        assert site.get("ann").status == 200
+        assert time.monotonic() - began_s < 2
+        assert status_of(silent[200]) == 429
+        assert refusals(site, "ann", "too_many_pending_connections") == 110
+        assert refusals(site, "ann", "too_many_connections") == 0
+    wait_until(lambda: serves(OTHER, site.server), "their places are free")
+
+
+def serves(address, server):
+    with closing(connect_from(address, server, asked("/healthz"))) as client:
+        return status_of(client) == 200
+
+
+KEPT = {"without a token": ("", 401, True), "with none that is good": (NO_TOKEN, 401, False)}
+
+
+@pytest.mark.parametrize(("fields", "status", "is_served"), KEPT.values(), ids=KEPT.keys())
+def test_what_was_not_admitted_is_pending(make_site, fields, status, is_served):
+    """An address is a principal, whose connections have their own bound."""
+    site = make_site("ann", HEADWATER_CONNECTIONS_PENDING="3")
+    with ExitStack() as stack:
+        for _ in range(3):
+            kept = stack.enter_context(connect_from(OTHER, site.server, asked(fields=fields)))
+            assert status_of(kept) == status
+        assert serves(OTHER, site.server) == is_served
+        assert serves("127.0.0.1", site.server)
+
+
+def test_a_proxy_is_counted_by_whom_it_names(make_site):
+    limits = {"HEADWATER_CONNECTIONS_PENDING": "2", "HEADWATER_CONNECTIONS_PER_PRINCIPAL": "2"}
+    site = make_site("ann", HEADWATER_PROXIES="1", **limits)
+    with ExitStack() as stack:
+
+        def status_for(client):
+            request = asked("/healthz", f"X-Forwarded-For: {client}\r\n")
+            return status_of(stack.enter_context(connect_from(OTHER, site.server, request)))
+
+        for _ in range(5):
+            stack.enter_context(connect_from(OTHER, site.server))
+        assert [status_for("192.0.2.1") for _ in range(3)] == [200, 200, 429]
+        assert status_for("192.0.2.2") == 200
 
 
 PATHS = ["/ws/events/demo/a", "/ws/live/", "/socket.io/?EIO=4&transport=websocket"]
