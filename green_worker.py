@@ -535,6 +535,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         environ["headwater.client"] = connection
         # eventlet's WebSocket calls this, a name of eventlet's own server, once it is open.
         environ["eventlet.set_idle"] = connection.wait
+        request = connection.request  # which is gone once somebody has taken the connection over
         request_id = connection.request_id or connection.name()
         environ["headwater.request_id"] = request_id
         environ["wsgi.input"] = Input(
@@ -557,8 +558,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             told = "400 Bad Request", BAD_REQUEST, f"The request's body cannot be read: {error}."
             body = self._answer_unread(connection, start, *told, {})
         # Who waits may also send nothing of it after an answer, and ask something else.
-        if unread_bytes(connection.request) > (0 if connection.waits_to_send else MAX_UNREAD_BYTES):
-            connection.request.force_close()
+        if unread_bytes(request) > (0 if connection.waits_to_send else MAX_UNREAD_BYTES):
+            request.force_close()
         if isinstance(body, environ["wsgi.file_wrapper"]) and self._tls is None:
             return body  # gunicorn hands it to sendfile, which takes turns itself
         return Body(body, client if environ["SERVER_PROTOCOL"] == "HTTP/1.0" else None)

@@ -3,18 +3,21 @@
 One asks ten times a second, as who looks at pages does; another asks again as soon as it is
 answered, on a hundred connections, by a process that has a core. For comparison a second one of the
 flood's own principal asks beside it, who waits behind all that the flood has asked: so would
-everybody if owners did not begin in turn.
+everybody if owners did not begin in turn. And one who comes anew for each request, beside
+another address that fills the server with connections on which it says nothing.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from benchmarks.client import TIMEOUT_S, BadAnswer, Connection, ask
 from benchmarks.flooder import count_served, flood
+from benchmarks.processes import raise_descriptor_limit
 from benchmarks.results import Figure, Goal, percentile
 from benchmarks.server import Server, served
 from guard import Tokens
@@ -33,6 +36,10 @@ BEGIN_S = 1.0
 GOAL = Goal("<=", 10)
 # Twice what who asks ten times a second needs.
 LIMITED = {"HEADWATER_REQUESTS_PER_MINUTE": "1200"}
+
+# More than all places; each is closed after ten seconds. The same bound as by default.
+SILENT_CONNECTIONS, SILENT_FROM, SILENT_S = 2100, "127.0.0.2", 8.0
+BOUNDED = {"HEADWATER_CONNECTIONS_PENDING": "200"}
 
 # What the flood asks for, and whether each time on a connection of its own.
 FLOODS = {
@@ -55,6 +62,9 @@ def run(database: Path) -> Iterator[Figure]:
     with served(database, catalogue=catalogue, settings=LIMITED) as server:
         calm, flooding = _tokens_of(server)
         yield from _beside("limited to 1,200 a minute", server, calm, flooding, alone_ms, PAGE)
+    with served(database, catalogue=catalogue, settings=BOUNDED) as server:
+        calm, _ = _tokens_of(server)
+        yield from _beside_silence(server, calm)
 
 
 def _catalogue(database: Path) -> str:
@@ -76,7 +86,7 @@ def _tokens_of(server: Server) -> list[str]:
     while time.monotonic() < ends_s:
         try:
             ask(server.address, PAGE)
-        except BadAnswer:
+        except (BadAnswer, ConnectionError):  # refused, or cut at the very moment
             return shown
         time.sleep(EVERY_S)
     raise BadAnswer(f"it asks for no token after {TIMEOUT_S} s")
@@ -106,15 +116,38 @@ def _beside(
         yield Figure(NAME, f"{name}, p99 later by", later_ms, "ms", GOAL)
 
 
-def _watch(server: Server, asking: str) -> list[float]:
-    """Return how many milliseconds each answer took to one who asks every EVERY_S."""
+def _beside_silence(server: Server, asking: str) -> Iterator[Figure]:
+    raise_descriptor_limit()
+    alone_ms = _watch(server, asking, SILENT_S, anew=True)
+    with ExitStack() as stack:
+        for _ in range(SILENT_CONNECTIONS):
+            silent = socket.create_connection(server.address, source_address=(SILENT_FROM, 0))
+            stack.enter_context(silent)
+        time.sleep(BEGIN_S)
+        took_ms = _watch(server, asking, SILENT_S, anew=True)
+    name, note = "silent connections", f"{SILENT_CONNECTIONS:,} of another address"
+    yield _shown(name, took_ms, 50, note)
+    yield _shown(name, took_ms, 99, note)
+    later_ms = percentile(took_ms, 99) - percentile(alone_ms, 99)
+    yield Figure(NAME, f"{name}, p99 later by", later_ms, "ms", GOAL)
+
+
+def _watch(
+    server: Server, asking: str, seconds: float = WATCHED_S, *, anew: bool = False
+) -> list[float]:
+    """Return how many milliseconds each answer took to one who asks every EVERY_S.
+
+    anew: on a connection of its own.
+    """
     took_ms = []
     due_s = time.monotonic()
-    ends_s = due_s + WATCHED_S
+    ends_s = due_s + seconds
     with closing(Connection(server.address, asking)) as client:
         while due_s < ends_s:
             time.sleep(max(0.0, due_s - time.monotonic()))
             took_ms.append(client.fetch(PAGE).seconds * 1000)
+            if anew:
+                client.close()
             due_s += EVERY_S
     return took_ms
 

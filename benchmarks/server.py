@@ -107,6 +107,7 @@ def served(
         environ["HEADWATER_CATALOGUE"] = str(file)
         # The load is of one address.
         environ["HEADWATER_CONNECTIONS_PER_PRINCIPAL"] = "1000000"
+        environ["HEADWATER_CONNECTIONS_PENDING"] = "0"
         environ["HEADWATER_REQUESTS_PER_MINUTE"] = "0"
         if exports_running is not None:
             environ["HEADWATER_EXPORTS_RUNNING"] = str(exports_running)

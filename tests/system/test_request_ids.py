@@ -76,6 +76,7 @@ def test_who_takes_over_keeps_the_id(server):
     with server.send(LINE % b"/talks?n=1" + b"X-Request-ID: talker\r\n\r\n") as client:
         assert read_to_end(client) == b"mine"
     assert logged(server, "talk 1") == accessed(server, "/talks?n=1") == ["talker"]
+    assert "failed after it took its connection over" not in server.log
 
 
 REFUSED = {
