@@ -3,8 +3,8 @@
 One asks ten times a second, as who looks at pages does; another asks again as soon as it is
 answered, on a hundred connections, by a process that has a core. For comparison a second one of the
 flood's own principal asks beside it, who waits behind all that the flood has asked: so would
-everybody if owners did not begin in turn. And one who comes anew for each request, beside
-another address that fills the server with connections on which it says nothing.
+everybody if owners did not begin in turn. Last, a client with a new connection for each request,
+beside 2,100 connections of another address that say nothing.
 """
 
 from __future__ import annotations

@@ -265,7 +265,7 @@ def test_after_an_unread_body_the_connection_goes_on_or_says_that_it_ends(server
             assert client.recv(1) == b""
 
 
-def test_who_waits_is_told_to_send_what_is_read(server):
+def test_a_body_that_waits_is_asked_for_when_it_is_read(server):
     waits = b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
     with server.send(with_body(b"POST /size", waits)) as client:
         assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -273,7 +273,7 @@ def test_who_waits_is_told_to_send_what_is_read(server):
         assert b"Connection: keep-alive\r\n" in read_until(client, b"\r\n\r\n2\r\n5\n\r\n")
 
 
-def test_who_still_sends_what_is_no_request_can_read_why(server):
+def test_a_client_that_still_sends_a_bad_request_can_read_the_answer(server):
     with server.send(b"GET /" + b"x" * 60_000) as client:
         assert read_to_end(client).startswith(b"HTTP/1.1 414 URI Too Long\r\n")
 

@@ -264,7 +264,7 @@ def test_the_4th_connection_is_refused(narrow, full):
     assert narrow.open("bob").status == 200
 
 
-# Connections before anybody is let in on them.
+# Connections before a request on them is admitted.
 
 OTHER = "127.0.0.2"
 NO_TOKEN = "Authorization: Bearer hw_no_token\r\n"
@@ -328,7 +328,7 @@ def test_what_was_not_admitted_is_pending(make_site, fields, status, is_served):
         assert serves("127.0.0.1", site.server)
 
 
-def test_a_proxy_is_counted_by_whom_it_names(make_site):
+def test_a_proxy_is_counted_by_the_client_that_it_names(make_site):
     limits = {"HEADWATER_CONNECTIONS_PENDING": "2", "HEADWATER_CONNECTIONS_PER_PRINCIPAL": "2"}
     site = make_site("ann", HEADWATER_PROXIES="1", **limits)
     with ExitStack() as stack:
