@@ -42,7 +42,7 @@ from streaming.login import register_sessions
 from streaming.orders import Orders
 from streaming.pace import Paced
 from streaming.rights import Rights
-from topics import Rule, Topics
+from topics import Limits, Rule, Topics
 from topics.rules import BUILT_IN
 from workers.announcer import Announcer
 from workers.canary import Canary
@@ -110,7 +110,13 @@ def create_app(
     Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
     """
     catalogue = _read_catalogue(settings)
-    topics = Topics(settings.instance / "topics", _topic_rules(catalogue, mount), run_native)
+    limits = Limits(
+        settings.topics_per_principal,
+        settings.topics_memory_max_bytes,
+        settings.topics_disk_max_bytes,
+    )
+    rules = _topic_rules(catalogue, mount)
+    topics = Topics(settings.instance / "topics", rules, run_native, limits)
     exports = Exports(
         settings.instance / "recordings",
         running=settings.exports_running,

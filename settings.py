@@ -217,6 +217,31 @@ class Settings:
             "How much the recordings may fill; the oldest unread one goes first.",
         ),
     )
+    topics_per_principal: int = field(
+        default=250,
+        metadata=_asks(
+            "TOPICS_PER_PRINCIPAL",
+            # There are a thousand in all; see topics.topics.MAX_TOPICS.
+            _whole(0, 1000),
+            "How many topics of one pattern one token's name, or one address without, may make.",
+        ),
+    )
+    topics_memory_max_bytes: int = field(
+        default=512 * 1024**2,
+        metadata=_asks(
+            "TOPICS_MEMORY_MAX_BYTES",
+            _whole(1024**2, 2**63 - 1),
+            "How much all topics may keep in memory; beyond it topics of patterns do not grow.",
+        ),
+    )
+    topics_disk_max_bytes: int = field(
+        default=10 * 1024**3,
+        metadata=_asks(
+            "TOPICS_DISK_MAX_BYTES",
+            _whole(1024**2, 2**63 - 1),
+            "How much all topics may keep on the disk; beyond it topics of patterns do not grow.",
+        ),
+    )
     abandon_grace_s: float = field(
         default=60.0,
         metadata=_asks(

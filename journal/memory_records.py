@@ -80,7 +80,9 @@ class MemoryRecords:
         return self.first - before
 
     def close(self) -> None:
-        self._held = (self.last + 1, [])
+        # Empty, for a reader that was about to look: a place before `first` is none of the list's.
+        self.first, self.size_bytes = self.last + 1, 0
+        self._held = (self.first, [])
 
     def _keep_to_bounds(self) -> None:
         """Let go of the oldest until the rest is within max_records and max_bytes."""

@@ -195,7 +195,8 @@ class Live(Namespace):  # type: ignore[misc]
             raise Misuse("key is a text of 1 to 255 visible ASCII characters")
         topic = check_name(fields.get("topic"))
         self._gate.require(self._asker(), publish_to(topic))
-        publication = Publication([new_event(event) for event in events], key)
+        owner = self._visits[_sid()].owner
+        publication = Publication([new_event(event) for event in events], key, owner=owner)
         end_turn()
         receipt = self._topics.publish(topic, publication)
         return {"id": receipt.id, "topic": receipt.topic, "count": receipt.count}

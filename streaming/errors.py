@@ -41,6 +41,8 @@ from topics import (
     NotReady,
     NotWritable,
     TooManyTopics,
+    TopicQuota,
+    TopicsFull,
     UnknownTopic,
 )
 from wire.cursors import MalformedCursor
@@ -94,6 +96,8 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     MalformedTopic: (400, "malformed_topic"),
     UnknownTopic: (404, "unknown_topic"),
     TooManyTopics: (409, "too_many_topics"),
+    TopicQuota: (403, "topic_quota"),
+    TopicsFull: (507, "topics_full"),
     FutureCursor: (409, "future_cursor"),
     KeyReused: (422, "key_reused"),
     NotWritable: (403, "not_writable"),

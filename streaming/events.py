@@ -11,7 +11,7 @@ from flask import Blueprint, Request, Response, jsonify, render_template, reques
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from guard.turns import end_turn
-from streaming.admission import MAX_PUBLISHED_BYTES, can
+from streaming.admission import MAX_PUBLISHED_BYTES, can, owner
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import best_kind, is_set, require_words, wants_page
@@ -55,7 +55,8 @@ def make_blueprint(topics: Topics) -> Blueprint:
 
     @blueprint.post("/events/<path:topic>")
     def publish(topic: str) -> tuple[Response, int]:
-        publication = Publication(list(_events_of(request)), _key_of(request))
+        events = list(_events_of(request))
+        publication = Publication(events, _key_of(request), owner=owner())
         # It may wait for the disk, together with others.
         end_turn()
         receipt = topics.publish(topic, publication)

@@ -1,8 +1,8 @@
 """Live events: topics that are published to, and readers that miss nothing.
 
 topics: all of them; the way in. topic, publisher, receipts, commit, sequence: one topic, and how
-events come into it. reader, outlet, dispatcher: how they reach a client. names, rules: which topics
-there may be. Knows no Flask, no Socket.IO and no green library.
+events come into it. reader, outlet, dispatcher: how they reach a client. names, rules, room: which
+topics there may be, and how much of them. Knows no Flask, no Socket.IO and no green library.
 """
 
 from topics.errors import (
@@ -13,6 +13,8 @@ from topics.errors import (
     NotWritable,
     TooManyTopics,
     TopicError,
+    TopicQuota,
+    TopicsFull,
     UnknownTopic,
 )
 from topics.names import Patterns
@@ -20,6 +22,7 @@ from topics.outlet import Client, Outlet
 from topics.publisher import Publication
 from topics.reader import Reader
 from topics.receipts import Receipt
+from topics.room import Limits
 from topics.rules import Rule
 from topics.topics import Topics
 
@@ -27,6 +30,7 @@ __all__ = [
     "Client",
     "FutureCursor",
     "KeyReused",
+    "Limits",
     "MalformedTopic",
     "NotReady",
     "NotWritable",
@@ -38,6 +42,8 @@ __all__ = [
     "Rule",
     "TooManyTopics",
     "TopicError",
+    "TopicQuota",
     "Topics",
+    "TopicsFull",
     "UnknownTopic",
 ]

@@ -10,6 +10,8 @@ class TopicError(Exception):
     +-- MalformedTopic   a name that no topic can have
     +-- UnknownTopic     a name that nothing in the catalogue allows
     +-- TooManyTopics    one more topic than is allowed, in all or on a connection
+    +-- TopicQuota       one more topic than one principal may make of a pattern
+    +-- TopicsFull       more bytes than all topics together may have
     +-- FutureCursor     a cursor ahead of everything that there is
     +-- KeyReused        an Idempotency-Key that came with another content before
     +-- NotWritable      a topic that only the server writes
@@ -27,6 +29,14 @@ class UnknownTopic(TopicError):
 
 class TooManyTopics(TopicError):
     """There are as many topics as there may be."""
+
+
+class TopicQuota(TopicError):
+    """The principal has made as many topics of a pattern as it may."""
+
+
+class TopicsFull(TopicError):
+    """All topics together hold as many bytes as they may."""
 
 
 class FutureCursor(TopicError):

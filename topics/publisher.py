@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from journal import JournalFull, RunNative
 from topics.commit import GroupCommit
-from topics.errors import KeyReused, NotReady
-from topics.receipts import Kept, Receipt, Receipts
+from topics.errors import KeyReused, NotReady, TopicsFull
+from topics.receipts import Kept, Receipt, Receipts, size_of
+from topics.room import Room, Size
 from topics.sequence import Sequence as Order
 from topics.topic import Topic
 from wire.events import NewEvent, format_event, id_of
@@ -24,12 +25,13 @@ class Publication(NamedTuple):
     """What was sent at once: one event or more.
 
     key: the Idempotency-Key. keys: what each event is the newest of, in a `latest` topic; None for
-    their names.
+    their names. owner: who publishes, to whom key belongs and a new topic is counted.
     """
 
     events: Sequence[NewEvent]
     key: str | None = None
     keys: Sequence[str] | None = None
+    owner: str = ""
 
     def digest(self) -> str:
         """Return what tells a retry from another use of the key."""
@@ -46,21 +48,24 @@ class Publisher:
         order: Order,
         run_native: RunNative,
         on_news: Callable[[Topic], None],
+        room: Room,
     ) -> None:
         self.topic = topic
         self._receipts = receipts
         self._order = order
         self._run_native = run_native
         self._on_news = on_news
+        self._room = room
         self._group = GroupCommit(self._commit)
         # The journal appends or expires, one at a time.
         self._writing = threading.Lock()
         self._is_closed = False
+        self.note_size()
 
     def publish(self, publication: Publication) -> Receipt:
         """Keep the events and return their receipt. Waits for the disk when the topic is durable.
 
-        Raises KeyReused, JournalFull, NotReady; then nothing is kept.
+        Raises KeyReused, JournalFull, TopicsFull, NotReady; then nothing is kept.
         """
         if self.topic.rule.durable:
             result = self._group.run(publication)
@@ -74,13 +79,27 @@ class Publisher:
         """Let go of what is not to be kept any more. Waits for the disk when there is something."""
         with self._writing:
             # Housekeeping goes through a list; while it waits for another, this one may be closed.
-            if not self._is_closed:
-                self.topic.records.expire(time.time())
+            if self._is_closed:
+                return
+            self.topic.records.expire(time.time())
+            self.note_size()
+
+    def note_size(self) -> None:
+        """Have the room of all topics know what this one holds."""
+        if self._is_closed:
+            return
+        records_bytes, receipts = self.topic.records.size_bytes, self._receipts
+        if self.topic.rule.durable:
+            size = Size(receipts.memory_bytes, records_bytes + receipts.file_bytes)
+        else:
+            size = Size(records_bytes + receipts.memory_bytes, 0)
+        self._room.note(self.topic, size)
 
     def close(self) -> None:
         """Close the journal; who still waits for his turn to be kept gets NotReady."""
         self._is_closed = True
         self.topic.records.close()
+        self._room.forget(self.topic)
 
     def _commit(self, group: list[Publication]) -> list[Receipt | Exception]:
         """Keep what is new of a group, all or none; a publication may be refused by itself."""
@@ -89,7 +108,7 @@ class Publisher:
         topic = self.topic
         lines: list[bytes] = []
         keys: list[str] = []
-        new: dict[str, Kept] = {}
+        new: dict[tuple[str, str], Kept] = {}
         results: list[Receipt | Exception] = []
         self._order.take_off(topic)
         try:
@@ -103,17 +122,23 @@ class Publisher:
                 if max(map(len, stamped)) > max_bytes:
                     results.append(JournalFull(f"an event of {topic.name} has {max_bytes} bytes"))
                     continue
+                try:
+                    self._room.take(topic, self._growth(publication, stamped, lines))
+                except TopicsFull as error:
+                    results.append(error)
+                    continue
                 lines += stamped
                 keys += publication.keys or [event.name for event in publication.events]
                 receipt = Receipt(id_of(lines[-1]).decode(), topic.name, len(publication.events))
                 results.append(receipt)
                 if publication.key is not None:
-                    kept = Kept(publication.key, publication.digest(), receipt.id, receipt.count)
-                    new[publication.key] = kept
+                    owner, key, digest = publication.owner, publication.key, publication.digest()
+                    new[owner, key] = Kept(key, digest, receipt.id, receipt.count, owner)
             if lines:
                 self._keep(lines, list(new.values()))
                 topic.add(lines, keys)
         finally:
+            self.note_size()
             self._order.land(topic)
             # Also of what failed: readers of several topics wait for what is in flight.
             self._on_news(topic)
@@ -130,10 +155,23 @@ class Publisher:
                 raise
         self._receipts.add(receipts)
 
-    def _known(self, publication: Publication, new: dict[str, Kept]) -> Receipt | KeyReused | None:
+    def _growth(self, publication: Publication, stamped: list[bytes], before: list[bytes]) -> Size:
+        """Return how much more the topic will hold. before: what is kept together with stamped."""
+        records_bytes = self.topic.records.size_bytes + sum(map(len, before))
+        free_bytes = max(0, self.topic.rule.retention.max_bytes - records_bytes)
+        grown_bytes = min(sum(map(len, stamped)), free_bytes)
+        receipt_bytes = size_of(publication.owner, publication.key) if publication.key else 0
+        if self.topic.rule.durable:
+            return Size(receipt_bytes, grown_bytes + receipt_bytes)
+        return Size(grown_bytes + receipt_bytes, 0)
+
+    def _known(
+        self, publication: Publication, new: dict[tuple[str, str], Kept]
+    ) -> Receipt | KeyReused | None:
         if publication.key is None:
             return None
-        kept = new.get(publication.key) or self._receipts.get(publication.key)
+        owner, key = publication.owner, publication.key
+        kept = new.get((owner, key)) or self._receipts.get(owner, key)
         if kept is None:
             return None
         if kept.digest != publication.digest():

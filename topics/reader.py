@@ -219,6 +219,8 @@ class Reader:
             if is_gap:
                 del self._gaps[topic]
                 self.gaps_told += 1
+                if not topic.is_there:
+                    del self.places[topic]
         self.cursor = items[-1].id.decode()
         if not any(item.is_gap for item in items):
             return self.framing.events([item.line for item in items])

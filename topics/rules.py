@@ -26,6 +26,11 @@ class Rule:
     refetch: str = "/events/{topic}?since=all"
     mount: str = ""
 
+    @property
+    def has_place(self) -> bool:
+        """Is there always room for its topics? Not where clients may make any number of them."""
+        return not self.writable or not self.pattern.endswith("/*")
+
     def covers(self, name: str) -> bool:
         """Is name one of its topics?"""
         if self.pattern.endswith("/*"):

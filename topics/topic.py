@@ -43,10 +43,23 @@ class Topic:
 
     readers: those who follow it now, caught up or not. last, newest: ordinal and id of the last
     event that was published; a disk may have the next ones already, while their publishers wait.
+    maker: the owner whose publication made it, "" for the server itself and where it is not known.
+    is_there: False for one that only stands for what a reader has missed.
     """
 
-    def __init__(self, name: str, rule: Rule, records: Records, epoch: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        rule: Rule,
+        records: Records,
+        epoch: int,
+        maker: str = "",
+        *,
+        is_there: bool = True,
+    ) -> None:
         self.name = name
+        self.maker = maker
+        self.is_there = is_there
         self.rule = rule
         self.records = records
         self.readers: dict[Reader, None] = {}

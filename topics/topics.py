@@ -18,11 +18,12 @@ from weakref import WeakSet
 
 from journal import DiskRecords, JournalFailed, Layout, MemoryRecords, Records, RunNative, run_here
 from topics.dispatcher import Dispatcher
-from topics.errors import FutureCursor, NotReady, NotWritable, TooManyTopics, UnknownTopic
+from topics.errors import FutureCursor, NotReady, NotWritable, UnknownTopic
 from topics.names import Patterns, check_name
 from topics.publisher import Publication, Publisher
 from topics.reader import Reader
 from topics.receipts import Receipt, Receipts
+from topics.room import Limits, Room
 from topics.rules import Rule, find_rule
 from topics.sequence import Sequence as Order
 from topics.topic import Topic
@@ -33,7 +34,8 @@ from wire.since import After, Since
 
 log = logging.getLogger(__name__)
 
-# A topic with nothing in it takes a few KB; a catalogue's pattern lets anybody make them.
+# A topic with nothing in it takes a few KB; a catalogue's pattern lets anybody make them. Those of
+# the server and those that the catalogue names are not counted.
 MAX_TOPICS = 1000
 LAYOUT = Layout(id_of, time_s_of)
 
@@ -48,16 +50,23 @@ _SLASH = ","
 # How long an event that is on its way to the disk may take when the server stops.
 STOP_S = 5.0
 
+DEFAULT_LIMITS = Limits()
+
 
 class Topics:
     """See the module.
 
     folder: holds the durable topics. rules: which topics there may be. run_native: runs what waits
-    for the disk. readers: everybody who follows something.
+    for the disk. limits: of what clients make. readers: everybody who follows something. room: what
+    all topics hold.
     """
 
     def __init__(
-        self, folder: Path, rules: Sequence[Rule], run_native: RunNative = run_here
+        self,
+        folder: Path,
+        rules: Sequence[Rule],
+        run_native: RunNative = run_here,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.rules = rules
         self.readers: dict[Reader, None] = {}
@@ -70,6 +79,9 @@ class Topics:
         self._run_native = run_native
         self._order = Order()
         self._publishers: dict[str, Publisher] = {}
+        self.room = Room(limits)
+        # On the disk, and could not be opened.
+        self._unopened: set[str] = set()
         self._making = threading.Lock()
         self._sent_bytes = 0
         self._gaps_told = 0
@@ -143,9 +155,15 @@ class Topics:
             rule = find_rule(self.rules, name)
             if folder.is_dir() and rule is not None and rule.durable:
                 try:
-                    self._make(name, rule)
+                    made = self._make(name, rule)
                 except JournalFailed as error:
+                    self._unopened.add(name)
                     log.error("cannot open topic=%s error=%s", name, error)
+                    continue
+                if not made.topic.last:
+                    # Nothing was ever published to it: it has no place yet.
+                    del self._publishers[name]
+                    made.close()
 
     def _check_ready(self) -> None:
         if not self.is_open:
@@ -185,21 +203,16 @@ class Topics:
         """Keep the events and return their receipt; then everybody who follows gets them.
 
         Waits for the disk when the topic is durable. Raises MalformedTopic, UnknownTopic,
-        NotWritable, TooManyTopics, KeyReused, NotReady, and JournalFull: then nothing is kept.
+        NotWritable, TooManyTopics, TopicQuota, TopicsFull, KeyReused, NotReady, and JournalFull:
+        then nothing is kept.
         """
         self._check_ready()
         found = self._publishers.get(check_name(name))
         rule = found.topic.rule if found else self.rule_of(name)
         if by_client and not rule.writable:
             raise NotWritable(f"only the server itself publishes to {name}")
-        if by_client and not found:
-            self._check_room()
-        return (found or self._make(name, rule)).publish(publication)
-
-    def _check_room(self) -> None:
-        # What the server itself publishes, and what is on the disk, always has room.
-        if len(self._publishers) >= MAX_TOPICS:
-            raise TooManyTopics(f"there are {MAX_TOPICS} topics, and there may not be more")
+        owner = publication.owner if by_client else None
+        return (found or self._make(name, rule, owner)).publish(publication)
 
     def close(self, name: str) -> bool:
         """Let go of a topic in memory, and of what it kept; it may come into being again.
@@ -250,19 +263,30 @@ class Topics:
         """How many events there have been in this life of the server."""
         return self._order.position
 
-    def _make(self, name: str, rule: Rule) -> Publisher:
+    def _make(self, name: str, rule: Rule, owner: str | None = None) -> Publisher:
+        """Return the publisher of a topic that is made if need be.
+
+        owner: the client's that makes it, None for what is on the disk or the server publishes.
+        """
         with self._making:
             # Somebody else may have made it while this one waited.
-            return self._publishers.get(name) or self._make_alone(name, rule)
+            if found := self._publishers.get(name):
+                return found
+            if owner is not None and name not in self._unopened:
+                others = [each.topic for each in self._publishers.values()]
+                self.room.check_new(rule, owner, others, MAX_TOPICS)
+            return self._make_alone(name, rule, owner or "")
 
-    def _make_alone(self, name: str, rule: Rule) -> Publisher:
-        records, receipts = self._open_journal(name, rule)
+    def _make_alone(self, name: str, rule: Rule, owner: str) -> Publisher:
+        records, receipts, maker = self._open_journal(name, rule, owner)
         if self._stopped.is_set():
             records.close()
         self._check_ready()
-        topic = Topic(name, rule, records, self._order.epoch)
-        made = Publisher(topic, receipts, self._order, self._run_native, self.dispatcher.ring)
+        topic = Topic(name, rule, records, self._order.epoch, maker)
+        ring = self.dispatcher.ring
+        made = Publisher(topic, receipts, self._order, self._run_native, ring, self.room)
         self._publishers[name] = made
+        self._unopened.discard(name)
         for reader in self._made:
             if reader.patterns.match(name):
                 reader.begin(topic, topic.last + 1)
@@ -270,16 +294,17 @@ class Topics:
                     topic.readers[reader] = None
         return made
 
-    def _open_journal(self, name: str, rule: Rule) -> tuple[Records, Receipts]:
+    def _open_journal(self, name: str, rule: Rule, owner: str) -> tuple[Records, Receipts, str]:
+        """Return a topic's journal and receipts, and its maker; owner: of one that is new."""
         if not rule.durable:
-            return MemoryRecords(LAYOUT, rule.retention), Receipts(None)
+            return MemoryRecords(LAYOUT, rule.retention), Receipts(None), owner
         folder = self._folder / name.replace("/", _SLASH)
 
-        def open_on_disk() -> tuple[Records, Receipts]:
+        def open_on_disk() -> tuple[Records, Receipts, str]:
             records = DiskRecords(folder, LAYOUT, rule.retention, self._run_native)
             receipts = Receipts(folder / "receipts")
             receipts.load(records.last)
-            return records, receipts
+            return records, receipts, _maker_of(folder, owner, is_new=not records.last)
 
         try:
             return self._run_native(open_on_disk)
@@ -291,23 +316,34 @@ class Topics:
     def reader(self, patterns: Patterns, since: Since, connection: str, framing: Framing) -> Reader:
         """Return a reader that begins at since; for one that is to be pushed to, see follow.
 
-        Raises MalformedTopic, UnknownTopic, TooManyTopics, FutureCursor, NotReady.
+        It makes no topic; what comes into being later is followed from its first event on. Raises
+        MalformedTopic, UnknownTopic, FutureCursor, NotReady, JournalFailed.
         """
         self._check_ready()
         if isinstance(since, After) and self._order.is_ahead(since.cursor):
             raise FutureCursor("since is ahead of everything that this server has published")
-        for name in patterns.names:
+        absent = []
+        for name in sorted(patterns.names):
             rule = self.rule_of(name)
             if name not in self._publishers and self._may_have_had(name, rule, since):
-                # The client may have events of it, and we have none: it is told so.
-                self._check_room()
-                self._make(name, rule)
+                if name in self._unopened:
+                    self._make(name, rule)
+                else:
+                    # The client may have events of it, and we have none: it is told so.
+                    absent.append(self._absent(name, rule))
         reader = Reader(patterns, connection, framing, self._order.first_to_come)
         reader.cursor = self._order.now()
         self._made.add(reader)
         topics = [topic for topic in self.all() if patterns.match(topic.name)]
-        for topic in (*topics, *self._lost(patterns, since)):
-            reader.begin(topic, *topic.seek(since, time.time()))
+        for topic in topics:
+            # One may be closed while another one's disk is waited for.
+            if self.get(topic.name) is topic:
+                reader.begin(topic, *topic.seek(since, time.time()))
+        for topic in (*absent, *self._lost(patterns, since)):
+            place, gap = topic.seek(since, time.time())
+            if gap is not None and isinstance(since, After):
+                # It leads nobody back to what others have had of other topics.
+                reader.begin(topic, place, gap._replace(to=max(gap.to, since.text)))
         reader.cursor = since.text if isinstance(since, After) else self._start_of(reader)
         return reader
 
@@ -329,10 +365,13 @@ class Topics:
         for name in {both for rule in self.rules for both in patterns.common(rule.pattern)}:
             rule = find_rule(self.rules, name)
             if rule is not None and not rule.durable:
-                own = replace(rule, refetch=Rule.refetch)
-                records = MemoryRecords(LAYOUT, rule.retention)
-                lost.append(Topic(name, own, records, self._order.epoch))
+                lost.append(self._absent(name, replace(rule, refetch=Rule.refetch)))
         return lost
+
+    def _absent(self, name: str, rule: Rule) -> Topic:
+        """Return a topic that is not there, for the gap in front of it."""
+        records = MemoryRecords(LAYOUT, rule.retention)
+        return Topic(name, rule, records, self._order.epoch, is_there=False)
 
     def _start_of(self, reader: Reader) -> str:
         """Return the cursor after which comes what the reader will be told."""
@@ -402,3 +441,17 @@ class Topics:
         """Return what the server says by itself, with the id of what the reader was told last."""
         line = format_event(reader.cursor, reader.patterns.text, name, data, time.time())
         return reader.framing.notice(name, line)
+
+
+def _maker_of(folder: Path, owner: str, *, is_new: bool) -> str:
+    """Return who has made the topic of this folder. owner: who makes it now, "" for nobody.
+
+    It is written down: a restart gives nobody another share. Raises OSError.
+    """
+    path = folder / "maker"
+    if owner and is_new:
+        path.write_text(owner, "utf-8", "surrogatepass")
+    try:
+        return path.read_text("utf-8", "surrogatepass")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""

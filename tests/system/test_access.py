@@ -18,6 +18,7 @@ from settings import Settings
 from sockets.live import Live
 from tests.sockets.clients import RawWebSocket
 from tests.system.server import CATALOGUE, status_unless_cut, wait_until
+from wire.cursors import Cursor, format_cursor, topic_mark
 
 JSON = "application/json"
 HOUSE = """
@@ -556,3 +557,54 @@ def test_no_token_is_in_any_log(site):
         assert text.split("_", 2)[2] not in logged
     assert "link=W" not in logged
     assert "link=..." in logged
+
+
+# Topics.
+
+
+def topics_of(site):
+    return {each["topic"] for each in ask(site, "admin", "/events").json()["topics"]}
+
+
+def made_up(name):
+    """Return a cursor that was never given out, as of an event of the topic."""
+    return format_cursor(Cursor(1, 1, 1, topic_mark(name)))
+
+
+@pytest.mark.parametrize("transport", ["ndjson", "websocket", "socket.io"])
+@pytest.mark.parametrize("kind", ["demo", "brief"])
+def test_who_follows_makes_no_topic(site, transport, kind):
+    before = topics_of(site)
+    for number in range(5):
+        name = f"{kind}/{transport}-{number}"
+        words = f"{name}?since={made_up(name)}"
+        if transport == "ndjson":
+            answer = ask(site, "right", f"/events/{words}&poll=1")
+            assert (answer.status, json.loads(answer.body)["name"]) == (200, "gap")
+        elif transport == "websocket":
+            path = f"/ws/events/{words}"
+            with closing(RawWebSocket(site.server.port, path, **bearer(site, "right"))) as raw:
+                assert '"name":"gap"' in raw.text()
+        else:
+            with closing(Socket(site, site.tokens["right"])) as live:
+                asked = {"topic": name, "since": made_up(name)}
+                assert live.ask("subscribe", asked)["ok"]
+    assert topics_of(site) == before
+
+
+def publish_with_key(site, kind, topic, data):
+    headers = {**bearer(site, kind), "Content_Type": JSON, "Idempotency_Key": "k-1"}
+    return site.server.get(f"/events/{topic}", "POST", json.dumps({"data": data}), **headers)
+
+
+@pytest.mark.parametrize("topic", ["demo/keys", "brief/keys"])
+def test_a_key_is_of_who_sends_it(site, topic):
+    answers = [publish_with_key(site, kind, topic, 1) for kind in ("right", "admin", "right")]
+    assert [answer.status for answer in answers] == [201, 201, 201]
+    ids = [answer.json()["id"] for answer in answers]
+    assert ids[0] == ids[2] != ids[1]
+    with closing(Socket(site, site.tokens["admin"])) as live:
+        asked = {"topic": topic, "data": 1, "key": "k-1"}
+        assert live.ask("publish", asked)["id"] == ids[1]
+    assert publish_with_key(site, "right", topic, 2).status == 422
+    assert publish_with_key(site, "admin", topic, 2).status == 422

@@ -4,6 +4,7 @@ Never a 5xx. A reader of each transport follows through all of it, and notices n
 """
 
 import json
+import re
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -183,7 +184,7 @@ def test_names_of_whose_readers_are_asked_for(server, name, status, error):
 
 
 def test_a_topic_too_many(serve):
-    server = serve()
+    server = serve(HEADWATER_TOPICS_PER_PRINCIPAL="1000")
     for n in range(1001):
         answer = server.get(f"/events/brief/{n}", "POST", A_BODY, Content_Type=JSON)
         if answer.status != 201:
@@ -191,6 +192,31 @@ def test_a_topic_too_many(serve):
     assert check(answer, 409)["error"] == "too_many_topics"
     assert n >= 995
     assert server.publish("brief/0", 2)["count"] == 1
+
+
+def test_a_topic_too_many_of_one_principal(serve):
+    server = serve(HEADWATER_TOPICS_PER_PRINCIPAL="2")
+    for n in range(2):
+        server.publish(f"brief/{n}", 1)
+    answer = server.get("/events/brief/2", "POST", A_BODY, Content_Type=JSON)
+    assert check(answer, 403)["error"] == "topic_quota"
+    assert server.publish("demo/0", 2)["count"] == 1
+
+
+def test_more_bytes_than_all_topics_may_have(serve):
+    server = serve(HEADWATER_TOPICS_MEMORY_MAX_BYTES=str(2**20))
+    for n in range(100):
+        body = json.dumps({"data": "x" * 60_000})
+        answer = server.get(f"/events/brief/{n % 2}", "POST", body, Content_Type=JSON)
+        if answer.status != 201:
+            break
+    assert check(answer, 507)["error"] == "topics_full"
+    assert n == 17
+    numbers = server.get("/metrics").body.decode()
+    assert 'headwater_refusals_total{code="topics_full"} 1.0' in numbers
+    kept = float(re.search("^headwater_topics_memory_bytes (.*)$", numbers, re.M)[1])
+    assert kept > 2**20 - 61_000
+    assert server.publish("demo/0", 2)["count"] == 1
 
 
 ACCEPTS = {"text/css": 406, "image/*": 406, "application/json": 406, "*/*;q=0": 406}

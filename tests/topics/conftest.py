@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tests.topics.world import RULES, World
+from topics.topics import DEFAULT_LIMITS
 
 
 @pytest.fixture(autouse=True)
@@ -15,11 +16,11 @@ def still_house(monkeypatch):
 
 @pytest.fixture
 def make_world(tmp_path):
-    """make_world(rules, folder): a world; it is closed afterwards."""
+    """make_world(rules, folder, limits): a world; it is closed afterwards."""
     made = []
 
-    def make(rules=RULES, folder=tmp_path / "topics"):
-        made.append(World(folder, rules))
+    def make(rules=RULES, folder=tmp_path / "topics", limits=DEFAULT_LIMITS):
+        made.append(World(folder, rules, limits))
         return made[-1]
 
     yield make

@@ -1,11 +1,13 @@
 """What a reader cannot be given: told, counted, and never behind what it has; and restarts."""
 
+import fcntl
 import json
+import os
 
 import pytest
 
 from tests.topics.world import AMPLE, World, publish_each
-from topics import FutureCursor, Rule, TooManyTopics
+from topics import FutureCursor, Rule
 from wire.cursors import Cursor, MalformedCursor, format_cursor, parse_cursor, topic_mark
 from wire.framing import NDJSON, chunked
 
@@ -349,11 +351,46 @@ def test_a_malformed_cursor_is_refused(world):
         world.follow("disk/a", "yesterday")
 
 
-def test_cursors_cannot_fill_the_server_with_topics(world, monkeypatch):
-    monkeypatch.setattr("topics.topics.MAX_TOPICS", 3)
+@pytest.mark.parametrize("name", ["memory/new", "disk/new"])
+@pytest.mark.parametrize("others", ["", ",memory/a"], ids=["alone", "with another"])
+def test_a_cursor_of_a_topic_that_is_not_there_makes_none(world, name, others):
+    """Its reader is told the gap, and then everything from the first event on."""
     world.publish("memory/a", 1)
     epoch = parse_cursor(world.follow("memory/a").start).epoch
-    for name in ("memory/b", "memory/c"):
-        world.follow(name, format_cursor(Cursor(epoch, 1, 1, topic_mark(name))))
-    with pytest.raises(TooManyTopics):
-        world.follow("memory/d", format_cursor(Cursor(epoch, 1, 1, topic_mark("memory/d"))))
+    made_up = format_cursor(Cursor(epoch, 1, 2, topic_mark(name)))
+    follower = world.follow(name + others, made_up)
+    world.settle()
+    assert [topic.name for topic in world.topics.all()] == ["memory/a"]
+    assert [(gap["reason"], gap["lost"]) for gap in follower.gaps] == [("restarted", None)]
+    assert follower.last_id == made_up
+    publish_each(world, name, 2, 3)
+    world.settle()
+    assert follower.data == [2, 3]
+    if not others:
+        publish_each(world, name, 4)
+        world.topics.dispatcher.flush()
+        assert follower.data == [2, 3, 4], "it is pushed to as one that was always there"
+
+
+def test_a_topic_that_comes_before_the_gap_is_told_is_followed_from_its_first(world):
+    now = parse_cursor(world.publish("memory/a", 1).id)
+    made_up = format_cursor(now._replace(mark=topic_mark("memory/new")))
+    follower = world.follow("memory/new", made_up, room=0)
+    publish_each(world, "memory/new", 1, 2)
+    follower.line.room = 1 << 20
+    world.settle()
+    assert (len(follower.gaps), follower.data) == (1, [1, 2])
+
+
+def test_a_topic_on_the_disk_that_could_not_be_opened_is_opened_by_its_reader(world):
+    """Its events are there: no gap may say that they are lost."""
+    ids = publish_each(world, "disk/a", 1, 2)
+    world.topics.stop()
+    lock = os.open(world.folder / "disk,a", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    world.open()
+    assert world.topics.all() == []
+    os.close(lock)
+    follower = world.follow("disk/a", ids[0])
+    world.settle()
+    assert (follower.data, follower.gaps) == ([2], [])

@@ -48,22 +48,22 @@ def test_what_was_written_is_there_again(opened):
     keep(first, kept(1), kept(2))
     keep(first, kept(3))
     for receipts in (first, opened(3)):
-        assert [receipts.get(f"key {n}") for n in (1, 2, 3)] == [kept(1), kept(2), kept(3)]
-        assert receipts.get("key 4") is None
+        assert [receipts.get("", f"key {n}") for n in (1, 2, 3)] == [kept(1), kept(2), kept(3)]
+        assert receipts.get("", "key 4") is None
 
 
 def test_a_receipt_whose_events_never_came_is_dropped_for_good(opened, path):
     """A crash between the two writes: the topic has one event, the file two receipts."""
     keep(opened(0), kept(1), kept(2))
-    assert opened(1).get("key 2") is None
+    assert opened(1).get("", "key 2") is None
     assert lines_of(path) == ["key 1"]
-    assert opened(9).get("key 2") is None
+    assert opened(9).get("", "key 2") is None
 
 
 def test_all_are_known_when_their_events_are_no_longer_kept(opened):
     """The topic knows how many events it has had, though it has none."""
     keep(opened(0), kept(1), kept(2))
-    assert opened(2).get("key 2") == kept(2)
+    assert opened(2).get("", "key 2") == kept(2)
 
 
 TORN = {
@@ -78,10 +78,10 @@ def test_a_torn_last_line_costs_only_itself(opened, path, length):
     keep(opened(0), kept(1), kept(2))
     os.truncate(path, path.stat().st_size + length)
     receipts = opened(2)
-    assert receipts.get("key 1") == kept(1)
+    assert receipts.get("", "key 1") == kept(1)
     keep(receipts, kept(3))
     again = opened(3)
-    assert (again.get("key 1"), again.get("key 3")) == (kept(1), kept(3))
+    assert (again.get("", "key 1"), again.get("", "key 3")) == (kept(1), kept(3))
 
 
 JUNK = [
@@ -100,7 +100,7 @@ JUNK = [
 def test_what_is_no_receipt_is_left_out(opened, path, junk):
     keep(opened(0), kept(1))
     path.write_bytes(junk + path.read_bytes())
-    assert opened(1).get("key 1") == kept(1)
+    assert opened(1).get("", "key 1") == kept(1)
     assert lines_of(path) == ["key 1"]
 
 
@@ -157,7 +157,7 @@ def test_the_newest_are_remembered(opened, path, monkeypatch):
     for number in range(1, 21):
         keep(receipts, kept(number))
     for each in (receipts, opened(20)):
-        assert [n for n in range(1, 21) if each.get(f"key {n}")] == [18, 19, 20]
+        assert [n for n in range(1, 21) if each.get("", f"key {n}")] == [18, 19, 20]
     assert len(lines_of(path)) <= 8
 
 
@@ -176,7 +176,7 @@ def test_in_memory_nothing_is_written(tmp_path):
     receipts.load(5)
     keep(receipts, kept(1))
     receipts.take_back([kept(1)], run_here)
-    assert receipts.get("key 1") == kept(1)
+    assert receipts.get("", "key 1") == kept(1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,4 +191,4 @@ def test_a_start_that_is_cut_off_loses_none(opened, path, monkeypatch):
     with pytest.raises(OSError, match="Input/output error"):
         opened(1)
     monkeypatch.undo()
-    assert opened(2).get("key 2") == kept(2)
+    assert opened(2).get("", "key 2") == kept(2)

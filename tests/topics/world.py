@@ -17,6 +17,7 @@ from greenlet import getcurrent, greenlet
 
 from journal import JournalError, Retention
 from topics import Outlet, Patterns, Publication, Rule, TopicError, Topics
+from topics.topics import DEFAULT_LIMITS
 from wire.cursors import format_cursor, parse_cursor
 from wire.events import GAP, HEARTBEAT, RECONNECT, NewEvent
 from wire.framing import NDJSON
@@ -243,7 +244,7 @@ class Follower:
 class World:
     """Topics without threads of their own. published: all ids that were acknowledged, by topic."""
 
-    def __init__(self, folder, rules=RULES):
+    def __init__(self, folder, rules=RULES, limits=DEFAULT_LIMITS):
         self.hub = Hub()
         self.patch = pytest.MonkeyPatch()
         green = SimpleNamespace(**{**vars(threading), **self.hub.threading()})
@@ -251,11 +252,12 @@ class World:
             self.patch.setattr(f"topics.{module}.threading", green)
         self.folder = folder
         self.rules = rules
+        self.limits = limits
         self.published = {}
         self.open()
 
     def open(self):
-        self.topics = Topics(self.folder, self.rules, self.hub.run_native)
+        self.topics = Topics(self.folder, self.rules, self.hub.run_native, self.limits)
         others = threading.enumerate()
         self.topics.start()
         # It is the test that pushes.
@@ -272,10 +274,11 @@ class World:
         self.topics.stop()
         self.patch.undo()
 
-    def publish(self, topic, *data, key=None, keys=None, by_client=True):
+    def publish(self, topic, *data, key=None, keys=None, by_client=True, owner=""):
         """Publish an event for each of data, whose name is `message`; the receipt."""
         events = [NewEvent("message", json.dumps(each)) for each in data]
-        receipt = self.topics.publish(topic, Publication(events, key, keys), by_client=by_client)
+        publication = Publication(events, key, keys, owner)
+        receipt = self.topics.publish(topic, publication, by_client=by_client)
         ids = self.published.get(topic, [])
         self.published[topic] = sorted({*ids, *ids_of(receipt)})
         return receipt
