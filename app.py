@@ -158,7 +158,9 @@ def create_app(
         cors_credentials=False,
     )
     socketio.guard(gate.admit_session, gate.sessions, gate.rates.note_request, refusals)
-    live = Live(socketio, topics, exports, metronome, gate, rights.find_to_end, refusals)
+    live = Live(
+        socketio, topics, exports, metronome, gate, rights.find_to_end, rights.narrow, refusals
+    )
     socketio.on_namespace(live)
     logs = LogFollowers(
         catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
@@ -180,9 +182,11 @@ def create_app(
     app.register_blueprint(files.make_blueprint(folders, run_native))
     app.register_blueprint(archives.make_blueprint(folders, run_native))
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
-    app.register_blueprint(events_blueprint.make_blueprint(topics))
+    app.register_blueprint(events_blueprint.make_blueprint(topics, rights))
     app.register_blueprint(
-        feeds.make_blueprint(topics, metronome, broadcasts, live.broadcast, gate.rates.note_request)
+        feeds.make_blueprint(
+            topics, metronome, broadcasts, live.broadcast, gate.rates.note_request, rights.narrow
+        )
     )
     app.register_blueprint(
         health.make_blueprint(topics, exports, status, canary, gate.clients, refusals)

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from access import AccessError
+from access import AccessError, Principal
 from guard.links import PARAMETER
 from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
@@ -21,6 +21,7 @@ from sockets.sessions import SILENT
 from sockets.websocket import WebSocket, serve
 from topics import Patterns, Reader, Topics
 from wire.events import HEARTBEAT, id_of
+from wire.framing import Framing
 from wire.since import parse_since
 from wire.words import check_words
 
@@ -76,11 +77,12 @@ def make_blueprint(
     broadcasts: Broadcasts,
     broadcast_live: Callable[[str], None],
     note: Callable[[str], None],
+    narrow: Callable[[Principal, Patterns, Framing], Framing],
 ) -> Blueprint:
     """Return the blueprint.
 
     broadcast_live: says a message to the clients of /live. note: counts a message as a request of
-    its owner; raises TooMany.
+    its owner; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
     """
     blueprint = Blueprint("feeds", __name__)
 
@@ -91,7 +93,9 @@ def make_blueprint(
         check_words((key for key in request.args if key != PARAMETER), ("since",))
         since = request.headers.get("Last-Event-ID") or request.args.get("since")
         connection = secrets.token_hex(8)
-        reader = topics.reader(Patterns.parse(names), parse_since(since), connection, TEXT_FRAMES)
+        patterns = Patterns.parse(names)
+        framing = narrow(g.visit.principal, patterns, TEXT_FRAMES)
+        reader = topics.reader(patterns, parse_since(since), connection, framing)
         headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
         serve(request.environ, partial(_push, topics, reader), headers)
         return Response()

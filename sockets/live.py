@@ -31,6 +31,7 @@ from topics import Patterns, Publication, Reader, TooManyTopics, Topics
 from topics.names import MAX_PATTERNS, check_name
 from topics.presence import show_readers
 from wire.events import new_event
+from wire.framing import Framing
 from wire.since import parse_since
 from workers.export import Export
 from workers.exports import Exports
@@ -65,7 +66,8 @@ class Live(Namespace):  # type: ignore[misc]
     """See the module. One for all clients; `socketio` is set when it is registered.
 
     find_to_end: returns the export of an id for who may cancel it, None where he sees none, raises
-    Forbidden. refusals: counted by their code.
+    Forbidden. narrow: returns the framing for a principal's reader of patterns.
+    refusals: counted by their code.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Live(Namespace):  # type: ignore[misc]
         metronome: Metronome,
         gate: Gate,
         find_to_end: Callable[[Principal, str], Export | None],
+        narrow: Callable[[Principal, Patterns, Framing], Framing],
         refusals: Counter[str],
     ) -> None:
         super().__init__(NAMESPACE)
@@ -85,6 +88,7 @@ class Live(Namespace):  # type: ignore[misc]
         self._metronome = metronome
         self._gate = gate
         self._find_to_end = find_to_end
+        self._narrow = narrow
         self._refusals = refusals
         self._cut = partial(socketio.close, namespace=NAMESPACE)
         self._visits: dict[str, Visit] = {}
@@ -144,8 +148,8 @@ class Live(Namespace):  # type: ignore[misc]
         self._refusals[answer["error"]] += 1
         return answer
 
-    def _asker(self) -> Principal:
-        principal = self._visits[_sid()].principal
+    def _asker(self, sid: str | None = None) -> Principal:
+        principal = self._visits[sid or _sid()].principal
         assert principal is not None
         return principal
 
@@ -240,7 +244,8 @@ class Live(Namespace):  # type: ignore[misc]
             session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
             outlet = StockOutlet(partial(server.eio.send, session))
         reader.outlet = outlet
-        reader.framing = LIVE_FRAMES if outlet.transport == "websocket" else LIVE_PAYLOADS
+        framing = LIVE_FRAMES if outlet.transport == "websocket" else LIVE_PAYLOADS
+        reader.framing = self._narrow(self._asker(sid), reader.patterns, framing)
 
     def _leave(self, sid: str, text: str) -> None:
         reader = self._readers.get(sid, {}).pop(text, None)

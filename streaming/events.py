@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Request, Response, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from guard.turns import end_turn
-from streaming.admission import MAX_PUBLISHED_BYTES, can, owner
+from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, owner
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import best_kind, is_set, require_words, wants_page
+from streaming.rights import Rights
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
@@ -42,13 +44,17 @@ _HEADERS = {
 }
 
 
-def make_blueprint(topics: Topics) -> Blueprint:
+def make_blueprint(topics: Topics, rights: Rights) -> Blueprint:
     """Return the blueprint of /events."""
     blueprint = Blueprint("events", __name__)
 
     @blueprint.get("/events")
     def show_all() -> Response | str:
-        shown = [each for each in show_topics(topics) if can("subscribe", each["topic"])]
+        shown = [
+            each
+            for each in show_topics(topics)
+            if can("subscribe", each["topic"]) and rights.lists(asker(), each["topic"])
+        ]
         if wants_page(request):
             return render_template("events.html", topics=shown)
         return jsonify(topics=shown)
@@ -72,7 +78,9 @@ def make_blueprint(topics: Topics) -> Blueprint:
         framing = _framing_of(request)
         since = parse_since(request.headers.get("Last-Event-ID") or request.args.get("since"))
         follows = not is_set(request, "poll")
-        return answer_reader(topics, Patterns.parse(names), since, framing, follows=follows)
+        patterns = Patterns.parse(names)
+        narrow = partial(rights.narrow, asker(), patterns)
+        return answer_reader(topics, patterns, since, framing, follows=follows, narrow=narrow)
 
     return blueprint
 

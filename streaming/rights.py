@@ -1,13 +1,23 @@
-"""Who may see an export: whoever may read its source, and gets the same rows of it."""
+"""Who may see an export, and its events: whoever may read its source, and gets the same rows."""
 
 from __future__ import annotations
 
+import json
+from functools import partial
+from weakref import WeakValueDictionary
+
 from access import ADMIN, Forbidden, Need, Principal, may
 from streaming.orders import Orders
+from topics import Patterns
+from wire.events import parts_of, topic_of
+from wire.framing import Framing
+from wire.log_framing import Searched
 from workers.export import Export
 from workers.exports import Exports
 
-_TOPICS = "exports/"
+# Of all exports, and of one.
+_TOPIC, _TOPICS = "exports", "exports/"
+_OF_EXPORTS = Patterns.parse(f"{_TOPIC},{_TOPICS}*")
 
 
 class Rights:
@@ -16,6 +26,10 @@ class Rights:
     def __init__(self, orders: Orders, exports: Exports) -> None:
         self._orders = orders
         self._exports = exports
+        # Equal ones are one, so that what is pushed is framed once for a principal's readers.
+        self._narrowed: WeakValueDictionary[tuple[Framing, str, str], Framing] = (
+            WeakValueDictionary()
+        )
 
     def sees(self, principal: Principal, export: Export) -> bool:
         """May he know of it, follow it and have its bytes? An admin may of any."""
@@ -49,3 +63,25 @@ class Rights:
         """Is the need met without a scope? To follow an export that he sees is."""
         is_one = need.action == "subscribe" and need.name.startswith(_TOPICS)
         return is_one and self.find(principal, need.name.removeprefix(_TOPICS)) is not None
+
+    def narrow(self, principal: Principal, patterns: Patterns, framing: Framing) -> Framing:
+        """Return the framing for a principal's reader of patterns.
+
+        It leaves out events of exports that the principal does not see.
+        """
+        if may(principal, Need(ADMIN)) or not patterns.meets(_OF_EXPORTS):
+            return framing
+        key = (framing, principal.name, principal.token)
+        return self._narrowed.setdefault(key, Searched(framing, partial(self._is_told, principal)))
+
+    def lists(self, principal: Principal, topic: str) -> bool:
+        """May the principal know of this topic or pattern, if its scopes cover it?"""
+        if may(principal, Need(ADMIN)) or topic.endswith("*") or not topic.startswith(_TOPICS):
+            return True
+        return self.find(principal, topic.removeprefix(_TOPICS)) is not None
+
+    def _is_told(self, principal: Principal, line: bytes) -> bool:
+        topic = topic_of(line)
+        if topic == _TOPIC:
+            topic = _TOPICS + json.loads(parts_of(line).data)["id"]
+        return self.lists(principal, topic)

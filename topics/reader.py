@@ -225,10 +225,11 @@ class Reader:
         if not any(item.is_gap for item in items):
             return self.framing.events([item.line for item in items])
         framing = self.framing
-        return framing.between.join(
+        pieces = [
             framing.notice(GAP, item.line) if item.is_gap else framing.events([item.line])
             for item in items
-        )
+        ]
+        return framing.between.join(filter(None, pieces))
 
     def _gap_items(self, before: bytes) -> list[_Item]:
         """Return the gaps, to be told before anything else: who is cut off after it knows of them.

@@ -50,10 +50,9 @@ class Searched:
     is_wanted: asked of each event's line.
     """
 
-    between = b""
-
     def __init__(self, inner: Framing, is_wanted: Callable[[bytes], bool]) -> None:
         self.transport = inner.transport
+        self.between = inner.between
         self._inner = inner
         self._is_wanted = is_wanted
 

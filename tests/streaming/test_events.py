@@ -13,6 +13,7 @@ from journal import Retention
 from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
 from streaming.events import MAX_EVENTS, RETRY_MS, make_blueprint
+from streaming.rights import Rights
 from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from wire.cursors import Cursor, format_cursor, parse_cursor
@@ -41,7 +42,7 @@ def client(topics):
     app = Flask(__name__)
     register_errors(app)
     app.before_request(lambda: setattr(g, "visit", Visit("anyone", ANYONE)))
-    app.register_blueprint(make_blueprint(topics))
+    app.register_blueprint(make_blueprint(topics, Rights(None, None)))
     return app.test_client()
 
 

@@ -6,8 +6,10 @@ fails.
 
 import http.client
 import json
+import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
+from itertools import count
 from typing import NamedTuple
 
 import pytest
@@ -17,6 +19,7 @@ from guard import Tokens
 from settings import Settings
 from sockets.live import Live
 from tests.sockets.clients import RawWebSocket
+from tests.system.feeds import READERS
 from tests.system.server import CATALOGUE, status_unless_cut, wait_until
 from wire.cursors import Cursor, format_cursor, topic_mark
 
@@ -325,6 +328,9 @@ class Socket:
             pass
         return json.loads(text.removeprefix("43/live,7"))[0]
 
+    def text(self):
+        return self._ws.text()
+
     def wait_until_left(self):
         """Wait for the server to end the namespace, and the connection."""
         while not self._ws.text().startswith("41/live"):
@@ -608,3 +614,86 @@ def test_a_key_is_of_who_sends_it(site, topic):
         assert live.ask("publish", asked)["id"] == ids[1]
     assert publish_with_key(site, "right", topic, 2).status == 422
     assert publish_with_key(site, "admin", topic, 2).status == 422
+
+
+# Events of exports.
+
+
+@pytest.fixture(scope="module")
+def regions(serve_all, tmp_path_factory):
+    """A server whose source `own` has other rows for each region, with a token for each."""
+    folder = tmp_path_factory.mktemp("regions")
+    with closing(sqlite3.connect(folder / "own.db")) as connection, connection:
+        connection.execute("create table own (n integer, region text)")
+    own = f"[sources.own]\ndatabase = 'sqlite:///{folder}/own.db'\ntable = 'own'\n"
+    own += "where = 'region = :principal.region'\n"
+    file = Tokens(folder / "instance" / "tokens.json")
+    tokens = {name: file.add(name, RIGHT, {"region": name}) for name in ("EU", "US")}
+    tokens |= {"admin": file.add("admin", ["admin"], {})}
+    tokens |= {"blind": file.add("blind", ["subscribe:*"], {})}
+    server = serve_all(CATALOGUE + own, HEADWATER_INSTANCE=str(folder / "instance"))
+    return Site(server, tokens, file)
+
+
+_numbers = count(1)
+
+
+def export_own(regions, kind):
+    """Return the id of a complete export of `own` that nobody else has asked for."""
+    body = {"source": "own", "format": "csv", "n": str(next(_numbers))}
+    made = ask(regions, kind, "/exports", "POST", body).json()["id"]
+    wait_until(
+        lambda: ask(regions, kind, f"/exports/{made}").json()["state"] == "complete", "it is whole"
+    )
+    return made
+
+
+def follow_exports(regions, transport, topics, since):
+    """Return an iterator of texts, each of which may tell of exports, as US follows them."""
+    if transport in ("ndjson", "sse", "websocket"):
+        more = {"whole": "1"} if transport == "sse" else {}
+        headers = bearer(regions, "US")
+        reader = READERS[transport](regions.server.base, topics, since, headers, **more)
+        return map(str, reader), reader
+    if transport == "socket.io":
+        live = Socket(regions, regions.tokens["US"])
+        assert live.ask("subscribe", {"topic": topics, "since": since})["ok"]
+        return iter(live.text, None), live
+    headers = bearer(regions, "US")
+    opened = regions.server.get(POLLS, **headers)
+    path = f"{POLLS}&sid={json.loads(opened.body[1:])['sid']}"
+    asked = json.dumps(["subscribe", {"topic": topics, "since": since}])
+    for packet in ("40/live,", f"42/live,1{asked}"):
+        assert regions.server.get(path, "POST", packet.encode(), **headers).status == 200
+    polls = (regions.server.get(path, **headers).body.decode() for _ in count())
+    texts = (text for poll in polls for text in poll.split("\x1e") if text != "2")
+    while not next(texts).startswith("43/live,1"):
+        pass
+    return texts, nullcontext()
+
+
+@pytest.mark.parametrize("since", [None, "all"], ids=["live", "history"])
+@pytest.mark.parametrize("transport", ["ndjson", "sse", "websocket", "socket.io", "polling"])
+@pytest.mark.parametrize("topics", ["exports", "exports/*", "*", "exports,exports/*,demo/a"])
+def test_events_of_exports_are_told_to_who_sees_them(regions, transport, topics, since):
+    if since:
+        theirs, own = export_own(regions, "EU"), export_own(regions, "US")
+    texts, reader = follow_exports(regions, transport, topics, since)
+    with closing(reader) if hasattr(reader, "close") else reader:
+        if not since:
+            theirs, own = export_own(regions, "EU"), export_own(regions, "US")
+        for text in texts:
+            assert theirs not in text
+            if own in text and "complete" in text:
+                break
+
+
+def test_events_of_one_export_are_told_to_who_sees_it(regions):
+    made = export_own(regions, "EU")
+    told = {
+        kind: ask(regions, kind, f"/events/exports/{made},exports?since=all&poll=1").body.decode()
+        for kind in ("EU", "US", "admin", "blind")
+    }
+    assert [made in told[kind] for kind in told] == [True, False, True, False]
+    listed = {kind: ask(regions, kind, "/events").body.decode() for kind in told}
+    assert [f"exports/{made}" in listed[kind] for kind in told] == [True, False, True, False]
