@@ -15,6 +15,7 @@ from typing import NamedTuple
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from access import BadCredential, LinkSpent
+from wire.since import After, Age, All, Since, parse_since
 
 PARAMETER = "link"
 SALT = "headwater signed link of"
@@ -24,12 +25,13 @@ MAX_USES = 10_000
 
 
 class Link(NamedTuple):
-    """What a link says. uses: 0 for any number."""
+    """What a link says. uses: 0 for any number. made_s: unix seconds."""
 
     id: str
     token: str
     expires_s: int
     uses: int
+    made_s: float = 0.0
 
 
 class Links:
@@ -41,7 +43,7 @@ class Links:
 
     def sign(self, address: str, token: str, expires_s: int, uses: int) -> tuple[str, Link]:
         """Return address with its link, and the link. address: path and query, without a link."""
-        link = Link(secrets.token_hex(8), token, expires_s, uses)
+        link = Link(secrets.token_hex(8), token, expires_s, uses, round(time.time(), 3))
         signed = str(self._signer(address).dumps(link))
         if uses and self._folder.exists():
             self._forget_old()
@@ -105,3 +107,22 @@ def split_link(query: str) -> tuple[str, str | None]:
     links = [word for word in words if word.startswith(f"{PARAMETER}=")]
     rest = "&".join(word for word in words if word not in links)
     return rest, "&".join(links).removeprefix(f"{PARAMETER}=") if links else None
+
+
+def since_of(link: Link | None, told: str | None, asked: str | None) -> tuple[Since, float]:
+    """Return where a feed begins, and the unix time before which it tells nothing, 0 for none.
+
+    told: its Last-Event-ID. asked: `since` of its address. A feed that a link opens goes on from a
+    cursor, and never with more than its address has told since the link was made. Raises
+    MalformedCursor, LinkSpent.
+    """
+    if link is None or not told:
+        return parse_since(told or asked), 0.0
+    since, bound = parse_since(told), parse_since(asked)
+    if not isinstance(since, After):
+        raise LinkSpent("the link is for its address alone: Last-Event-ID is a cursor here")
+    if isinstance(bound, After):
+        return max(since, bound, key=lambda each: each.text), 0.0
+    if isinstance(bound, All):
+        return since, 0.0
+    return since, link.made_s - (bound.seconds if isinstance(bound, Age) else 0)

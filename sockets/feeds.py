@@ -13,7 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 
 from access import AccessError, Principal
-from guard.links import PARAMETER
+from guard.links import PARAMETER, since_of
 from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
 from sockets.metronome import Metronome
@@ -22,7 +22,6 @@ from sockets.websocket import WebSocket, serve
 from topics import Patterns, Reader, Topics
 from wire.events import HEARTBEAT, id_of
 from wire.framing import Framing
-from wire.since import parse_since
 from wire.words import check_words
 
 # Five heartbeats without an answer. A minute of standing still is a slow client, not a dead one.
@@ -91,11 +90,12 @@ def make_blueprint(
     @blueprint.get("/ws/events/<path:names>", websocket=True)
     def events(names: str) -> Response:
         check_words((key for key in request.args if key != PARAMETER), ("since",))
-        since = request.headers.get("Last-Event-ID") or request.args.get("since")
+        told = request.headers.get("Last-Event-ID")
+        since, not_before_s = since_of(g.visit.link, told, request.args.get("since"))
         connection = secrets.token_hex(8)
         patterns = Patterns.parse(names)
         framing = narrow(g.visit.principal, patterns, TEXT_FRAMES)
-        reader = topics.reader(patterns, parse_since(since), connection, framing)
+        reader = topics.reader(patterns, since, connection, framing, not_before_s)
         headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
         serve(request.environ, partial(_push, topics, reader), headers)
         return Response()

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Request, Response, jsonify, render_template, request
+from flask import Blueprint, Request, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from guard.links import since_of
 from guard.turns import end_turn
 from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, owner
 from streaming.errors import Refusal
@@ -21,7 +22,7 @@ from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
 from wire.events import MalformedEvent, NewEvent, parse_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing, chunked
-from wire.since import Since, parse_since
+from wire.since import Since
 
 # One request publishes at most so many, and 4 MiB: as many of 400 bytes.
 MAX_EVENTS = 10_000
@@ -76,11 +77,15 @@ def make_blueprint(topics: Topics, rights: Rights) -> Blueprint:
     def follow(names: str) -> Response:
         require_words(request, _WORDS)
         framing = _framing_of(request)
-        since = parse_since(request.headers.get("Last-Event-ID") or request.args.get("since"))
+        told = request.headers.get("Last-Event-ID")
+        since, not_before_s = since_of(g.visit.link, told, request.args.get("since"))
         follows = not is_set(request, "poll")
         patterns = Patterns.parse(names)
         narrow = partial(rights.narrow, asker(), patterns)
-        return answer_reader(topics, patterns, since, framing, follows=follows, narrow=narrow)
+        return answer_reader(
+            topics, patterns, since, framing,
+            follows=follows, not_before_s=not_before_s, narrow=narrow,
+        )  # fmt: skip
 
     return blueprint
 
@@ -92,17 +97,19 @@ def answer_reader(
     framing: Framing,
     *,
     follows: bool,
+    not_before_s: float = 0.0,
     narrow: Callable[[Framing], Framing] = lambda framing: framing,
 ) -> Response:
     """Return what comes after since, as the answer to the present request.
 
-    follows: for ever, else until it has caught up. narrow: makes a framing leave something out.
+    follows: for ever, else until it has caught up. not_before_s: see Topics.reader.
+    narrow: makes a framing leave something out.
     Raises Refusal, and as Topics.reader.
     """
     is_chunked = follows and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     pushed = narrow(chunked(framing) if is_chunked else framing)
     connection = secrets.token_hex(8)
-    reader = topics.reader(patterns, since, connection, pushed)
+    reader = topics.reader(patterns, since, connection, pushed, not_before_s)
     client = request.environ.get("headwater.client")
     if follows and client is None:
         raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")

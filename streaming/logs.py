@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from flask import Blueprint, Request, Response, jsonify, render_template, request, url_for
+from flask import Blueprint, Request, Response, g, jsonify, render_template, request, url_for
 
+from guard.links import since_of
 from journal import JournalFailed, RunNative
 from sources.catalogue_logs import LogEntry
 from sources.log_bytes import find_log
@@ -25,10 +26,10 @@ from streaming.pages import best_kind, is_set, require_words, wants_page
 from topics import Patterns, Topics
 from topics.topic import Topic
 from wire.cursors import parse_cursor
-from wire.events import id_of
+from wire.events import id_of, time_s_of
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing
 from wire.log_framing import LOG_TEXT, Searched
-from wire.since import After, All, Now, Since, parse_since
+from wire.since import After, All, Now, Since
 
 DEFAULT_LINES = 100
 # So much is searched for the last lines that match, a quarter of a million lines: within a second.
@@ -69,9 +70,12 @@ def make_blueprint(
         search = _search_of(request)
         count = _count_of(request)
         is_wanted = search.compile() if search else None
-        since = _since_of(request)
+        since, not_before_s = _since_of(request)
+        topic = topics.get(f"logs/{name}")
         if since is None:
-            since = _last(topics.get(f"logs/{name}"), count, is_wanted, run_native)
+            since = _last(topic, count, is_wanted, run_native)
+        elif not_before_s and topic and not request.args.get("since"):
+            not_before_s = 0.0 if search else _time_s_before(topic, not_before_s, count)
 
         def narrow(framing: Framing) -> Framing:
             if search is None or is_wanted is None:
@@ -80,7 +84,10 @@ def make_blueprint(
 
         patterns = Patterns.parse(f"logs/{name}")
         follows = is_set(request, "follow")
-        return answer_reader(topics, patterns, since, framing, follows=follows, narrow=narrow)
+        return answer_reader(
+            topics, patterns, since, framing,
+            follows=follows, not_before_s=not_before_s, narrow=narrow,
+        )  # fmt: skip
 
     return blueprint
 
@@ -150,13 +157,13 @@ def _count_of(request: Request) -> int | None:
     return int(text) if text else DEFAULT_LINES
 
 
-def _since_of(request: Request) -> Since | None:
-    """Return where to begin, None where `lines` says it. Raises MalformedCursor."""
+def _since_of(request: Request) -> tuple[Since | None, float]:
+    """Return where to begin, None where `lines` says it, and as since_of. Raises as that."""
     told = request.headers.get("Last-Event-ID")
     since = request.args.get("since")
     if not told and since and request.args.get("lines"):
         raise Refusal(400, "since_and_lines", "since and lines both say where to begin: give one")
-    return parse_since(told or since) if told or since else None
+    return since_of(g.visit.link, told, since) if told or since else (None, 0.0)
 
 
 # The last lines.
@@ -180,6 +187,16 @@ def _last(
         return All()
     _, cursor = topic.start_from(place)
     return After(parse_cursor(cursor), cursor)
+
+
+def _time_s_before(topic: Topic, time_s: float, count: int | None) -> float:
+    """Return the time of the count-th last line before time_s, 0 for all of them."""
+    records = topic.records
+    place = records.since(time_s) - count if count is not None else 0
+    if place <= records.first:
+        return 0.0
+    lines = _read(topic, place)
+    return min(time_s, time_s_of(lines[0])) if lines else time_s
 
 
 def _find_last(

@@ -313,9 +313,17 @@ class Topics:
 
     # Following.
 
-    def reader(self, patterns: Patterns, since: Since, connection: str, framing: Framing) -> Reader:
+    def reader(
+        self,
+        patterns: Patterns,
+        since: Since,
+        connection: str,
+        framing: Framing,
+        not_before_s: float = 0.0,
+    ) -> Reader:
         """Return a reader that begins at since; for one that is to be pushed to, see follow.
 
+        not_before_s: unix seconds; older events are not told, and no gap of them.
         It makes no topic; what comes into being later is followed from its first event on. Raises
         MalformedTopic, UnknownTopic, FutureCursor, NotReady, JournalFailed.
         """
@@ -338,7 +346,9 @@ class Topics:
         for topic in topics:
             # One may be closed while another one's disk is waited for.
             if self.get(topic.name) is topic:
-                reader.begin(topic, *topic.seek(since, time.time()))
+                place, gap = topic.seek(since, time.time())
+                first = topic.records.since(not_before_s) if not_before_s else 0
+                reader.begin(topic, max(place, first), gap if place >= first else None)
         for topic in (*absent, *self._lost(patterns, since)):
             place, gap = topic.seek(since, time.time())
             if gap is not None and isinstance(since, After):

@@ -6,7 +6,9 @@ import pytest
 
 from access import BadCredential, LinkSpent
 from guard import Links
-from guard.links import split_link
+from guard.links import Link, since_of, split_link
+from wire.cursors import Cursor, format_cursor
+from wire.since import All, parse_since
 
 KEY = b"k" * 32
 ADDRESS = "/download/flights.csv?limit=2"
@@ -193,3 +195,27 @@ QUERIES = {
 @pytest.mark.parametrize(("query", "rest", "text"), QUERIES.values(), ids=QUERIES.keys())
 def test_split_link(query, rest, text):
     assert split_link(query) == (rest, text)
+
+
+OLD, NEW = (format_cursor(Cursor(epoch, 1, 1, 1)) for epoch in (1, 2))
+SINCES = {
+    "no link: the header wins": (None, "all", "5m", (All(), 0.0)),
+    "no header: as the address says": ("link", None, "all", (All(), 0.0)),
+    "from now on: what came since it was made": ("link", OLD, None, (parse_since(OLD), 100.0)),
+    "an age: as old when it was made": ("link", OLD, "30s", (parse_since(OLD), 70.0)),
+    "all: everything": ("link", OLD, "all", (parse_since(OLD), 0.0)),
+    "a cursor: not before it": ("link", OLD, NEW, (parse_since(NEW), 0.0)),
+    "after its cursor": ("link", NEW, OLD, (parse_since(NEW), 0.0)),
+}
+
+
+@pytest.mark.parametrize(("link", "told", "asked", "want"), SINCES.values(), ids=SINCES.keys())
+def test_where_a_feed_begins(link, told, asked, want):
+    made = Link("id", "token", 1000, 0, 100.0) if link else None
+    assert since_of(made, told, asked) == want
+
+
+@pytest.mark.parametrize("told", ["all", "5m", "1ms"])
+def test_a_feed_of_a_link_goes_on_from_cursors_only(told):
+    with pytest.raises(LinkSpent):
+        since_of(Link("id", "token", 1000, 0, 100.0), told, "all")

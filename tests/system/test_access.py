@@ -697,3 +697,57 @@ def test_events_of_one_export_are_told_to_who_sees_it(regions):
     assert [made in told[kind] for kind in told] == [True, False, True, False]
     listed = {kind: ask(regions, kind, "/events").body.decode() for kind in told}
     assert [f"exports/{made}" in listed[kind] for kind in told] == [True, False, True, False]
+
+
+# Feeds of links.
+
+
+def told_by(site, url, last_event_id):
+    """Return what a link tells who comes with this Last-Event-ID, up to the event `end`."""
+    told = []
+    if url.startswith("/ws/"):
+        raw = RawWebSocket(site.server.port, url, Last_Event_ID=last_event_id)
+        with closing(raw):
+            if raw.status != 101:
+                return raw.status
+            while '"end"' not in (text := raw.text()):
+                told.append(json.loads(text)["data"])
+        return told
+    answer = site.server.get(f"{url}", Last_Event_ID=last_event_id)
+    if answer.status != 200:
+        return answer.status
+    return [json.loads(line)["data"] for line in answer.body.splitlines()]
+
+
+EARLIER = {"all": "all", "an age": "1d", "a cursor": None}
+
+
+@pytest.mark.parametrize("path", ["/events/{}?poll=1", "/ws/events/{}", "/logs/{}?lines=0"])
+@pytest.mark.parametrize("told", EARLIER.values(), ids=EARLIER.keys())
+def test_a_feed_of_a_link_has_no_history(site, path, told):
+    kind = path.split("/")[1]
+    name = "diary" if kind == "logs" else f"demo/link-{kind}-{told}"
+    if kind != "logs":
+        publish_with_key(site, "admin", name, "before")
+    wait_until(lambda: ask(site, "admin", "/logs/diary?lines=all").body, "the log is followed")
+    url = make_link(site, path.format(name)).json()["url"]
+    if told is not None:
+        assert told_by(site, url, told) == 403
+        return
+    first = format_cursor(Cursor(1, 0, 0, topic_mark(name if kind != "logs" else "logs/diary")))
+    if kind == "logs":
+        assert site.server.get(url, Last_Event_ID=first).body == b""
+        return
+    ask(site, "admin", f"/events/{name}", "POST", {"data": "after"})
+    ask(site, "admin", f"/events/{name}", "POST", {"name": "end", "data": "end"})
+    assert told_by(site, url, first) == ["after", "end"][: 1 if kind == "ws" else 2]
+
+
+def test_a_feed_of_a_link_goes_on_where_it_was_cut(site):
+    """Also if its cursor is from before the link was made: nothing has come meanwhile."""
+    name = "demo/link-goes-on"
+    publish_with_key(site, "admin", name, "before")
+    url = make_link(site, f"/events/{name}?poll=1").json()["url"]
+    cursor = site.server.get(url).headers["Headwater-Cursor"]
+    ask(site, "admin", f"/events/{name}", "POST", {"data": "after"})
+    assert told_by(site, url, cursor) == ["after"]
