@@ -67,7 +67,8 @@ class Room:
             if growth.disk_bytes and disk_bytes > limits.disk_bytes:
                 raise TopicsFull(f"all topics have {limits.disk_bytes} bytes on the disk")
         before = self._sizes.get(topic, NOTHING)
-        self.note(topic, Size(*map(sum, zip(before, growth, strict=True))))
+        self.memory_bytes, self.disk_bytes = memory_bytes, disk_bytes
+        self._sizes[topic] = Size(before[0] + growth[0], before[1] + growth[1])
 
     def check_new(self, rule: Rule, owner: str, topics: Collection[Topic], most: int) -> None:
         """Refuse owner one more topic of a rule when there are as many as there may be.
