@@ -6,9 +6,12 @@ Way in: Orders.read.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from journal import RunNative
 from sources.catalogue import Catalogue, QuerySource, Source
@@ -52,6 +55,14 @@ class Orders:
         self._folders = folders
         self._run_native = run_native
         self._inquiries = Inquiries(run_native)
+        self._definitions = {
+            name: _definition([type(source).__name__, asdict(source)])
+            for name, source in catalogue.sources.items()
+        }
+        self._folder_definitions = {
+            name: _definition(["Folder", name, folder.path, folder.hidden])
+            for name, folder in folders.items()
+        }
 
     def names(self) -> list[str]:
         """Return the names of all sources, in the catalogue's order."""
@@ -145,13 +156,22 @@ class Orders:
             rows_estimate=_rows_estimate(description, selection),
             fingerprint=fingerprint if volatility in SHAREABLE else lambda: None,
             audience=audience,
+            definition=self._definitions[name],
         )
 
-    def audience_of(self, source_name: str, attributes: Mapping[str, str]) -> str | None:
-        """Return the audience that somebody with these attributes is of, for this source or folder.
+    def definition_of(self, name: str, extension: str) -> str | None:
+        """Return how the catalogue defines what an export is of: a digest of all that it says.
 
-        "" where everybody sees the same; None for nobody who may see an export of it: there is no
-        such source any more, or an attribute is missing.
+        None where it does not name that any more. Exports of another definition are nobody's.
+        """
+        is_folder = extension == TARBALL.extension
+        return (self._folder_definitions if is_folder else self._definitions).get(name)
+
+    def audience_of(self, source_name: str, attributes: Mapping[str, str]) -> str | None:
+        """Return the audience that a principal with these attributes is of, for this source.
+
+        "" where everybody sees the same, as of a folder; None where no export of it may be seen:
+        there is no such source any more, or an attribute is missing.
         """
         source = self._catalogue.sources.get(source_name)
         if source is None:
@@ -174,6 +194,7 @@ class Orders:
             query=Tree(folder.name, str(folder.path), folder.hidden, digest),
             rows_estimate=len(snapshot.files),
             fingerprint=lambda: digest if snapshot.is_settled else None,
+            definition=self._folder_definitions[folder.name],
         )
 
     def _check_it_fits(self, source: Stored, packaging: Packaging, query: Query) -> None:
@@ -194,6 +215,10 @@ class Orders:
 
 def _or(names: list[str]) -> str:
     return ", ".join(names[:-1]) + " or " + names[-1]
+
+
+def _definition(words: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(words, default=str).encode()).hexdigest()
 
 
 def _audience(source: Stored, attributes: Mapping[str, str]) -> str:

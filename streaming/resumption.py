@@ -95,7 +95,7 @@ def _proven(
 def _is_first_look(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> bool:
     """Does it ask for the end of what nobody has any byte of? Parquet's readers begin so."""
     is_end = len(specs) == 1 and isinstance(specs[0], SuffixRange)
-    return is_end and not exports.made_at(address) and not exports.has_forgotten(address)
+    return is_end and exports.is_untouched(address)
 
 
 def _refusal(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> Refusal:

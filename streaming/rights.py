@@ -1,4 +1,7 @@
-"""Who may see an export, and its events: whoever may read its source, and gets the same rows."""
+"""Which principals may see an export and its events: those that get the same rows of its source.
+
+The source has to be as the catalogue defines it now: what was recorded of a wider one is nobody's.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from access import ADMIN, Forbidden, Need, Principal, may
 from streaming.orders import Orders
 from topics import Patterns
 from wire.events import parts_of, topic_of
+from wire.formats import TARBALL
 from wire.framing import Framing
 from wire.log_framing import Searched
 from workers.export import Export
@@ -32,11 +36,15 @@ class Rights:
         )
 
     def sees(self, principal: Principal, export: Export) -> bool:
-        """May he know of it, follow it and have its bytes? An admin may of any."""
+        """May the principal follow it and have its bytes? An admin sees those of all audiences."""
+        if self._orders.definition_of(export.source, export.extension) != export.definition:
+            return False
         if may(principal, Need(ADMIN)):
             return True
         if not may(principal, Need("read", export.source)):
             return False
+        if export.extension == TARBALL.extension:
+            return True
         return self._orders.audience_of(export.source, principal.attributes) == export.audience
 
     def may_end(self, principal: Principal, export: Export) -> bool:

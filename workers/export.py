@@ -20,10 +20,15 @@ WAITING_OR_RUNNING = ("queued", "running")
 # Raised when the same rows become other bytes: exports of older versions are then not shared.
 RECORDING_VERSION = 2
 
+# So many characters of an address are its stem, and so many are stem and definition. To take one
+# stem for another only costs a resume.
+STEM_CHARS = 8
+DEFINITION_CHARS = 16
+
 # What is written of an export beside its journal, which has the rest.
 _RECORDED = (
     "id address identity source extension selection prepared fingerprint rows_estimate state"
-    " rows requested_s started_s ended_s error kept why_gone audience owner digest"
+    " rows requested_s started_s ended_s error kept why_gone audience owner digest definition"
 )
 
 # Why the bytes of a complete export are not kept. Older records do not say which.
@@ -39,7 +44,7 @@ class Order(NamedTuple):
     selection: its canonical text. excel: whether text is written for Excel. rows_estimate: None
     where only counting would tell. fingerprint: asks what state the data is in, None when that
     cannot be told. audience: the same for all who see the same rows of a source with a filter, ""
-    where everybody does.
+    where everybody does. definition: a digest of how the catalogue defines the source.
     """
 
     source: str
@@ -50,11 +55,18 @@ class Order(NamedTuple):
     rows_estimate: int | None
     fingerprint: Callable[[], str | None]
     audience: str = ""
+    definition: str = ""
 
     def address(self) -> str:
-        """Return text that is the same for orders that a client cannot tell apart."""
-        words = [self.source, self.extension, self.selection]
-        return _digest([*words, self.audience] if self.audience else words)
+        """Return text that is the same for orders that a client cannot tell apart.
+
+        It begins as the stem, the digest of what a URL says. Then comes the definition, so that
+        what was made under another one is compared with a client's bytes and never served.
+        """
+        stem = _digest([self.source, self.extension, self.selection])
+        definition = _digest([self.definition])[: DEFINITION_CHARS - STEM_CHARS]
+        whole = _digest([stem, self.definition, self.audience])
+        return stem[:STEM_CHARS] + definition + whole[DEFINITION_CHARS:]
 
     def identity(self) -> str:
         """Return text that is the same for orders whose bytes are the same over the same data."""
@@ -79,7 +91,8 @@ class Export:
     prepared: asked for in the background: it goes on with no reader. fingerprint: of the data it
     holds, None when that is not certain; then nobody else shares it. kept: its bytes are there.
     why_gone: of a complete one that is not kept; of others `error` says it.
-    audience: that of its order, who alone may see it. owner: who asked first. digest, links: the
+    audience, definition: those of its order; nobody else may see it. Records of older versions have
+    no definition: theirs are nobody's. owner: who asked first. digest, links: the
     sha256 of all bytes that are reported, None when that is not known, and of beginnings of them
     (workers/chain.py). saved_bytes: how many there were in the record written last. given: whether
     a client may have some of it; after a restart that is taken for granted. Times are
@@ -108,6 +121,7 @@ class Export:
     unread_since_s: float = field(default_factory=time.monotonic)
     audience: str = ""
     owner: str = ""
+    definition: str = ""
     digest: str | None = None
     links: Links = field(default_factory=dict)
     saved_bytes: int = 0

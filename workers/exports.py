@@ -17,7 +17,7 @@ from journal import Reader, RunNative, run_here
 from wire.ranges import RangeSpec
 from workers.chain import MAX_MARKS
 from workers.errors import OwnerQueueFull, QueueFull
-from workers.export import Export, Order, Outcome
+from workers.export import DEFINITION_CHARS, STEM_CHARS, Export, Order, Outcome
 from workers.job import Job
 from workers.recorders import Recorders
 from workers.resumption import resumable, undecided
@@ -165,19 +165,22 @@ class Exports:
     def resumable(self, address: str, specs: Sequence[RangeSpec]) -> Export | None:
         """Return the export that a bare Range goes on with (workers/resumption.py), or None."""
         with self._lock:
-            made = self._of(address)
-            return None if self._shelf.has_forgotten(address) else resumable(made, specs)
+            if self._shelf.has_forgotten(address):
+                return None
+            return resumable(self._comparable(address), specs, self._of(address))
 
     def undecided(self, address: str, specs: Sequence[RangeSpec]) -> Export | None:
         """Return the export that may become resumable (workers/resumption.py), or None."""
         with self._lock:
-            made = self._of(address)
-            return None if self._shelf.has_forgotten(address) else undecided(made, specs)
+            if self._shelf.has_forgotten(address):
+                return None
+            return undecided(self._comparable(address), specs, self._of(address))
 
-    def has_forgotten(self, address: str) -> bool:
-        """May there have been an export of this address that is not remembered any more?"""
+    def is_untouched(self, address: str) -> bool:
+        """Is it certain that no client has any byte of this address, of whatever definition?"""
         with self._lock:
-            return self._shelf.has_forgotten(address)
+            had = any(export.journal.size for export in self._comparable(address))
+            return not had and not self._shelf.has_forgotten(address)
 
     def get(self, export_id: str) -> Export | None:
         with self._lock:
@@ -260,6 +263,21 @@ class Exports:
 
     def _of(self, address: str) -> list[Export]:
         return _newest_first(e for e in self._shelf.exports() if e.address == address)
+
+    def _comparable(self, address: str) -> list[Export]:
+        """Return the exports of which a client of this address may have bytes, newest first.
+
+        Those are its own, and those of the same URL before the catalogue defined it otherwise.
+        """
+        return _newest_first(
+            each
+            for each in self._shelf.exports()
+            if each.address[:STEM_CHARS] == address[:STEM_CHARS]
+            and (
+                each.address == address
+                or each.address[:DEFINITION_CHARS] != address[:DEFINITION_CHARS]
+            )
+        )
 
     # What happens by itself.
 

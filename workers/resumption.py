@@ -18,14 +18,17 @@ from workers.export import Export
 MAX_TRIED = 8
 
 
-def resumable(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | None:
+def resumable(
+    made: Sequence[Export], specs: Sequence[RangeSpec], own: Sequence[Export]
+) -> Export | None:
     """Return the newest kept export whose bytes may be added to what the client has.
 
-    made: all exports of an address, newest first. specs: of the Range. None: there is none, or it
-    is not proven that it has the same bytes as every other that the client's can be of.
+    made: all exports that the client's bytes can be of, newest first. specs: of the Range. own:
+    those of them that it may be given. None: there is none, or it is not proven that it has the
+    same bytes as every other that the client's can be of.
     """
     others = _others(made, specs)
-    kept = [export for export in made if export.kept and export.journal.size]
+    kept = [export for export in own if export.kept and export.journal.size]
     for export in kept[:MAX_TRIED]:
         offset = _offset(specs)
         if offset is None or export.journal.size >= offset:
@@ -38,9 +41,14 @@ def resumable(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | No
     return None
 
 
-def undecided(made: Sequence[Export], specs: Sequence[RangeSpec]) -> Export | None:
-    """Return a kept export that still grows and may be resumable later, None without any."""
-    for export in made:
+def undecided(
+    made: Sequence[Export], specs: Sequence[RangeSpec], own: Sequence[Export]
+) -> Export | None:
+    """Return a kept export that still grows and may be resumable later, None without any.
+
+    Of the same exports as `resumable`.
+    """
+    for export in own:
         if export.kept and export.is_open:
             others = _others([each for each in made if each is not export], specs)
             offset = _offset(specs)

@@ -16,16 +16,22 @@ from pathlib import Path
 
 from journal import DiskJournal, RunNative
 from journal.disk import is_being_written
-from workers.export import DISCARDED, MADE_ROOM, NOT_WHOLE, Export, Order, Outcome, record_path
+from workers.export import (
+    DISCARDED,
+    MADE_ROOM,
+    NOT_WHOLE,
+    STEM_CHARS,
+    Export,
+    Order,
+    Outcome,
+    record_path,
+)
 
 log = logging.getLogger(__name__)
 
 # How many ended exports are remembered without their bytes: what became of them can be asked,
 # and a resumed download is only answered when no other production can have been its beginning.
 MAX_REMEMBERED = 1000
-
-# So many characters of an address are enough: to take one for another only costs a resume.
-ADDRESS_CHARS = 8
 
 INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; ask for it again")
 
@@ -41,7 +47,7 @@ class Shelf:
         self._folder = folder
         self._run_native = run_native
         self._exports: dict[str, Export] = {}
-        # The beginnings of the addresses of exports that are not remembered any more.
+        # The stems of the addresses of exports that are not remembered any more.
         self._forgotten: set[str] = set()
         self._forgotten_path = folder / "forgotten"
 
@@ -90,9 +96,9 @@ class Shelf:
         self, order: Order, fingerprint: str | None, *, prepared: bool, owner: str = ""
     ) -> Export:
         """Return a new export for order, with an empty journal."""
-        # An id begins as its address does, so that a file whose record is lost tells it.
+        # An id begins with the stem of its address, so that a file whose record is lost tells it.
         address = order.address()
-        export_id = address[:ADDRESS_CHARS] + secrets.token_hex(8)
+        export_id = address[:STEM_CHARS] + secrets.token_hex(8)
         path = self._folder / f"{export_id}.data"
         export = Export(
             export_id,
@@ -107,6 +113,7 @@ class Shelf:
             order.rows_estimate,
             audience=order.audience,
             owner=owner,
+            definition=order.definition,
         )
         self._exports[export_id] = export
         self._forget()
@@ -179,12 +186,12 @@ class Shelf:
             self._note_forgotten(export.id)
 
     def _note_forgotten(self, export_id: str) -> None:
-        beginning = export_id[:ADDRESS_CHARS]
-        if beginning not in self._forgotten:
-            self._forgotten.add(beginning)
+        stem = export_id[:STEM_CHARS]
+        if stem not in self._forgotten:
+            self._forgotten.add(stem)
             with suppress(OSError), open(self._forgotten_path, "a") as file:
-                file.write(beginning + "\n")
+                file.write(stem + "\n")
 
     def has_forgotten(self, address: str) -> bool:
-        """May there have been an export of this address that is not remembered any more?"""
-        return address[:ADDRESS_CHARS] in self._forgotten
+        """May there have been an export of this stem that is not remembered any more?"""
+        return address[:STEM_CHARS] in self._forgotten

@@ -489,7 +489,7 @@ def test_a_bare_range_where_one_has_been_forgotten(own_site, until, monkeypatch)
     exports.cancel(download())
     again = download()
     assert exports.made_at(again.address) == [again]
-    assert exports.has_forgotten(again.address) or pytest.fail("nothing was forgotten")
+    assert exports._shelf.has_forgotten(again.address) or pytest.fail("nothing was forgotten")
     answer = get(client, "/download/numbers.csv", Range="bytes=100-")
     assert answer.status_code == 409
     client.get("/download/numbers.tsv", buffered=True)

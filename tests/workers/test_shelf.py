@@ -12,8 +12,8 @@ from sources.query import Query
 from workers import export as export_module
 from workers import shelf as shelf_module
 from workers.errors import RecordingGone
-from workers.export import Order, Outcome, record_path
-from workers.shelf import ADDRESS_CHARS, Shelf
+from workers.export import STEM_CHARS, Order, Outcome, record_path
+from workers.shelf import Shelf
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_an_id_begins_as_its_address_and_is_nobody_elses(open_shelf):
     shelf = open_shelf()
     made = [shelf.add(an_order(), None, prepared=False) for _ in range(20)]
     assert {export.address for export in made} == {an_order().address()}
-    assert {export.id[:ADDRESS_CHARS] for export in made} == {an_order().address()[:ADDRESS_CHARS]}
+    assert {export.id[:STEM_CHARS] for export in made} == {an_order().address()[:STEM_CHARS]}
     assert len({export.id for export in made}) == 20
     assert all(shelf.get(export.id) is export for export in made)
 
@@ -353,7 +353,7 @@ def test_what_is_forgotten_is_written_once_an_address(open_shelf, put, monkeypat
     for _ in range(5):
         shelf.discard(put(shelf))
     put(shelf)
-    assert (folder / "forgotten").read_text() == an_order().address()[:ADDRESS_CHARS] + "\n"
+    assert (folder / "forgotten").read_text() == an_order().address()[:STEM_CHARS] + "\n"
 
 
 def test_what_is_forgotten_leaves_no_record(open_shelf, put, monkeypatch, folder):
