@@ -122,6 +122,8 @@ def create_app(
         running=settings.exports_running,
         queued=settings.exports_queued,
         queued_per_owner=settings.exports_queued_per_principal,
+        remembered=settings.exports_remembered,
+        remembered_per_owner=settings.exports_remembered_per_principal,
         max_bytes=settings.recordings_max_bytes,
         abandon_grace_s=settings.abandon_grace_s,
         run_native=run_native,

@@ -208,6 +208,23 @@ class Settings:
             "How many of them may wait for one token's name, or for one address without a token.",
         ),
     )
+    exports_remembered: int = field(
+        default=5000,
+        metadata=_asks(
+            "EXPORTS_REMEMBERED",
+            _whole(1, 1_000_000),
+            "How many exports are remembered in all, with their bytes or without; the longest"
+            " unread are forgotten first.",
+        ),
+    )
+    exports_remembered_per_principal: int = field(
+        default=1000,
+        metadata=_asks(
+            "EXPORTS_REMEMBERED_PER_PRINCIPAL",
+            _whole(1, 1_000_000),
+            "How many of them one token's name may have, or one address without a token.",
+        ),
+    )
     recordings_max_bytes: int = field(
         default=10 * 1024**3,
         metadata=_asks(

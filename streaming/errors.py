@@ -48,7 +48,7 @@ from topics import (
 from wire.cursors import MalformedCursor
 from wire.errors import WireError
 from wire.events import MalformedEvent
-from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
+from workers.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,8 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     TooManyFiles: (422, "too_many_files"),
     QueueFull: (503, "queue_full"),
     OwnerQueueFull: (429, "too_many_exports"),
+    ShelfFull: (503, "exports_full"),
+    OwnerShelfFull: (429, "too_many_exports"),
     RecordingGone: (410, "recording_gone"),
     JournalFull: (507, "no_room"),
     JournalEnded: (409, "ended"),

@@ -29,6 +29,7 @@ from sources.lists import list_text
 from streaming.admission import asker, owner
 from streaming.answers import Answer
 from streaming.errors import Refusal
+from streaming.listings import read_count
 from streaming.orders import Orders
 from streaming.pages import wants_page, words_of
 from streaming.presence import make_has_left
@@ -38,6 +39,10 @@ from wire.formats import media_type_of
 from wire.validators import Conditions
 from workers.export import Export
 from workers.exports import Exports
+from workers.index import Point
+
+# The list shows so many exports at a time.
+MAX_PAGE = 200
 
 # The address of an export's file never changes what it holds.
 IMMUTABLE = "private, max-age=31536000, immutable"
@@ -110,11 +115,23 @@ def make_blueprint(
 
     @blueprint.get("/exports")
     def show_all() -> Response | str:
-        seen = [export for export in exports.all() if rights.sees(asker(), export)]
-        shown = [show_export(exports, export, rights) for export in seen]
+        limit = read_count(request, "limit", MAX_PAGE, 1, MAX_PAGE)
+        before = Point.read(request.args.get("before", ""))
+        if before is None and "before" in request.args:
+            raise Refusal(400, "malformed", "before is what `next` of a page has")
+        # One more tells whether there is a next page.
+        seen, total = exports.page(rights.views(asker()), before, limit + 1)
+        page = {
+            "exports": [show_export(exports, export, rights) for export in seen[:limit]],
+            "total": total,
+            "next": None,
+        }
+        if len(seen) > limit:
+            point = Point.of(seen[limit - 1])
+            page["next"] = url_for(".show_all", limit=limit, before=str(point))
         if wants_page(request):
-            return render_template("exports.html", exports=shown)
-        return jsonify(exports=shown)
+            return render_template("exports.html", is_first=before is None, **page)
+        return jsonify(page)
 
     @blueprint.get("/exports/<export_id>")
     def show(export_id: str) -> Response:

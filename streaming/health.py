@@ -127,7 +127,7 @@ class _Numbers(Collector):
         )
         yield _labelled(
             GaugeMetricFamily("headwater_exports", "Exports that are known.", labels=["state"]),
-            Counter(export.state for export in exports.all()),
+            exports.states(),
         )
         text = "Sent to clients: events (and lines of logs), exports, files (and ZIPs), reports."
         sent = CounterMetricFamily("headwater_sent_bytes", text, labels=["kind"])

@@ -52,8 +52,8 @@ def answer_listing(request: Request, folder: Folder, path: str, entries: list[En
     if key is None:
         raise Refusal(400, "malformed", f"sort is one of {', '.join(_SORTS)}, or with a - before")
     entries.sort(key=key, reverse=sort.startswith("-"))
-    limit = _count(request, "limit", PAGE, 1, MAX_PAGE)
-    offset = _count(request, "offset", 0, 0, 10**9)
+    limit = read_count(request, "limit", PAGE, 1, MAX_PAGE)
+    offset = read_count(request, "offset", 0, 0, 10**9)
     base = url_for("files.show", name=folder.name) + (f"{quote(path)}/" if path else "")
     listing: dict[str, Any] = {
         "folder": folder.name,
@@ -178,7 +178,8 @@ def show_bytes(size_bytes: float) -> str:
     return f"{size_bytes:.{digits}f} {_UNITS[unit]}"
 
 
-def _count(request: Request, key: str, default: int, least: int, most: int) -> int:
+def read_count(request: Request, key: str, default: int, least: int, most: int) -> int:
+    """Return the number that the URL's query has at key. Raises Refusal (400)."""
     text = request.args.get(key)
     if text is None:
         return default

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
@@ -158,6 +158,13 @@ class Orders:
             audience=audience,
             definition=self._definitions[name],
         )
+
+    def definitions(self) -> Iterator[tuple[str, str, bool]]:
+        """Yield each source and folder: its name, its definition, and whether it is a folder."""
+        for name, definition in self._definitions.items():
+            yield name, definition, False
+        for name, definition in self._folder_definitions.items():
+            yield name, definition, True
 
     def definition_of(self, name: str, extension: str) -> str | None:
         """Return how the catalogue defines what an export is of: a digest of all that it says.

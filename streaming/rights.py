@@ -18,6 +18,7 @@ from wire.framing import Framing
 from wire.log_framing import Searched
 from workers.export import Export
 from workers.exports import Exports
+from workers.index import View
 
 # Of all exports, and of one.
 _TOPIC, _TOPICS = "exports", "exports/"
@@ -46,6 +47,20 @@ class Rights:
         if export.extension == TARBALL.extension:
             return True
         return self._orders.audience_of(export.source, principal.attributes) == export.audience
+
+    def views(self, principal: Principal) -> list[View]:
+        """Return where the exports are that the principal sees."""
+        is_admin = may(principal, Need(ADMIN))
+        views = []
+        for name, definition, is_folder in self._orders.definitions():
+            if is_admin:
+                views.append(View(definition, None))
+            elif may(principal, Need("read", name)):
+                attributes = principal.attributes
+                audience = "" if is_folder else self._orders.audience_of(name, attributes)
+                if audience is not None:
+                    views.append(View(definition, audience))
+        return views
 
     def may_end(self, principal: Principal, export: Export) -> bool:
         """May he cancel it? Who has asked for it first may, and an admin."""

@@ -9,6 +9,8 @@ class ExportError(Exception):
     ExportError
     +-- QueueFull         too many exports are waiting already
     +-- OwnerQueueFull    too many of one owner are
+    +-- ShelfFull         too many exports may still be resumed
+    +-- OwnerShelfFull    too many of one owner may
     +-- RecordingGone     its bytes are not kept any more
     """
 
@@ -29,6 +31,25 @@ class OwnerQueueFull(ExportError):
         exports = "1 of your exports is" if waiting == 1 else f"{waiting} of your exports are"
         super().__init__(f"{exports} waiting already; one has to start first")
         self.waiting = waiting
+
+
+class ShelfFull(ExportError):
+    """`kept` exports are in use or may still be resumed, and that is the bound of all."""
+
+    def __init__(self, kept: int) -> None:
+        super().__init__(
+            f"{kept} exports are in use or wait for their clients, and that is the most"
+        )
+        self.kept = kept
+
+
+class OwnerShelfFull(ExportError):
+    """`kept` exports of one owner are in use or may still be resumed, and that is its bound."""
+
+    def __init__(self, kept: int) -> None:
+        what = f"{kept} of your exports are in use or wait for you to fetch or resume them"
+        super().__init__(f"{what}; fetch or DELETE some, or wait an hour")
+        self.kept = kept
 
 
 class RecordingGone(ExportError):

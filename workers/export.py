@@ -95,7 +95,8 @@ class Export:
     no definition: theirs are nobody's. owner: who asked first. digest, links: the
     sha256 of all bytes that are reported, None when that is not known, and of beginnings of them
     (workers/chain.py). saved_bytes: how many there were in the record written last. given: whether
-    a client may have some of it; after a restart that is taken for granted. Times are
+    a client may have some of it; after a restart that is taken for granted. was_cut, was_fetched:
+    whether, since the start, a client has left before its end, or had its end. Times are
     unix seconds; `unread_since_s` is of the monotonic clock.
     """
 
@@ -126,6 +127,8 @@ class Export:
     links: Links = field(default_factory=dict)
     saved_bytes: int = 0
     given: bool = True
+    was_cut: bool = False
+    was_fetched: bool = False
 
     @property
     def sha256(self) -> str | None:
@@ -136,6 +139,11 @@ class Export:
     def is_open(self) -> bool:
         """Is it waiting or running?"""
         return self.state in WAITING_OR_RUNNING
+
+    @property
+    def is_awaited(self) -> bool:
+        """Is a client likely to come for it, which was cut or had it prepared?"""
+        return self.was_cut or (self.prepared and not self.was_fetched)
 
     def check_kept(self) -> None:
         """Raise RecordingGone, saying why, when its bytes are not there."""
@@ -159,6 +167,7 @@ class Export:
     def end(self, state: str, error: Outcome | None = None, sha256: str | None = None) -> None:
         """Come to a final state. Whoever reads gets the end, or the failure after what there is."""
         self.state, self.error, self.ended_s = state, error, time.time()
+        self.unread_since_s = time.monotonic()
         self.kept = error is None
         self.journal.finish(Complete(sha256) if error is None else Failed(*error))
 

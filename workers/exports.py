@@ -9,19 +9,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Reader, RunNative, run_here
 from wire.ranges import RangeSpec
 from workers.chain import MAX_MARKS
+from workers.errands import Errands
 from workers.errors import OwnerQueueFull, QueueFull
-from workers.export import DEFINITION_CHARS, STEM_CHARS, Export, Order, Outcome
+from workers.export import Export, Order, Outcome
+from workers.index import Point, View
 from workers.job import Job
 from workers.recorders import Recorders
 from workers.resumption import resumable, undecided
-from workers.shelf import Shelf
+from workers.shelf import MAX_EXPORTS, MAX_PER_OWNER, Shelf
 from workers.turns import in_turn
 
 log = logging.getLogger(__name__)
@@ -34,6 +38,9 @@ STOP_S = 10.0
 
 # A running export's chain is written down each time that it has twice the bytes, from here on.
 FIRST_SAVED_BYTES = 1 << 20
+
+# Of so many earlier exports of an address it is looked where they ended, for marks.
+MAX_LOOKED_AT = 64
 
 # Of so many owners it is known when they had a turn; of others it is longest ago.
 MAX_TURNS = 1000
@@ -60,6 +67,7 @@ class Exports:
 
     running: how many are recorded at once. queued: how many may wait. queued_per_owner: how many
     of one owner may, None for as many as of all. max_bytes: how much the recordings may take.
+    remembered: how many exports there may be, of any state; remembered_per_owner: of one owner.
     abandon_grace_s: how long one goes on that nobody reads and nobody prepares. run_native: runs
     what may wait for the disk. announce: told of every change of an export, with its place in the
     queue if it has one; must not wait.
@@ -74,19 +82,30 @@ class Exports:
         max_bytes: int,
         abandon_grace_s: float,
         queued_per_owner: int | None = None,
+        remembered: int = MAX_EXPORTS,
+        remembered_per_owner: int = MAX_PER_OWNER,
         run_native: RunNative = run_here,
         announce: Callable[[Export, int | None], None] = lambda export, position: None,
     ) -> None:
         self._announce = announce
         self._sent_bytes = 0
-        self._reading: set[Reader] = set()
+        # By export.
+        self._reading: dict[str, set[Reader]] = {}
         self._max_running = running
         self._max_queued = queued
         self._max_queued_per_owner = queued_per_owner
         self._abandon_grace_s = abandon_grace_s
         self._lock = threading.RLock()
         self._all_ended = threading.Condition(self._lock)
-        self._shelf = Shelf(folder.absolute(), max_bytes, run_native)
+        self._errands = Errands(run_native)
+        self._shelf = Shelf(
+            folder.absolute(),
+            max_bytes,
+            run_native,
+            self._errands.ask,
+            max_exports=remembered,
+            max_per_owner=remembered_per_owner,
+        )
         self._underway: dict[str, _Underway] = {}
         # Of what has been handed over to a recorder: in whose turn, by id, the longest first.
         self._charged: dict[str, str] = {}
@@ -101,8 +120,10 @@ class Exports:
 
     def start(self) -> None:
         """Load what is kept and start the recording processes. Called once, by a process entry."""
+        self._errands.start()
         with self._lock:
             self._shelf.load()
+        self._errands.wait()
         self._recorders.start()
         threading.Thread(target=self._keep_house, daemon=True).start()
 
@@ -117,6 +138,7 @@ class Exports:
             # before it is there.
             self._all_ended.wait_for(lambda: not self._underway, STOP_S)
         self._recorders.stop()
+        self._errands.stop(STOP_S)
 
     def submit(
         self, order: Order, *, prepared: bool, owner: str = "", gives: bool = False
@@ -124,16 +146,18 @@ class Exports:
         """Return an export for order: one that has the same bytes if there is one, or a new one.
 
         prepared: it is to go on with no reader. owner: who asks, whose turn it is to take. gives:
-        a client is to get its bytes now. Raises QueueFull or OwnerQueueFull.
+        a client is to get its bytes now. A new one is on the disk when this returns. Raises
+        QueueFull, OwnerQueueFull, ShelfFull or OwnerShelfFull.
         """
+        fingerprint = order.fingerprint()  # may wait for the disk
         with self._lock:
-            fingerprint = order.fingerprint()
             shared = self._shelf.shareable(order.identity(), fingerprint)
             if shared is not None:
                 shared.prepared = shared.prepared or prepared
                 shared.given = shared.given or gives
                 shared.unread_since_s = time.monotonic()
                 self._join(shared, owner)
+                self._shelf.place(shared)
                 return shared
             if self._is_busy():
                 self._check_queue(owner)
@@ -147,12 +171,14 @@ class Exports:
             self._start_next()
             if export.state == "queued":
                 self._shelf.write_record(export)
-            return export
+        self._errands.wait()
+        return export
 
     def find(self, order: Order) -> Export | None:
         """Return the export that submit would share, None when it would make a new one."""
+        fingerprint = order.fingerprint()
         with self._lock:
-            return self._shelf.shareable(order.identity(), order.fingerprint())
+            return self._shelf.shareable(order.identity(), fingerprint)
 
     def made_at(self, address: str) -> list[Export]:
         """Return the exports of an address, of any data and state, that have had bytes.
@@ -191,6 +217,21 @@ class Exports:
         with self._lock:
             return _newest_first(self._shelf.exports())
 
+    def page(
+        self, views: Sequence[View], before: Point | None, limit: int
+    ) -> tuple[list[Export], int]:
+        """Return so many exports of the views, newest first, and how many the views have.
+
+        before: the point behind which the page begins, None for the newest.
+        """
+        with self._lock:
+            return self._shelf.page(views, before, limit), self._shelf.count(views)
+
+    def states(self) -> Counter[str]:
+        """Return how many exports are in each state."""
+        with self._lock:
+            return self._shelf.states()
+
     def waiting(self) -> list[Export]:
         """Return the queue, first the one that is next."""
         with self._lock:
@@ -203,6 +244,7 @@ class Exports:
                 self._end(export, "cancelled", CANCELLED)
             elif export.kept:
                 self._shelf.discard(export)
+        self._errands.wait()
 
     def queue_position(self, export: Export) -> int | None:
         """Return its place in the queue, 1 for the next; None when it does not wait."""
@@ -215,7 +257,7 @@ class Exports:
     def slowest_reader(self, export: Export) -> int | None:
         """Return how many bytes the one furthest behind has been given; None with no reader."""
         with self._lock:
-            positions = [r.position for r in self._reading if r.journal is export.journal]
+            positions = (reader.position for reader in self._reading.get(export.id, ()))
             return min(positions, default=None)
 
     def running(self) -> int:
@@ -226,12 +268,13 @@ class Exports:
     def size_bytes(self) -> int:
         """Return the size of all recordings that are kept."""
         with self._lock:
-            return sum(e.journal.size for e in self._shelf.exports() if e.kept)
+            return self._shelf.size_bytes()
 
     def sent_bytes(self) -> int:
         """Return how many bytes of exports clients have been sent so far."""
         with self._lock:
-            return self._sent_bytes + sum(reader.position for reader in self._reading)
+            reading = chain.from_iterable(self._reading.values())
+            return self._sent_bytes + sum(reader.position for reader in reading)
 
     def read(
         self,
@@ -255,41 +298,37 @@ class Exports:
                 start,
                 stop,
                 has_left=has_left,
-                on_close=lambda reader: self._on_reader_gone(export, reader),
+                on_close=lambda reader: self._on_reader_gone(export, reader, gives),
             )
-            self._reading.add(reader)
+            self._reading.setdefault(export.id, set()).add(reader)
+            self._shelf.place(export)
             self._sent_bytes -= start
             return reader
 
     def _of(self, address: str) -> list[Export]:
-        return _newest_first(e for e in self._shelf.exports() if e.address == address)
+        return _newest_first(self._shelf.newest(address))
 
     def _comparable(self, address: str) -> list[Export]:
-        """Return the exports of which a client of this address may have bytes, newest first.
-
-        Those are its own, and those of the same URL before the catalogue defined it otherwise.
-        """
-        return _newest_first(
-            each
-            for each in self._shelf.exports()
-            if each.address[:STEM_CHARS] == address[:STEM_CHARS]
-            and (
-                each.address == address
-                or each.address[:DEFINITION_CHARS] != address[:DEFINITION_CHARS]
-            )
-        )
+        return _newest_first(self._shelf.comparable(address))
 
     # What happens by itself.
 
-    def _on_reader_gone(self, export: Export, reader: Reader) -> None:
+    def _on_reader_gone(self, export: Export, reader: Reader, gave: bool) -> None:
         with self._lock:
-            self._reading.discard(reader)
+            self._reading[export.id].discard(reader)
+            if not self._reading[export.id]:
+                del self._reading[export.id]
             self._sent_bytes += reader.position
+            had_end = export.state == "complete" and reader.position >= export.journal.size
+            export.was_fetched |= gave and had_end
+            export.was_cut |= gave and not had_end
             export.readers -= 1
             export.unread_since_s = time.monotonic()
             if not export.readers:
                 export.journal.close()
                 self._shelf.tidy(export)
+        if not export.kept:
+            self._errands.wait()
 
     def _is_busy(self) -> bool:
         return len(self._charged) >= self._max_running
@@ -333,7 +372,8 @@ class Exports:
     def _start_next(self) -> None:
         while not self._is_busy() and (following := next(self._foretell(), None)):
             export, owner = following
-            ends = dict.fromkeys(each.journal.size for each in self.made_at(export.address))
+            newest = islice(self._shelf.newest(export.address), MAX_LOOKED_AT)
+            ends = dict.fromkeys(each.journal.size for each in newest if each.journal.size)
             job = self._underway[export.id].job._replace(marks=tuple(ends)[:MAX_MARKS])
             self._take_turn(export, owner)
             try:
@@ -347,14 +387,18 @@ class Exports:
                 self._shelf.write_record(export)
 
     def _on_report(self, report: dict[str, Any]) -> None:
+        entry = self._underway.get(report["id"])
+        if entry is None:
+            return
+        export = entry.export
+        # Asked without the lock: it may wait for the disk.
+        opened = entry.fingerprint() if "opened" in report else None
         with self._lock:
-            entry = self._underway.get(report["id"])
-            if entry is None:
+            if export.id not in self._underway:
                 return
-            export, fingerprint = entry.export, entry.fingerprint
             if "opened" in report:
                 # What was committed between the order and the snapshot makes it unfit to share.
-                if export.fingerprint != fingerprint():
+                if export.fingerprint != opened:
                     export.fingerprint = None
             elif "volatile" in report:
                 export.fingerprint = None

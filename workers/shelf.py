@@ -1,7 +1,8 @@
 """The shelf: the exports that are remembered, and those whose bytes are kept.
 
-Each export is `<id>.data` (the journal) and `<id>.json` (its record) in one folder. Not
-thread-safe: the runner's lock is held around every call.
+Each export is `<id>.data` (the journal) and `<id>.json` (its record) in one folder. A call costs
+the same however many there are. Not thread-safe: the runner's lock is held around every call, so
+only `load` waits for the disk; what others change there is left to run_later.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from journal import DiskJournal, RunNative
 from journal.disk import is_being_written
+from workers.errands import Work, do
+from workers.errors import OwnerShelfFull, ShelfFull
 from workers.export import (
     DISCARDED,
     MADE_ROOM,
@@ -26,44 +32,82 @@ from workers.export import (
     Outcome,
     record_path,
 )
+from workers.index import Index, Point, View
+from workers.spares import Spares
 
 log = logging.getLogger(__name__)
 
-# How many ended exports are remembered without their bytes: what became of them can be asked,
-# and a resumed download is only answered when no other production can have been its beginning.
-MAX_REMEMBERED = 1000
+# How many exports are remembered, and how many of one owner, unless told otherwise. Each takes 3 to
+# 20 KB of memory, for its chain.
+MAX_EXPORTS = 5000
+MAX_PER_OWNER = 1000
+
+# The stems of what is forgotten are a bit each, so that any number of them takes 4 MiB. Two stems
+# with the same bit only cost a resume: after 100,000 forgotten ones that is one in 42.
+FORGOTTEN_BITS = 1 << 22
 
 INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; ask for it again")
+
+
+class _Ended(NamedTuple):
+    """What is counted of an export that is not under way."""
+
+    state: str
+    size: int
 
 
 class Shelf:
     """All exports of one folder.
 
     max_bytes: what their journals may take together. run_native: runs what may wait for the disk.
+    run_later: has work done in the order of the calls. max_exports: how many are remembered in all,
+    max_per_owner: of those that one owner has asked for; those in use are not forgotten for it.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, run_native: RunNative) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_bytes: int,
+        run_native: RunNative,
+        run_later: Callable[[Work], None] = do,
+        *,
+        max_exports: int = MAX_EXPORTS,
+        max_per_owner: int = MAX_PER_OWNER,
+    ) -> None:
         self.max_bytes = max_bytes
+        self._max_exports = max_exports
+        self._max_per_owner = max_per_owner
         self._folder = folder
         self._run_native = run_native
-        self._exports: dict[str, Export] = {}
-        # The stems of the addresses of exports that are not remembered any more.
-        self._forgotten: set[str] = set()
+        self._run_later = run_later
+        self._index = Index()
+        self._spares = Spares()
+        self._under_way: dict[str, Export] = {}
+        self._ended: dict[str, _Ended] = {}
+        self._ended_bytes = 0
+        self._ended_states: Counter[str] = Counter()
+        self._owned: Counter[str] = Counter()
+        # The records that are to be written, by path.
+        self._drafts: dict[Path, str] = {}
+        # Of the stems of exports that are not remembered any more.
+        self._forgotten = bytearray(FORGOTTEN_BITS)
         self._forgotten_path = folder / "forgotten"
 
     def load(self) -> None:
         """Read what an earlier process has left: whole recordings stay, torn ones are removed."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._forgotten_path.exists():
-            self._forgotten.update(self._forgotten_path.read_text().split())
+            for stem in self._forgotten_path.read_text().split():
+                self._forgotten[_bit_of(stem)] = 1
         for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
             self._load_one(path)
         for data in self._folder.glob("*.data"):
-            known = self._exports.get(data.stem)
+            known = self._index.by_id.get(data.stem)
             if known is None:
                 self._note_forgotten(data.stem)
             if not (known and known.kept) and not is_being_written(data):
-                data.unlink()
+                self._run_later(data.unlink)
+        self._fit()
         self.make_room()
 
     def _load_one(self, path: Path) -> None:
@@ -76,9 +120,11 @@ class Shelf:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("record unreadable path=%s", path.name)
             self._note_forgotten(path.stem)
-            path.unlink()
+            self._run_later(path.unlink)
             return
-        self._exports[export.id] = export
+        if export.ended_s is not None:
+            export.unread_since_s -= max(0.0, time.time() - export.ended_s)
+        self._add(export)
         is_whole = data.exists() and data.stat().st_size == export.journal.size
         if export.is_open:
             size = data.stat().st_size if data.exists() else 0
@@ -89,13 +135,18 @@ class Shelf:
         elif export.kept and not (export.state == "complete" and is_whole):
             export.kept, export.why_gone = False, NOT_WHOLE
         else:
+            self.place(export)
             return  # it is as its record says
         self.write_record(export)
 
     def add(
         self, order: Order, fingerprint: str | None, *, prepared: bool, owner: str = ""
     ) -> Export:
-        """Return a new export for order, with an empty journal."""
+        """Return a new export for order, with an empty journal.
+
+        Forgets what is over the bounds then. Raises OwnerShelfFull or ShelfFull.
+        """
+        self._make_place(owner)
         # An id begins with the stem of its address, so that a file whose record is lost tells it.
         address = order.address()
         export_id = address[:STEM_CHARS] + secrets.token_hex(8)
@@ -115,36 +166,80 @@ class Shelf:
             owner=owner,
             definition=order.definition,
         )
-        self._exports[export_id] = export
-        self._forget()
+        self._add(export)
+        self.place(export)
         return export
 
+    def _add(self, export: Export) -> None:
+        self._index.add(export)
+        self._owned[export.owner] += 1
+
+    def place(self, export: Export) -> None:
+        """Take in what has become of an export: whether it is under way, read, and kept."""
+        if export.id not in self._index.by_id:
+            return
+        self._uncount(export)
+        if export.is_open:
+            self._under_way[export.id] = export
+        else:
+            ended = _Ended(export.state, export.journal.size if export.kept else 0)
+            self._ended[export.id] = ended
+            self._ended_bytes += ended.size
+            self._ended_states[ended.state] += 1
+        if export.is_open or export.readers:
+            self._spares.take(export)
+        else:
+            self._spares.put(export)
+
+    def _uncount(self, export: Export) -> None:
+        self._under_way.pop(export.id, None)
+        ended = self._ended.pop(export.id, None)
+        if ended is not None:
+            self._ended_bytes -= ended.size
+            self._ended_states[ended.state] -= 1
+
     def exports(self) -> Iterable[Export]:
-        return self._exports.values()
+        return self._index.by_id.values()
 
     def get(self, export_id: str) -> Export | None:
-        return self._exports.get(export_id)
+        return self._index.by_id.get(export_id)
+
+    def newest(self, address: str) -> Iterator[Export]:
+        """Yield the exports of an address, newest first."""
+        return self._index.newest(address)
+
+    def comparable(self, address: str) -> Iterator[Export]:
+        """Yield the exports of which a client of this address may have bytes, newest first."""
+        return self._index.comparable(address)
+
+    def page(self, views: Sequence[View], before: Point | None, limit: int) -> list[Export]:
+        """Return so many exports of the views, newest first, from the one before a point on."""
+        return self._index.page(views, before, limit)
+
+    def count(self, views: Iterable[View]) -> int:
+        """Return how many exports the views have."""
+        return self._index.count(views)
+
+    def states(self) -> Counter[str]:
+        """Return how many are in each state."""
+        return self._ended_states + Counter(each.state for each in self._under_way.values())
+
+    def size_bytes(self) -> int:
+        """Return the size of all recordings that are kept."""
+        return self._ended_bytes + sum(e.journal.size for e in self._under_way.values() if e.kept)
 
     def shareable(self, identity: str, fingerprint: str | None) -> Export | None:
         """Return the kept export with this identity of data that has not changed since."""
-        if fingerprint is None:
-            return None
-        for export in self._exports.values():
-            if export.kept and (export.identity, export.fingerprint) == (identity, fingerprint):
-                return export
-        return None
+        return None if fingerprint is None else self._index.shareable(identity, fingerprint)
 
     def make_room(self) -> bool:
         """Discard what nobody reads, the longest unread first, until all fits. Does it now?"""
-        kept = [export for export in self._exports.values() if export.kept]
-        unread = [export for export in kept if not export.readers and not export.is_open]
-        surplus = sum(export.journal.size for export in kept) - self.max_bytes
-        if surplus > sum(export.journal.size for export in unread):
+        surplus = self.size_bytes() - self.max_bytes
+        if surplus > self._spares.size:
             return False  # nobody loses anything for what does not fit all the same
-        for export in sorted(unread, key=lambda export: export.unread_since_s):
-            if surplus > 0:
-                surplus -= export.journal.size
-                self.discard(export, MADE_ROOM)
+        while surplus > 0 and (export := self._spares.longest_unread()) is not None:
+            surplus -= export.journal.size
+            self.discard(export, MADE_ROOM)
         return True
 
     def discard(self, export: Export, why: str = DISCARDED) -> None:
@@ -155,43 +250,101 @@ class Shelf:
 
     def tidy(self, export: Export) -> None:
         """Remove the bytes of an export that does not keep them, once nobody reads them."""
+        self.place(export)
         if not export.kept and not export.readers:
             # To free the blocks of a large file takes the file system a while.
-            self._run_native(partial(export.journal.path.unlink, missing_ok=True))
+            self._run_later(partial(export.journal.path.unlink, missing_ok=True))
 
     def write_record(self, export: Export) -> None:
         """Write what is to be known after a restart. A disk that is full only costs that."""
         path = record_path(export.journal.path)
-        if export.id not in self._exports:
+        if export.id not in self._index.by_id:
             return
-        text = json.dumps(export.to_record())
+        self.place(export)
+        is_due = path in self._drafts
+        self._drafts[path] = json.dumps(export.to_record())
         export.saved_bytes = export.journal.size
 
-        def write() -> None:
+        def write() -> str | None:
+            text = self._drafts.pop(path, None)
+            if text is None:
+                return None  # it is forgotten
             draft = path.with_suffix(".json.new")
-            draft.write_text(text)
-            draft.replace(path)
+            try:
+                draft.write_text(text)
+                draft.replace(path)
+            except OSError as error:
+                return f"record not written id={path.stem} error={error.strerror}"
+            return None
 
-        try:
+        if not is_due:
             # A rename waits for the file system's journal, which waits for others' fsync.
-            self._run_native(write)
-        except OSError as error:
-            log.warning("record not written id=%s error=%s", export.id, error.strerror)
+            self._run_later(write)
 
-    def _forget(self) -> None:
-        gone = [e for e in self._exports.values() if not e.kept and not e.readers and not e.is_open]
-        for export in gone[: max(0, len(gone) - MAX_REMEMBERED)]:
-            del self._exports[export.id]
-            record_path(export.journal.path).unlink(missing_ok=True)
-            self._note_forgotten(export.id)
+    def _make_place(self, owner: str) -> None:
+        """Forget what is too many with one more of this owner."""
+        while self._owned[owner] >= self._max_per_owner:
+            export = self._spares.to_forget(owner)
+            if export is None:
+                raise OwnerShelfFull(self._owned[owner])
+            self._forget(export)
+        while len(self._index.by_id) >= self._max_exports:
+            export = self._spares.to_forget(None)
+            if export is None:
+                raise ShelfFull(len(self._index.by_id))
+            self._forget(export)
+
+    def _fit(self) -> None:
+        """Forget what is too many of what was loaded, also what may be resumed."""
+        for owner, count in list(self._owned.items()):
+            self._forget_by_force(owner, count - self._max_per_owner)
+        self._forget_by_force(None, len(self._index.by_id) - self._max_exports)
+
+    def _forget_by_force(self, owner: str | None, surplus: int) -> None:
+        for _ in range(surplus):
+            export = self._spares.to_forget(owner, by_force=True)
+            if export is not None:
+                self._forget(export)
+
+    def _forget(self, export: Export) -> None:
+        self._index.remove(export)
+        self._spares.take(export)
+        self._uncount(export)
+        self._owned[export.owner] -= 1
+        if not self._owned[export.owner]:
+            del self._owned[export.owner]
+        record = record_path(export.journal.path)
+        self._drafts.pop(record, None)
+        # Noted before the record goes: without both, a bare Range could be answered wrongly.
+        self._note_forgotten(export.id)
+
+        def remove() -> None:
+            record.unlink(missing_ok=True)
+            export.journal.path.unlink(missing_ok=True)
+
+        self._run_later(remove)
 
     def _note_forgotten(self, export_id: str) -> None:
         stem = export_id[:STEM_CHARS]
-        if stem not in self._forgotten:
-            self._forgotten.add(stem)
-            with suppress(OSError), open(self._forgotten_path, "a") as file:
-                file.write(stem + "\n")
+        bit = _bit_of(stem)
+        if self._forgotten[bit]:
+            return
+        self._forgotten[bit] = 1
+
+        def write() -> str | None:
+            try:
+                with open(self._forgotten_path, "a") as file:
+                    file.write(stem + "\n")
+            except OSError as error:
+                return f"not noted as forgotten id={export_id} error={error.strerror}"
+            return None
+
+        self._run_later(write)
 
     def has_forgotten(self, address: str) -> bool:
         """May there have been an export of this stem that is not remembered any more?"""
-        return address[:STEM_CHARS] in self._forgotten
+        return bool(self._forgotten[_bit_of(address[:STEM_CHARS])])
+
+
+def _bit_of(stem: str) -> int:
+    return zlib.crc32(stem.encode()) % FORGOTTEN_BITS

@@ -5,6 +5,7 @@ import { base, bytes, count, duration, make, messageOf, openLive } from "./page.
 const live = openLive();
 const body = document.querySelector("#exports tbody");
 const notice = document.querySelector("#notice");
+const isFirst = document.querySelector("#exports").dataset.first !== undefined;
 const exports = new Map(); // by id, as the server describes them
 const waiting = new Set(); // ids whose rows are to be drawn
 
@@ -99,6 +100,11 @@ function draw() {
   document.querySelector("#none").hidden = exports.size > 0;
 }
 
+/** An event is of any export; a page of older ones shows those that it has. */
+function takeEvent(it) {
+  if (isFirst || exports.has(it.id)) take(it);
+}
+
 function take(it) {
   if (waiting.size === 0) requestAnimationFrame(draw);
   // The list knows what who asks may do; an event does not.
@@ -112,11 +118,11 @@ function say(text) {
   notice.hidden = false;
 }
 
-/** Ask for all of them: what a gap has swallowed, and what a restart has removed. */
+/** Ask for all of this page: what a gap has swallowed, and what a restart has removed. */
 async function refresh() {
   // Kept nowhere: it is the address of this page, which is to be there for who comes back.
   const how = { headers: { Accept: "application/json" }, cache: "no-store" };
-  const answer = await fetch("exports", how).catch(() => null);
+  const answer = await fetch(`exports${location.search}`, how).catch(() => null);
   if (!answer?.ok) return;
   const { exports: all } = await answer.json();
   const known = new Set(all.map((it) => it.id));
@@ -135,7 +141,7 @@ setInterval(() => document.hidden || live.state.status === "refused" || refresh(
 // Who may not follow the topic has what is asked for every three seconds.
 if (document.querySelector("#exports").dataset.live !== undefined)
   live.subscribe("exports", {
-    onEvent: (event) => take(event.data),
+    onEvent: (event) => takeEvent(event.data),
     onGap(gap) {
       if (gap.reason === "restarted") say("The server was restarted; what was not whole has to be asked for again.");
       refresh();

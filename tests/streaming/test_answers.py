@@ -8,8 +8,6 @@ import itertools
 
 import pytest
 
-from workers import shelf
-
 _fresh = itertools.count(1)
 
 
@@ -476,8 +474,7 @@ def test_a_bare_range_from_the_start_begins_anew_after_a_change(client, complete
     assert answer.headers.get("Headwater-Export") != complete.id
 
 
-def test_a_bare_range_where_one_has_been_forgotten(own_site, until, monkeypatch):
-    monkeypatch.setattr(shelf, "MAX_REMEMBERED", 0)
+def test_a_bare_range_where_one_has_been_forgotten(own_site, until):
     client, exports = own_site.test_client(), own_site.extensions["headwater"].exports
 
     def download():
@@ -486,6 +483,7 @@ def test_a_bare_range_where_one_has_been_forgotten(own_site, until, monkeypatch)
         until(lambda: export.state == "complete" and not exports._underway)
         return export
 
+    exports._shelf._max_exports = 1
     exports.cancel(download())
     again = download()
     assert exports.made_at(again.address) == [again]

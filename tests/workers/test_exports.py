@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,11 @@ def settled(until):
         with exports._lock:
             return not exports._underway
 
-    return lambda exports: until(lambda: is_settled(exports))
+    def wait(exports):
+        until(lambda: is_settled(exports))
+        exports._errands.wait()
+
+    return wait
 
 
 @pytest.fixture
@@ -823,6 +828,41 @@ def test_what_is_submitted_has_its_record_at_once(blocked, order, numbers):
     for export, state in ((blocked.blocker, "running"), (waiting, "queued")):
         record = json.loads(record_path(export.journal.path).read_text())
         assert (record["state"], record["address"]) == (state, export.address)
+
+
+def test_nobody_waits_for_the_disk_of_another(start_exports, order, numbers, until):
+    """What is written for an order is written without the lock, which every other call needs."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run_native(work):
+        begun.set()
+        go_on.wait(20)
+        return work()
+
+    exports = start_exports(run_native=run_native)
+    wanted = order(numbers)
+    asking = threading.Thread(target=lambda: exports.submit(wanted, prepared=True))
+    asking.start()
+    until(begun.is_set)
+    is_free = exports._lock.acquire(timeout=2)
+    if is_free:
+        exports._lock.release()
+    go_on.set()
+    asking.join()
+    assert is_free
+
+
+def test_who_was_cut_or_has_prepared_is_awaited(exports, order, numbers, ended, read_all):
+    export = ended(exports.submit(order(numbers), prepared=True))
+    assert export.is_awaited
+    read_all(exports, export)
+    assert not export.is_awaited
+    with closing(exports.read(export)) as reader:
+        next(reader)
+    assert not export.is_awaited, "a small one has come whole"
+    with closing(exports.read(export, 0, 100)) as reader:
+        next(reader)
+    assert export.is_awaited
 
 
 def test_a_restart_keeps_what_is_complete(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 
 import pytest
 
-from journal import Complete, Failed, run_here
+from journal import Complete, DiskJournal, Failed, run_here
 from sources.query import Query
 from workers import export as export_module
 from workers import shelf as shelf_module
-from workers.errors import RecordingGone
-from workers.export import STEM_CHARS, Order, Outcome, record_path
+from workers.errors import OwnerShelfFull, RecordingGone, ShelfFull
+from workers.export import STEM_CHARS, Export, Order, Outcome, record_path
+from workers.index import Point, View
 from workers.shelf import Shelf
+from workers.spares import RESUMABLE_S
 
 
 @pytest.fixture
@@ -23,10 +26,10 @@ def folder(tmp_path):
 
 @pytest.fixture
 def open_shelf(folder):
-    """open_shelf(max_bytes): the folder's shelf, loaded."""
+    """open_shelf(max_bytes, ...): the folder's shelf, loaded."""
 
-    def load(max_bytes=1 << 20):
-        shelf = Shelf(folder, max_bytes, run_here)
+    def load(max_bytes=1 << 20, **bounds):
+        shelf = Shelf(folder, max_bytes, run_here, **bounds)
         shelf.load()
         return shelf
 
@@ -263,7 +266,7 @@ def test_what_is_gone_is_not_shared(open_shelf, put):
 def test_the_longest_unread_makes_room(open_shelf, put):
     shelf = open_shelf(max_bytes=25)
     made = [put(shelf, number) for number in range(3)]
-    made[0].unread_since_s = time.monotonic() + 1
+    shelf.place(made[0])
     assert shelf.make_room()
     assert [export.kept for export in made] == [True, False, True]
 
@@ -279,6 +282,7 @@ def test_what_is_in_use_makes_no_room(open_shelf, put):
     shelf = open_shelf(max_bytes=15)
     read, waits = put(shelf, 1), shelf.add(an_order(2), None, prepared=True)
     read.readers = 1
+    shelf.place(read)
     waits.journal.append(b"x" * 10)
     assert not shelf.make_room()
     assert read.kept
@@ -328,56 +332,194 @@ def test_bytes_go_after_the_last_reader(open_shelf, put):
 # Memory
 
 
-def test_what_became_of_exports_is_remembered_within_a_bound(open_shelf, put, monkeypatch, folder):
-    monkeypatch.setattr(shelf_module, "MAX_REMEMBERED", 3)
-    shelf = open_shelf()
-    kept = put(shelf, 100)
-    gone = [put(shelf, number) for number in range(3)]
+def known(shelf, *exports):
+    return [shelf.get(export.id) is not None for export in exports]
+
+
+def test_those_without_bytes_are_forgotten_first(open_shelf, put, folder):
+    shelf = open_shelf(max_exports=4)
+    kept, *gone = (put(shelf, number) for number in range(4))
     for export in gone:
         shelf.discard(export)
-    put(shelf, 101)
     assert not shelf.has_forgotten(gone[0].address)
-    shelf.discard(put(shelf, 3))
-    put(shelf, 102)
-    assert shelf.has_forgotten(gone[0].address)
-    assert not shelf.has_forgotten(gone[1].address)
-    assert [shelf.get(each.id) for each in (*gone, kept)] == [None, *gone[1:], kept]
+    put(shelf, 5)
+    assert known(shelf, kept, *gone) == [True, False, True, True]
+    assert [shelf.has_forgotten(each.address) for each in gone] == [True, False, False]
     assert f"{gone[0].id}.json" not in names(folder)
-    assert open_shelf().has_forgotten(gone[0].address)
-    assert not open_shelf().has_forgotten(gone[1].address)
+    again = open_shelf()
+    assert [again.has_forgotten(each.address) for each in gone] == [True, False, False]
 
 
-def test_what_is_forgotten_is_written_once_an_address(open_shelf, put, monkeypatch, folder):
-    monkeypatch.setattr(shelf_module, "MAX_REMEMBERED", 0)
+def test_then_what_was_fetched_the_longest_unread_first(open_shelf, put, folder):
+    shelf = open_shelf(max_exports=3)
+    first, second, third = (put(shelf, number) for number in range(3))
+    shelf.place(first)  # read again
+    put(shelf, 4)
+    assert known(shelf, first, second, third) == [True, False, True]
+    assert [name for name in names(folder) if name.startswith(second.id)] == []
+    assert shelf.has_forgotten(second.address)
+
+
+WAYS_OF_USE = {
+    "it is read": {"readers": 1},
+    "it is recorded": {"state": "running"},
+    "a client was cut": {"was_cut": True},
+    "it was prepared and not yet fetched": {"prepared": True},
+}
+
+
+@pytest.mark.parametrize("use", WAYS_OF_USE.values(), ids=WAYS_OF_USE.keys())
+def test_what_is_in_use_or_may_be_resumed_is_not_forgotten(open_shelf, put, use):
+    shelf = open_shelf(max_exports=2)
+    used, other = put(shelf, 1), put(shelf, 2)
+    for name, value in use.items():
+        setattr(used, name, value)
+    shelf.place(used)
+    third = put(shelf, 3)
+    assert known(shelf, used, other, third) == [True, False, True]
+    third.readers = 1
+    shelf.place(third)
+    with pytest.raises(ShelfFull) as caught:
+        put(shelf, 4)
+    assert caught.value.kept == 2
+
+
+def test_an_hour_later_nobody_comes_for_it(open_shelf, put):
+    shelf = open_shelf(max_exports=1)
+    cut = put(shelf, 1)
+    cut.was_cut, cut.unread_since_s = True, time.monotonic() - RESUMABLE_S - 1
+    shelf.place(cut)
+    put(shelf, 2)
+    assert known(shelf, cut) == [False]
+
+
+def test_a_flood_of_one_owner_has_its_own_forgotten(open_shelf):
+    shelf = open_shelf(max_exports=100, max_per_owner=3)
+
+    def add(number, owner):
+        export = shelf.add(an_order(number), None, prepared=False, owner=owner)
+        export.end("complete", sha256="5a")
+        shelf.write_record(export)
+        return export
+
+    other = add(0, "other")
+    flood = [add(number, "flood") for number in range(1, 11)]
+    assert known(shelf, other, *flood) == [True] + [False] * 7 + [True] * 3
+    for export in flood[7:]:
+        export.was_cut = True
+        shelf.place(export)
+    with pytest.raises(OwnerShelfFull, match="3 of your exports"):
+        add(11, "flood")
+    add(12, "other")
+    shelf.discard(flood[9])
+    add(13, "flood")
+
+
+def test_a_restart_with_a_lower_bound_forgets_what_is_over_it(open_shelf, put, folder):
     shelf = open_shelf()
+    made = [put(shelf, number) for number in range(10)]
+    for export in made:
+        export.prepared = True
+        shelf.write_record(export)
+    again = open_shelf(max_exports=4)
+    assert sum(known(again, *made)) == 4
+    assert len(list(folder.glob("*.data"))) == len(list(folder.glob("*.json"))) == 4
+
+
+def test_what_is_forgotten_is_written_once_an_address(open_shelf, put, folder):
+    shelf = open_shelf(max_exports=1)
     for _ in range(5):
-        shelf.discard(put(shelf))
-    put(shelf)
+        put(shelf)
     assert (folder / "forgotten").read_text() == an_order().address()[:STEM_CHARS] + "\n"
 
 
-def test_what_is_forgotten_leaves_no_record(open_shelf, put, monkeypatch, folder):
-    monkeypatch.setattr(shelf_module, "MAX_REMEMBERED", 0)
-    shelf = open_shelf()
+def test_what_is_forgotten_leaves_no_record(open_shelf, put):
+    shelf = open_shelf(max_exports=1)
     gone = put(shelf, 1)
-    shelf.discard(gone)
     put(shelf, 2)
     shelf.write_record(gone)
     assert not record_path(gone.journal.path).exists()
 
 
-def test_a_record_is_written_where_the_disk_holds_nobody_up(folder, put):
-    asked = []
+def test_no_call_touches_the_disk(folder, put, open_shelf):
+    """The runner's lock is held around every call, so the disk's work is done later, in order."""
+    open_shelf()
+    later = []
+    shelf = Shelf(folder, 35, run_here, later.append, max_exports=3)
+    made = [put(shelf, number) for number in range(4)]
+    made[3].journal.path.write_bytes(b"x" * 20)
+    shelf.discard(made[1])
+    assert names(folder) == sorted(f"{export.id}.data" for export in made)
+    for work in later:
+        work()
+    kept = [made[2], made[3]]
+    wanted = [name for each in kept for name in files_of(each, "data", "json")]
+    assert names(folder) == sorted([*wanted, f"{made[1].id}.json", "forgotten"])
+    assert json.loads(record_path(made[2].journal.path).read_text()) == made[2].to_record()
 
-    def run_native(work):
-        asked.append(work)
-        return work()
 
-    shelf = Shelf(folder, 1 << 20, run_native)
-    shelf.load()
-    export = put(shelf)
-    assert len(asked) == 1
-    assert json.loads(record_path(export.journal.path).read_text()) == export.to_record()
+# Work
+
+
+def work_of(action):
+    """Return how many lines of Python are run for it."""
+    lines = 0
+
+    def trace(frame, event, arg):
+        nonlocal lines
+        lines += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def fill(shelf, count, journal):
+    """Have so many exports on the shelf, of 100 addresses and 7 owners; each has its bytes."""
+    for number in range(count):
+        export = Export(
+            f"{number % 100:08}{number:016x}", f"{number % 100:064}", f"{number}",
+            "numbers", "csv", "", journal, False, "print",
+            state="complete", owner=f"owner {number % 7}",
+        )  # fmt: skip
+        shelf._add(export)
+        shelf.place(export)
+
+
+ACTIONS = {
+    "a new one": lambda shelf: shelf.add(an_order(), "print", prepared=False),
+    "one that is shared": lambda shelf: shelf.shareable("5", "print"),
+    "a page": lambda shelf: shelf.page([View("", None)], None, 200),
+    "the second page": lambda shelf: shelf.page([View("", "")], Point(time.time(), ""), 200),
+    "room": lambda shelf: shelf.make_room(),
+    "figures": lambda shelf: (shelf.states(), shelf.size_bytes(), shelf.count([View("", None)])),
+    "where the one before has ended": lambda shelf: next(shelf.newest(f"{5:064}")),
+}
+
+
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory):
+    """One of 1,000 exports and one of 100,000, both at their bounds."""
+    folder = tmp_path_factory.mktemp("filled")
+    journal = DiskJournal(folder / "one.data", size=10)
+    made = []
+    for count in (1000, 100_000):
+        bounds = {"max_exports": count, "max_per_owner": count}
+        shelf = Shelf(folder, 10 * count, run_here, lambda work: None, **bounds)
+        fill(shelf, count, journal)
+        made.append(shelf)
+    return made
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=ACTIONS.keys())
+def test_the_work_is_the_same_of_any_number_of_exports(shelves, action):
+    few, many = (work_of(lambda shelf=shelf: action(shelf)) for shelf in shelves)
+    assert many <= few + 20
 
 
 def test_a_record_that_cannot_be_written_costs_nothing_else(open_shelf, put, folder, caplog):
