@@ -350,3 +350,37 @@ def test_no_process_is_left_when_the_server_has_stopped(serve):
     _, left = psutil.wait_procs(family, timeout=2)
     assert not left
     assert not list(server.recordings.glob("*.data"))
+
+
+# How many there are.
+
+
+def test_a_bounded_number_is_remembered(serve):
+    server = serve(
+        HEADWATER_EXPORTS_REMEMBERED="20", HEADWATER_EXPORTS_REMEMBERED_PER_PRINCIPAL="10"
+    )
+    made = [server.get(f"/download/numbers.csv?limit={n}") for n in range(1, 25)]
+    assert {answer.status for answer in made} == {200}
+    page = server.get("/exports?limit=7").json()
+    assert (len(page["exports"]), page["total"]) == (7, 10)
+    rest = server.get(page["next"]).json()
+    assert (len(rest["exports"]), rest["next"]) == (3, None)
+    ids = [answer.headers["Headwater-Export"] for answer in made]
+    assert [each["id"] for each in page["exports"] + rest["exports"]] == ids[:13:-1]
+    assert server.get(f"/exports/{ids[0]}/file").status == 404
+    wait_until(
+        lambda: {path.stem for path in server.recordings.glob("*.data")} == set(ids[14:]),
+        "the bytes of the others are gone",
+    )
+    assert server.get("/download/numbers.csv?limit=1", Range="bytes=3-").status == 409
+
+
+def test_what_is_prepared_and_not_fetched_is_refused_rather_than_forgotten(serve):
+    server = serve(HEADWATER_EXPORTS_REMEMBERED_PER_PRINCIPAL="2")
+    one, _ = (server.finished("numbers", limit=n) for n in (1, 2))
+    refused = server.get("/download/numbers.csv?limit=3")
+    assert (refused.status, refused.json()["error"]) == (429, "too_many_exports")
+    assert "2 of your exports" in refused.json()["message"]
+    assert server.get(one["url"]).status == 200
+    wait_until(lambda: server.get("/download/numbers.csv?limit=3").status == 200, "a place")
+    assert server.get(one["url"]).status == 404

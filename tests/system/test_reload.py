@@ -122,3 +122,26 @@ def test_killed_and_started_at_once_it_comes_back(server):
         server.process.kill()  # its worker sees that by itself, within half a second
         server.process.wait(10)
         server.start()
+
+
+# Exports of a source that has become narrower.
+
+NARROW = '\n[sources.more]\ndatabase = "sqlite:///numbers.db"\nquery = "select i from numbers"\n'
+
+
+def test_what_was_recorded_of_a_wider_source_is_nobodys(server):
+    put(server, MORE)
+    reload(server)
+    told = server.finished("more", limit=100_000)
+    server.wait_until_kept(told["id"])
+    put(server, NARROW)
+    reload(server)
+    assert server.get("/exports").json()["exports"] == []
+    answers = [server.get(f"/exports/{told['id']}{rest}").status for rest in ("", "/file")]
+    assert answers == [404, 404]
+    url, etag = "/download/more.csv?limit=100000", f'"{told["id"]}"'
+    assert server.get(url, Range="bytes=500-").status == 409
+    assert server.get(url, Range="bytes=500-", If_Match=etag).status == 412
+    whole = server.get(url, Range="bytes=500-", If_Range=etag)
+    assert (whole.status, whole.body[:4]) == (200, b"i\n1\n")
+    assert server.get(url, Range="bytes=500-").status == 409, "nothing is added to the wide one"
