@@ -27,13 +27,17 @@ _DEFAULTS = {"retain_lines": 1_000_000, "retain_s": 10**9, "retain_bytes": 256 *
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A log that is followed. retain_*: what is kept of its lines at most, of each."""
+    """A log that is followed. retain_*: what is kept of its lines at most, of each.
+
+    links: whether a link that leads out of the path's folder is followed.
+    """
 
     name: str
     path: Path
     retain_lines: int
     retain_s: int
     retain_bytes: int
+    links: bool = False
 
 
 def read_logs(document: Entry, folder: Path) -> Mapping[str, LogEntry]:
@@ -49,9 +53,9 @@ def _read(name: str, entry: Entry, folder: Path) -> LogEntry:
     check_name(name, entry)
     if name in RESERVED_NAMES:
         entry.refuse("", f"{name} is the server's own; another name would be right")
-    entry.refuse_unknown(("path", *_DEFAULTS))
+    entry.refuse_unknown(("path", "links", *_DEFAULTS))
     kept = {key: entry.count(key, _DEFAULTS[key], _LEAST[key], _MOST[key]) for key in _DEFAULTS}
-    return LogEntry(name, folder / entry.text("path"), **kept)
+    return LogEntry(name, folder / entry.text("path"), **kept, links=entry.flag("links"))
 
 
 def check_logs(logs: Mapping[str, LogEntry]) -> list[str]:

@@ -285,6 +285,15 @@ class Folder:
             raise
 
 
+def open_beneath(folder: Path, name: str) -> int:
+    """Return a descriptor of the regular file or folder at name in folder; the caller closes it.
+
+    Raises OSError, and NoSuchFile for a link that leads out of the folder or to a device.
+    """
+    descriptor, _ = _Walk(folder, hidden=True).to([name])
+    return descriptor
+
+
 _NOTHING = "there is no such file"
 # The last two: something else has taken its place, no link where one was, or a socket.
 _NO_WAY = (

@@ -1,6 +1,8 @@
 """The files of a log: the one that grows, and those that rotation has left beside it.
 
-Everything here may wait for a disk. Way in: PlainFile, Rotated.open, rotated_files, likely_files.
+A link that leads out of the log's folder is not followed, as in a folder that is served: `links`
+says where the catalogue allows it. Everything here may wait for a disk.
+Way in: PlainFile, Rotated.open, rotated_files, likely_files.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+
+from sources.errors import NoSuchFile
+from sources.folders import open_beneath
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,9 @@ _MOST_LIKELY = 200
 Identity = tuple[int, int]
 NO_FILE: Identity = (0, 0)
 
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+LEADS_OUT = "a link leads out of its folder; `links = true` in the catalogue would follow it"
+
 
 class PlainFile:
     """A regular file that is open to be read, as long as it is not closed.
@@ -51,9 +59,8 @@ class PlainFile:
 
     is_gzip = False
 
-    def __init__(self, path: Path) -> None:
-        # Without waiting, for somebody may have put a pipe there.
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    def __init__(self, path: Path, *, links: bool = False) -> None:
+        self._fd = _open(path, links=links)
         if not stat.S_ISREG(self.stat().st_mode):
             os.close(self._fd)
             raise OSError(errno.EINVAL, "it is no regular file")
@@ -61,6 +68,10 @@ class PlainFile:
 
     def stat(self) -> os.stat_result:
         return os.fstat(self._fd)
+
+    def twin(self) -> int:
+        """Return another descriptor of it, which the caller closes."""
+        return os.dup(self._fd)
 
     def read(self, start: int, length: int) -> bytes:
         """Return the bytes from start on, fewer than length only at the end."""
@@ -87,10 +98,11 @@ class GzippedFile:
 
     is_gzip = True
 
-    def __init__(self, path: Path) -> None:
-        self._raw = PlainFile(path)
+    def __init__(self, path: Path, *, links: bool = False) -> None:
+        self._path = path
+        self._raw = PlainFile(path, links=links)
         self.identity = self._raw.identity
-        self._file = open(path, "rb")  # noqa: SIM115 (close closes it)
+        self._file = open(self._raw.twin(), "rb")  # noqa: SIM115 (close closes it)
         self._gzip = gzip.GzipFile(fileobj=self._file)
 
     def stat(self) -> os.stat_result:
@@ -101,7 +113,7 @@ class GzippedFile:
         try:
             return self._gzip.read(length) if self._gzip.seek(start) == start else b""
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            log.warning("file=%s error=damaged start=%d reason=%s", self._file.name, start, error)
+            log.warning("file=%s error=damaged start=%d reason=%s", self._path, start, error)
             return b""
 
     def skip_hole(self, start: int) -> int:
@@ -121,6 +133,7 @@ class Rotated(NamedTuple):
 
     path: Path
     status: os.stat_result
+    links: bool = False
 
     @property
     def identity(self) -> Identity:
@@ -128,7 +141,8 @@ class Rotated(NamedTuple):
 
     def open(self) -> LogBytes | None:
         """Return it open, None when there is another one in its place already. Raises OSError."""
-        opened = GzippedFile(self.path) if self.path.suffix == ".gz" else PlainFile(self.path)
+        kind = GzippedFile if self.path.suffix == ".gz" else PlainFile
+        opened = kind(self.path, links=self.links)
         if opened.identity == self.identity:
             return opened
         opened.close()
@@ -154,15 +168,42 @@ def identity_of(status: os.stat_result) -> Identity:
     return status.st_dev, status.st_ino
 
 
-def find_log(path: Path) -> os.stat_result | None:
+def find_log(path: Path, *, links: bool = False) -> os.stat_result | None:
     """Return the status of the log, None where there is no regular file."""
     with contextlib.suppress(OSError):
-        status = path.stat()
+        status = path.stat(follow_symlinks=links)
+        if stat.S_ISLNK(status.st_mode):
+            with contextlib.closing(PlainFile(path)) as file:
+                return file.stat()
         return status if stat.S_ISREG(status.st_mode) else None
     return None
 
 
-def rotated_files(path: Path, known: Identity = NO_FILE) -> list[Rotated]:
+def why_not(path: Path, *, links: bool = False) -> str:
+    """Return why there is no log at path, "" if there is one."""
+    try:
+        PlainFile(path, links=links).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _open(path: Path, *, links: bool) -> int:
+    """Return a descriptor of what is at path, be it no regular file. Never waits for a pipe."""
+    if links:
+        return os.open(path, _READ)
+    try:
+        return os.open(path, _READ | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    try:
+        return open_beneath(path.parent, path.name)
+    except NoSuchFile as error:
+        raise OSError(errno.ELOOP, LEADS_OUT) from error
+
+
+def rotated_files(path: Path, known: Identity = NO_FILE, *, links: bool = False) -> list[Rotated]:
     """Return what rotation has left of the log at path, the oldest first.
 
     known: of a file that was the log. If its name now is none that is known, what is named after
@@ -173,13 +214,13 @@ def rotated_files(path: Path, known: Identity = NO_FILE) -> list[Rotated]:
     """
     entries = _entries_of(path)
     unusual = [name for name, inode in entries if inode == known[1] and not _is_rotated(path, name)]
-    shapes = {_shape_of(name) for name in unusual if _is_file(path.parent / name, known)}
+    shapes = {_shape_of(name) for name in unusual if _is_file(path.parent / name, known, links)}
     found: dict[str, Rotated] = {}
     for name, _ in entries:
         is_like_it = _shape_of(name) in shapes and path.name.removesuffix(path.suffix) in name
         if _is_rotated(path, name) or is_like_it:
             plain = name.removesuffix(".gz")
-            rotated = _look_at(path.parent / name)
+            rotated = _look_at(path.parent / name, links)
             # Sorted, the plain one comes first.
             if rotated is not None and plain not in found:
                 found[plain] = rotated
@@ -198,7 +239,7 @@ def rotated_files(path: Path, known: Identity = NO_FILE) -> list[Rotated]:
     return sorted(found.values(), key=lambda rotated: rotated.status.st_mtime_ns)
 
 
-def likely_files(path: Path, known: Identity) -> list[Rotated]:
+def likely_files(path: Path, known: Identity, *, links: bool = False) -> list[Rotated]:
     """Return what else may have been the log at path, the likeliest last: its content has to tell.
 
     known: of a file that was the log, under whatever name. Others begin with the log's name.
@@ -208,7 +249,7 @@ def likely_files(path: Path, known: Identity) -> list[Rotated]:
     for name, inode in _entries_of(path):
         is_alike = name.startswith(stem) and not name[len(stem) :][:1].isalnum()
         if (is_alike or inode == known[1]) and not _is_rotated(path, name):
-            rotated = _look_at(path.parent / name)
+            rotated = _look_at(path.parent / name, links)
             if rotated is not None and (is_alike or rotated.identity == known):
                 likely.append(rotated)
     likely.sort(key=lambda rotated: (rotated.identity == known, rotated.status.st_mtime_ns))
@@ -222,14 +263,14 @@ def _entries_of(path: Path) -> list[tuple[str, int]]:
     return []
 
 
-def _is_file(path: Path, known: Identity) -> bool:
-    rotated = _look_at(path)
+def _is_file(path: Path, known: Identity, links: bool) -> bool:
+    rotated = _look_at(path, links)
     return rotated is not None and rotated.identity == known
 
 
-def _look_at(path: Path) -> Rotated | None:
-    status = find_log(path)
-    return None if status is None else Rotated(path, status)
+def _look_at(path: Path, links: bool) -> Rotated | None:
+    status = find_log(path, links=links)
+    return None if status is None else Rotated(path, status, links)
 
 
 def _is_rotated(path: Path, name: str) -> bool:

@@ -13,6 +13,7 @@ lines. Way in: LogFile.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import NamedTuple
 from sources.grain import latest_ns
 from sources.log_bytes import (
     HEAD_BYTES,
+    LEADS_OUT,
     NO_FILE,
     Fingerprint,
     Identity,
@@ -31,6 +33,7 @@ from sources.log_bytes import (
     identity_of,
     likely_files,
     rotated_files,
+    why_not,
 )
 from sources.log_lines import MAX_LINE_BYTES, Half, LastLine, LineCutter, LogLine, as_utf8
 from sources.log_newest import Share, find_newest
@@ -70,6 +73,7 @@ class LogFile:
 
     path: of the log. position: where to go on, None to begin with the newest lines, of as many as
     `share` says. last: the line that ends at position; None when that is not known.
+    links: whether one that leads out of the folder is followed.
 
     is_behind: there is more to read at once. is_waiting: soon, for a renamed file may get more.
     trouble: why there is nothing to be read, "" when there is.
@@ -82,11 +86,14 @@ class LogFile:
         share: Share,
         last: LastLine | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        links: bool = False,
     ) -> None:
         self.is_behind = False
         self.is_waiting = False
         self.trouble = ""
         self._path = path
+        self._links = links
         self._position = position
         self._share = share
         self._last = last
@@ -196,8 +203,12 @@ class LogFile:
         return []
 
     def _at_end(self, file: LogBytes) -> list[LogLine]:
-        log = find_log(self._path)
+        log = self._find_log()
         found = NO_FILE if log is None else identity_of(log)
+        if log is None and why_not(self._path, links=self._links) == LEADS_OUT:
+            self.trouble = LEADS_OUT
+        elif self.trouble == LEADS_OUT:
+            self.trouble = ""
         if self._is_live:
             if found == self._identity or not self._has_ended(file):
                 return []
@@ -215,7 +226,7 @@ class LogFile:
 
     def _has_ended(self, file: LogBytes) -> bool:
         """Is nothing more to come in a file that was the log?"""
-        log = find_log(self._path)
+        log = self._find_log()
         has_next = bool(self._younger(file)) or (log is not None and log.st_size > 0)
         if not has_next:
             return False
@@ -249,11 +260,11 @@ class LogFile:
         if self._known is None:
             return False
         known, self._known = self._known, None
-        log = find_log(self._path)
+        log = self._find_log()
         if log is None or identity_of(log) != self._identity:
             # It was renamed: what others have left is younger.
             return False
-        for rotated in rotated_files(self._path):
+        for rotated in self._rotated():
             is_new = latest_ns(rotated.status.st_mtime_ns) >= self._opened_ns
             if not is_new or not rotated.status.st_size:
                 continue
@@ -263,6 +274,17 @@ class LogFile:
                     return True
                 opened.close()
         return False
+
+    # What is in the folder.
+
+    def _find_log(self) -> os.stat_result | None:
+        return find_log(self._path, links=self._links)
+
+    def _rotated(self, known: Identity = NO_FILE) -> list[Rotated]:
+        return rotated_files(self._path, known, links=self._links)
+
+    def _alike(self, known: Identity) -> list[Rotated]:
+        return likely_files(self._path, known, links=self._links)
 
     # Which file comes next.
 
@@ -280,7 +302,7 @@ class LogFile:
         if (younger := self._behind(file.identity)) is not None:
             return younger
         # It was compressed meanwhile, and is among them under another identity; or removed.
-        files = rotated_files(self._path)
+        files = self._rotated()
         for rotated in reversed(self._likely() + files):
             if (
                 self._has_become(rotated)
@@ -294,14 +316,14 @@ class LogFile:
 
     def _behind(self, known: Identity) -> list[Rotated] | None:
         """Return what rotation has left of the time after a file, None when that is not found."""
-        files = rotated_files(self._path, known)
+        files = self._rotated(known)
         for index, rotated in enumerate(files):
             if rotated.identity == known:
                 return [each for each in files[index + 1 :] if each.status.st_size]
         return None
 
     def _likely(self) -> list[Rotated]:
-        return likely_files(self._path, NO_FILE) if len(self._head) >= TELLING_BYTES else []
+        return self._alike(NO_FILE) if len(self._head) >= TELLING_BYTES else []
 
     def _has_become(self, rotated: Rotated) -> bool:
         """Is in it what was read?"""
@@ -321,7 +343,7 @@ class LogFile:
             return None
         at, tail = self._cutter.at, self._tail
         shorter: LogBytes | None = None
-        files = rotated_files(self._path)
+        files = self._rotated()
         rotated = {each.identity for each in files}
         for file in self._opened(reversed(self._likely() + files)):
             with contextlib.suppress(OSError):
@@ -367,7 +389,7 @@ class LogFile:
         self._tail = file.read(max(0, start - TAIL_BYTES), min(TAIL_BYTES, start))
 
     def _begin_rotated(self, file: LogBytes, half: Half) -> None:
-        log = find_log(self._path)
+        log = self._find_log()
         was_cut = log is not None and identity_of(log) == self._identity != NO_FILE
         identity = self._identity
         self._set_out(file, self._number + 1, 0, half)
@@ -377,17 +399,17 @@ class LogFile:
 
     def _open_log(self, half: Half) -> None:
         """Begin with the log itself, if it is still the file that was seen last."""
-        seen = find_log(self._path)
+        seen = self._find_log()
         if seen is None:
             return
-        opened = PlainFile(self._path)
+        opened = PlainFile(self._path, links=self._links)
         if opened.identity != identity_of(seen):
             opened.close()
             self.is_behind = True
             return
         recent = [
             rotated
-            for rotated in rotated_files(self._path)
+            for rotated in self._rotated()
             if self._clock() - rotated.status.st_mtime < RECENT_S
         ]
         known = [head for head in _heads_of(recent) if head.length]
@@ -402,21 +424,21 @@ class LogFile:
         else:
             self._begin_anew()
         if self._file is None and not self.trouble:
-            self.trouble = why_not(self._path)
+            self.trouble = why_not(self._path, links=self._links)
 
     def _begin_anew(self) -> None:
-        found = find_newest(self._path, self._share)
+        found = find_newest(self._path, self._share, links=self._links)
         if found is not None:
             file, start = found
             self._set_out(file, 1, start, Half())
 
     def _find_place(self, position: Position) -> None:
         """Find the file of position, whatever has become of it."""
-        log = find_log(self._path)
-        files = rotated_files(self._path)
+        log = self._find_log()
+        files = self._rotated()
         if log is not None:
-            files.append(Rotated(self._path, log))
-        likely = likely_files(self._path, position.identity)
+            files.append(Rotated(self._path, log, self._links))
+        likely = self._alike(position.identity)
         if position.head.length < TELLING_BYTES:
             likely = [each for each in likely if each.identity == position.identity]
         # The newest first, and before all others what has not even been copied.
@@ -473,12 +495,3 @@ def _heads_of(files: Iterable[Rotated]) -> Iterator[Fingerprint]:
             if opened := rotated.open():
                 with contextlib.closing(opened):
                     yield Fingerprint.of(opened.read(0, HEAD_BYTES))
-
-
-def why_not(path: Path) -> str:
-    """Return why there is no log at path."""
-    try:
-        PlainFile(path).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""

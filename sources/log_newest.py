@@ -32,13 +32,15 @@ class _Begin(NamedTuple):
     left: Share | None
 
 
-def find_newest(path: Path, share: Share) -> tuple[LogBytes, int] | None:
+def find_newest(path: Path, share: Share, *, links: bool = False) -> tuple[LogBytes, int] | None:
     """Return the file to begin with, open, and where in it; None when there is none.
 
-    path: of the log. What rotation has left of it counts too, unless it cannot be read.
+    path: of the log. links: as in log_bytes. What rotation has left of it counts too, unless it
+    cannot be read.
     """
-    log = find_log(path)
-    files = rotated_files(path) + ([] if log is None else [Rotated(path, log)])
+    log = find_log(path, links=links)
+    files = rotated_files(path, links=links)
+    files += [] if log is None else [Rotated(path, log, links)]
     found: tuple[LogBytes, int] | None = None
     left = share
     for rotated in reversed(files):

@@ -5,7 +5,6 @@ A log is the topic logs/<name> with other words: `lines` and `grep`, and text fo
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from journal import JournalFailed, RunNative
 from sources.catalogue_logs import LogEntry
 from sources.log_bytes import find_log
 from streaming.admission import can
-from streaming.errors import Refusal
+from streaming.errors import Refusal, unknown
 from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader
 from streaming.log_search import Search
 from streaming.pages import best_kind, is_set, require_words, wants_page
@@ -62,7 +61,7 @@ def make_blueprint(
     @blueprint.get("/logs/<name>")
     def show(name: str) -> Response | str:
         if name not in logs:
-            raise _unknown(name, [log for log in logs if can("subscribe", f"logs/{log}")])
+            raise unknown("log", name, [log for log in logs if can("subscribe", f"logs/{log}")])
         require_words(request, _WORDS)
         if not is_set(request, "plain") and wants_page(request):
             return render_template("log.html", name=name)
@@ -92,16 +91,8 @@ def make_blueprint(
     return blueprint
 
 
-def _unknown(name: str, seen: Sequence[str]) -> Refusal:
-    """seen: the names of the logs that the asker may follow."""
-    near = difflib.get_close_matches(name[:100], seen, 1)
-    right = f"is it {near[0]}?" if near else "GET /logs lists what there is"
-    message = f"there is no log {name[:100]!a}; {right}"
-    return Refusal(404, "unknown_log", message, {"logs": list(seen)})
-
-
 def _size_of(entry: LogEntry) -> int | None:
-    status = find_log(entry.path)
+    status = find_log(entry.path, links=entry.links)
     return status.st_size if status else None
 
 

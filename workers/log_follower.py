@@ -83,6 +83,7 @@ class LogFollower:
         self._name = entry.name
         self._topic = f"logs/{entry.name}"
         self._path = entry.path
+        self._links = entry.links
         size_bytes = min(MOST_IMPORTED_BYTES, entry.retain_bytes // 3)
         self._share = Share(entry.retain_lines, size_bytes)
         self._notes = folder / f"{entry.name}.json"
@@ -148,7 +149,7 @@ class LogFollower:
             if (place.file, place.end) == (noted.number, noted.end):
                 last = LastLine(place.line, place.cut > 0)
         self._position = self._noted = noted
-        return LogFile(self._path, noted, self._share, last)
+        return LogFile(self._path, noted, self._share, last, links=self._links)
 
     def _look(self, file: LogFile) -> _Round:
         """Read what there is, on a native thread. Raises OSError."""

@@ -82,8 +82,8 @@ class Log:
 class Follower:
     """lines: what it was told, in order. It remembers what the server has on the disk."""
 
-    def __init__(self, path, share=AMPLE):
-        self.path, self.share = path, share
+    def __init__(self, path, share=AMPLE, *, links=False):
+        self.path, self.share, self.links = path, share, links
         self.lines, self.cuts, self.places = [], [], []
         self.noted = self.last = None
         self.open()
@@ -96,7 +96,7 @@ class Follower:
                 position = position._replace(end=end, half=Half())
             if (number, end) == (position.number, position.end):
                 last = LastLine(line, self.cuts[-1] > 0)
-        self.log_file = LogFile(self.path, position, self.share, last)
+        self.log_file = LogFile(self.path, position, self.share, last, links=self.links)
 
     def restart(self):
         self.log_file.close()

@@ -21,6 +21,10 @@ READ = {
         'path = "a"\nretain_lines = 1\nretain_s = 60\nretain_bytes = 1048576',
         LogEntry("a", FOLDER / "a", 1, 60, 1048576),
     ),
+    "links that lead out": (
+        'path = "a"\nlinks = true',
+        LogEntry("a", FOLDER / "a", *USUAL, links=True),
+    ),
 }
 
 # Each: the text, and the one problem it has.

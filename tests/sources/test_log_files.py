@@ -15,9 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from sources import log_file
-from sources.log_bytes import GzippedFile, identity_of, rotated_files
+from sources.log_bytes import (
+    LEADS_OUT,
+    NO_FILE,
+    GzippedFile,
+    find_log,
+    identity_of,
+    likely_files,
+    rotated_files,
+)
 from sources.log_lines import MAX_LINE_BYTES, Half, LineCutter, LogLine
-from sources.log_newest import Share, begin_unpacked
+from sources.log_newest import Share, begin_unpacked, find_newest
 from sources.log_position import Position, load_position, save_position
 from tests.sources.logs import Follower, Log
 
@@ -47,6 +55,81 @@ def follow(log):
     yield follow
     for follower in made:
         follower.close()
+
+
+# Links.
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file that is not in the log's folder."""
+    path = tmp_path.parent / f"{tmp_path.name}-secret"
+    path.write_text("secret\n")
+    yield path
+    path.unlink()
+
+
+def test_a_link_that_leads_out_is_not_followed(log, follow, secret):
+    log.path.unlink()
+    log.path.symlink_to(secret)
+    follower = follow()
+    assert follower.read() == []
+    assert follower.log_file.trouble == LEADS_OUT
+    assert find_log(log.path) is None
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["while it is read", "while nobody reads"])
+def test_a_log_that_becomes_a_link_that_leads_out(log, follow, secret, is_known):
+    follower = follow()
+    log.write("a")
+    follower.read()
+    log.path.rename(f"{log.path}.1")
+    log.path.symlink_to(secret)
+    if not is_known:
+        follower.restart()
+    assert follower.read() == ["a"]
+    assert follower.log_file.trouble == LEADS_OUT
+    log.path.unlink()
+    log.reopen()
+    log.write("b")
+    assert follower.read() == ["a", "b"]
+    assert follower.log_file.trouble == ""
+
+
+@pytest.mark.parametrize("name", ["app.log.1", "app.log.1.gz", "app.log.bak"])
+def test_rotated_files_are_no_links_that_lead_out(log, secret, name):
+    if name.endswith(".gz"):
+        secret.write_bytes(gzip.compress(b"secret\n"))
+    log.path.with_name(name).symlink_to(secret)
+    assert rotated_files(log.path) == likely_files(log.path, NO_FILE) == []
+    begun = find_newest(log.path, Share(9, 99))
+    assert begun[0].read(0, 99) == b""
+    begun[0].close()
+
+
+def test_what_becomes_a_link_after_it_was_looked_at_is_not_opened(log, secret):
+    log.path.with_name("app.log.1").write_text("one\n")
+    (rotated,) = rotated_files(log.path)
+    rotated.path.unlink()
+    rotated.path.symlink_to(secret)
+    with pytest.raises(OSError, match="leads out"):
+        rotated.open()
+
+
+def test_a_link_within_its_folder_is_followed(log, follow):
+    log.write("a")
+    log.path.rename(log.path.with_name("today"))
+    log.path.symlink_to("today")
+    assert follow().read() == ["a"]
+
+
+def test_a_link_that_the_catalogue_allows_is_followed(log, follow, secret):
+    log.path.unlink()
+    log.path.symlink_to(secret)
+    assert follow(links=True).read() == ["secret"]
+    assert find_log(log.path, links=True)
+    log.path.with_name("app.log.1").symlink_to(secret)
+    assert [each.open().read(0, 9) for each in rotated_files(log.path, links=True)] == [b"secret\n"]
 
 
 # Lines.

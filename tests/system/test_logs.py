@@ -525,3 +525,16 @@ def test_text_says_when_to_come_back(serve):
     server.process.terminate()
     assert stream.read().startswith(b"# reconnect: ")
     server.stop()
+
+
+def test_a_log_that_becomes_a_link_shows_nothing_from_elsewhere(serve):
+    server = start_logged(serve)
+    path = server.folder / "app.log"
+    path.write_text("ours\n")
+    wait_until(lambda: b"ours" in server.get("/logs/app").body, "its line comes")
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    wait_until(lambda: "trouble=a link leads out" in server.log, "it is logged")
+    assert server.get("/logs/app").body == b"ours\n"
+    (shown,) = [log for log in server.get("/logs").json()["logs"] if log["name"] == "app"]
+    assert shown["size_bytes"] is None
