@@ -35,7 +35,7 @@ from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
 from streaming import logs as logs_blueprint
 from streaming import sources as sources_blueprint
-from streaming.admission import register_admission
+from streaming.admission import can, register_admission
 from streaming.bodies import sent_bytes_of
 from streaming.errors import answer_error, register_errors
 from streaming.login import register_sessions
@@ -142,7 +142,7 @@ def create_app(
         name: Folder(name, entry.path, hidden=entry.hidden)
         for name, entry in catalogue.folders.items()
     }
-    orders = Orders(catalogue, folders, run_native)
+    orders = Orders(catalogue, folders, run_native, partial(can, "read"))
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
@@ -71,6 +72,20 @@ class Refusal(Exception):
         self.code = code
         self.detail = detail or {}
         self.headers = headers or {}
+
+
+def unknown(kind: str, name: str, seen: Sequence[str]) -> Refusal:
+    """Return the refusal (404) of a name that nothing of this kind has.
+
+    kind: source, folder or log. seen: the names that the asker may know of, and no others.
+    """
+    near = difflib.get_close_matches(name[:100], seen, 1)
+    right = f"is it {near[0]}?" if near else f"GET {_LISTS[kind]} lists what there is"
+    message = f"there is no {kind} {name[:100]!a}; {right}"
+    return Refusal(404, f"unknown_{kind}", message, {f"{kind}s": list(seen)})
+
+
+_LISTS = {"source": "/sources", "folder": "/files", "log": "/logs"}
 
 
 # What a client is told of each error of the floors below: status, code.

@@ -14,8 +14,9 @@ from flask import Blueprint, Request, Response, jsonify, render_template, reques
 from journal import RunNative
 from sources.errors import MalformedPath
 from sources.folders import Folder, OpenFile
+from streaming.admission import can
 from streaming.content import answer_content, etag_of
-from streaming.errors import Refusal
+from streaming.errors import unknown
 from streaming.listings import answer_listing, show_bytes, show_folders, show_utc
 from streaming.pages import is_set, wants_page
 from wire.charsets import charset_of
@@ -61,9 +62,7 @@ def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blue
 def folder_named(folders: Mapping[str, Folder], name: str) -> Folder:
     """Return the folder. Raises Refusal (404)."""
     if name not in folders:
-        there = ", ".join(folders) or "none"
-        message = f"there is no folder {name[:100]!a}; there is {there}"
-        raise Refusal(404, "unknown_folder", message)
+        raise unknown("folder", name, list(filter(partial(can, "read"), folders)))
     return folders[name]
 
 

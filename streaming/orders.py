@@ -5,7 +5,6 @@ Way in: Orders.read.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from sources.snapshots import take_snapshot
 from sources.sql import NOBODYS, selection_sql
 from sources.tables import Description, Stored, count_at_most
 from sources.volatility import CHANCE, PERHAPS, SHAREABLE, volatility_of
-from streaming.errors import Refusal
+from streaming.errors import Refusal, unknown
 from streaming.files import folder_named
 from streaming.inquiries import Inquiries, Late
 from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
@@ -46,14 +45,20 @@ class Orders:
     """Reads orders for the sources of a catalogue, and for its folders.
 
     run_native: runs what may wait for a disk or a database's lock, where it holds nobody up.
+    sees: whether the name of a source may be told to the asker.
     """
 
     def __init__(
-        self, catalogue: Catalogue, folders: Mapping[str, Folder], run_native: RunNative
+        self,
+        catalogue: Catalogue,
+        folders: Mapping[str, Folder],
+        run_native: RunNative,
+        sees: Callable[[str], bool] = lambda name: True,
     ) -> None:
         self._catalogue = catalogue
         self._folders = folders
         self._run_native = run_native
+        self._sees = sees
         self._inquiries = Inquiries(run_native)
         self._definitions = {
             name: _definition([type(source).__name__, asdict(source)])
@@ -72,10 +77,7 @@ class Orders:
         """Return the source with this name. Raises Refusal (404)."""
         source = self._catalogue.sources.get(name)
         if source is None:
-            near = difflib.get_close_matches(name[:100], self.names(), 1)
-            hint = f"; is it {near[0]}?" if near else ""
-            message = f"there is no source {name[:100]!a}{hint}"
-            raise Refusal(404, "unknown_source", message, {"sources": self.names()})
+            raise unknown("source", name, list(filter(self._sees, self.names())))
         return source
 
     def describe(self, source: Source) -> Description:

@@ -290,6 +290,32 @@ def test_what_no_link_is_made_to(site, url):
     assert answer.json()["message"]
 
 
+# Names that the asker may not know, each beside one that is nearly the same.
+NEAR = {
+    "/sources/thing": ("things", {"sources": ["users"]}),
+    "/download/thing.csv": ("things", {"sources": ["users"]}),
+    "/report/thing": ("things", {"sources": ["users"]}),
+    "/files/paper/": ("papers", {"folders": []}),
+    "/download/paper.zip": ("papers", {"folders": []}),
+    "/download/paper.tar.zst": ("papers", {"folders": []}),
+    "/logs/diar": ("diary", {"logs": []}),
+    "/events/dem/a": ("demo", {}),
+}
+
+
+@pytest.mark.parametrize(("path", "told"), NEAR.items(), ids=NEAR.keys())
+def test_a_refusal_names_nothing_that_the_asker_may_not_see(site, server_turn, path, told):
+    name, detail = told
+    scopes = ["read:thing", "read:paper", "read:users", "subscribe:logs/diar", "subscribe:dem/a"]
+    text = site.file.add("near", scopes, {})
+    server_turn(text)
+    answer = site.server.get(path, Authorization=f"Bearer {text}")
+    assert (answer.status, answer.json()["detail"]) == (404, detail)
+    assert name not in answer.body.decode()
+    admins = ask(site, "admin", path).json()
+    assert not detail or f"is it {name}?" in admins["message"]
+
+
 # What shows up at /live.
 
 EVENTS = {
