@@ -188,7 +188,9 @@ class Gate:
         """
         is_upgrade = "websocket" in environ.get("HTTP_UPGRADE", "").lower()
         is_told = environ["REQUEST_METHOD"] not in SAFE_METHODS or is_upgrade
-        if is_told and not self.origins.allow(environ):
+        # Without tokens a request needs nothing that only a person has: it would run for any page.
+        is_looked_at = is_told or not self.tokens.is_needed
+        if is_looked_at and not self.origins.allow(environ):
             raise CrossOrigin("a page of another site may not ask this")
         if not self.tokens.is_needed and not self._is_open and not is_loopback_host(environ):
             # A name that another site has pointed to this machine makes its pages ours.

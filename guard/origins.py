@@ -1,7 +1,9 @@
 """Whose pages may ask: those of this server, and of the origins that the settings list.
 
 Browsers say the origin of the page that asks, and ask nobody before they open a WebSocket or send a
-form. Pure: WSGI environs. Source: RFC 6454, 7; RFC 6455, 10.2.
+form. For what a page embeds (`<img>`, `<script>`, a prefetch) they leave Origin out, and say only
+how the page's site is related to ours. Pure: WSGI environs. Source: RFC 6454, 7; RFC 6455, 10.2;
+https://www.w3.org/TR/fetch-metadata/.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ class Origins:
         self._allowed = allowed
 
     def allow(self, environ: Mapping[str, Any]) -> bool:
-        """May the page that asks, if it is one? Without an Origin it is no page of another site."""
+        """May the page that asks, if it is one?"""
         origin = environ.get("HTTP_ORIGIN")
         return origin in self._allowed or self.is_own(environ)
 
@@ -28,7 +30,23 @@ class Origins:
     def is_own(environ: Mapping[str, Any]) -> bool:
         """Is it a page of this server that asks, or none?"""
         origin = environ.get("HTTP_ORIGIN")
-        return origin is None or origin in _own(environ)
+        return not _is_embedded(environ) if origin is None else origin in _own(environ)
+
+
+def _is_embedded(environ: Mapping[str, Any]) -> bool:
+    """Does a page of another site ask for a part of itself, rather than a person for a page?
+
+    "same-site" is another site here: another port of this machine, a sibling below one domain.
+    """
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin"):
+        return False
+    is_page = (
+        environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+        and environ.get("HTTP_SEC_FETCH_DEST") == "document"
+    )
+    # A page can have others loaded ahead, which nobody has opened yet.
+    return not is_page or environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch")
 
 
 def _own(environ: Mapping[str, Any]) -> set[str]:

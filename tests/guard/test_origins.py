@@ -27,6 +27,37 @@ ORIGINS = {
 }
 
 
+def fetched(site, mode="no-cors", dest="image", **more):
+    """Return what a browser that speaks of no Origin says."""
+    said = {"SITE": site, "MODE": mode, "DEST": dest}
+    return {f"HTTP_SEC_FETCH_{key}": value for key, value in said.items()} | more
+
+
+FETCHED = {
+    "an image of our own page": (fetched("same-origin"), True),
+    "an address that was typed": (fetched("none", "navigate", "document"), True),
+    "an image of another site's page": (fetched("cross-site"), False),
+    "a script of another port's page": (fetched("same-site", dest="script"), False),
+    "a prefetch": (fetched("cross-site", dest="empty"), False),
+    "a word that is new": (fetched("far-away"), False),
+    "a link that a person opened": (fetched("cross-site", "navigate", "document"), True),
+    "a link of a sibling site": (fetched("same-site", "navigate", "document"), True),
+    "a frame": (fetched("cross-site", "navigate", "iframe"), False),
+    "a form": (fetched("cross-site", "navigate", "document", REQUEST_METHOD="POST"), False),
+    "a page loaded ahead": (
+        fetched("cross-site", "navigate", "document", HTTP_SEC_PURPOSE="prefetch;prerender"),
+        False,
+    ),
+    "our origin": (fetched("same-origin", "cors", HTTP_ORIGIN="http://example.com"), True),
+}
+
+
+@pytest.mark.parametrize(("change", "may"), FETCHED.values(), ids=FETCHED.keys())
+def test_what_other_sites_embed_is_not_asked_by_a_person(change, may):
+    environ = {"HTTP_HOST": "example.com", "wsgi.url_scheme": "http", "REQUEST_METHOD": "GET"}
+    assert Origins().allow(environ | change) is may
+
+
 @pytest.mark.parametrize(("change", "may"), ORIGINS.values(), ids=ORIGINS.keys())
 def test_pages_of_the_same_origin_may_ask(change, may):
     environ = {"HTTP_HOST": "example.com", "wsgi.url_scheme": "http"} | change

@@ -397,6 +397,28 @@ def test_another_site_opens_no_session(site, proxied):
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+EMBEDDED = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"}
+OPENED = EMBEDDED | {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/exports", "/download/things.csv", "/events/demo/a?poll=1", SOCKETS[2]]
+)
+def test_without_tokens_nothing_runs_for_another_sites_page(open_server, path):
+    path = path.replace("websocket", "polling")
+    for headers in (EMBEDDED, {**EMBEDDED, "Sec_Fetch_Site": "same-site"}, {"Origin": EVIL}):
+        answer = open_server.get(path, **headers)
+        assert (answer.status, answer.json()["error"]) == (403, "cross_origin")
+    for headers in (OPENED, {**EMBEDDED, "Sec_Fetch_Site": "same-origin"}, {}):
+        assert open_server.get(path, **headers).status == 200
+
+
+def test_what_a_sibling_embeds_is_not_in_the_session(ann):
+    sibling = {**EMBEDDED, "Sec_Fetch_Site": "same-site"}
+    assert ann.ask("/exports", Accept="application/json", **sibling).status == 401
+    assert ann.ask("/exports", **OPENED).status == 200
+
+
 # A friend's pages.
 
 FOR_FRIENDS = {
