@@ -12,14 +12,14 @@ import hashlib
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from sources.errors import FileChanged
 from sources.folders import Folder, InOrder, OpenFile, Version
 from sources.snapshots import Snapshot
-from wire.zip import Member, ZipLayout
+from wire.zip import Member, ZipLayout, member_path
 
 MANIFEST = "MANIFEST.sha256"
 READ_BYTES = 256 * 1024
@@ -88,12 +88,14 @@ class Archive:
         self._snapshot = snapshot
         length = len(self.manifest([bytes(32)] * len(self.files)))
         newest_s = max([file.modified_s for file in self.files], default=0.0)
-        members = [Member(file.path, file.size, file.modified_s) for file in self.files]
+        members = [
+            Member(member_path(file.path), file.size, file.modified_s) for file in self.files
+        ]
         self.layout = ZipLayout([*members, Member(manifest_name(snapshot), length, newest_s)])
 
     def manifest(self, sha256s: Sequence[bytes]) -> bytes:
         """Return the manifest; see manifest_text."""
-        return manifest_text(self._snapshot, sha256s)
+        return manifest_text(self._snapshot, sha256s, member_path)
 
 
 def manifest_name(snapshot: Snapshot) -> str:
@@ -105,14 +107,24 @@ def manifest_name(snapshot: Snapshot) -> str:
     return name
 
 
-def manifest_text(snapshot: Snapshot, sha256s: Sequence[bytes]) -> bytes:
+def manifest_text(
+    snapshot: Snapshot,
+    sha256s: Sequence[bytes],
+    named: Callable[[str], str] = lambda path: path,
+) -> bytes:
     """Return the manifest, as long for any digests.
 
-    sha256s: of each of the snapshot's files; of a folder it is not looked at.
+    sha256s: of each of the snapshot's files; of a folder it is not looked at. named: returns the
+    name that a file has in the archive.
     """
     lines = [f"# left out: {path!a}: {reason}\n" for path, reason in snapshot.left_out]
     lines += [
-        _manifest_line(sha256.hex(), file.path)
+        f"# renamed: {file.path!a}: {named(file.path)!a}\n"
+        for file in snapshot.files
+        if named(file.path) != file.path
+    ]
+    lines += [
+        _manifest_line(sha256.hex(), named(file.path))
         for file, sha256 in zip(snapshot.files, sha256s, strict=True)
         if file.version is not None
     ]

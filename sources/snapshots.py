@@ -13,7 +13,7 @@ from sources.errors import FolderError, TooManyFiles
 from sources.folders import Folder, Version
 
 # Another one when archives of the same files become other bytes.
-LAYOUT = b"1"
+LAYOUT = b"2"
 # As the kernel's PATH_MAX: nobody could unpack it.
 MAX_PATH_BYTES = 4096
 # Each takes about 1 KB while its archive is sent.

@@ -3,12 +3,13 @@
 Pure. Members are stored as they are, so the length of the whole follows from their names and sizes;
 their checksums come after each of them and in the directory at the end. ZIP64 is used only for
 what does not fit without it: macOS loses members of an archive that uses it in vain.
-Way in: ZipLayout. Source: PKWARE's APPNOTE.TXT 6.3.10, 4.3 to 4.5; for the times, Info-ZIP's
-extra field 0x5455.
+Way in: ZipLayout, member_path. Source: PKWARE's APPNOTE.TXT 6.3.10, 4.3 to 4.5; for the times,
+Info-ZIP's extra field 0x5455.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 from bisect import bisect_right
@@ -35,6 +36,19 @@ _FOLDER = 0o040755 << 16 | 0x10
 # DOS times: from 1980 to 2107, in steps of two seconds.
 _FIRST_DOS = (1980, 1, 1, 0, 0, 0)
 _LAST_DOS = (2107, 12, 31, 23, 59, 58)
+
+
+# In a name on Unix a character like any other; to who unpacks on Windows a separator (4.4.17.1).
+_UNSAFE = re.compile(r"\\|%(?=5C|25)")
+_ESCAPED = {"\\": "%5C", "%": "%25"}
+
+
+def member_path(path: str) -> str:
+    r"""Return path as an archive names it: `\` as %5C, and the % of what looks so as %25.
+
+    No two paths become one, and %5C and %25 in the result stand for `\` and % again.
+    """
+    return _UNSAFE.sub(lambda found: _ESCAPED[found[0]], path)
 
 
 class Member(NamedTuple):

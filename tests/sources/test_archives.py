@@ -37,6 +37,7 @@ from sources.archives import (
 from sources.errors import FileChanged, FolderError, NoSuchFile
 from sources.folders import Folder, Version
 from sources.snapshots import take_snapshot
+from wire.zip import member_path
 
 CONTENT = {
     "a": b"a" * 1000,
@@ -102,10 +103,9 @@ def test_the_whole_has_every_file_and_the_manifest_last(root):
     whole = span_of(archive)
     assert len(whole) == archive.layout.size
     with members_of(whole) as members:
-        assert members.namelist() == [
-            *sorted([*CONTENT, "sub/", "sub/nothing/"]), MANIFEST,
-        ]  # fmt: skip
-        assert {name: members.read(name) for name in CONTENT} == CONTENT
+        served = sorted([*CONTENT, "sub/", "sub/nothing/"])
+        assert members.namelist() == [*map(member_path, served), MANIFEST]
+        assert {name: members.read(member_path(name)) for name in CONTENT} == CONTENT
 
 
 def test_the_manifest_is_what_sha256sum_takes(root, tmp_path):
@@ -127,13 +127,28 @@ def test_the_manifest_is_what_sha256sum_takes(root, tmp_path):
     ).returncode
 
 
-def test_the_manifest_is_what_sha256sum_writes(root):
-    manifest = members_of(span_of(archive_of(root))).read(MANIFEST)
-    names = sorted(CONTENT)
+def test_the_manifest_is_what_sha256sum_writes(root, tmp_path):
+    members = members_of(span_of(archive_of(root)))
+    members.extractall(tmp_path / "unpacked")
+    manifest = members.read(MANIFEST)
+    names = map(member_path, sorted(CONTENT))
     written = subprocess.run(
-        ["sha256sum", "--", *names], cwd=root, capture_output=True, check=True
+        ["sha256sum", "--", *names], cwd=tmp_path / "unpacked", capture_output=True, check=True
     ).stdout
-    assert manifest == written
+    comments = [line for line in manifest.splitlines(keepends=True) if line[:2] == b"# "]
+    assert b"".join(comments) + written == manifest
+
+
+def test_a_backslash_is_no_separator_and_the_manifest_says_what_it_was(tmp_path):
+    for name in ("a\\b", "a%5Cb", "plain"):
+        tmp_path.joinpath(name).write_text(name)
+    members = members_of(span_of(archive_of(tmp_path)))
+    assert members.namelist() == ["a%255Cb", "a%5Cb", "plain", MANIFEST]
+    assert members.read("a%5Cb") == b"a\\b"
+    assert members.read(MANIFEST).decode().splitlines()[:2] == [
+        "# renamed: 'a%5Cb': 'a%255Cb'",
+        "# renamed: 'a\\\\b': 'a%5Cb'",
+    ]
 
 
 def test_what_was_left_out_is_named_in_lines_of_their_own(root, tmp_path):
@@ -146,8 +161,10 @@ def test_what_was_left_out_is_named_in_lines_of_their_own(root, tmp_path):
         "# left out: 'caf\\udce9': not a file that is served",
         "# left out: 'out': not a file that is served",
         "# left out: 'two\\nlines out': not a file that is served",
+        "# renamed: '\\\\n': '%5Cn'",
+        "# renamed: 'back\\\\slash': 'back%5Cslash'",
     ]
-    assert len(manifest.splitlines()) == len(CONTENT) + 3
+    assert len(manifest.splitlines()) == len(CONTENT) + 5
 
 
 def test_an_empty_folder_is_a_manifest(tmp_path):

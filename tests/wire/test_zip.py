@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.zip import Member, ZipLayout
+from wire.zip import Member, ZipLayout, member_path
 
 GIB = 1024**3
 LOCAL, DESCRIPTOR, RECORD = b"PK\3\4", b"PK\7\x08", b"PK\1\2"
@@ -27,6 +27,28 @@ PATHS = st.text(
 )
 CONTENTS = st.none() | st.binary(max_size=300)
 TIMES = st.floats(0, 2**31 - 1)
+
+
+NAMES = {
+    "as it is": ("sub/100% of it.txt", "sub/100% of it.txt"),
+    "4.4.17.1 all slashes are forward ones": ("a\\b", "a%5Cb"),
+    "out of the folder, on Windows": ("..\\..\\a.exe", "..%5C..%5Ca.exe"),
+    "what looks like one already": ("a%5Cb", "a%255Cb"),
+    "what looks like a percent sign": ("a%25", "a%2525"),
+    "another escape": ("a%20b%5c", "a%20b%5c"),
+}
+
+
+@pytest.mark.parametrize(("path", "want"), NAMES.values(), ids=NAMES.keys())
+def test_names_in_an_archive_have_no_backslash(path, want):
+    assert member_path(path) == want
+
+
+@given(st.text("\\%25C/a", max_size=12))
+def test_a_name_in_an_archive_stands_for_one_path(path):
+    named = member_path(path)
+    assert "\\" not in named
+    assert named.replace("%5C", "\\").replace("%25", "%") == path
 
 
 @st.composite
