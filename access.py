@@ -13,10 +13,16 @@ from typing import NamedTuple
 
 ACTIONS = ("read", "subscribe", "publish")
 ADMIN = "admin"
+METRICS = "metrics"
+# Scopes that are about no name.
+BARE = (ADMIN, METRICS)
 
 # What a scope is about: a source, a folder or a topic, or with a * at its end all that begin so.
 _PATTERN = re.compile(r"[A-Za-z0-9_.~/-]{0,200}\*|[A-Za-z0-9_.~/-]{1,200}")
-_RIGHT = "read:<source>, subscribe:<topic>, publish:<topic>, each also with * at its end, or admin"
+_RIGHT = (
+    "read:<source>, subscribe:<topic>, publish:<topic>, each also with * at its end, "
+    "metrics, or admin"
+)
 
 
 class AccessError(Exception):
@@ -93,7 +99,7 @@ ANYONE = Principal("anyone", (ADMIN,))
 def check_scope(text: str) -> str:
     """Return text if it is a scope. Raises ValueError, which says what would be right."""
     action, _, pattern = text.partition(":")
-    if text != ADMIN and not (action in ACTIONS and _PATTERN.fullmatch(pattern)):
+    if text not in BARE and not (action in ACTIONS and _PATTERN.fullmatch(pattern)):
         raise ValueError(f"{text[:100]!a} is no scope; there are {_RIGHT}")
     return text
 

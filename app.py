@@ -271,9 +271,8 @@ def _harden(response: Any, *, has_guests: bool) -> Any:
         response.headers.setdefault(name, value)
     if has_guests:
         response.vary.add("Origin")
-    if response.mimetype in ("text/html", "application/json"):
-        # It shows what its reader may see.
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+    # It shows what its reader may see.
+    response.headers.setdefault("Cache-Control", "private, no-cache")
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")

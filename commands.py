@@ -17,7 +17,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 import doctor
-from access import ADMIN, AccessError, check_scope
+from access import BARE, AccessError, check_scope
 from guard import Token, Tokens, TokensUnreadable
 from settings import Settings
 from sources.catalogue import load_catalogue, sample_catalogue
@@ -133,7 +133,7 @@ def _idle_ones(scopes: Sequence[str], settings: Settings) -> list[str]:
 
     def is_idle(scope: str) -> bool:
         action, _, name = scope.partition(":")
-        if scope == ADMIN or name.endswith("*"):
+        if scope in BARE or name.endswith("*"):
             return False
         return not any(_covers(pattern, name) for pattern in known[action])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from access import ADMIN, Need
+from access import ADMIN, METRICS, Need
 
 # Asked by who watches over the server: others at the same address must not make it look dead.
 PROBES = ("health.alive", "health.ready")
@@ -42,7 +42,7 @@ _NEEDS: dict[str, Callable[[Args], Needs] | Needs | None] = {
     "home.icon": PUBLIC,
     "health.alive": PUBLIC,
     "health.ready": PUBLIC,
-    "health.metrics": ADMIN_ONLY,
+    "health.metrics": (Need(METRICS),),
     "openapi.document": PUBLIC,
     "openapi.page": PUBLIC,
     "login.form": PUBLIC,

@@ -108,7 +108,11 @@ def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
         if "id" in session:
             ended.add(session["id"], int(time.time()) + LIFETIME_S)
         session.clear()
-        return redirect(url_for(".form"), 303)
+        response = redirect(url_for(".form"), 303)
+        # We store nothing but our cookie: "cookies" and "storage" would remove those of other sites
+        # of this domain, too, or of this address where we are mounted below a path.
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
 
     def session_ended() -> bool:
         """Has the browser a session that is good no more?"""

@@ -16,6 +16,7 @@ from access import (
 
 SCOPES = {
     "everything": "admin",
+    "numbers": "metrics",
     "one source": "read:flights",
     "an underscore": "read:_flights",
     "all of an action": "publish:*",
@@ -41,6 +42,8 @@ NO_SCOPES = {
     "admin in capitals": "Admin",
     "admin of something": "admin:flights",
     "admin of all": "admin:*",
+    "metrics of something": "metrics:flights",
+    "metrics of all": "metrics:*",
     "a * for the action": "*:flights",
     "a * alone": "*",
     "a * in the middle": "read:fl*ghts",
@@ -103,6 +106,11 @@ COVERED = {
     "admin, of a source": ("admin", "read:flights", True),
     "admin, of many": ("admin", "subscribe:*", True),
     "admin": ("admin", "admin", True),
+    "metrics": ("metrics", "metrics", True),
+    "metrics, of an admin": ("admin", "metrics", True),
+    "metrics, by all of an action": ("read:*", "metrics", False),
+    "what metrics do not open": ("metrics", "read:metrics", False),
+    "admin, by metrics": ("metrics", "admin", False),
     "admin, by all of an action": ("read:*", "admin", False),
     "admin, by a name": ("read:admin", "admin", False),
     "nothing in particular": ("read:", "read", True),

@@ -76,7 +76,7 @@ def test_one_that_never_expires_says_so(type_in):
 
 
 KNOWN = (
-    "admin", "read:orders", "read:papers", "read:users", "read:*", "read:nothing*",
+    "admin", "metrics", "read:orders", "read:papers", "read:users", "read:*", "read:nothing*",
     "subscribe:alerts", "subscribe:shop/a/b", "subscribe:shop/*", "subscribe:logs/web",
     "subscribe:status", "subscribe:exports", "subscribe:exports/0123", "publish:alerts",
     "publish:shop/a", "publish:broadcast",

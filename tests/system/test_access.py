@@ -133,6 +133,7 @@ def site(serve_all, tmp_path_factory):
         "right": file.add("right", RIGHT, {}),
         "wrong": file.add("wrong", WRONG, {}),
         "admin": file.add("admin", ["admin"], {}),
+        "metrics": file.add("metrics", ["metrics"], {}),
         "withdrawn": file.add("withdrawn", RIGHT, {}),
     }
     file.withdraw(tokens["withdrawn"].split("_")[1])
@@ -192,6 +193,12 @@ def test_who_may_ask(site, export, rule, kind):
         "withdrawn": row.none if is_public else 401,
     }
     assert status_of(site, kind, path, method, row.body) == wanted[kind]
+
+
+def test_who_may_see_the_metrics_may_do_nothing_else(site):
+    shown = {rule: status_of(site, "metrics", ROWS[rule].path, "GET", None) for rule in GETS}
+    assert shown.pop("/metrics GET") == 200
+    assert shown == {rule: ROWS[rule].wrong for rule in GETS if rule != "/metrics GET"}
 
 
 GETS = [rule for rule in ROWS if rule.endswith(" GET") and ROWS[rule].none == 401]

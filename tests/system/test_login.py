@@ -151,6 +151,7 @@ def test_log_out(ann):
     out = ann.ask("/logout", "POST", {"csrf_token": mark})
     assert (out.status, out.headers["Location"]) == (303, "/login")
     assert cookie_of(out).value == ""
+    assert out.headers["Clear-Site-Data"] == '"cache"'
     assert ann.ask("/exports").status == 303
     assert ann.ask("/exports", Accept="application/json").status == 401
 
@@ -495,6 +496,10 @@ ANSWERS = {
     "events": ("/events/demo/a?poll=1", 200, {}),
     "health": ("/healthz", 200, {}),
     "metrics": ("/metrics", 200, {}),
+    "the textbook's CSV": ("/download", 200, {}),
+    "the textbook's CSV, waiting": ("/download-async", 200, {}),
+    "a log in": ("/login", 200, {}),
+    "the description": ("/openapi.json", 200, {}),
     "not found": ("/nothing", 404, {}),
     "not found, a page": ("/nothing", 404, {"Accept": "text/html"}),
     "not allowed": ("/broadcast/hi", 405, {}),
@@ -516,6 +521,7 @@ def test_every_answer_is_hardened(site, path, status, headers):
     assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
     assert answer.headers.get_all("X-Frame-Options") == ["DENY"]
     assert answer.headers.get_all("Referrer-Policy") == ["same-origin"]
+    assert re.search("no-cache|no-store", answer.headers["Cache-Control"])
     if answer.headers.get_content_type() == "text/html":
         policy = answer.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; script-src 'self';")
