@@ -6,7 +6,7 @@ PACKAGES := guard doctor wire encoders sources journal topics workers streaming 
 # The packages that have a module yet, and the entries: mypy refuses an empty folder.
 TYPED := $(wildcard *.py) $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py,$(PACKAGES))))))
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m piptools compile --quiet \
-	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	--generate-hashes 	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-emit-options
 
 # Two pips must not fill one .venv.

@@ -226,6 +226,8 @@ def _make_gate(app: Flask, settings: Settings, key: bytes, ended: EndedSessions)
 def _read_catalogue(settings: Settings) -> Catalogue:
     if settings.catalogue is None:
         catalogue = sample_catalogue(settings.instance)
+        # A command may be the first to come here, and the folders above have no mode of ours.
+        settings.instance.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Where nobody has put anything there, they are empty.
         for folder in catalogue.folders.values():
             folder.path.mkdir(parents=True, exist_ok=True)

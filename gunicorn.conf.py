@@ -14,6 +14,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (gunicorn itself starts on older o
 import errno
 import fcntl
 import os
+import re
 import resource
 import socket
 import subprocess
@@ -143,12 +144,14 @@ def _lock(folder: Path) -> IO[str]:
     """Return the locked file; the kernel frees it when the last process that holds it is gone."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(folder / "lock", "w")  # noqa: SIM115 (held for as long as the server lives)
+        # Held for as long as the server lives. Who may not open it cannot hold it.
+        file = open(folder / "lock", "w", opener=partial(os.open, mode=0o600))  # noqa: SIM115
         ends = monotonic() + LOCK_WAIT_S
         while not _is_locked(file):
             if monotonic() > ends:
                 sys.exit(
-                    f"headwater: another server uses {folder}: stop it or set HEADWATER_INSTANCE"
+                    f"headwater: another server uses {folder}: {_holder_of(file)} has locked"
+                    f" {file.name}: stop it or set HEADWATER_INSTANCE"
                 )
             sleep(LOCK_RETRY_S)
     except OSError as error:
@@ -162,6 +165,24 @@ def _is_locked(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _holder_of(file: IO[str]) -> str:
+    """Return who has locked the file, for a line. Source: proc_locks(5)."""
+    status = os.fstat(file.fileno())
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    unknown = "an unknown process"
+    try:
+        locks = Path("/proc/locks").read_text()
+        found = re.search(rf": FLOCK .* ([0-9]+) {device}:{status.st_ino} ", locks)
+        if found is None:
+            return unknown
+        process = Path("/proc", found[1])
+        name, user = (process / "comm").read_text().strip(), process.stat().st_uid
+    except OSError:
+        # No Linux, or a process that is not seen from this container.
+        return unknown
+    return f"process {found[1]} ({name}) of the user {user}"
 
 
 def _make_folder(folder: Path) -> None:

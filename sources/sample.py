@@ -101,7 +101,7 @@ def build_sample(database: Path, archive: Path, holds: SampleArchive = NYCFLIGHT
     part = database.with_name(f"{database.name}.{os.getpid()}.part")
     try:
         _check_archive(archive, holds.sha256)
-        database.parent.mkdir(parents=True, exist_ok=True)
+        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
         _fill(part, archive, holds.tables)
         # A power cut must not leave the name without the content.

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,6 +15,8 @@ from sources.catalogue import load_catalogue
 from sources.errors import CatalogueError
 from topics import Rule
 from topics.rules import BUILT_IN
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_it_starts_nothing(tmp_path, lay_site):
@@ -45,6 +50,22 @@ def test_every_problem_of_the_catalogue_stops_the_start(tmp_path):
 def test_without_a_catalogue_the_sample_is_due(tmp_path):
     with pytest.raises(CatalogueError, match=r"sample\.db is not there"):
         create_app(Settings(instance=tmp_path))
+
+
+def test_a_command_makes_the_instance_folder_private(tmp_path):
+    with pytest.raises(CatalogueError):
+        create_app(Settings(instance=tmp_path / "above" / "instance"))
+    assert (tmp_path / "above" / "instance").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_sample_is_in_a_private_instance_folder(tmp_path):
+    instance = tmp_path / "instance"
+    command = ["sh", "setup/sample.sh", str(instance / "sample.db")]
+    # Nothing is downloaded where there is no temporary folder.
+    environ = {**os.environ, "TMPDIR": str(tmp_path / "none")}
+    subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=False)
+    assert instance.stat().st_mode & 0o777 == 0o700
+    assert (instance / "logs").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_settings_reach_the_runner(tmp_path, lay_site):

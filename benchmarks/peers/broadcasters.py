@@ -102,7 +102,16 @@ def _fastapi(database: Path) -> Iterator[Running]:
         environment / ".installed",
         [
             [sys.executable, "-m", "venv", "--clear", str(environment)],
-            [python, "-m", "pip", "install", "--quiet", "-r", "requirements.txt"],
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--require-hashes",
+                "-r",
+                "requirements.txt",
+            ],
         ],
     )
     command = [python, "-m", "uvicorn", "benchmarks.peers.fastapi_app:app", "--loop", "uvloop"]

@@ -572,7 +572,11 @@ def test_a_second_server_on_the_same_instance_is_told_so(start):
     first = start()
     first.get("/hello")
     second = start(HEADWATER_INSTANCE=str(first.instance))
-    assert "another server uses" in last_line(second)
+    told = last_line(second)
+    assert "another server uses" in told
+    assert f"process {first.process.pid} (gunicorn" in told
+    assert f"of the user {os.geteuid()} has locked {first.instance / 'lock'}" in told
+    assert first.instance.joinpath("lock").stat().st_mode & 0o777 == 0o600
     assert first.instance.stat().st_mode & 0o777 == 0o700
     first.signal(signal.SIGHUP)
     wait_until(lambda: len(first.seen_workers | {*first.workers()}) > 1, "a reload")
