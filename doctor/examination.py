@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
+from pathlib import Path
 
 from doctor.feeds import check_events, check_heartbeats
 from doctor.findings import Finding, Unfit, Verdict, Wrong
@@ -30,6 +31,9 @@ SLOW_S = 75.0
 QUIET = "quiet-feed"
 
 HELP = "Go through a deployed address as clients do; say what is wrong and what mends it."
+
+# No HEADWATER_…: those are the server's own, which refuses one that it does not know.
+VARIABLE = "DOCTOR_TOKEN"
 
 Check = Callable[[Site], str]
 
@@ -97,7 +101,12 @@ def main(words: Sequence[str]) -> int:
     """Examine what the command line names, print a line a check, and return the exit status."""
     parser = argparse.ArgumentParser(prog="doctor", description=HELP)
     parser.add_argument("url", help="as clients have it: https://headwater.example")
-    parser.add_argument("--token", help="of somebody who may read, subscribe to status")
+    parser.add_argument(
+        "--token-file", metavar="FILE",
+        help=f"with the token of somebody who may read, subscribe to status; - is the standard"
+        f" input; without it, the token is in {VARIABLE}",
+    )  # fmt: skip
+    parser.add_argument("--token", help="the token itself, which the list of processes then shows")
     parser.add_argument(
         "--slow", nargs="?", type=float, const=SLOW_S, default=0.0, metavar="SECONDS",
         help="hold a quiet feed as well, for 75 s or so many",
@@ -109,14 +118,34 @@ def main(words: Sequence[str]) -> int:
     told = parser.parse_args(words)
     try:
         Site.parse(told.url)
-    except ValueError as error:
+        token = told.token or _token_of(told.token_file)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
+    if told.token:
+        print(f"doctor: the list of processes shows --token: use {VARIABLE}", file=sys.stderr)
     try:
-        return report(Case(told.url, told.token, told.slow, told.only), partial(print, flush=True))
+        return report(Case(told.url, token, told.slow, told.only), partial(print, flush=True))
     except BrokenPipeError:
         # Whoever reads it, as `head`, has enough. At its end Python would write there once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _token_of(file: str | None) -> str | None:
+    """Return the token in the file, else in the environment, None without one.
+
+    file: "-" for the standard input. Raises OSError, and ValueError for what can be no token.
+    """
+    if file is None:
+        text = os.environ.get(VARIABLE, "")
+    elif file == "-":
+        text = sys.stdin.readline()
+    else:
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+    token = text.strip()
+    if (file is not None and not token) or not (token.isascii() and "\n" not in token):
+        raise ValueError(f"there is no token in {file or VARIABLE}")
+    return token or None
 
 
 def report(case: Case, show: Callable[[str], object]) -> int:

@@ -150,10 +150,12 @@ def test_the_checks_are_those_of_the_docs():
     assert sorted(names) == sorted([*FIRST, *TOKEN, *REST, QUIET])
 
 
-def doctor(*words, env=None, cwd=ROOT):
+def doctor(*words, env=None, cwd=ROOT, stdin=""):
     """Return the ended process, alone with the standard library."""
     command = [sys.executable, "-S", "-m", "doctor", *words]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=60
+    )
 
 
 NOWHERE = {
@@ -303,9 +305,35 @@ def test_with_tokens(serve, put_nginx):  # noqa: F811
     *_, last = examine(Case(url, token + "x", 0.5, TRIED))
     assert (last.check, last.verdict, last.cures) == ("token", Verdict.WRONG, (cures.TOKEN,))
     assert doctor(url, "--token", token + "x").returncode == 1
+    path = server.folder / "token"
+    path.write_text(f"{token}\n")
+    cache = ("--only", "cache")
+    ways = [
+        doctor(url, *cache, env={"DOCTOR_TOKEN": token}),
+        doctor(url, "--token-file", str(path), *cache),
+        doctor(url, "--token-file", "-", *cache, stdin=f"{token}\n"),
+    ]
+    assert [way.stderr for way in ways] == [""] * 3
+    assert all(re.search("^ok +token", way.stdout, re.MULTILINE) for way in ways)
+    told = doctor(url, "--token", token, *cache)
+    assert (told.returncode, "the list of processes shows --token" in told.stderr) == (0, True)
     address, healthy, *others = examine(Case(url, None, 0.5, TRIED))
     assert (address.verdict, healthy.verdict) == (Verdict.OK, Verdict.OK)
     assert {each.verdict for each in others} == {Verdict.SKIPPED}
+
+
+NO_TOKENS = {
+    "no file": (["--token-file", "/nowhere"], "No such file"),
+    "an empty file": (["--token-file", "/dev/null"], "there is no token in /dev/null"),
+    "nothing comes": (["--token-file", "-"], "there is no token in -"),
+}
+
+
+@pytest.mark.parametrize(("words", "told"), NO_TOKENS.values(), ids=NO_TOKENS.keys())
+def test_without_the_token_that_was_promised_nothing_is_asked(words, told):
+    ended = doctor("http://127.0.0.1:1", *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert told in ended.stderr
 
 
 def test_the_name_of_a_port_is_left_out_where_browsers_leave_it_out():
