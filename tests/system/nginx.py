@@ -57,7 +57,10 @@ class Nginx:
         if tls:
             files = f"ssl_certificate {tls}/cert; ssl_certificate_key {tls}/key;"
             listen = f"listen 127.0.0.1:{self.port} ssl http2; {files}"
-        site = site.replace("listen 80;", listen, 1)
+        # The first one is that of all other names.
+        site = site.replace("    listen 80;", f"    {listen}")
+        names = "headwater.example 127.0.0.1 localhost a.localhost"
+        site = site.replace("server_name headwater.example;", f"server_name {names};")
         site = site.replace("127.0.0.1:8000", f"127.0.0.1:{upstream_port}")
         folder.joinpath("site.conf").write_text(site)
         # As root it would serve as nobody, who may not enter the tests' folders.

@@ -213,6 +213,30 @@ def test_without_a_server_there_is_an_error_of_its_shape(put_nginx, free_port): 
     assert list(json.loads(body)) == ["error", "message", "status", "detail"]
 
 
+@pytest.mark.parametrize("host", ["elsewhere.example", "192.0.2.1", "x.headwater.example"])
+def test_another_host_does_not_reach_the_server(nginx, host):
+    answer, body = ask(nginx, "/healthz", Host=host)
+    assert (answer.status, json.loads(body)["error"]) == (421, "unknown_host")
+    assert ask(nginx, "/healthz", Host="localhost")[0].status == 200
+
+
+def test_nginx_refuses_more_requests_than_an_address_has(server, put_nginx):  # noqa: F811
+    edits = [("rate=500r/s", "rate=1r/m"), ("burst=1000 nodelay", "burst=2 nodelay")]
+    nginx = put_nginx(server.port, edits)
+    answers = [ask(nginx, "/healthz") for _ in range(4)]
+    assert [answer.status for answer, _ in answers] == [200, 200, 200, 429]
+    answer, body = answers[-1]
+    assert answer.headers["Retry-After"] == "1"
+    assert list(json.loads(body)) == ["error", "message", "status", "detail"]
+
+
+def test_nginx_refuses_more_connections_than_an_address_has(server, put_nginx):  # noqa: F811
+    nginx = put_nginx(server.port, [("headwater_connections 500;", "headwater_connections 1;")])
+    with closing(Stream(nginx.port, "/events/demo/a", {})):
+        assert ask(nginx, "/healthz")[0].status == 429
+    wait_until(lambda: ask(nginx, "/healthz")[0].status == 200, "the first one is gone")
+
+
 # The other files.
 
 # Every name of a setting in them.
