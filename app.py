@@ -159,7 +159,9 @@ def create_app(
         cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
         cors_credentials=False,
     )
-    socketio.guard(gate.admit_session, gate.sessions, gate.rates.note_request, refusals)
+    socketio.guard(
+        gate.admit_session, gate.sessions, gate.rates.note_request, refusals, gate.hearing
+    )
     live = Live(
         socketio, topics, exports, metronome, gate, rights.find_to_end, rights.narrow, refusals
     )
@@ -187,7 +189,13 @@ def create_app(
     app.register_blueprint(events_blueprint.make_blueprint(topics, rights))
     app.register_blueprint(
         feeds.make_blueprint(
-            topics, metronome, broadcasts, live.broadcast, gate.rates.note_request, rights.narrow
+            topics,
+            metronome,
+            broadcasts,
+            live.broadcast,
+            gate.rates.note_request,
+            rights.narrow,
+            gate.hearing,
         )
     )
     app.register_blueprint(
@@ -220,6 +228,7 @@ def _make_gate(app: Flask, settings: Settings, key: bytes, ended: EndedSessions)
         register_sessions(app, key),
         ended,
         is_open=bool(settings.open),
+        sessions_unknown=settings.sessions_without_token,
     )
 
 

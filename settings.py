@@ -152,6 +152,15 @@ class Settings:
             " number. Behind proxies it does not apply.",
         ),
     )
+    sessions_without_token: int = field(
+        default=100,
+        metadata=_asks(
+            "SESSIONS_WITHOUT_TOKEN",
+            _whole(1, 1_000_000),
+            "How many Socket.IO sessions one address may have whose clients have shown no token"
+            " yet, where tokens are needed.",
+        ),
+    )
     requests_per_minute: int = field(
         default=60_000,
         metadata=_asks(

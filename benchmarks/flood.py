@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.client import TIMEOUT_S, BadAnswer, Connection, ask
 from benchmarks.flooder import count_served, flood
+from benchmarks.frame_flooder import count_opened, flood_frames
 from benchmarks.processes import raise_descriptor_limit
 from benchmarks.results import Figure, Goal, percentile
 from benchmarks.server import Server, served
@@ -41,6 +42,9 @@ LIMITED = {"HEADWATER_REQUESTS_PER_MINUTE": "1200"}
 SILENT_CONNECTIONS, SILENT_FROM, SILENT_S = 2100, "127.0.0.2", 8.0
 BOUNDED = {"HEADWATER_CONNECTIONS_PENDING": "200"}
 
+# Packets that say nothing, by clients that have shown nothing.
+SOCKETS, SESSION, NOOP = 50, "/socket.io/?EIO=4&transport=websocket", "6"
+
 # What the flood asks for, and whether each time on a connection of its own.
 FLOODS = {
     "the same page": (PAGE, False),
@@ -58,6 +62,7 @@ def run(database: Path) -> Iterator[Figure]:
         yield _shown("no flood", alone_ms, 99, "")
         for name, (path, anew) in FLOODS.items():
             yield from _beside(name, server, calm, flooding, alone_ms, path, anew=anew)
+        yield from _beside_frames(server, calm, alone_ms)
         yield from _beside("as the flood's own", server, flooding, flooding, (), PAGE)
     with served(database, catalogue=catalogue, settings=LIMITED) as server:
         calm, flooding = _tokens_of(server)
@@ -130,6 +135,19 @@ def _beside_silence(server: Server, asking: str) -> Iterator[Figure]:
     yield _shown(name, took_ms, 99, note)
     later_ms = percentile(took_ms, 99) - percentile(alone_ms, 99)
     yield Figure(NAME, f"{name}, p99 later by", later_ms, "ms", GOAL)
+
+
+def _beside_frames(server: Server, asking: str, alone_ms: Sequence[float]) -> Iterator[Figure]:
+    seconds = BEGIN_S + WATCHED_S + BEGIN_S
+    with flood_frames(server.address[1], SESSION, NOOP, SOCKETS, seconds) as process:
+        time.sleep(BEGIN_S)
+        took_ms = _watch(server, asking)
+        note = f"the flood has opened {count_opened(process) / seconds:,.0f} sockets a second"
+    name = "frames that say nothing"
+    yield _shown(name, took_ms, 50, note)
+    yield _shown(name, took_ms, 99, note)
+    later_ms = percentile(took_ms, 99) - percentile(alone_ms, 99)
+    yield Figure(NAME, f"{name}, p99 later by", later_ms, "ms")
 
 
 def _watch(

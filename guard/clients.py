@@ -24,10 +24,14 @@ class _Place(NamedTuple):
 
 
 class Clients:
-    """most: how many connections one owner may have; see guard.visit."""
+    """most: how many connections one owner may have; see guard.visit.
 
-    def __init__(self, most: int) -> None:
+    most_unknown: and one address, of those that have shown no credential; None for as many.
+    """
+
+    def __init__(self, most: int, most_unknown: int | None = None) -> None:
         self.most = most
+        self._most_unknown = most if most_unknown is None else min(most, most_unknown)
         self._places: dict[Hashable, _Place] = {}
         self._counts: Counter[str] = Counter()
 
@@ -37,14 +41,24 @@ class Clients:
         cut: called with client, ends the connection; one for all, as each has one object less
         then. Raises TooMany.
         """
-        place, owner = self._places.get(client), visit.owner
-        if place is None or place.visit.owner != owner:
-            if self._counts[owner] >= self.most:
-                message = f"{self.most} connections are the most that one may have"
+        most = self._most_unknown if visit.principal is None else self.most
+        self._place(client, _Place(visit, cut), most)
+
+    def count_to(self, owner: str, client: Hashable) -> None:
+        """Count client as owner's, who has shown a credential by now. Raises TooMany."""
+        place = self._places.get(client)
+        if place is not None:
+            self._place(client, place._replace(visit=place.visit._replace(owner=owner)), self.most)
+
+    def _place(self, client: Hashable, new: _Place, most: int) -> None:
+        old, owner = self._places.get(client), new.visit.owner
+        if old is None or old.visit.owner != owner:
+            if self._counts[owner] >= most:
+                message = f"{most} connections are the most that one may have"
                 raise TooMany("too_many_connections", message, RETRY_AFTER_S)
             self.leave(client)
             self._counts[owner] += 1
-        self._places[client] = _Place(visit, cut)
+        self._places[client] = new
 
     def visit(self, client: Hashable) -> Visit | None:
         """Return the visit that client has entered with last; None when it is not here."""

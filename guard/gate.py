@@ -24,11 +24,13 @@ from access import (
 )
 from guard.clients import Clients
 from guard.ended_sessions import EndedSessions
+from guard.hearing import Hearing
 from guard.links import Links, split_link
 from guard.origins import Origins, is_loopback_host
 from guard.rates import Rates
 from guard.tokens import Tokens, TokensUnreadable
 from guard.turns import Turns
+from guard.unfinished import Unfinished
 from guard.visit import Visit, address_of, visit_of
 
 log = logging.getLogger(__name__)
@@ -43,8 +45,9 @@ class Gate:
     """See the module.
 
     read_session: returns the token's id and the session's own in a Cookie header, None when there
-    is no session. ended: sessions that were logged out. is_open: nobody needs a token as long as
-    none was made, from wherever he asks.
+    is no session. ended: sessions that were logged out. sessions_unknown: how many sessions of
+    Socket.IO an address may have that have shown no credential. is_open: nobody needs a token as
+    long as none was made, from wherever he asks.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Gate:
         ended: EndedSessions,
         *,
         is_open: bool,
+        sessions_unknown: int | None = None,
     ) -> None:
         self.links = links
         self.clients = clients
@@ -67,8 +71,9 @@ class Gate:
         self._read_session = read_session
         self._ended = ended
         self.turns = Turns()
+        self.hearing = Hearing(self.turns, Unfinished())
         # Those of Socket.IO, also before anybody has said in one who he is.
-        self.sessions = Clients(clients.most)
+        self.sessions = Clients(clients.most, sessions_unknown)
         self._is_open = is_open
         # What comes with something rather than with a scope; see access.require.
         self.grants: Callable[[Principal, Need], bool] = lambda principal, need: False

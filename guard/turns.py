@@ -15,6 +15,8 @@ from contextvars import ContextVar
 
 # Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
 LEASE_S = 0.05
+# What goes on without waiting gives the others their turn after this.
+TURN_S = 0.005
 
 
 class Turn:
@@ -51,15 +53,35 @@ class Turns:
         self._until_s = 0.0
         self._is_timed = False
 
-    def take(self, owner: str) -> None:
-        """Wait until a request of owner may begin; then it is this thread's turn."""
+    def take(self, owner: str) -> bool:
+        """Wait until a request of owner may begin; then it is this thread's turn.
+
+        Return whether it had to wait.
+        """
         end_turn()
         turn = Turn(self, owner)
-        if self._waiting or (self._now is not None and time.monotonic() < self._until_s):
+        waits = bool(self._waiting) or (self._now is not None and time.monotonic() < self._until_s)
+        if waits:
             self._wait(turn)
         else:
             self._begin(turn)
         _mine.set(turn)
+        return waits
+
+    def go_on(self, owner: str, until_s: float) -> float:
+        """Have a turn of owner's, the present one or the next, for what comes piece by piece.
+
+        until_s: what was returned the last time, or by when the others are to have theirs; 0.0 for
+        at once. Return by when, on the monotonic clock.
+        """
+        is_over = time.monotonic() > until_s
+        if _mine.get() is not None and not is_over:
+            return until_s
+        end_turn()
+        if is_over:
+            time.sleep(0)
+        has_waited = self.take(owner)
+        return time.monotonic() + TURN_S if has_waited or is_over else until_s
 
     def give(self, turn: Turn) -> None:
         """Let the next begin, unless it has already; for end_turn."""

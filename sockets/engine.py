@@ -24,29 +24,29 @@ from engineio.packet import MESSAGE as ENGINE_MESSAGE
 from engineio.packet import Packet as EnginePacket
 from flask import Flask
 
-from access import AccessError
-from guard import Clients, Visit
+from access import AccessError, TooMany
+from guard import Clients, Hearing, Visit
+from guard.turns import TURN_S, end_turn
 from sockets.answers import answer_of
-from sockets.errors import BadPacket
+from sockets.errors import BadPacket, NoRoom
 from sockets.members import MAX_HELD, Callback, Member, Members
 from sockets.packets import (
-    ACK,
-    BINARY_ACK,
     BINARY_EVENT,
     CONNECT,
     CONNECT_ERROR,
     DISCONNECT,
     EVENT,
-    Event,
+    Head,
     Packet,
     ack_packet,
     event_packet,
     put_attachments,
     read_event,
+    read_head,
     text_packet,
 )
 from sockets.polling import PollOutlet
-from sockets.sessions import TURN_S, EngineServer
+from sockets.sessions import EngineServer
 from sockets.websocket import FrameOutlet
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ INTERNAL_ERROR = {
 # Between the CONNECT and what the connect handler has emitted: in one read with it, that would
 # come before a client has had a chance to listen for it.
 CONNECT_PAUSE_S = 0.002
+# It carries a token, and comes before anything is known of the client.
+MAX_CONNECT_CHARS = 16 * 1024
 
 # What is kept of the request that opened a session, besides the header fields.
 _KEPT = (
@@ -103,11 +105,15 @@ class KeptEnviron:
         return environ
 
 
-class _Pending(NamedTuple):
-    """A binary event that waits for its attachments."""
+class _Half(NamedTuple):
+    """A binary packet that waits for its attachments: as the text it is, in UTF-8."""
 
-    event: Event
+    head: Head
+    text: bytes
     attachments: list[bytes]
+
+    def size(self) -> int:
+        return len(self.text) + sum(map(len, self.attachments))
 
 
 class Server(socketio.Server):  # type: ignore[misc]
@@ -221,53 +227,83 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         """Do what a message asks for. Raises BadPacket."""
-        pending: _Pending | None = self._binary_packet.get(eio_sid)
+        half: _Half | None = self._binary_packet.get(eio_sid)
         if isinstance(data, bytes):
-            if pending is None:
+            if half is None:
                 raise BadPacket("bytes belong to an event that has announced them")
-            self._attach(eio_sid, pending, data)
+            self._attach(eio_sid, half, data)
             return
-        if pending is not None:
+        if half is not None:
             raise BadPacket("an event's attachments follow it at once")
-        event = read_event(data)
-        if event.attachments:
-            self._binary_packet[eio_sid] = _Pending(event, [])
+        head = read_head(data)
+        if head.kind != CONNECT and not self.manager.sids_of(eio_sid):
+            raise BadPacket("connect to a namespace first")
+        if head.kind == CONNECT and len(data) > MAX_CONNECT_CHARS:
+            raise BadPacket(f"a CONNECT has at most {MAX_CONNECT_CHARS} characters")
+        if head.attachments:
+            self._keep(eio_sid, _Half(head, data.encode(), []))
         else:
-            self._handle(eio_sid, event)
+            self._handle(eio_sid, head, data, [])
 
-    def _attach(self, eio_sid: str, pending: _Pending, data: bytes) -> None:
-        pending.attachments.append(data)
-        if sum(map(len, pending.attachments)) > self.eio.max_http_buffer_size:
-            raise BadPacket(f"attachments may have {self.eio.max_http_buffer_size} bytes")
-        if len(pending.attachments) == pending.event.attachments:
-            del self._binary_packet[eio_sid]
-            event = pending.event
-            whole = put_attachments(event.data, pending.attachments)
-            self._handle(eio_sid, event._replace(data=whole))
-
-    def _handle(self, eio_sid: str, event: Event) -> None:
-        if event.kind == CONNECT:
-            self._handle_connect(eio_sid, event.namespace, event.data)
+    def _attach(self, eio_sid: str, half: _Half, data: bytes) -> None:
+        half.attachments.append(data)
+        if len(half.attachments) < half.head.attachments:
+            self._keep(eio_sid, half)
             return
-        sid = self.manager.sid_from_eio_sid(eio_sid, event.namespace)
-        if sid is None or not self.manager.is_connected(sid, event.namespace):
-            if not self.manager.sids_of(eio_sid):
-                raise BadPacket("connect to a namespace first")
+        self._check_size(half)
+        self._drop_half(eio_sid)
+        self._handle(eio_sid, half.head, half.text.decode(), half.attachments)
+
+    def _keep(self, eio_sid: str, half: _Half) -> None:
+        self._check_size(half)
+        visit = self.eio.clients.visit(eio_sid)
+        try:
+            unfinished = self.eio.hearing.unfinished
+            unfinished.keep(eio_sid, visit.owner if visit else "", half.size())
+        except TooMany as error:
+            raise NoRoom(str(error)) from error
+        self._binary_packet[eio_sid] = half
+
+    def _check_size(self, half: _Half) -> None:
+        most = self.eio.max_http_buffer_size
+        if half.size() > most:
+            raise BadPacket(f"an event may have {most} bytes with its attachments")
+
+    def _drop_half(self, eio_sid: str) -> None:
+        self._binary_packet.pop(eio_sid, None)
+        self.eio.hearing.unfinished.forget(eio_sid)
+
+    def _handle(self, eio_sid: str, head: Head, text: str, attachments: list[bytes]) -> None:
+        if head.kind == CONNECT:
+            self._handle_connect(eio_sid, head.namespace, text)
+            return
+        sid = self.manager.sid_from_eio_sid(eio_sid, head.namespace)
+        if sid is None or not self.manager.is_connected(sid, head.namespace):
+            read_event(text)
             # It was on its way when the server closed the namespace.
-            return
-        if event.kind == DISCONNECT:
-            self._leave(sid, event.namespace, self.reason.CLIENT_DISCONNECT)
-        elif event.kind in (EVENT, BINARY_EVENT):
-            self._run(eio_sid, sid, event)
-        elif event.kind in (ACK, BINARY_ACK) and event.id is not None:
-            self._acknowledge(sid, event.namespace, event.id, event.data)
+            self._note_unasked(eio_sid)
+        elif head.kind in (EVENT, BINARY_EVENT):
+            self._run(eio_sid, sid, head, text, attachments)
+        else:
+            data = read_event(text).data
+            if head.kind == DISCONNECT:
+                self._leave(sid, head.namespace, self.reason.CLIENT_DISCONNECT)
+            elif head.id is not None:
+                whole = put_attachments(data, attachments)
+                if not self._acknowledge(sid, head.namespace, head.id, whole):
+                    self._note_unasked(eio_sid)
+
+    def _note_unasked(self, eio_sid: str) -> None:
+        if session := self.eio.sockets.get(eio_sid):
+            session.note_unasked()
 
     # Connecting
 
-    def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+    def _handle_connect(self, eio_sid: str, namespace: str, text: str) -> None:
         visit = self.eio.clients.visit(eio_sid)
         try:
             self.note(visit.owner if visit else "")
+            data = read_event(text).data
         except AccessError as error:
             told = {"message": str(error), "data": self._refuse(error)}
             self._deliver(eio_sid, text_packet(CONNECT_ERROR, namespace, told))
@@ -291,6 +327,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         else:
             self._deliver(eio_sid, text_packet(CONNECT, namespace, {"sid": sid}))
             if member.held:
+                end_turn()
                 sleep(CONNECT_PAUSE_S)
             held = member.held or []
             self.manager.connect(sid, namespace)
@@ -329,7 +366,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self._leave(sid, namespace, self.reason.SERVER_DISCONNECT)
 
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        self._binary_packet.pop(eio_sid, None)
+        self._drop_half(eio_sid)
         for namespace, sid in self.manager.sids_of(eio_sid):
             if self.manager.is_connected(sid, namespace):
                 self._leave(sid, namespace, reason)
@@ -344,7 +381,7 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def _leave(self, sid: str, namespace: str, reason: str) -> None:
         eio_sid = self.manager.pre_disconnect(sid, namespace) or ""
-        self._binary_packet.pop(eio_sid, None)
+        self._drop_half(eio_sid)
         self._undo(sid, namespace, reason)
         session = self.eio.sockets.get(eio_sid)
         if session is not None and not self.manager.sids_of(eio_sid):
@@ -360,27 +397,33 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     # Events
 
-    def _run(self, eio_sid: str, sid: str, event: Event) -> None:
-        """Run the handler of an event and acknowledge it, whatever becomes of that."""
-        name, *arguments = event.data
-        heard = getattr(self.namespace_handlers.get(event.namespace), "heard", _nothing)
+    def _run(self, eio_sid: str, sid: str, head: Head, text: str, attachments: list[bytes]) -> None:
+        """Run the handler of an event and acknowledge it, whatever becomes of that.
+
+        It is counted before anything is made of its text. Raises BadPacket.
+        """
+        heard = getattr(self.namespace_handlers.get(head.namespace), "heard", _nothing)
+        name = ""
         try:
             heard(sid)
-            answer = self._answer(name, event.namespace, sid, arguments)
+            name, *arguments = put_attachments(read_event(text).data, attachments)
+            answer = self._answer(name, head.namespace, sid, arguments)
         except AccessError as error:
             answer = self._refuse(error)
+        except BadPacket:
+            raise
         except Exception:
             log.exception("handler failed event=%.40r connection=%s", name, sid)
             answer = INTERNAL_ERROR
-        if event.id is None:
+        if head.id is None:
             return
         given = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
         try:
-            packet = ack_packet(given, event.namespace, event.id)
+            packet = ack_packet(given, head.namespace, head.id)
         except Exception:
             # What the handler has returned is no JSON.
             log.exception("handler failed event=%.40r connection=%s", name, sid)
-            packet = ack_packet([INTERNAL_ERROR], event.namespace, event.id)
+            packet = ack_packet([INTERNAL_ERROR], head.namespace, head.id)
         self._deliver(eio_sid, packet)
 
     def _refuse(self, error: AccessError) -> dict[str, Any]:
@@ -406,13 +449,14 @@ class Server(socketio.Server):  # type: ignore[misc]
             return _refusal(404, "unknown_event", "there is no such event here")
         return answer
 
-    def _acknowledge(self, sid: str, namespace: str, ack_id: int, data: list[Any]) -> None:
+    def _acknowledge(self, sid: str, namespace: str, ack_id: int, data: list[Any]) -> bool:
+        """Return whether anything waited for it."""
         member = self.manager.member(sid, namespace)
         try:
-            if member is not None:
-                self.manager.acknowledge(member, ack_id, data)
+            return member is not None and self.manager.acknowledge(member, ack_id, data)
         except Exception:
             log.exception("acknowledgement failed connection=%s", sid)
+            return True
 
     # Changing the transport
 
@@ -502,16 +546,18 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         clients: Clients,
         note: Callable[[str], None],
         refusals: Counter[str],
+        hearing: Hearing,
     ) -> None:
         """Have every request of a session go through admit; see EngineServer.
 
         clients: where sessions are counted. note: called with the owner of a session that asks for
         a namespace; raises AccessError. refusals: where what is refused or cut off is counted, by
-        its code.
+        its code. hearing: what all sockets share.
         """
         self.server.note = note
         engine = self.server.eio
         engine.admit, engine.clients, engine.refusals = admit, clients, refusals
+        engine.hearing = hearing
 
     def close(self, sid: str, namespace: str = "/") -> None:
         """Disconnect a client, and end the session that it is on."""

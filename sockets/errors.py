@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from guard.unfinished import TOO_MUCH
+
 
 class SocketError(Exception):
     """Any error of this package. Where HTTP is still spoken, it is a status.
@@ -12,6 +14,8 @@ class SocketError(Exception):
     +-- BadHandshake    the request asks for no WebSocket, or not as RFC 6455 wants (400, 426)
     +-- NoConnection    the server gives the application no connection to speak on (501)
     +-- BadPacket       the client sent no packet of Engine.IO or Socket.IO (400, or a close)
+    |   +-- TooManyFrames   it sent too many that say nothing (429, or a close)
+    |   +-- NoRoom          what it sent is not whole, and there is no room for more of that (same)
     +-- BadSession      Engine.IO: there is no such session, or it is not asked like this (400)
     """
 
@@ -41,10 +45,27 @@ class NoConnection(SocketError):
 
 
 class BadPacket(SocketError):
-    """What a client sent is no packet; its session is closed."""
+    """What a client sent is no packet; its session is closed. close_code: of its WebSocket."""
 
     status = 400
     code = "bad_packet"
+    close_code = 1002
+
+
+class TooManyFrames(BadPacket):
+    """A client sent too many frames or packets that say nothing."""
+
+    status = 429
+    code = "too_many_frames"
+    close_code = 1008
+
+
+class NoRoom(BadPacket):
+    """There is no room for more of what is not whole."""
+
+    status = 429
+    code = TOO_MUCH
+    close_code = 1013
 
 
 class BadSession(SocketError):

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 
 from access import AccessError, Principal
+from guard import Hearing
 from guard.links import PARAMETER, since_of
 from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
@@ -77,11 +78,13 @@ def make_blueprint(
     broadcast_live: Callable[[str], None],
     note: Callable[[str], None],
     narrow: Callable[[Principal, Patterns, Framing], Framing],
+    hearing: Hearing,
 ) -> Blueprint:
     """Return the blueprint.
 
     broadcast_live: says a message to the clients of /live. note: counts a message as a request of
     its owner; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
+    hearing: what all sockets share.
     """
     blueprint = Blueprint("feeds", __name__)
 
@@ -97,13 +100,15 @@ def make_blueprint(
         framing = narrow(g.visit.principal, patterns, TEXT_FRAMES)
         reader = topics.reader(patterns, since, connection, framing, not_before_s)
         headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
-        serve(request.environ, partial(_push, topics, reader), headers)
+        push = partial(_push, topics, reader)
+        serve(request.environ, push, g.visit.owner, hearing, headers)
         return Response()
 
     @blueprint.get("/ws/live/", strict_slashes=False)
     @blueprint.get("/ws/live/", strict_slashes=False, websocket=True)
     def live() -> Response:
-        serve(request.environ, partial(talk, g.visit.owner))
+        owner = g.visit.owner
+        serve(request.environ, partial(talk, owner), owner, hearing)
         return Response()
 
     def talk(owner: str, websocket: WebSocket) -> None:

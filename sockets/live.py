@@ -112,6 +112,9 @@ class Live(Namespace):  # type: ignore[misc]
             visit = self._gate.greet(request.environ, token)
             # The sessions of one are counted beside his connections.
             seat = visit._replace(owner=f"{visit.owner} on /live")
+            server: Any = self._sockets.server
+            session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
+            self._gate.sessions.count_to(visit.owner, session)
             self._gate.clients.enter(sid, seat, self._cut)
         except AccessError as error:
             raise Refused(str(error), self.refuse(error)) from error

@@ -199,11 +199,12 @@ class Members(socketio.Manager):  # type: ignore[misc]
         if member is not None:
             self.acknowledge(member, id, data)
 
-    def acknowledge(self, member: Member, ack_id: int, data: list[Any]) -> None:
-        """Call what waits for this acknowledgement; one that nobody waits for is left alone."""
+    def acknowledge(self, member: Member, ack_id: int, data: list[Any]) -> bool:
+        """Call what waits for this acknowledgement; return whether anything did."""
         callback = (member.callbacks or {}).pop(ack_id, None)
         if callback is not None:
             callback(*data)
+        return callback is not None
 
     # Sending
 

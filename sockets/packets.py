@@ -3,7 +3,7 @@
 Pure: text and bytes in, packets out, or BadPacket. A packet that goes to many is encoded once for
 each transport. Reading is strict where python-socketio guesses: what Node's parser refuses is
 refused. Way in: Packet, read_payload, read_packet, payload_frames; event_packet, ack_packet,
-text_packet; read_event, put_attachments.
+text_packet; read_head, read_event, put_attachments.
 Sources: https://github.com/socketio/engine.io-protocol (4), socketio/socket.io-protocol (5).
 """
 
@@ -30,6 +30,8 @@ RESERVED_EVENTS = frozenset(
 )
 # They are kept until the last has come; their bytes have a bound of their own.
 MAX_ATTACHMENTS = 32
+# Whatever a handler does with it, Python's recursion bears that.
+MAX_DEPTH = 200
 
 _HEAD = re.compile(
     r"(?P<kind>[0-6])"
@@ -88,7 +90,7 @@ def read_payload(body: bytes) -> Iterator[Received]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise BadPacket("a payload is UTF-8") from error
-    for part in text.split(SEPARATOR):
+    for part in _split(text):
         if part.startswith("b"):
             try:
                 yield Received(MESSAGE, base64.b64decode(part[1:], validate=True))
@@ -96,6 +98,15 @@ def read_payload(body: bytes) -> Iterator[Received]:
                 raise BadPacket("a binary packet is base64") from error
         else:
             yield read_packet(part)
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield the parts, one at a time: a megabyte may have half a million."""
+    start = 0
+    while (end := text.find(SEPARATOR, start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def read_packet(message: str | bytes) -> Received:
@@ -129,8 +140,18 @@ class Event(NamedTuple):
     attachments: int
 
 
-def read_event(text: str) -> Event:
-    """Return the packet that a text message is. Raises BadPacket."""
+class Head(NamedTuple):
+    """What stands before the data of a packet. start: where that begins."""
+
+    kind: int
+    namespace: str
+    id: int | None
+    attachments: int
+    start: int
+
+
+def read_head(text: str) -> Head:
+    """Return the head of the packet that a text message is. Raises BadPacket."""
     head = _HEAD.match(text)
     if head is None:
         raise BadPacket("a Socket.IO packet begins with its type")
@@ -141,23 +162,38 @@ def read_event(text: str) -> Event:
     attachments = int(head["attachments"] or 0)
     if attachments > MAX_ATTACHMENTS:
         raise BadPacket(f"a packet has at most {MAX_ATTACHMENTS} attachments")
-    data = _read_json(text[head.end() :])
     ack_id = None if head["id"] is None else int(head["id"])
-    if not _fits(kind, data) or (kind in (ACK, BINARY_ACK) and ack_id is None):
-        raise BadPacket("what a packet carries does not fit its type")
+    if kind in (ACK, BINARY_ACK) and ack_id is None:
+        raise BadPacket("an acknowledgement has the number of what it acknowledges")
     namespace = (head["namespace"] or "/").partition("?")[0]
-    return Event(kind, namespace, ack_id, data, attachments)
+    return Head(kind, namespace, ack_id, attachments, head.end())
 
 
-def put_attachments(data: Any, attachments: list[bytes]) -> Any:
-    """Return data with the attachments in their places. Raises BadPacket."""
-    if isinstance(data, list):
-        return [put_attachments(item, attachments) for item in data]
-    if not isinstance(data, dict):
-        return data
-    if data.get("_placeholder") is not True:
-        return {key: put_attachments(value, attachments) for key, value in data.items()}
-    number = data.get("num")
+def read_event(text: str) -> Event:
+    """Return the packet that a text message is. Raises BadPacket."""
+    head = read_head(text)
+    data = _read_json(text[head.start :])
+    if not _fits(head.kind, data):
+        raise BadPacket("what a packet carries does not fit its type")
+    return Event(head.kind, head.namespace, head.id, data, head.attachments)
+
+
+def put_attachments(data: list[Any], attachments: list[bytes]) -> list[Any]:
+    """Put the attachments in their places in data, however deep; return it. Raises BadPacket."""
+    waiting: list[list[Any] | dict[str, Any]] = [data]
+    while waiting:
+        container: Any = waiting.pop()
+        items = container.items() if isinstance(container, dict) else enumerate(container)
+        for place, item in items:
+            if isinstance(item, dict) and item.get("_placeholder") is True:
+                container[place] = _attachment(item, attachments)
+            elif isinstance(item, list | dict):
+                waiting.append(item)
+    return data
+
+
+def _attachment(placeholder: dict[str, Any], attachments: list[bytes]) -> bytes:
+    number = placeholder.get("num")
     if type(number) is not int or not 0 <= number < len(attachments):
         raise BadPacket("a placeholder has the number of an attachment")
     return attachments[number]
@@ -212,9 +248,22 @@ def _read_json(text: str) -> Any:
     if not text:
         return None
     try:
-        return _parse_json(text)
+        data = _parse_json(text)
     except (ValueError, RecursionError) as error:
         raise BadPacket("what a packet carries is JSON") from error
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(data)
+    return data
+
+
+def _check_depth(data: Any) -> None:
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        items = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [each for item in items for each in item if isinstance(each, list | dict)]
+        if not level:
+            return
+    raise BadPacket(f"what a packet carries is nested at most {MAX_DEPTH} deep")
 
 
 def _refuse_constant(name: str) -> None:

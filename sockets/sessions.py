@@ -29,8 +29,10 @@ from urllib.parse import parse_qs
 import engineio
 
 from access import AccessError, CrossOrigin
-from guard import Clients, Visit
+from guard import Clients, Hearing, Visit
 from guard.answers import SECURITY_HEADERS, log_refusal
+from guard.turns import TURN_S, Turns, end_turn
+from guard.unfinished import Unfinished
 from guard.visit import visit_of
 from sockets.answers import http_answer_of
 from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
@@ -51,6 +53,7 @@ from sockets.packets import (
     read_payload,
 )
 from sockets.polling import PollOutlet
+from sockets.unasked import note_unasked
 from sockets.websocket import FrameOutlet, WebSocket, serve
 from topics.outlet import UNREAD
 
@@ -68,8 +71,6 @@ UPGRADE_TIMEOUT_S = 10.0
 # tests have them, are looked after more often.
 WATCH_S = 1.0
 WATCH_SHARE = 0.05
-# Who goes on without waiting gives the others their turn after this.
-TURN_S = 0.005
 # How long a poll that is being answered may hold the change to WebSocket up.
 HAND_OVER_S = 2.0
 
@@ -96,8 +97,8 @@ class Session:
 
     __slots__ = (
         "__weakref__", "awaits_pong", "closed", "connect_by_s", "delivered_at_ping", "due_s",
-        "is_handling", "is_posting", "next_s", "outlet", "pinged_at_s", "session", "sid",
-        "upgrade_by_s", "upgraded", "websocket",
+        "is_handling", "is_posting", "next_s", "outlet", "paid_until_s", "pinged_at_s", "session",
+        "sid", "upgrade_by_s", "upgraded", "websocket",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,8 @@ class Session:
         self.connect_by_s: float | None = connect_by_s
         self.upgrade_by_s: float | None = None
         self.due_s = 0.0
+        # See sockets.unasked.
+        self.paid_until_s = 0.0
         self.set_due()
 
     def send(self, packet: Packet) -> bool:
@@ -134,6 +137,10 @@ class Session:
         """End it unless it is in a namespace again by then."""
         self.connect_by_s = monotonic() + timeout_s
         self.set_due()
+
+    def note_unasked(self) -> None:
+        """Count a packet that says nothing. Raises TooManyFrames."""
+        self.paid_until_s = note_unasked(self.paid_until_s)
 
     def look_soon(self) -> None:
         """Have the watch look at it the next time."""
@@ -171,7 +178,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     has just changed; it must not wait. websockets: how many sessions are on WebSocket. refusals:
     what was refused or cut off, by its code. admit: called with each request and the id of the
     session it names, None for none; returns whose it is, raises AccessError. clients: where
-    sessions are counted, and cut.
+    sessions are counted, and cut. hearing: what all sockets share.
     """
 
     sockets: dict[str, Session]
@@ -190,6 +197,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.on_upgrade: Callable[[str], None] = _nothing
         self.admit: Callable[[dict[str, Any], str | None], Visit] = _anybody
         self.clients = Clients(sys.maxsize)
+        self.hearing = Hearing(Turns(), Unfinished())
         # One object, not one for each session.
         self._cut = self.disconnect
         self.refusals: Counter[str] = Counter()
@@ -244,6 +252,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             body = self._route(environ, query, visit)
         except (SocketError, AccessError) as error:
             return self._refuse(environ, start_response, error)
+        finally:
+            end_turn()
         if body is None:
             return []
         return self._answer(environ, start_response, 200, "text/plain; charset=UTF-8", body, ())
@@ -303,17 +313,18 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
                 raise BadSession("EIO=4 is spoken here: Socket.IO 3 and newer")
             if method != "GET":
                 raise BadSession("a session is opened by GET")
+            self.hearing.turns.take(visit.owner)
             return self._open(environ, transport, visit)
         session = self._find(sids[0])
         if transport == "websocket":
-            self._upgrade(session, environ)
+            self._upgrade(session, environ, visit)
             return None
         if session.upgraded:
             raise BadSession("the session has changed to a WebSocket")
         if method == "GET":
             return self._poll(session)
         if method == "POST":
-            return self._post(session, environ)
+            return self._post(session, environ, visit)
         raise BadSession("a session is polled by GET, and told by POST")
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
@@ -341,7 +352,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if transport == "websocket":
             talk = partial(self._talk, session)
             try:
-                websocket = serve(environ, talk, max_message_bytes=self.max_http_buffer_size)
+                websocket = self._serve(environ, talk, visit)
             except SocketError:
                 self.clients.leave(sid)
                 raise
@@ -375,30 +386,36 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             raise BadSession("a session is polled once at a time")
         return outlet.poll()
 
-    def _post(self, session: Session, environ: dict[str, Any]) -> bytes:
+    def _post(self, session: Session, environ: dict[str, Any], visit: Visit) -> bytes:
         if session.is_posting:
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise BadSession("a session is told one thing at a time")
         session.is_posting = True
+        turns, unfinished = self.hearing
         try:
+            unfinished.keep(session, visit.owner, self._body_bytes(environ))
             body = environ["wsgi.input"].read(self.max_http_buffer_size + 1)
             if len(body) > self.max_http_buffer_size:
                 text = f"a payload may have {self.max_http_buffer_size} bytes"
                 raise BadSession(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            turn_ends_s = monotonic() + TURN_S
+            turn_ends_s = turns.go_on(visit.owner, 0.0)
             for packet in read_payload(body):
                 if session.closed:
                     break
                 self._hear(session, packet)
-                if monotonic() > turn_ends_s:
-                    sleep(0)
-                    turn_ends_s = monotonic() + TURN_S
+                turn_ends_s = turns.go_on(visit.owner, turn_ends_s)
         except (BadPacket, BadSession):
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise
         finally:
             session.is_posting = False
+            unfinished.forget(session)
         return b"ok"
+
+    def _body_bytes(self, environ: dict[str, Any]) -> int:
+        """Return how much of a body is read at most."""
+        most: int = self.max_http_buffer_size
+        return min(int(environ.get("CONTENT_LENGTH") or most), most)
 
     # WebSocket
 
@@ -410,20 +427,24 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         except BadPacket as error:
             self.refusals[error.code] += 1
             reason = self.reason.TRANSPORT_ERROR
-            self.close_session(session, reason, PROTOCOL_ERROR, str(error))
+            self.close_session(session, reason, error.close_code, str(error))
         finally:
             self.close_session(session, self.reason.TRANSPORT_CLOSE)
 
-    def _upgrade(self, session: Session, environ: dict[str, Any]) -> None:
+    def _serve(
+        self, environ: dict[str, Any], talk: Callable[[WebSocket], None], visit: Visit
+    ) -> WebSocket:
+        most = self.max_http_buffer_size
+        return serve(environ, talk, visit.owner, self.hearing, max_message_bytes=most)
+
+    def _upgrade(self, session: Session, environ: dict[str, Any], visit: Visit) -> None:
         if environ.get("headwater.client") is None:
             raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
         if session.websocket is not None or not self.allow_upgrades:
             # As Node does: a client sees that it is closed, not that it is refused.
-            serve(environ, _leave)
+            self._serve(environ, _leave, visit)
             return
-        session.websocket = serve(
-            environ, partial(self._probe, session), max_message_bytes=self.max_http_buffer_size
-        )
+        session.websocket = self._serve(environ, partial(self._probe, session), visit)
         session.upgrade_by_s = monotonic() + self.upgrade_timeout_s
         session.set_due()
 
@@ -466,11 +487,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     def _hear(self, session: Session, packet: Received) -> None:
         """Do what a packet asks for. Raises BadPacket."""
-        if packet.kind == PONG:
-            if session.awaits_pong:
-                session.awaits_pong = False
-                session.next_s = monotonic() + self.interval_s
-                session.set_due()
+        if packet.kind == PONG and session.awaits_pong:
+            session.awaits_pong = False
+            session.next_s = monotonic() + self.interval_s
+            session.set_due()
         elif packet.kind == MESSAGE:
             session.is_handling = True
             try:
@@ -480,7 +500,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         elif packet.kind == CLOSE:
             reason = self.reason.CLIENT_DISCONNECT
             self.close_session(session, reason, last=NOOP_PACKET)
-        elif packet.kind not in (UPGRADE, NOOP):
+        elif packet.kind in (PONG, UPGRADE, NOOP):
+            session.note_unasked()
+        else:
             raise BadPacket("a client sends no such packet")
 
     def close_session(

@@ -25,7 +25,11 @@ from typing import Any, Self
 
 from wsproto.frame_protocol import Frame, FrameProtocol, Opcode, ParseFailed
 
-from sockets.errors import NoConnection
+from access import TooMany
+from guard import Hearing
+from guard.turns import TURN_S, end_turn
+from guard.unfinished import TOO_MUCH
+from sockets.errors import NoConnection, TooManyFrames
 from sockets.frames import (
     binary_frame,
     close_frame,
@@ -34,6 +38,7 @@ from sockets.frames import (
     text_frame,
 )
 from sockets.handshake import answer_handshake
+from sockets.unasked import SMALL_FRAGMENT_BYTES, note_unasked
 from topics.outlet import Outlet
 
 # What a client may say at once: an event of 64 KiB and what is around it.
@@ -42,36 +47,44 @@ MAX_MESSAGE_BYTES = 65 * 1024
 READ_BYTES = 16 * 1024
 # How long the other side has for its part of the closing handshake.
 CLOSE_S = 3.0
-# Who sends without a pause gets this long before the others have their turn.
-TURN_S = 0.005
+# What is read behind our close, so that no reset overtakes it.
+DRAIN_BYTES = 2 * 1024 * 1024
+DRAIN_READ_BYTES = 256 * 1024
 # A read that took this long has waited, and so let the others run.
 PAUSE_S = 0.0002
 
 # 7.4.1
-NORMAL, GOING_AWAY, ABNORMAL, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1006, 1009, 1011
+NORMAL, GOING_AWAY, ABNORMAL, POLICY_VIOLATION = 1000, 1001, 1006, 1008
+TOO_BIG, INTERNAL_ERROR, TRY_AGAIN_LATER = 1009, 1011, 1013
 # How it is counted that a client broke the protocol.
 BAD_FRAME, MESSAGE_TOO_BIG = "bad_frame", "message_too_big"
 
 
 def accept(
     environ: Mapping[str, Any],
+    owner: str,
+    hearing: Hearing,
     headers: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> WebSocket:
     """Answer a request for a WebSocket and take its connection over.
 
-    environ: the request's. headers: more fields for the answer. max_message_bytes: a client that
-    sends a longer message is closed with 1009. The caller enters the WebSocket (`with`), and calls
+    environ: the request's. owner: to whom what the client says is counted; it is heard in turns of
+    the owner, as hearing has them, and a message that receive returns is answered in one. headers:
+    more fields for the answer. max_message_bytes: a client that sends a longer message is closed
+    with 1009. The caller enters the WebSocket (`with`), and calls
     receive until it returns None; what his view returns afterwards is not sent.
 
     Raises BadHandshake and NoConnection before anything is sent.
     """
-    return _accept(environ, headers, max_message_bytes, None)
+    return _accept(environ, owner, hearing, headers, max_message_bytes, None)
 
 
 def serve(
     environ: Mapping[str, Any],
     talk: Callable[[WebSocket], None],
+    owner: str,
+    hearing: Hearing,
     headers: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> WebSocket:
@@ -81,11 +94,13 @@ def serve(
     talk), and it takes 10 KB instead of 24. It is closed when talk returns, with 1011 when talk
     raises.
     """
-    return _accept(environ, headers, max_message_bytes, talk)
+    return _accept(environ, owner, hearing, headers, max_message_bytes, talk)
 
 
 def _accept(
     environ: Mapping[str, Any],
+    owner: str,
+    hearing: Hearing,
     headers: Iterable[tuple[str, str]],
     max_message_bytes: int,
     talk: Callable[[WebSocket], None] | None,
@@ -96,7 +111,7 @@ def _accept(
     client = environ.get("headwater.client")
     if client is None:
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
-    websocket = WebSocket(client, max_message_bytes)
+    websocket = WebSocket(client, owner, hearing, max_message_bytes)
     client.take_over(None if talk is None else partial(_talk, websocket, talk))
     websocket.outlet.say(answer)
     return websocket
@@ -124,13 +139,15 @@ class WebSocket:
     """
 
     __slots__ = (
-        "__weakref__", "_client", "_close_by_s", "_is_cut", "_is_deaf", "_is_flushed",
-        "_is_waiting", "_max_bytes", "_partial", "_protocol", "_socket", "_turn_ends_s",
-        "close_code", "last_heard_s", "outlet",
+        "__weakref__", "_client", "_close_by_s", "_hearing", "_is_cut", "_is_deaf", "_is_flushed",
+        "_is_waiting", "_max_bytes", "_owner", "_paid_until_s", "_partial", "_protocol", "_socket",
+        "_turn_ends_s", "close_code", "last_heard_s", "outlet",
     )  # fmt: skip
 
-    def __init__(self, client: Any, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, client: Any, owner: str, hearing: Hearing, max_message_bytes: int) -> None:
         self._socket = client.socket
+        self._owner = owner
+        self._hearing = hearing
         # Not its methods: each would be one more object for each that idles.
         self._client = client
         self._max_bytes = max_message_bytes
@@ -147,6 +164,8 @@ class WebSocket:
         self._is_cut = False
         self._is_waiting = False
         self._turn_ends_s = 0.0
+        # See sockets.unasked.
+        self._paid_until_s = 0.0
         self.last_heard_s = monotonic()
         self.close_code: int | None = None
         self.outlet = FrameOutlet(client, self.cut)
@@ -236,7 +255,9 @@ class WebSocket:
             return None
         try:
             for frame in self._protocol.received_frames():
-                self._give_turns()
+                self._take_turn()
+                if frame.opcode.iscontrol() or _is_scrap(frame):
+                    self._paid_until_s = note_unasked(self._paid_until_s)
                 if frame.opcode is Opcode.PING:
                     pongs.append(pong_frame(_bytes(frame)))
                 elif frame.opcode is Opcode.CLOSE:
@@ -249,7 +270,10 @@ class WebSocket:
                 if self._is_deaf:
                     break
         except ParseFailed as error:
-            self._fail(int(error.code), str(error))
+            code = int(error.code)
+            self._fail(code, str(error), MESSAGE_TOO_BIG if code == TOO_BIG else BAD_FRAME)
+        except TooManyFrames as error:
+            self._fail(error.close_code, str(error), error.code)
         return None
 
     def _join(self, frame: Frame) -> str | bytes | None:
@@ -263,17 +287,35 @@ class WebSocket:
             self._partial = bytearray()
         self._partial += part.encode() if isinstance(part, str) else part
         if len(self._partial) > self._max_bytes:
-            self._partial = None
-            self._fail(TOO_BIG, f"a message may have {self._max_bytes} bytes")
+            self._forget_partial()
+            text = f"a message may have {self._max_bytes} bytes"
+            self._fail(TOO_BIG, text, MESSAGE_TOO_BIG)
             return None
         if not frame.message_finished:
+            self._keep_partial(len(self._partial))
             return None
-        whole, self._partial = self._partial, None
+        whole = self._partial
+        self._forget_partial()
         return self._heard(whole.decode() if isinstance(part, str) else bytes(whole))
 
+    def _keep_partial(self, size: int) -> None:
+        try:
+            self._hearing.unfinished.keep(self, self._owner, size)
+        except TooMany as error:
+            self._forget_partial()
+            self._fail(TRY_AGAIN_LATER, str(error), TOO_MUCH)
+
+    def _forget_partial(self) -> None:
+        if self._partial is not None:
+            self._partial = None
+            self._hearing.unfinished.forget(self)
+
     def _heard(self, message: str | bytes) -> str | bytes | None:
+        if self._close_by_s is None:
+            return message
         # After our close the client may go on for a moment; nobody waits for that.
-        return message if self._close_by_s is None else None
+        self._paid_until_s = note_unasked(self._paid_until_s)
+        return None
 
     def _hear_close(self, frame: Frame) -> None:
         code: Any = frame.payload[0]
@@ -282,9 +324,10 @@ class WebSocket:
         if self._close_by_s is None:
             self.close(self.close_code)
 
-    def _fail(self, code: int, reason: str) -> None:
+    def _fail(self, code: int, reason: str, counted: str) -> None:
         """Close since the client broke the protocol: from here on it is not understood (7.1.7)."""
-        self.refused(MESSAGE_TOO_BIG if code == TOO_BIG else BAD_FRAME)
+        if self._close_by_s is None:
+            self.refused(counted)
         self._is_deaf = True
         if self.close_code is None:
             self.close_code = ABNORMAL
@@ -308,8 +351,9 @@ class WebSocket:
         decoder = protocol._frame_decoder
         return self._partial is None and decoder.header is None and not decoder.buffer
 
-    def _read(self) -> bytes:
+    def _read(self, size: int = READ_BYTES) -> bytes:
         """Wait for bytes and return them; none when the client is gone or its time is over."""
+        end_turn()
         asked_s = monotonic()
         if self._close_by_s is not None:
             if asked_s >= self._close_by_s:
@@ -318,7 +362,7 @@ class WebSocket:
                 self._socket.settimeout(self._close_by_s - asked_s)
         self._is_waiting = True
         try:
-            data: bytes = self._socket.recv(READ_BYTES)
+            data: bytes = self._socket.recv(size)
         except OSError as error:
             self._client.failed(error)
             return b""
@@ -331,10 +375,8 @@ class WebSocket:
             self._turn_ends_s = monotonic() + TURN_S
         return data
 
-    def _give_turns(self) -> None:
-        if monotonic() > self._turn_ends_s:
-            sleep(0)
-            self._turn_ends_s = monotonic() + TURN_S
+    def _take_turn(self) -> None:
+        self._turn_ends_s = self._hearing.turns.go_on(self._owner, self._turn_ends_s)
 
     # The end
 
@@ -350,10 +392,14 @@ class WebSocket:
             if self._is_flushed:
                 self._shut(socket.SHUT_WR)
             # A close while something is unread is a reset, which may overtake our last frame.
-            while self._read():
-                pass
+            left = DRAIN_BYTES
+            while left > 0 and (data := self._read(DRAIN_READ_BYTES)):
+                self._take_turn()
+                left -= len(data)
+        end_turn()
         self.cut()
-        self._protocol = self._partial = None
+        self._forget_partial()
+        self._protocol = None
         ends_s = monotonic() + CLOSE_S
         while self.outlet.busy and monotonic() < ends_s:
             # It waits in the socket: if that were closed under it, it would do so for ever.
@@ -370,6 +416,12 @@ class WebSocket:
             socket.socket(fileno=os.dup(self._socket.fileno())) as s,
         ):
             s.shutdown(how)
+
+
+def _is_scrap(frame: Frame) -> bool:
+    """Tell whether it is a fragment so small that there is no reason for it."""
+    is_fragment = frame.frame_finished and not frame.message_finished
+    return is_fragment and len(frame.payload) < SMALL_FRAGMENT_BYTES
 
 
 def _bytes(frame: Frame) -> bytes:

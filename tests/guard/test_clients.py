@@ -39,6 +39,29 @@ def test_each_may_have_so_many(enter):
     assert clients.counts() == {"ann": 2, "bob": 1}
 
 
+def test_an_address_has_fewer_that_show_no_credential(cut):
+    clients = Clients(3, most_unknown=1)
+    unknown = Visit("address 10.0.0.1", None)
+    clients.enter("u1", unknown, cut.append)
+    with pytest.raises(TooMany, match="1 connections are the most"):
+        clients.enter("u2", unknown, cut.append)
+    clients.count_to("ann", "u1")
+    clients.count_to("ann", "nobody")
+    assert clients.counts() == {"ann": 1}
+    # Whose it is has not changed.
+    assert clients.visit("u1").principal is None
+    clients.enter("u2", unknown, cut.append)
+
+
+def test_who_shows_a_credential_later_is_counted_too(enter, cut):
+    clients = Clients(1)
+    enter(clients, "a1", ANN)
+    clients.enter("u1", Visit("address 10.0.0.1", None), cut.append)
+    with pytest.raises(TooMany, match="1 connections are the most"):
+        clients.count_to("ann", "u1")
+    assert clients.counts() == {"ann": 1, "address 10.0.0.1": 1}
+
+
 def test_leaving_makes_room(enter):
     clients = Clients(1)
     enter(clients, "a1", ANN)

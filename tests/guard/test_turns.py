@@ -118,3 +118,18 @@ def test_who_takes_another_turn_has_ended_the_one_before():
     turns.take("ann")
     turns.take("ann")
     end_turn()
+
+
+# What comes piece by piece.
+
+
+def test_a_stream_goes_on_in_its_turn_until_it_is_over():
+    turns = Turns()
+    until_s = turns.go_on("ann", 0.0)
+    now = turns._now
+    assert now.owner == "ann"
+    assert turns.go_on("ann", until_s) == until_s
+    assert turns._now is now
+    assert turns.go_on("ann", 0.0) > until_s
+    assert turns._now is not now
+    end_turn()

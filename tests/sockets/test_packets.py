@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sockets.errors import BadPacket
 from sockets.frames import binary_frame, text_frame
 from sockets.packets import (
+    MAX_DEPTH,
     MESSAGE,
     SEPARATOR,
     Event,
@@ -17,6 +18,7 @@ from sockets.packets import (
     payload_frames,
     put_attachments,
     read_event,
+    read_head,
     read_packet,
     read_payload,
     text_packet,
@@ -113,6 +115,23 @@ def test_an_event(text, event):
     assert read_event(text) == event
 
 
+def nested(depth, innermost=1):
+    """Return so many lists in each other."""
+    for _ in range(depth):
+        innermost = [innermost]
+    return innermost
+
+
+def test_many_lists_that_are_not_deep():
+    data = ["a", nested(MAX_DEPTH - 1), *[[] for _ in range(10 * MAX_DEPTH)], "[" * 1000]
+    assert read_event("2" + json.dumps(data)).data == data
+
+
+def test_the_head_is_read_without_the_data():
+    head = read_head('51-/admin?x=1,12["foo", this is never looked at')
+    assert head[:4] == (5, "/admin", 12, 1)
+
+
 BAD_EVENTS = {
     "empty": "",
     "no type": "abc",
@@ -139,6 +158,8 @@ BAD_EVENTS = {
     "a number that JSON has not": '2["a",NaN]',
     "a number that is too long": '2["a",' + "1" * 5000 + "]",
     "so deep that Python gives up": '2["a",' + "[" * 100_000,
+    "deeper than allowed": "2" + json.dumps(["a", nested(MAX_DEPTH)]),
+    "deeper than allowed by objects": '2["a",' + '{"b":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH + "]",
 }
 
 
@@ -155,6 +176,13 @@ def test_attachments_are_put_where_they_were():
     data = ["a", [PLACEHOLDER], {"b": {**PLACEHOLDER, "num": 0}}, {"_placeholder": False}]
     whole = put_attachments(data, [b"0", b"1"])
     assert whole == ["a", [b"1"], {"b": b"0"}, {"_placeholder": False}]
+
+
+def test_attachments_are_put_however_deep():
+    data = put_attachments(["a", nested(50_000, {**PLACEHOLDER, "num": 0})], [b"0"])[1]
+    while isinstance(data, list):
+        (data,) = data
+    assert data == b"0"
 
 
 @pytest.mark.parametrize("number", [2, -1, True, "0", None, 0.0])

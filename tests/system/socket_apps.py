@@ -13,6 +13,9 @@ from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace, emit
 from greenlet import greenlet
 
+from guard import Hearing
+from guard.turns import Turns
+from guard.unfinished import Unfinished
 from sockets.engine import make_socketio
 from sockets.errors import SocketError
 from sockets.packets import event_packet
@@ -37,11 +40,19 @@ def process():
 
 raw = Flask(__name__)
 OPEN = set()
+HEARING = Hearing(Turns(), Unfinished())
 
 
 def echo(websocket):
     while (message := websocket.receive()) is not None:
         (websocket.send_text if isinstance(message, str) else websocket.send_bytes)(message)
+
+
+def last(websocket):
+    """Say only the last message, `end`."""
+    while (message := websocket.receive()) is not None:
+        if message == "end":
+            websocket.send_text(message)
 
 
 def leave(websocket, code, reason):
@@ -78,14 +89,15 @@ def open_one(talk):
         return process() | {"open": len(OPEN), "busy": sum(each.outlet.busy for each in OPEN)}
     if talk == "leave":
         code, reason = int(request.args["code"]), request.args.get("reason", "")
-        serve(request.environ, lambda websocket: leave(websocket, code, reason))
+        serve(request.environ, lambda websocket: leave(websocket, code, reason), "", HEARING)
     elif "within" in request.args or talk == "within":
-        with accept(request.environ) as websocket:
+        with accept(request.environ, "", HEARING) as websocket:
             registered({"within": echo, "fail": fail}[talk])(websocket)
     else:
-        talks = {"echo": echo, "fail": fail, "flood": flood}
+        talks = {"echo": echo, "fail": fail, "flood": flood, "last": last}
         limit = request.args.get("limit", MAX_MESSAGE_BYTES, int)
-        serve(request.environ, registered(talks[talk]), [("X-More", "yes")], limit)
+        more = [("X-More", "yes")]
+        serve(request.environ, registered(talks[talk]), "", HEARING, more, limit)
     return ""
 
 
@@ -254,13 +266,15 @@ def make_live(fan_out, **options):
         left, namespace.left = namespace.left, []
         manager = socketio.server.manager
         members = sum(1 for _ in manager.get_participants("/live", None))
-        sessions = socketio.server.eio.sockets.values()
+        engine = socketio.server.eio
+        sessions = engine.sockets.values()
         return process() | socketio.counts() | {
             "left": left,
             "refusals": app.refusals,
             "members": members,
             "waiting": sum(hasattr(s, "outlet") and not s.outlet.busy for s in sessions),
             "environs": len(socketio.server.environ),
+            "unfinished": engine.hearing.unfinished.total if fan_out == "direct" else 0,
         }  # fmt: skip
 
     return app

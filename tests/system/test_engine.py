@@ -614,12 +614,130 @@ def test_an_event_before_any_connect_closes_the_connection(live):
         assert client.close_code() == 1002
 
 
+HALF = '451-/live,7["one",{"_placeholder":true,"num":0},"'
+
+
+@pytest.mark.parametrize("sent", [HALF, "43/live,1[]", "41/live,", "42/live,[not looked at"])
+def test_before_a_namespace_is_joined_there_is_only_connect(live, sent):
+    with live.websocket() as client:
+        client.send(sent)
+        assert client.close_code() == 1002
+    polled = live.poll()
+    assert polled.post(sent)[0] == 400
+    assert polled.poll()[0] == 400
+
+
+def test_a_connect_is_short(live):
+    with live.websocket() as client:
+        client.send(f'40/live,{{"token":"{"x" * 16_384}"}}')
+        assert client.close_code() == 1002
+
+
+def test_an_event_has_a_bound_with_its_attachments(live):
+    with connect(live, "/live") as client:
+        client.send(HALF + "x" * 600_000 + '"]', frame(BINARY, bytes(390_000)))
+        assert client.text().startswith('43/live,7[{"ok":false')
+        client.send(HALF + "x" * 600_000 + '"]', frame(BINARY, bytes(410_000)))
+        assert client.close_code() == 1002
+
+
+def test_half_an_event_is_kept_as_the_text_it_is(live):
+    """Parsed, its lists would be 25 times as large."""
+    with ExitStack() as clients:
+        joined = [clients.enter_context(connect(live, "/live")) for _ in range(10)]
+        before = facts(live)["memory"]
+        for client in joined:
+            client.send('451-/live,["same"' + ",[]" * 300_000 + "]")
+        wait_until(lambda: facts(live)["unfinished"] > 9_000_000, "all have come")
+        assert facts(live)["memory"] - before < 30_000_000
+    wait_until(lambda: facts(live)["unfinished"] == 0, "all are forgotten")
+
+
+def half_an_event(client):
+    client.send(HALF + "x" * 900_000 + '"]')
+
+
+def half_a_message(client):
+    client.send(frame(BINARY, bytes(900_000), head=0))
+
+
+def half_a_frame(client):
+    client.send(frame(BINARY, bytes(950_000))[:900_000])
+
+
+@pytest.mark.parametrize("half", [half_an_event, half_a_message, half_a_frame])
+def test_what_is_not_whole_has_a_bound_in_all(live, half):
+    """Half of 64 MiB for one address."""
+    refused = counted(live, "too_much_unfinished")
+    with ExitStack() as clients:
+        joined = [clients.enter_context(connect(live, "/live")) for _ in range(40)]
+        for client in joined:
+            half(client)
+        last = joined[-1]
+        assert last.close_code() == 1013
+        assert facts(live)["unfinished"] <= 2**25
+        assert counted(live, "too_much_unfinished") >= refused + 1
+    wait_until(lambda: facts(live)["unfinished"] == 0, "all are forgotten")
+    with connect(live, "/live") as client:
+        client.send(HALF + "x" * 900_000 + '"]', frame(BINARY, b"0"))
+        assert client.text().startswith('43/live,7[{"ok":false')
+
+
 @both("live")
 def test_attachments_have_a_bound_together(live):
     with connect(live, "/live") as client:
         places = ",".join(['{"_placeholder":true,"num":0}'] * 3)
         client.send(f'453-/live,["same",{places}]', *[frame(BINARY, bytes(400_000))] * 3)
         assert client.close_code() == 1002
+
+
+# A few of these in a row are in order; as many packets that say nothing as these are none.
+SCRAPS = {
+    "a NOOP": "6",
+    "a pong that nobody asked for": "3",
+    "an upgrade that is none": "5",
+    "an acknowledgement that nobody waits for": "43/live,1[]",
+    "an event for a namespace that was left": '42/other,["same"]',
+}
+
+
+@pytest.mark.parametrize("scrap", SCRAPS.values(), ids=SCRAPS.keys())
+def test_many_packets_that_say_nothing_are_closed(live, scrap):
+    before = counted(live, "too_many_frames")
+    with connect(live, "/live") as client:
+        client.send(*[scrap] * 200, '42/live,7["same",1]')
+        assert client.text() == "43/live,7[1]"
+        client.send(*[scrap] * 1000)
+        assert client.close_code() == 1008
+    assert counted(live, "too_many_frames") == before + 1
+
+
+@pytest.mark.parametrize("scrap", SCRAPS.values(), ids=SCRAPS.keys())
+def test_many_polled_packets_that_say_nothing_are_refused(live, scrap):
+    client = live.poll()
+    client.post("40/live,")
+    assert client.post("\x1e".join([scrap] * 200)) == (200, "ok")
+    status, text = client.post("\x1e".join([scrap] * 1000))
+    assert (status, json.loads(text)["error"]) == (429, "too_many_frames")
+    assert client.poll()[0] == 400
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_binary_event_that_is_deep_is_understood_or_refused(live, transport):
+    """Its placeholders were looked for by recursion, which ended before that of JSON does."""
+    for depth, is_taken in ((150, True), (500, False)):
+        body = f'451-/live,7["one",{"[" * depth}{{"_placeholder":true,"num":0}}{"]" * depth}]'
+        if transport == "polling":
+            polled = live.poll()
+            polled.post("40/live,")
+            assert polled.post(body + "\x1ebAAAA")[0] == (200 if is_taken else 400)
+            continue
+        with connect(live, "/live") as client:
+            client.send(body, frame(BINARY, b"0"))
+            if is_taken:
+                assert client.text().startswith("43/live,7[")
+            else:
+                assert client.close_code() == 1002
 
 
 def test_a_bad_packet_over_polling_closes_the_session(live):

@@ -13,13 +13,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from statistics import median
 from typing import NamedTuple
 
 import pytest
 
 from benchmarks.flooder import count_served, flood
 from guard import Tokens
-from tests.sockets.clients import RawWebSocket
+from tests.sockets.clients import TEXT, RawWebSocket, close, frame
 from tests.system.server import CATALOGUE, ROOT, wait_until
 
 
@@ -146,6 +147,70 @@ def test_an_endless_body_that_is_refused_leaves_the_others_their_turn(make_site)
             is_over.set()
         streaming.result()
     assert max(took_s) < 2
+
+
+# Floods on sockets.
+
+SOCKETS = 50
+SESSION = "/socket.io/?EIO=4&transport=websocket"
+
+
+def watch(site, name, is_over):
+    """Ask again and again until it is over; return how many seconds each answer took, in order."""
+    took_s = []
+    while not is_over() or len(took_s) < 20:
+        began_s = time.monotonic()
+        assert site.get(name).status == 200
+        took_s.append(time.monotonic() - began_s)
+    return sorted(took_s)
+
+
+def send_all(clients, data):
+    """Send data on each, and wait for its end, on a thread each; return what tells that all have.
+
+    A server that has had enough takes no more.
+    """
+
+    def send(client):
+        with suppress(OSError):
+            client.send(data, close(1000))
+        assert client.is_ended()
+
+    threads = ThreadPoolExecutor(len(clients))
+    ends = [threads.submit(send, client) for client in clients]
+    threads.shutdown(wait=False)
+    return lambda: all(each.done() for each in ends)
+
+
+def test_a_flood_of_frames_that_say_nothing_is_closed(make_site):
+    """20 MB of NOOP from clients that have shown nothing."""
+    site = make_site("bob")
+    with ExitStack() as opened:
+        clients = [
+            opened.enter_context(closing(RawWebSocket(site.server.port, SESSION)))
+            for _ in range(SOCKETS)
+        ]
+        alone_s = watch(site, "bob", lambda: True)
+        beside_s = watch(site, "bob", send_all(clients, frame(TEXT, b"6") * 57_000))
+    assert refusals(site, "bob", "too_many_frames") == SOCKETS
+    assert median(beside_s) < 5 * median(alone_s) + 0.05
+
+
+def test_sockets_of_one_owner_have_one_turn(make_site):
+    """However many of them send without a pause what is answered."""
+    site = make_site("flood", "bob", HEADWATER_REQUESTS_PER_MINUTE="0")
+    headers, said = site.bearer("flood"), frame(TEXT, b'{"message":"m"}')
+    with ExitStack() as opened:
+        clients = [
+            opened.enter_context(closing(RawWebSocket(site.server.port, "/ws/live", **headers)))
+            for _ in range(SOCKETS)
+        ]
+        is_over, answers = send_all(clients, said * 1000), 0
+        while not is_over():
+            assert site.get("bob").status == 200
+            answers += 1
+    # One for each 5 ms of the flood's at best, and for each 250 ms without turns.
+    assert answers > 15
 
 
 def test_polls_of_a_session_are_requests(brisk):
@@ -364,6 +429,28 @@ def test_sessions_are_counted_without_their_connections(narrow):
     sid = json.loads(opened[0].body[1:])["sid"]
     assert narrow.get("eve", f"{path}&sid={sid}", "POST", b"1").status == 200
     assert narrow.get("eve", path).status == 200
+
+
+def test_an_address_has_few_sessions_that_have_shown_no_token(make_site):
+    site = make_site("ann", HEADWATER_SESSIONS_WITHOUT_TOKEN="3")
+    with ExitStack() as opened:
+
+        def session():
+            client = RawWebSocket(site.server.port, SESSION)
+            return opened.enter_context(closing(client))
+
+        unknown = [session() for _ in range(3)]
+        assert [client.status for client in unknown] == [101] * 3
+        assert session().status == 429
+        polls = site.server.get(SESSION.replace("websocket", "polling"))
+        refusal_of(polls, 429, "too_many_connections")
+        assert site.get("ann", SESSION.replace("websocket", "polling")).status == 200
+        # One shows a token in its CONNECT, and is counted to that from then on.
+        unknown[0].send(f'40/live,{{"token":"{site.tokens["ann"]}"}}')
+        while not unknown[0].text().startswith("40/live,"):
+            pass
+        assert session().status == 101
+        assert session().status == 429
 
 
 def test_who_leaves_makes_room(narrow, full):

@@ -402,8 +402,8 @@ def test_who_reads_nothing_is_cut_off(server):
 
 
 def test_who_sends_without_a_pause_leaves_the_others_their_turn(server):
-    with RawWebSocket(server.port, "/echo") as busy, ThreadPoolExecutor(1) as sending:
-        sent = sending.submit(busy.send, *[frame(PONG)] * 400_000, "end")
+    with RawWebSocket(server.port, "/last") as busy, ThreadPoolExecutor(1) as sending:
+        sent = sending.submit(busy.send, *[frame(BINARY, b"x")] * 100_000, "end")
         waits = []
         while not sent.done() or len(waits) < 20:
             began = monotonic()
@@ -411,6 +411,45 @@ def test_who_sends_without_a_pause_leaves_the_others_their_turn(server):
             waits.append(monotonic() - began)
         assert max(waits) < 0.5
         assert busy.text() == "end"
+
+
+# What says nothing
+
+# More than the allowance, and what it grows by meanwhile.
+MANY = 1000
+SCRAPS = {
+    "pings": [frame(PING)] * MANY,
+    "pongs": [frame(PONG, b"x")] * MANY,
+    "empty fragments": [frame(TEXT, head=0), *[frame(CONTINUATION, head=0)] * MANY],
+    "fragments of a byte": [frame(TEXT, head=0), *[frame(CONTINUATION, b"x", head=0)] * MANY],
+    "among what says something": [frame(PONG), frame(BINARY, b"x")] * MANY,
+}
+
+
+@pytest.mark.parametrize("frames", SCRAPS.values(), ids=SCRAPS.keys())
+def test_many_frames_that_say_nothing_are_closed(server, frames):
+    with RawWebSocket(server.port, "/last") as client:
+        client.send(*frames)
+        assert client.close_code() == 1008
+
+
+FEW = {
+    "pings": [frame(PING)] * 200,
+    "fragments": [
+        frame(BINARY, bytes(64), head=0),
+        *[frame(CONTINUATION, bytes(64), head=0)] * 900,
+        frame(CONTINUATION),
+    ],
+}
+
+
+@pytest.mark.parametrize("frames", FEW.values(), ids=FEW.keys())
+def test_what_is_in_order_is_not(server, frames):
+    with RawWebSocket(server.port, "/last") as client:
+        client.send(*frames, "end")
+        while (found := client.receive())[0] == PONG:
+            pass
+        assert found == (TEXT, b"end")
 
 
 # Other clients, other connections
