@@ -66,7 +66,7 @@ INTERNAL_ERROR = {
 # come before a client has had a chance to listen for it.
 CONNECT_PAUSE_S = 0.002
 # It carries a token, and comes before anything is known of the client.
-MAX_CONNECT_CHARS = 16 * 1024
+MAX_CONNECT_CHARS = 64 * 1024
 
 # What is kept of the request that opened a session, besides the header fields.
 _KEPT = (

@@ -617,8 +617,8 @@ def test_an_event_before_any_connect_closes_the_connection(live):
 HALF = '451-/live,7["one",{"_placeholder":true,"num":0},"'
 
 
-@pytest.mark.parametrize("sent", [HALF, "43/live,1[]", "41/live,", "42/live,[not looked at"])
-def test_before_a_namespace_is_joined_there_is_only_connect(live, sent):
+def test_before_a_namespace_is_joined_nothing_is_kept(live):
+    sent = HALF + '"]'
     with live.websocket() as client:
         client.send(sent)
         assert client.close_code() == 1002
@@ -629,7 +629,7 @@ def test_before_a_namespace_is_joined_there_is_only_connect(live, sent):
 
 def test_a_connect_is_short(live):
     with live.websocket() as client:
-        client.send(f'40/live,{{"token":"{"x" * 16_384}"}}')
+        client.send(f'40/live,{{"token":"{"x" * 65_536}"}}')
         assert client.close_code() == 1002
 
 
