@@ -315,7 +315,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
 
     body_s = 30.0
     stall_s = 120.0
-    most_pending = 200
+    most_pending = 1000
     alive: bool
     wsgi: Any
 

@@ -141,10 +141,10 @@ class Settings:
             "How many of them one token's name may have, or one address without a token.",
         ),
     )
-    # A client sends its first request with the connect or right after the TLS handshake, so a
-    # thousand clients behind one address that come back within a second have fewer at a time.
+    # As many as of one address in all, so that a thousand clients of it that come at once are all
+    # taken, and half of the places are left for others.
     connections_pending: int = field(
-        default=200,
+        default=1000,
         metadata=_asks(
             "CONNECTIONS_PENDING",
             _whole(0, 1_000_000),
@@ -153,7 +153,7 @@ class Settings:
         ),
     )
     sessions_without_token: int = field(
-        default=100,
+        default=250,
         metadata=_asks(
             "SESSIONS_WITHOUT_TOKEN",
             _whole(1, 1_000_000),

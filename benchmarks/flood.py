@@ -40,7 +40,7 @@ LIMITED = {"HEADWATER_REQUESTS_PER_MINUTE": "1200"}
 
 # More than all places; each is closed after ten seconds. The same bound as by default.
 SILENT_CONNECTIONS, SILENT_FROM, SILENT_S = 2100, "127.0.0.2", 8.0
-BOUNDED = {"HEADWATER_CONNECTIONS_PENDING": "200"}
+BOUNDED = {"HEADWATER_CONNECTIONS_PENDING": "1000"}
 
 # Packets that say nothing, by clients that have shown nothing.
 SOCKETS, SESSION, NOOP = 50, "/socket.io/?EIO=4&transport=websocket", "6"
