@@ -92,6 +92,8 @@ class Shelf:
         # Of the stems of exports that are not remembered any more.
         self._forgotten = bytearray(FORGOTTEN_BITS)
         self._forgotten_path = folder / "forgotten"
+        # The stems of what another server writes.
+        self._elsewhere: set[str] = set()
 
     def load(self) -> None:
         """Read what an earlier process has left: whole recordings stay, torn ones are removed."""
@@ -103,10 +105,15 @@ class Shelf:
             self._load_one(path)
         for data in self._folder.glob("*.data"):
             known = self._index.by_id.get(data.stem)
+            if known is not None and known.kept:
+                continue
+            if is_being_written(data):
+                # By a server that ends beside this one. The next start finds what became of it.
+                self._elsewhere.add(data.stem[:STEM_CHARS])
+                continue
             if known is None:
                 self._note_forgotten(data.stem)
-            if not (known and known.kept) and not is_being_written(data):
-                self._run_later(data.unlink)
+            self._run_later(data.unlink)
         self._fit()
         self.make_room()
 
@@ -343,7 +350,8 @@ class Shelf:
 
     def has_forgotten(self, address: str) -> bool:
         """May there have been an export of this stem that is not remembered any more?"""
-        return bool(self._forgotten[_bit_of(address[:STEM_CHARS])])
+        stem = address[:STEM_CHARS]
+        return stem in self._elsewhere or bool(self._forgotten[_bit_of(stem)])
 
 
 def _bit_of(stem: str) -> int:

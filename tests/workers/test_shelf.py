@@ -197,7 +197,7 @@ def test_what_another_server_writes_is_left_alone(open_shelf, folder):
     old.write_record(export)
     export.journal.append(b"half")
     assert open_shelf().get(export.id) is None
-    assert names(folder) == [*files_of(export, "data", "json"), "forgotten"]
+    assert names(folder) == files_of(export, "data", "json")
     export.journal.finish(Failed("test", "over"))
 
 
@@ -221,6 +221,12 @@ def is_forgotten_only_there(shelf):
 def test_what_another_server_writes_is_forgotten(open_shelf, half):
     """Else a bare Range is taken for one that can only go on with a new export: a splice."""
     assert is_forgotten_only_there(open_shelf())
+
+
+def test_what_another_server_wrote_is_known_to_the_next_start(open_shelf, half):
+    assert is_forgotten_only_there(open_shelf())
+    half.journal.finish(Failed("test", "over"))
+    assert not open_shelf().has_forgotten(an_order().address())
 
 
 @pytest.mark.parametrize("record", ["{", None])
