@@ -63,7 +63,7 @@ def make_blueprint(
         if name not in logs:
             raise unknown("log", name, [log for log in logs if can("subscribe", f"logs/{log}")])
         require_words(request, _WORDS)
-        if not is_set(request, "plain") and wants_page(request):
+        if not is_set(request, "plain") and _wants_page(request):
             return render_template("log.html", name=name)
         framing = _framing_of(request)
         search = _search_of(request)
@@ -115,12 +115,19 @@ def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
 # What is asked for.
 
 
+_KINDS = [TEXT_TYPE, *NDJSON_TYPES, SSE_TYPE]
+
+
+def _wants_page(request: Request) -> bool:
+    """Does the client prefer HTML to the lines themselves?"""
+    return best_kind(request, [*_KINDS, "text/html"]) == "text/html"
+
+
 def _framing_of(request: Request) -> Framing:
     """Return what the client accepts; text if it does not care, or says plain=1."""
     if is_set(request, "plain"):
         return LOG_TEXT
-    kinds = [TEXT_TYPE, *NDJSON_TYPES, SSE_TYPE]
-    best = best_kind(request, kinds) if request.accept_mimetypes else TEXT_TYPE
+    best = best_kind(request, _KINDS) if request.accept_mimetypes else TEXT_TYPE
     if best is None:
         told = f"{TEXT_TYPE}, {NDJSON_TYPES[0]} or {SSE_TYPE}"
         raise Refusal(406, "not_acceptable", f"logs are sent as {told}: accept one of them")

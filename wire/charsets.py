@@ -15,12 +15,16 @@ _LOOKED_AT_BYTES = 1024
 _LEAST_SHARE = 0.7
 # ISO-2022-JP, -KR and -CN are ASCII but for the escapes that switch: ESC and one of these.
 _SWITCHES = (b"\x1b$", b"\x1b(", b"\x1b)")
+# The one of them begins as that of UTF-16.
+_UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 # No text has these.
 _CONTROLS = frozenset(map(chr, (*range(7), 0x7F)))
 
 
 def utf16_of(head: bytes) -> str | None:
     """Return utf-16-le or utf-16-be if text that begins with head is so, else None."""
+    if head.startswith(_UTF_32):
+        return None
     if head.startswith(codecs.BOM_UTF16_LE):
         return "utf-16-le"
     if head.startswith(codecs.BOM_UTF16_BE):
@@ -46,11 +50,15 @@ def charset_of(head: bytes, *, is_whole: bool) -> str | None:
 
     head: its beginning; is_whole: there is no more of it.
     """
+    if head.startswith(_UTF_32):
+        return None  # browsers know no label for it
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         # The mark says which; the labels with an order are for texts without one.
         return "utf-16"
     if (utf16 := utf16_of(head)) is not None:
         return utf16.replace("16-", "16")
+    if b"\0" in head:
+        return None
     if head.isascii():
         is_utf8 = is_whole and not any(switch in head for switch in _SWITCHES)
         return "utf-8" if is_utf8 else None

@@ -250,6 +250,20 @@ def test_accept_may_have_parameters(logged, kind, parameters):
     assert (answer.status, answer.headers.get_content_type()) == (200, kind)
 
 
+PAGES = {
+    "text/html": "text/html",
+    "text/html;q=0.5, application/json": "text/html",
+    "text/html,application/xhtml+xml,*/*;q=0.8": "text/html",
+    "*/*": "text/plain",
+    "application/json, */*;q=0.1": "text/plain",
+}
+
+
+@pytest.mark.parametrize(("accept", "kind"), PAGES.items())
+def test_a_page_is_for_clients_that_prefer_it_to_lines(logged, accept, kind):
+    assert logged.get("/logs/app", Accept=accept).headers.get_content_type() == kind
+
+
 @pytest.fixture(scope="module")
 def lossy(serve_all):
     """A server that was away while its log was rotated to where it is not found."""
