@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import intern
 from typing import Any, NamedTuple
 
 from access import ANYONE, Principal
@@ -32,7 +33,8 @@ def visit_of(
 ) -> Visit:
     """Return the visit of a request; it is counted to a name, or to an address without one."""
     if principal is None or principal is ANYONE:
-        return Visit(f"address {address_of(environ)}", principal, session, link)
+        # One object for all connections of an address, which keep it.
+        return Visit(intern(f"address {address_of(environ)}"), principal, session, link)
     return Visit(principal.name, principal, session, link)
 
 

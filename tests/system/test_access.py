@@ -111,6 +111,10 @@ ROWS = {
 }  # fmt: skip
 
 
+# Of names that are nearly those that are there.
+NEARLY = ["read:thing", "read:paper", "read:users", "subscribe:logs/diar", "subscribe:dem/a"]
+
+
 class Site(NamedTuple):
     """A server, the texts of its tokens by kind, and what makes more of them."""
 
@@ -134,6 +138,7 @@ def site(serve_all, tmp_path_factory):
         "wrong": file.add("wrong", WRONG, {}),
         "admin": file.add("admin", ["admin"], {}),
         "metrics": file.add("metrics", ["metrics"], {}),
+        "near": file.add("near", NEARLY, {}),
         "withdrawn": file.add("withdrawn", RIGHT, {}),
     }
     file.withdraw(tokens["withdrawn"].split("_")[1])
@@ -311,12 +316,9 @@ NEAR = {
 
 
 @pytest.mark.parametrize(("path", "told"), NEAR.items(), ids=NEAR.keys())
-def test_a_refusal_names_nothing_that_the_asker_may_not_see(site, server_turn, path, told):
+def test_a_refusal_names_nothing_that_the_asker_may_not_see(site, path, told):
     name, detail = told
-    scopes = ["read:thing", "read:paper", "read:users", "subscribe:logs/diar", "subscribe:dem/a"]
-    text = site.file.add("near", scopes, {})
-    server_turn(text)
-    answer = site.server.get(path, Authorization=f"Bearer {text}")
+    answer = ask(site, "near", path)
     assert (answer.status, answer.json()["detail"]) == (404, detail)
     assert name not in answer.body.decode()
     admins = ask(site, "admin", path).json()

@@ -358,7 +358,7 @@ def status_of(client):
 
 
 def test_silent_connections_take_the_place_of_nobody_else(make_site):
-    site = make_site("ann", HEADWATER_CONNECTIONS="300")
+    site = make_site("ann", HEADWATER_CONNECTIONS="300", HEADWATER_CONNECTIONS_PENDING="200")
     with ExitStack() as stack:
         silent = [
             stack.enter_context(connect_from(OTHER, site.server, b"GET /" * (i % 2)))

@@ -47,7 +47,7 @@ def test_a_list_does_not_wait_for_a_locked_database(server):
         sources = sources_of(server)
         page = server.get("/", Accept="text/html")
         assert time.monotonic() - began_s < 2 * SOON_S
-    assert sources.pop("fine0")["columns"] == [{"name": "i", "type": "blob"}]
+    assert sources.pop("fine0")["columns"] == [{"name": "i", "type": "integer"}]
     assert sources == {
         name: {"name": name, "pending": "Its database has not answered yet."} for name in sources
     }
