@@ -119,6 +119,9 @@ class RawWebSocket:
 
     close = shut
 
+    def fileno(self):
+        return self._sock.fileno()
+
     def __enter__(self):
         return self
 
