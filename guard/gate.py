@@ -47,7 +47,7 @@ class Gate:
     read_session: returns the token's id and the session's own in a Cookie header, None when there
     is no session. ended: sessions that were logged out. sessions_unknown: how many sessions of
     Socket.IO an address may have that have shown no credential. is_open: nobody needs a token as
-    long as none was made, from wherever he asks.
+    long as none was made, from any address.
     """
 
     def __init__(
