@@ -24,6 +24,7 @@ from flask import (
 from access import Need
 from guard import Gate
 from guard.turns import end_turn
+from journal import JournalFailed
 from sources.errors import BadSelection
 from sources.lists import list_text
 from streaming.admission import asker, owner
@@ -37,6 +38,7 @@ from streaming.resumption import find_resumed
 from streaming.rights import Rights
 from wire.formats import media_type_of
 from wire.validators import Conditions
+from workers.errors import RecordingGone
 from workers.export import Export
 from workers.exports import Exports
 from workers.index import Point
@@ -95,7 +97,13 @@ def make_blueprint(
             return response
         if export is None:
             export = exports.submit(order, prepared=False, owner=owner(), gives=not is_head)
-        return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
+        try:
+            return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
+        except RecordingGone:
+            if export.state == "failed" and export.error is not None:
+                # It has failed before its bytes were asked for.
+                raise JournalFailed(*export.error) from None
+            raise
 
     @blueprint.post("/exports")
     def prepare() -> Any:

@@ -528,6 +528,19 @@ def test_what_fails_before_its_first_byte_is_a_status(client, exports):
     assert "malformed JSON" in answer.json["message"]
 
 
+def test_what_has_failed_before_it_is_read_is_a_status(client, exports, until, monkeypatch):
+    submit = exports.submit
+
+    def submit_and_wait(*order, **how):
+        export = submit(*order, **how)
+        until(lambda: not export.is_open)
+        return export
+
+    monkeypatch.setattr(exports, "submit", submit_and_wait)
+    answer = client.get(f"/download/hopeless.csv?limit={next(_fresh)}")
+    assert (answer.status_code, answer.json["error"]) == (503, "source_failed")
+
+
 def test_what_fails_before_its_first_byte_leaves_no_reader(client, exports):
     client.get(f"/download/hopeless.csv?limit={next(_fresh)}")
     newest = next(each for each in exports.all() if each.source == "hopeless")
