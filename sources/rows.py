@@ -96,10 +96,11 @@ class Rows:
     def _array(self, index: int, cells: Row) -> pa.Array:
         types = {*map(type, cells)} - {NoneType}
         if len(types) > 1:
-            parts = [[each if type(each) is kind else None for each in cells] for kind in _KIND_OF]
             children = [
-                pa.array(part, MEMBERS[kind])
-                for part, kind in zip(parts, _KIND_OF.values(), strict=True)
+                pa.array([each if type(each) is type_ else None for each in cells], MEMBERS[kind])
+                if type_ in types
+                else pa.nulls(len(cells), MEMBERS[kind])
+                for type_, kind in _KIND_OF.items()
             ]
             return pa.StructArray.from_arrays(children, [*_KIND_OF.values()])
         if types:
