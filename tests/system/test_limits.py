@@ -209,8 +209,8 @@ def test_sockets_of_one_owner_have_one_turn(make_site):
         while not is_over():
             assert site.get("bob").status == 200
             answers += 1
-    # One for each 5 ms of the flood's at best, and for each 250 ms without turns.
-    assert answers > 15
+    # One for each 5 ms of the flood's at best, 65 on an idle machine; and 1 without turns.
+    assert answers > 3
 
 
 def test_polls_of_a_session_are_requests(brisk):
