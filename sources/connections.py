@@ -69,15 +69,12 @@ def bound(connection: apsw.Connection) -> None:
 
 
 @contextmanager
-def connect(
-    uri: str, *, wait_s: float | None = None, vfs: str | None = None
-) -> Iterator[apsw.Connection]:
+def connect(uri: str, *, wait_s: float | None = None) -> Iterator[apsw.Connection]:
     """Open a database for reading. wait_s: how long to wait for a lock, None for BUSY_TIMEOUT_S.
 
-    vfs: the name of a registered one, None for the system's. Raises SourceUnavailable when it
-    cannot be opened without harm, and apsw.Error.
+    Raises SourceUnavailable when it cannot be opened without harm, and apsw.Error.
     """
-    connection = open_connection(uri, wait_s=wait_s, vfs=vfs)
+    connection = open_connection(uri, wait_s=wait_s)
     try:
         yield connection
     finally:
@@ -87,7 +84,10 @@ def connect(
 def open_connection(
     uri: str, *, wait_s: float | None = None, vfs: str | None = None
 ) -> apsw.Connection:
-    """Open as connect does; the caller closes it with close()."""
+    """Open as connect does; the caller closes it with close().
+
+    vfs: the name of a registered one, None for the system's.
+    """
     wait_s = BUSY_TIMEOUT_S if wait_s is None else wait_s
 
     def open_it() -> apsw.Connection:
@@ -111,9 +111,7 @@ def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:
         return
 
     def compare(one: str, other: str) -> int:
-        raise apsw.SQLError(
-            f"only the application has the collation {name}: cast the column to text"
-        )
+        raise apsw.SQLError(f"only the application has the collation {name}; use `collate binary`")
 
     connection.create_collation(name, compare)
 

@@ -46,7 +46,7 @@ MOST_BATCHES = 16
 NAMING_S = 2.0
 
 _KIND_OF = {int: "integer", float: "real", str: "text", bytes: "blob"}
-_BY_AFFINITY = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
+KIND_BY_AFFINITY = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
 
 Row = tuple[Any, ...]
 
@@ -66,7 +66,7 @@ class Rows:
         self._query = query
         self._clock = clock
         # Of a column that has only NULL in a batch: the kind that it had before.
-        self._kinds = [_BY_AFFINITY.get(column.affinity, "text") for column in query.columns]
+        self._kinds = [KIND_BY_AFFINITY.get(column.affinity, "text") for column in query.columns]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         reader = _Reader(self._connection, len(self.columns))

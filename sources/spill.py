@@ -17,13 +17,12 @@ import pyarrow.compute as pc
 
 from encoders import Column
 from encoders.contract import MEMBERS
+from sources.rows import KIND_BY_AFFINITY
 from sources.tables import ColumnInfo
 from sources.typed_values import candidates_of
 
 # Integers up to here are exact as a real.
 EXACT = 2**53
-
-_BY_AFFINITY = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
 
 
 # Takes an array as it was read and returns it in its column's type.
@@ -103,7 +102,7 @@ class _Found:
             values = self._candidates[0].values
             return column, _or_nulls(column, values)
         if not kinds:
-            column = Column(name, _BY_AFFINITY.get(self._info.affinity, "text"))
+            column = Column(name, KIND_BY_AFFINITY.get(self._info.affinity, "text"))
             return column, _or_nulls(column, lambda array: array)
         if kinds == {"integer", "real"} and self._is_exact:
             column = Column(name, "real")

@@ -126,7 +126,7 @@ def test_a_gap_leads_to_a_fresh_start_below_it(mounted, topic, fresh):
         told = events_of(mounted, f"{path}?since={first['id']}&poll=1")
         return next((each for each in told if each["name"] == "gap"), None)
 
-    refetch = wait_until(gap, "something is let go of")["data"]["refetch"]
+    refetch = wait_until(gap, "events have expired")["data"]["refetch"]
     assert refetch == f"{MOUNT}{fresh}"
 
 
