@@ -14,6 +14,7 @@ def computed_once(sql: str) -> str:
     """Return a SELECT that SQLite does not merge with the one around it.
 
     It merges none with an offset; of others it repeats the expressions wherever a column is used.
+    Nor does it move conditions into one, so all its rows are found by its own conditions alone.
     """
     return f"select * from ({sql}) limit -1 offset 0"
 

@@ -48,7 +48,9 @@ def selection_sql(
     allowed, values_of_who_asks = _allowed(source, columns, attributes)
     if isinstance(source, QuerySource) and allowed is None and not selection.changes_rows():
         return source.query, dict(selection.parameters)
-    body = _body(source, columns, allowed, is_by_chance)
+    # With neither, nothing of the client's takes part in how the rows are found.
+    is_chosen = bool(selection.columns or selection.filters or selection.sort)
+    body = _body(source, columns, allowed, is_by_chance=is_by_chance, is_chosen=is_chosen)
     cells = {column.name: body.c[column.name] for column in columns}
     by_name = {column.name: column for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
@@ -110,7 +112,12 @@ def _text(clause: sa.ClauseElement) -> str:
 
 
 def _body(
-    source: Stored, columns: Sequence[ColumnInfo], allowed: str | None, is_by_chance: bool
+    source: Stored,
+    columns: Sequence[ColumnInfo],
+    allowed: str | None,
+    *,
+    is_by_chance: bool,
+    is_chosen: bool,
 ) -> sa.FromClause:
     cells = [
         sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
@@ -128,5 +135,9 @@ def _body(
         # Whether a row may be seen is told by the values that come out.
         once = computed_once(text_of(source, None))
         source = QuerySource(source.name, source.database, once, (), source.where)
-    text = text_of(source, allowed).replace(":", r"\:")
+    text = text_of(source, allowed)
+    if allowed is not None and is_chosen:
+        # Merged, an index that serves the selection would run over rows that it must not tell of.
+        text = computed_once(text)
+    text = text.replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")

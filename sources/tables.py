@@ -27,7 +27,7 @@ class ColumnInfo(NamedTuple):
 
     affinity: SQLite's, `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class
     of its first rows where they have just one and the affinity does not tell, else None; of
-    integers and reals it is `real`.
+    integers and reals it is `real`. None in a source with a row filter: its rows are not looked at.
     declared: the type that its table declares, as it is written there; of an expression the name
     of its affinity, "" for none.
     """
@@ -75,9 +75,10 @@ def describe(source: Stored) -> Description:
         defaults = {}
         if isinstance(source, QuerySource):
             defaults = {parameter.name: parameter.default for parameter in source.parameters}
-        if None not in defaults.values():
+        # Columns of a source with a filter are not named by rows that some clients may not see.
+        if None not in defaults.values() and source.where is None:
             columns = _with_stored(connection, body, defaults, columns)
-        # A table with a filter does not tell how many rows it has to clients that see some only.
+        # Nor does such a table tell how many rows it has.
         if isinstance(source, QuerySource) or source.where:
             return Description(columns, None)
         return Description(columns, _estimate_rows(connection, source.table, columns))
