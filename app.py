@@ -163,8 +163,9 @@ def create_app(
         gate.admit_session, gate.sessions, gate.rates.note_request, refusals, gate.hearing
     )
     live = Live(
-        socketio, topics, exports, metronome, gate, rights.find_to_end, rights.narrow, refusals
-    )
+        socketio, topics, exports, metronome, gate,
+        rights.find_to_end, rights.narrow, rights.hides, refusals,
+    )  # fmt: skip
     socketio.on_namespace(live)
     logs = LogFollowers(
         catalogue.logs.values(), settings.instance / "logs-state", topics, run_native

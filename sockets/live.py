@@ -66,7 +66,8 @@ class Live(Namespace):  # type: ignore[misc]
     """See the module. One for all clients; `socketio` is set when it is registered.
 
     find_to_end: returns the export of an id for who may cancel it, None where he sees none, raises
-    Forbidden. narrow: returns the framing for a principal's reader of patterns.
+    Forbidden. narrow: returns the framing for a principal's reader of patterns. hides: whether a
+    principal may not know of a topic.
     refusals: counted by their code.
     """
 
@@ -79,6 +80,7 @@ class Live(Namespace):  # type: ignore[misc]
         gate: Gate,
         find_to_end: Callable[[Principal, str], Export | None],
         narrow: Callable[[Principal, Patterns, Framing], Framing],
+        hides: Callable[[Principal, str], bool],
         refusals: Counter[str],
     ) -> None:
         super().__init__(NAMESPACE)
@@ -89,6 +91,7 @@ class Live(Namespace):  # type: ignore[misc]
         self._gate = gate
         self._find_to_end = find_to_end
         self._narrow = narrow
+        self._hides = hides
         self._refusals = refusals
         self._cut = partial(socketio.close, namespace=NAMESPACE)
         self._visits: dict[str, Visit] = {}
@@ -211,8 +214,9 @@ class Live(Namespace):  # type: ignore[misc]
     @acknowledged
     def on_readers(self, fields: Fields) -> Fields:
         patterns = Patterns.parse(fields.get("topic"))
-        self._gate.require(self._asker(), subscribe_to(patterns.text))
-        return show_readers(self._topics, patterns.text)
+        principal = self._asker()
+        self._gate.require(principal, subscribe_to(patterns.text))
+        return show_readers(self._topics, patterns.text, partial(self._hides, principal))
 
     @acknowledged
     def on_cancel(self, fields: Fields) -> Fields:

@@ -54,7 +54,7 @@ def make_blueprint(topics: Topics, rights: Rights) -> Blueprint:
         shown = [
             each
             for each in show_topics(topics)
-            if can("subscribe", each["topic"]) and rights.lists(asker(), each["topic"])
+            if can("subscribe", each["topic"]) and not rights.hides(asker(), each["topic"])
         ]
         if wants_page(request):
             return render_template("events.html", topics=shown)
@@ -71,7 +71,7 @@ def make_blueprint(topics: Topics, rights: Rights) -> Blueprint:
 
     @blueprint.get("/events/<path:topic>/readers")
     def readers(topic: str) -> Response:
-        return jsonify(show_readers(topics, topic))
+        return jsonify(show_readers(topics, topic, partial(rights.hides, asker())))
 
     @blueprint.get("/events/<path:names>")
     def follow(names: str) -> Response:

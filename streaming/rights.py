@@ -97,14 +97,14 @@ class Rights:
         key = (framing, principal.name, principal.token)
         return self._narrowed.setdefault(key, Searched(framing, partial(self._is_told, principal)))
 
-    def lists(self, principal: Principal, topic: str) -> bool:
-        """May the principal know of this topic or pattern, if its scopes cover it?"""
+    def hides(self, principal: Principal, topic: str) -> bool:
+        """May the principal not know of this topic or pattern, even if its scopes cover it?"""
         if may(principal, Need(ADMIN)) or topic.endswith("*") or not topic.startswith(_TOPICS):
-            return True
-        return self.find(principal, topic.removeprefix(_TOPICS)) is not None
+            return False
+        return self.find(principal, topic.removeprefix(_TOPICS)) is None
 
     def _is_told(self, principal: Principal, line: bytes) -> bool:
         topic = topic_of(line)
         if topic == _TOPIC:
             topic = _TOPICS + json.loads(parts_of(line).data)["id"]
-        return self.lists(principal, topic)
+        return not self.hides(principal, topic)

@@ -6,6 +6,7 @@ Way in: check_name for what is published to, Patterns for what is followed.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from topics.errors import MalformedTopic, TooManyTopics
@@ -82,6 +83,10 @@ class Patterns(NamedTuple):
             for own in self.prefixes
             if own.startswith(prefix) or prefix.startswith(own)
         ]
+
+    def without(self, is_hidden: Callable[[str], bool]) -> Patterns:
+        """Return these without the single names that are hidden."""
+        return self._replace(names=frozenset(n for n in self.names if not is_hidden(n)))
 
     def match(self, name: str) -> bool:
         """Does name belong to what is followed?"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from topics.names import Patterns
@@ -42,26 +43,35 @@ def _show_topic(topics: Topics, topic: Topic) -> dict[str, Any]:
     }
 
 
-def show_readers(topics: Topics, name: str) -> dict[str, Any]:
-    """Return who follows the topic, or any of a pattern. Raises MalformedTopic, UnknownTopic."""
+def show_readers(
+    topics: Topics, name: str, is_hidden: Callable[[str], bool] = lambda topic: False
+) -> dict[str, Any]:
+    """Return the readers of the topic, or of any of a pattern.
+
+    is_hidden: whether a client may not know of a topic: it has no readers then, and no lag.
+    Raises MalformedTopic, UnknownTopic.
+    """
     patterns = Patterns.parse(name)
     for each in patterns.names:
         topics.rule_of(each)
+    patterns = patterns.without(is_hidden)
     now_s = time.time()
     shown = [
-        _show_reader(reader, patterns, now_s)
+        _show_reader(reader, patterns, is_hidden, now_s)
         for reader in list(topics.readers)
-        if reader.patterns.meets(patterns)
+        if reader.patterns.without(is_hidden).meets(patterns)
     ]
     return {"topic": name, "count": len(shown), "readers": shown}
 
 
-def _show_reader(reader: Reader, patterns: Patterns, now_s: float) -> dict[str, Any]:
+def _show_reader(
+    reader: Reader, patterns: Patterns, is_hidden: Callable[[str], bool], now_s: float
+) -> dict[str, Any]:
     """lag_s: the age of the oldest event that it has not had. behind: why it was not live last."""
     behind = {
         topic: place
         for topic, place in reader.places.items()
-        if patterns.match(topic.name) and place <= topic.records.last
+        if place <= topic.records.last and patterns.match(topic.name) and not is_hidden(topic.name)
     }
     ages = [now_s - _time_s_at(topic, place) for topic, place in behind.items()]
     return {

@@ -734,6 +734,32 @@ def test_events_of_one_export_are_told_to_who_sees_it(regions):
     assert [f"exports/{made}" in listed[kind] for kind in told] == [True, False, True, False]
 
 
+READERS_TOLD = {
+    "exports/{}": [], "exports/*": [], "*": ["websocket"], "exports/{},demo/b": ["websocket"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "told"), READERS_TOLD.items(), ids=READERS_TOLD.keys())
+def test_readers_of_an_export_are_told_to_who_sees_it(regions, asked, told):
+    made = export_own(regions, "EU")
+    asked, headers = asked.format(made), bearer(regions, "EU")
+    one, other = (READERS[name](regions.server.base, topics, "all", headers) for name, topics in (
+        ("ndjson", f"exports/{made}"), ("websocket", f"exports/{made},demo/b")
+    ))  # fmt: skip
+    with closing(one), closing(other):
+        assert next(iter(one))
+        assert next(iter(other))
+        named = {one.connection: "ndjson", other.connection: "websocket"}
+        for kind in ("EU", "US", "admin", "blind"):
+            answers = [ask(regions, kind, f"/events/{asked}/readers").json()]
+            with closing(Socket(regions, regions.tokens[kind])) as live:
+                answers.append(live.ask("readers", {"topic": asked}))
+            for answer in answers:
+                ids = [each["connection"] for each in answer["readers"]]
+                found = sorted(named[each] for each in ids if each in named)
+                assert found == (told if kind in ("US", "blind") else sorted(named.values()))
+
+
 # Feeds of links.
 
 

@@ -122,3 +122,15 @@ def test_what_is_no_topic_is_refused(world):
         show_readers(world.topics, "nobody/s")
     with pytest.raises(MalformedTopic):
         show_readers(world.topics, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "lags"), [("memory/a", []), ("memory/*", [1, 1]), ("memory/a,memory/b", [1, 1])]
+)
+def test_a_hidden_topic_has_neither_readers_nor_lag(world, name, lags):
+    publish_each(world, "memory/a", 1, 2)
+    publish_each(world, "memory/b", 1)
+    for text in ("memory/a", "memory/a,memory/b", "memory/*"):
+        world.follow(text, "all")
+    told = show_readers(world.topics, name, lambda topic: topic == "memory/a")
+    assert [each["lag_events"] for each in told["readers"]] == lags
