@@ -37,6 +37,7 @@ from gunicorn.workers.base_async import AsyncWorker
 
 from green import Body, BrokenInput, FileSocket, Input, LateInput, eventlet, go_green
 from log_format import current_request_id, take_request_id
+from wire.addresses import counted_address
 from wire.hosts import parse_host, split_target
 
 # The arbiter kills a worker that is silent for --timeout seconds, which may be as short as one.
@@ -419,7 +420,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                     stall_ms = round(self.stall_s * 1000)
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             # A Unix socket has no addresses: a proxy of this machine asks.
-            peer = addr[0] if self.most_pending and isinstance(addr, tuple) else None
+            has_peer = self.most_pending and isinstance(addr, tuple)
+            peer = counted_address(addr[0]) if has_peer else None
             if len(self.connections) >= self.worker_connections:
                 self._refuse(client, TOO_MANY_CONNECTIONS, self.worker_connections)
             elif peer is not None and self._pending[peer] >= self.most_pending:

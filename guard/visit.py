@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from access import ANYONE, Principal
 from guard.links import Link
+from wire.addresses import counted_address
 
 
 class Visit(NamedTuple):
@@ -39,5 +40,5 @@ def visit_of(
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
-    """Return from where a request came."""
-    return environ.get("REMOTE_ADDR") or "local"
+    """Return from where a request came, as it is counted."""
+    return counted_address(environ.get("REMOTE_ADDR") or "local")

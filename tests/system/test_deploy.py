@@ -237,6 +237,27 @@ def test_nginx_refuses_more_connections_than_an_address_has(server, put_nginx): 
     wait_until(lambda: ask(nginx, "/healthz")[0].status == 200, "the first one is gone")
 
 
+COUNTED = {
+    "IPv4": ("192.0.2.1", "192.0.2.2", False),
+    "one /64": ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", True),
+    "one /64 that ends in a zero": ("2001:db8:1::1:2:3", "2001:db8:1::1", True),
+    "one /64 that ends in zeros": ("2001:db8::1:2:3:4", "2001:db8::1", True),
+    "two of /64": ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+    "two of IPv4 in IPv6": ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "is_one"), COUNTED.values(), ids=COUNTED.keys())
+def test_nginx_counts_an_address_of_ipv6_by_its_network(server, put_nginx, one, other, is_one):  # noqa: F811
+    edits = [("rate=500r/s", "rate=1r/m"), ("burst=1000 nodelay", "burst=2 nodelay")]
+    http = "set_real_ip_from 127.0.0.1; real_ip_header X-Client;"
+    nginx = put_nginx(server.port, edits, http)
+    for _ in range(3):
+        assert ask(nginx, "/healthz", X_Client=one)[0].status == 200
+    assert ask(nginx, "/healthz", X_Client=one)[0].status == 429
+    assert ask(nginx, "/healthz", X_Client=other)[0].status == (429 if is_one else 200)
+
+
 # The other files.
 
 # Every name of a setting in them.

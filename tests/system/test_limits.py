@@ -406,6 +406,10 @@ def test_a_proxy_is_counted_by_the_client_that_it_names(make_site):
             stack.enter_context(connect_from(OTHER, site.server))
         assert [status_for("192.0.2.1") for _ in range(3)] == [200, 200, 429]
         assert status_for("192.0.2.2") == 200
+        assert status_for("::ffff:192.0.2.1") == 429
+        # One of IPv6 by its /64.
+        networks = ["2001:db8::1", "2001:db8::2", "2001:db8::3:4:5:6", "2001:db8:0:1::1"]
+        assert [status_for(client) for client in networks] == [200, 200, 429, 200]
 
 
 PATHS = ["/ws/events/demo/a", "/ws/live/", "/socket.io/?EIO=4&transport=websocket"]
