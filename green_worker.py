@@ -62,6 +62,7 @@ HEADER_TIMEOUT = "header_timeout"
 REQUEST_TIMEOUT = "request_timeout"
 STALLED = "stalled"
 BAD_REQUEST = "bad_request"
+NOT_FOUND = "not_found"
 IDLE = "idle"
 # The answer to a connection that is refused: status, code, message.
 REFUSED = {
@@ -298,6 +299,15 @@ def take_host(environ: dict[str, Any]) -> str | None:
     return None
 
 
+def take_mount(environ: dict[str, Any], mount: str) -> bool:
+    """Have environ tell the path below the mount; return whether the request is for one."""
+    path = environ["PATH_INFO"]
+    if mount and path != mount and not path.startswith(f"{mount}/"):
+        return False
+    environ["SCRIPT_NAME"], environ["PATH_INFO"] = mount, path.removeprefix(mount)
+    return True
+
+
 def make_worker_class(*, body_s: float, stall_s: float, most_pending: int) -> type:
     """Return the worker with what settings give it; see GreenWorker."""
     given = {"body_s": body_s, "stall_s": stall_s, "most_pending": most_pending}
@@ -326,6 +336,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self.refusals: Counter[str] = Counter()
         self._pending: Counter[str] = Counter()
         self._refusal_logged_at = -1.0
+        self._mount = ""
         self._ends_at_once = False
         self._reopens_logs = False
 
@@ -354,6 +365,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self._on_drain: Callable[[], None] | None = getattr(self.wsgi, "on_drain", None)
         counted: Any = getattr(self.wsgi, "refusals", self.refusals)
         self.refusals = counted
+        # gunicorn would answer 500 to other paths, and take /mounted for one below /mount.
+        self._mount = util.unquote_to_wsgi_str(os.environ.pop("SCRIPT_NAME", "").rstrip("/"))
         self.wsgi = partial(self._call, self.wsgi)
 
     def run(self) -> None:
@@ -546,11 +559,14 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         start = partial(_start_named, start_response, request_id)
         wrong = take_host(environ)
         try:
-            if wrong is None:
-                body = app(environ, start)
-            else:
+            if wrong is not None:
                 told = "400 Bad Request", BAD_REQUEST, wrong
                 body = self._answer_unread(connection, start, *told, {})
+            elif not take_mount(environ, self._mount):
+                where = f"there is nothing at this address; all begin with {self._mount}/"
+                body = self._answer_unread(connection, start, "404 Not Found", NOT_FOUND, where, {})
+            else:
+                body = app(environ, start)
         except LateInput:
             status = "408 Request Timeout"
             message = f"The request's body was not there within {self.body_s:g} s: send it again."

@@ -38,8 +38,8 @@ try:
     handler.setFormatter(formatter_for(settings.log_format, handler.stream))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     key = None if IS_COMMAND else read_secret(settings.instance / "secret.key")
-    # gunicorn takes it from there for each request.
-    mount = os.environ.get("SCRIPT_NAME", "")
+    # The worker takes it from there for each request.
+    mount = os.environ.get("SCRIPT_NAME", "").rstrip("/")
     app = create_app(settings, run_native=tpool.execute, key=key, mount=mount)
 except CatalogueError as error:
     if not IS_COMMAND:

@@ -149,3 +149,29 @@ def test_a_log_in_leads_back(mounted):
         303,
         f"{MOUNT}/login?next={MOUNT}/logs?a%3D1",
     )
+
+
+OUTSIDE = [
+    "/",
+    "/sources",
+    "/hw2/sources",
+    "/hwsources",
+    "/HW/sources",
+    "//hw/sources",
+    "/%2fhw/",
+    "/h",
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_outside_of_it_is_not_found(mounted, path, method):
+    answer = mounted.ask(path, method=method, **as_json({}))
+    assert answer.status == 404
+    told = answer.json()
+    assert (list(told), told["error"]) == (["error", "message", "status", "detail"], "not_found")
+
+
+@pytest.mark.parametrize("path", ["/hw/", "/%68w/sources"])
+def test_a_path_below_it_is_found(mounted, path):
+    assert mounted.ask(path).status == 200
