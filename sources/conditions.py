@@ -7,6 +7,7 @@ Way in: condition_sql. Source: https://sqlite.org/datatype3.html, 4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from sources.column_types import comparison_of
@@ -18,6 +19,10 @@ from sources.tables import ColumnInfo
 Bind = Callable[[Value], str]
 
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+# What SQLite takes for a number, where it compares a text with a column of NUMERIC affinity.
+_LIKE_A_NUMBER = re.compile(
+    r"[\t-\r ]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[\t-\r ]*", re.ASCII
+)
 # What is true and false in a column of booleans, besides 1 and 0.
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
@@ -36,10 +41,12 @@ def condition_sql(cell: str, column: ColumnInfo, asked: Filter, bind: Bind) -> s
     if comparison == "boolean":
         return _boolean_sql(cell, operator, values, bind)
     readings = [each for value in values for each in _readings(value, comparison)]
-    if operator in ("eq", "in"):
-        return f"{cell} in ({_bound(readings, bind)})"
-    if operator == "ne":
-        return f"{cell} not in ({_bound(readings, bind)})"
+    if operator in ("eq", "in", "ne"):
+        # To read_number ` 5` is a text, as it is in an order. `5` is a number, too.
+        if column.affinity == "NUMERIC" and any(map(_is_text_like_a_number, readings)):
+            cell = f"+{cell}"
+        negated = "not " if operator == "ne" else ""
+        return f"{cell} {negated}in ({_bound(readings, bind)})"
     return " or ".join(_order_sql(cell, _OPERATORS[operator], each, bind) for each in readings)
 
 
@@ -58,8 +65,13 @@ def _order_sql(cell: str, sign: str, value: Value, bind: Bind) -> str:
     if not isinstance(value, str):
         return f"({cell} {sign} {bind(value)} and typeof({cell}) in ('integer', 'real'))"
     # In a column with NUMERIC affinity a text of digits would be compared as a number.
-    plain = cell if read_number(value) is None else f"+{cell}"
+    plain = f"+{cell}" if _LIKE_A_NUMBER.fullmatch(value) else cell
     return f"({plain} {sign} {bind(value)} and typeof({cell}) = 'text')"
+
+
+def _is_text_like_a_number(value: Value) -> bool:
+    is_like = isinstance(value, str) and _LIKE_A_NUMBER.fullmatch(value) is not None
+    return is_like and read_number(str(value)) is None
 
 
 def _boolean_sql(cell: str, operator: str, values: Sequence[Value], bind: Bind) -> str:

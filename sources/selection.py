@@ -177,8 +177,9 @@ class _Parser:
         return [item if is_known(item) or name is None else name for item, name in inner]
 
     def _limit(self, text: str) -> int | None:
-        if re.fullmatch(r"[0-9]{1,18}", text):
-            return int(text)
+        number = _whole(text)
+        if number is not None and 0 <= number < 10**18:
+            return number
         self._note(f"limit: {_shown(text)} is not a number of rows, 0 or more")
         return None
 
@@ -229,11 +230,12 @@ class _Parser:
             return date
         if read_as == "boolean" and text.lower() in ("true", "false"):
             return int(text.lower() == "true")
-        number = read_number(text)
         if read_as == "integer":
-            if not isinstance(number, int):
+            whole = _whole(text)
+            if whole is None:
                 self._note(f"{key}: {_shown(text)} is not a whole number of 64 bits")
-            return number
+            return whole
+        number = read_number(text)
         if number is not None:
             return number
         if read_as == "number or text":
@@ -264,6 +266,12 @@ def read_number(text: str) -> int | float | None:
     if _INTEGER.fullmatch(text) and int(text) in INT64:
         return int(text)
     return float(text) if _REAL.fullmatch(text) else None
+
+
+def _whole(text: str) -> int | None:
+    """Return the whole number of 64 bits that text is, also as `2.0`, which JSON takes for 2."""
+    number = _exact(text, read_number(text))
+    return number if isinstance(number, int) else None
 
 
 def _exact(text: str, value: Value) -> Value:

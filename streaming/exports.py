@@ -196,7 +196,8 @@ def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
         yield from request.form.items(multi=True)
         return
     try:
-        fields = json.loads(request.get_data(), object_pairs_hook=_Fields)
+        # A number with a point is the text that it is: a real may lack its last digits.
+        fields = json.loads(request.get_data(), object_pairs_hook=_Fields, parse_float=str)
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, _Fields):

@@ -410,6 +410,29 @@ def test_texts_in_a_column_of_decimals_can_be_asked_for(make_table):
 ANY = [1, 2.5, 10, "1", "2", "abc", "", None, b"5", 2026, "2026-01-01", "3x"]
 
 
+# What SQLite reads as 5, and we as texts.
+LIKE_5 = [" 5", "5 ", "+5", "\t5", "5\n", " 5.0", "\v5e0\f", " .5e1 ", "5\r\n"]
+
+
+@pytest.mark.parametrize("declared", ["", "STRING", "JSON"])
+@pytest.mark.parametrize("asked", LIKE_5)
+def test_what_is_no_number_is_a_text_to_every_operator(make_table, declared, asked):
+    table = make_table(declared, ["abc", 5, 4, 6, " x", "\tx", None, b"5", "+x"])
+    for operator in COMPARISONS:
+        want = [i for i, x in table.stored.items() if is_meant_of_any(operator, x, asked)]
+        assert table.ids([(f"x__{operator}", asked)]) == want, operator
+    assert table.ids([("x__in", f"6,{asked}")]) == [3]
+
+
+def test_an_index_serves_what_a_column_without_a_type_equals(make_table):
+    table = make_table("STRING", ["abc", 5], "create index x on t (x)")
+    for asked in ("5", "abc", "5 x"):
+        sql, bound = table.plan([("x", asked)])
+        with connect(read_only_uri(table.path)) as connection:
+            plan = connection.execute(f"explain query plan {sql}", dict(bound)).get
+        assert "SEARCH t USING COVERING INDEX x" in str(plan)
+
+
 @pytest.mark.parametrize("declared", ["", "ANY", "BLOB", "STRING", "TIME", "JSON"])
 def test_in_other_columns_like_is_compared_with_like(make_table, declared):
     table = make_table(declared, ANY)

@@ -139,7 +139,10 @@ PROBLEMS = {
     "an unknown operator": ("i__above=1", "i__above:", "eq, ne, gt, gte, lt, lte, like, in, null"),
     "no column but an operator": ("__gt=1", "there is no column", '""'),
     "a text for an integer": ("i=one", "i:", "whole number of 64 bits"),
-    "a real for an integer": ("i=1.0", "i:", "whole number of 64 bits"),
+    "a real for an integer": ("i=1.5", "i:", "whole number of 64 bits"),
+    "one that is nearly whole": ("i=1e-400", "i:", "whole number of 64 bits"),
+    "a whole real of 65 bits": (f"i={2**63}.0", "i:", "whole number of 64 bits"),
+    "an endless real": ("i=1e999", "i:", "whole number of 64 bits"),
     "an integer of 65 bits": (f"i={2**63}", "i:", "whole number of 64 bits"),
     "a number of other digits": ("i=١", "i:", "whole number"),
     "a number with blanks": ("i=%201", "i:", "whole number"),
@@ -153,6 +156,7 @@ PROBLEMS = {
     "a limit that is no number": ("limit=many", "limit:", "a number of rows"),
     "a negative limit": ("limit=-1", "limit:", "0 or more"),
     "an endless limit": ("limit=" + "9" * 19, "limit:", "a number of rows"),
+    "a limit with a fraction": ("limit=1.5", "limit:", "a number of rows"),
     "a column twice": ("columns=i,i", "columns:", "named twice"),
     "no column": ("columns=", "columns", '""'),
     "a word twice": ("limit=1&limit=2", "limit:", "given twice"),
@@ -572,3 +576,33 @@ def test_any_words_are_read_or_refused(words):
     with suppress(BadSelection):
         select(words)
         parse(parse(words).canonical())
+
+
+# JSON has one kind of number: 2.0 is 2.
+
+WHOLE = {
+    "a point": ("2.0", 2),
+    "an exponent": ("2e3", 2000),
+    "below zero": ("-2.0", -2),
+    "zero": ("-0.0", 0),
+    "the largest": ("9223372036854775807.0", 2**63 - 1),
+    "digits that no real has": ("9007199254740993.0", 2**53 + 1),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), WHOLE.values(), ids=WHOLE.keys())
+def test_a_whole_number_may_be_written_as_a_real(text, want):
+    parameters = (Parameter("least", "int", None),)
+    words = [("i", text), ("i__in", f"7,{text}"), ("least", text)]
+    selection = parse_selection(words, COLUMNS, parameters)
+    plain = parse_selection(
+        [(key, each.replace(text, str(want))) for key, each in words], COLUMNS, parameters
+    )
+    assert selection == plain
+    assert all(isinstance(each, int) for f in selection.filters for each in f.values)
+    assert selection.parameters == (("least", want),)
+    assert selection.canonical() == plain.canonical()
+
+
+def test_a_limit_may_be_written_as_a_real():
+    assert parse("limit=2.0") == parse("limit=2")

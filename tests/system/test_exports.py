@@ -32,6 +32,14 @@ def test_json_asks_the_same_as_a_query_string(server):
     answer = server.get("/download/numbers.csv?columns=i,x&limit=7&i__gte=3")
     same = server.prepare("numbers", columns=["i", "x"], limit=7, i__gte=3)
     assert answer.headers["Headwater-Export"] == same
+    assert server.prepare("numbers", columns=["i", "x"], limit=7.0, i__gte=3.0) == same
+
+
+def test_json_keeps_all_digits_of_a_number(server):
+    body = b'{"source": "numbers", "format": "csv", "i__lt": 9007199254740993.0, "limit": 1}'
+    made = server.get("/exports", "POST", body, Content_Type="application/json").json()["id"]
+    same = server.get("/download/numbers.csv?i__lt=9007199254740993&limit=1")
+    assert same.headers["Headwater-Export"] == made
 
 
 def test_progress_is_told_while_it_runs(server):
