@@ -201,3 +201,24 @@ def test_what_is_not_selected_is_not_read(make_database):
     assert first_rows(own.see([("columns", "v"), ("v", "1")]), 20) == [[Cell(1)]]
     # Without a selection the size of a large value is told, as to who sees all rows.
     assert first_rows(own.see([]), 20) == [[Cell("north", 5), Cell(1), Cell(None, (8 << 20) + 1)]]
+
+
+ALIKE = [
+    [("s", "aBc")], [("s__in", "ABC,x")], [("s__gt", "ABC")], [("s__ne", "ABD")], [("u", "x")],
+    [("sort", "s,-id")], [("sort", "u,id")], [("n", "5")], [("n", " 5")], [("n__gte", "5")],
+    [("columns", "n,id"), ("sort", "-n,id"), ("limit", "2")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ALIKE, ids=map(str, ALIKE))
+def test_the_rows_are_those_of_all_that_may_be_seen(make_database, words):
+    """Affinities and collations of the columns are those of the table."""
+    database = make_database(
+        "create table t (id integer, region text, s text collate nocase, u text collate rtrim,"
+        " n string)",
+        "insert into t values (1, 'north', 'abc', 'x', 5), (2, 'north', 'ABC', 'x  ', '5'),"
+        " (3, 'north', 'Abd', 'y', 'z')",
+    )
+    everything = Shown(database, None).see(words)
+    own = Shown(database, "region = :principal.region").see(words)
+    assert first_rows(own, 20) == first_rows(everything, 20)
