@@ -16,7 +16,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import PathConverter
 
-from guard import Clients, EndedSessions, Gate, Links, Rates, Tokens
+from guard import Clients, EndedSessions, Gate, Links, NativeThreads, Rates, Tokens
 from guard.answers import SECURITY_HEADERS
 from guard.origins import Origins
 from journal import Retention, RunNative, run_here
@@ -104,9 +104,9 @@ def create_app(
 ) -> Flask:
     """Return the application.
 
-    run_native: runs a function that may block, on a thread that holds nobody up. key: signs browser
-    sessions and links; None for one that is gone with the application. mount: the path below which
-    it is, for addresses in events; those in answers have that of the request.
+    run_native: runs a function that may block, on one of guard.threads.IN_ALL native threads. key:
+    signs browser sessions and links; None for one that is gone with the application. mount: the
+    path below which it is, for addresses in events; those in answers have that of the request.
     Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
     """
     catalogue = _read_catalogue(settings)
@@ -116,7 +116,10 @@ def create_app(
         settings.topics_disk_max_bytes,
     )
     rules = _topic_rules(catalogue, mount)
-    topics = Topics(settings.instance / "topics", rules, run_native, limits)
+    threads = NativeThreads(run_native)
+    topics = Topics(
+        settings.instance / "topics", rules, threads.commits, limits, settings.connection_s
+    )
     exports = Exports(
         settings.instance / "recordings",
         running=settings.exports_running,
@@ -126,7 +129,7 @@ def create_app(
         remembered_per_owner=settings.exports_remembered_per_principal,
         max_bytes=settings.recordings_max_bytes,
         abandon_grace_s=settings.abandon_grace_s,
-        run_native=run_native,
+        run_native=threads.files,
         announce=Announcer(topics, mount).announce,
     )
     status = StatusClock(
@@ -142,7 +145,7 @@ def create_app(
         name: Folder(name, entry.path, hidden=entry.hidden)
         for name, entry in catalogue.folders.items()
     }
-    orders = Orders(catalogue, folders, run_native, partial(can, "read"))
+    orders = Orders(catalogue, folders, threads, partial(can, "read"), settings.statement_s)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath
@@ -156,6 +159,7 @@ def create_app(
     socketio = make_socketio(
         app,
         fan_out=settings.fan_out,
+        connection_s=settings.connection_s,
         cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
         cors_credentials=False,
     )
@@ -168,7 +172,7 @@ def create_app(
     )  # fmt: skip
     socketio.on_namespace(live)
     logs = LogFollowers(
-        catalogue.logs.values(), settings.instance / "logs-state", topics, run_native
+        catalogue.logs.values(), settings.instance / "logs-state", topics, threads.files
     )
     app.extensions["headwater"] = Parts(
         gate, topics, exports, status, canary, live, metronome, broadcasts, logs
@@ -178,15 +182,15 @@ def create_app(
     app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
     app.register_blueprint(sources_blueprint.make_blueprint(orders))
-    app.register_blueprint(report.make_blueprint(orders, run_native))
+    app.register_blueprint(report.make_blueprint(orders, threads, settings.statement_s))
     app.register_blueprint(
         exports_blueprint.make_blueprint(
             exports, orders, gate, rights, resume_wait_s=settings.resume_wait_s
         )
     )
-    app.register_blueprint(files.make_blueprint(folders, run_native))
-    app.register_blueprint(archives.make_blueprint(folders, run_native))
-    app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, run_native))
+    app.register_blueprint(files.make_blueprint(folders, threads.files))
+    app.register_blueprint(archives.make_blueprint(folders, threads.files))
+    app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, threads.files))
     app.register_blueprint(events_blueprint.make_blueprint(topics, rights))
     app.register_blueprint(
         feeds.make_blueprint(
@@ -197,6 +201,7 @@ def create_app(
             gate.rates.note_request,
             rights.narrow,
             gate.hearing,
+            settings.connection_s,
         )
     )
     app.register_blueprint(

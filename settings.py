@@ -50,14 +50,14 @@ def _whole(low: int, high: int) -> _Kind:
     return _Kind(f"a whole number from {low} to {high}", read)
 
 
-def _seconds(high: int) -> _Kind:
-    """Seconds with or without decimals, 0 <= value <= high."""
+def _seconds(high: int, low: float = 0) -> _Kind:
+    """Seconds with or without decimals, low <= value <= high."""
 
     def read(text: str) -> float | None:
         value = float(text) if _DECIMAL.fullmatch(text) else -1.0
-        return value if 0 <= value <= high else None
+        return value if low <= value <= high else None
 
-    return _Kind(f"seconds from 0 to {high}", read)
+    return _Kind(f"seconds from {low:g} to {high}", read)
 
 
 def _one_of(*words: str) -> _Kind:
@@ -131,6 +131,24 @@ class Settings:
             "STALL_S",
             _seconds(86_400),
             "How long a client may take nothing of what it is sent; 0 leaves that to the kernel.",
+        ),
+    )
+    connection_s: float = field(
+        default=0.0,
+        metadata=_asks(
+            "CONNECTION_S",
+            _seconds(604_800),
+            "How long one feed, WebSocket or Socket.IO session may last; 0 for any time. It ends"
+            " between two events, and the client goes on from its cursor.",
+        ),
+    )
+    statement_s: float = field(
+        default=2.0,
+        metadata=_asks(
+            "STATEMENT_S",
+            _seconds(60, 0.1),
+            "How long one statement of a database may take that a request waits for: a preview, a"
+            " count, a step of a report. Exports have no such bound.",
         ),
     )
     connections_per_principal: int = field(

@@ -24,6 +24,7 @@ from flask import Flask  # noqa: E402
 from app import create_app  # noqa: E402
 from commands import CHECK, register_commands  # noqa: E402
 from guard import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
+from guard.threads import IN_ALL  # noqa: E402
 from log_format import formatter_for  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
 from sources.errors import CatalogueError  # noqa: E402
@@ -40,6 +41,7 @@ try:
     key = None if IS_COMMAND else read_secret(settings.instance / "secret.key")
     # The worker takes it from there for each request.
     mount = os.environ.get("SCRIPT_NAME", "").rstrip("/")
+    tpool.set_num_threads(IN_ALL)
     app = create_app(settings, run_native=tpool.execute, key=key, mount=mount)
 except CatalogueError as error:
     if not IS_COMMAND:

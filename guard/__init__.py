@@ -2,9 +2,10 @@
 
 tokens: the file of tokens. links: signed addresses. secret: the key that signs. private_file: how
 these are written. ended_sessions: what was logged out. visit: who asks. clients: who is connected,
-to be counted and cut. rates: requests a minute. turns: whose request begins next. unfinished: what
-has not come whole. hearing: what sockets share. gate: all of it in front of one request. answers:
-what is said of a refusal, and with every answer.
+to be counted and cut. rates: requests a minute. turns: whose request begins next. places: what
+owners share. threads: native ones, shared so. unfinished: what has not come whole. hearing: what
+sockets share. gate: all of it in front of one request. answers: what is said of a refusal, and with
+every answer.
 Knows WSGI, and neither Flask nor Socket.IO nor a green library; what may be done is access.py's.
 """
 
@@ -13,8 +14,10 @@ from guard.ended_sessions import EndedSessions
 from guard.gate import Gate
 from guard.hearing import Hearing
 from guard.links import Link, Links
+from guard.places import Places
 from guard.rates import Rates
 from guard.secret import SecretUnusable, read_secret
+from guard.threads import NativeThreads
 from guard.tokens import Token, Tokens, TokensUnreadable
 from guard.visit import Visit
 
@@ -25,6 +28,8 @@ __all__ = [
     "Hearing",
     "Link",
     "Links",
+    "NativeThreads",
+    "Places",
     "Rates",
     "SecretUnusable",
     "Token",

@@ -3,7 +3,8 @@
 One computes at a time: they share a processor anyway, so nobody is later for having waited until
 the one before him was done. But who asks for little gets it after one request of each other owner,
 and not after all that a flood has sent. Everything is called on the threads of one process that
-take turns (green ones). Way in: Turns; end_turn, wherever a request is about to wait.
+take turns (green ones). Way in: Turns; wherever a request is about to wait, turn_paused, or
+end_turn if it computes no more afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 # Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
@@ -31,6 +34,17 @@ class Turn:
 
 
 _mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
+_owner: ContextVar[str] = ContextVar("owner", default="")
+
+
+def owner_of_turn() -> str:
+    """Return whose turn this thread has had last, "" when it is the server's own."""
+    return _owner.get()
+
+
+def act_for(owner: str) -> None:
+    """Have what this thread does from now on count as owner's, though it takes no turn."""
+    _owner.set(owner)
 
 
 def end_turn() -> None:
@@ -42,6 +56,22 @@ def end_turn() -> None:
     if turn is not None:
         _mine.set(None)
         turn.turns.give(turn)
+
+
+@contextmanager
+def turn_paused() -> Iterator[None]:
+    """Let others have their turn while this thread waits in here; then wait for the next one."""
+    turn = _mine.get()
+    end_turn()
+    try:
+        yield
+    except Exception:
+        # The answer that tells of it is computed, too.
+        if turn is not None:
+            turn.turns.take(turn.owner)
+        raise
+    if turn is not None:
+        turn.turns.take(turn.owner)
 
 
 class Turns:
@@ -59,6 +89,7 @@ class Turns:
         Return whether it had to wait.
         """
         end_turn()
+        act_for(owner)
         turn = Turn(self, owner)
         waits = bool(self._waiting) or (self._now is not None and time.monotonic() < self._until_s)
         if waits:

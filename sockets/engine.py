@@ -134,6 +134,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             **options,
         )
         self.eio.on_upgrade = self._handle_eio_upgrade
+        self.eio.on_over = self._handle_eio_over
         self.note: Callable[[str], None] = _nothing
         self._signatures: dict[Any, inspect.Signature] = {}
         self._broadcasting = threading.Lock()
@@ -458,16 +459,23 @@ class Server(socketio.Server):  # type: ignore[misc]
             log.exception("acknowledgement failed connection=%s", sid)
             return True
 
-    # Changing the transport
+    # Changing the transport, and the end of a session's time
 
     def _handle_eio_upgrade(self, eio_sid: str) -> None:
+        self._tell(eio_sid, "upgraded")
+
+    def _handle_eio_over(self, eio_sid: str) -> None:
+        self._tell(eio_sid, "over")
+
+    def _tell(self, eio_sid: str, what: str) -> None:
+        """Call what of each namespace handler that has it, for the clients of a session."""
         for namespace, sid in self.manager.sids_of(eio_sid):
-            upgraded = getattr(self.namespace_handlers.get(namespace), "upgraded", None)
-            if upgraded is not None:
+            method = getattr(self.namespace_handlers.get(namespace), what, None)
+            if method is not None:
                 try:
-                    upgraded(sid)
+                    method(sid)
                 except Exception:
-                    log.exception("upgraded failed namespace=%s connection=%s", namespace, sid)
+                    log.exception("%s failed namespace=%s connection=%s", what, namespace, sid)
 
 
 def _nothing(*of: Any) -> None:
@@ -502,6 +510,8 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     A namespace handler that has a method `upgraded(sid)` is told when a client has changed from
     polling to WebSocket, at once and before anything else is sent: its outlet is another one then.
+    One that has `over(sid)` is told of a client whose session has lasted for long enough, before it
+    is closed.
     One that has a method `heard(sid)` is told of every event, before it is looked at; AccessError
     from there is the acknowledgement. Sessions of Flask are not kept between events
     (manage_session). Only namespaces that have handlers can be connected to.
@@ -596,10 +606,11 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
 
 def make_socketio(
-    app: Flask | None = None, *, fan_out: str = "direct", **options: Any
+    app: Flask | None = None, *, fan_out: str = "direct", connection_s: float = 0.0, **options: Any
 ) -> SocketIO | StockSocketIO:
     """Return Flask-SocketIO. fan_out: `direct` is ours, `stock` is upstream's, unchanged.
 
+    connection_s: how long a session of ours may last, 0 for any time.
     options: those of flask_socketio.SocketIO; `direct` takes connect_timeout_s and
     upgrade_timeout_s too (sockets/sessions.py).
     """
@@ -607,4 +618,4 @@ def make_socketio(
         return StockSocketIO(app, **{"async_mode": "eventlet", **options})
     if fan_out != "direct":
         raise ValueError("fan_out is direct or stock")
-    return SocketIO(app, **options)
+    return SocketIO(app, connection_s=connection_s, **options)

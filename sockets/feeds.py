@@ -21,6 +21,7 @@ from sockets.metronome import Metronome
 from sockets.sessions import SILENT
 from sockets.websocket import WebSocket, serve
 from topics import Patterns, Reader, Topics
+from topics.lifetime import end_of
 from wire.events import HEARTBEAT, id_of
 from wire.framing import Framing
 from wire.words import check_words
@@ -79,12 +80,13 @@ def make_blueprint(
     note: Callable[[str], None],
     narrow: Callable[[Principal, Patterns, Framing], Framing],
     hearing: Hearing,
+    connection_s: float = 0.0,
 ) -> Blueprint:
     """Return the blueprint.
 
     broadcast_live: says a message to the clients of /live. note: counts a message as a request of
     its owner; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
-    hearing: what all sockets share.
+    hearing: what all sockets share. connection_s: how long one may last, 0 for any time.
     """
     blueprint = Blueprint("feeds", __name__)
 
@@ -113,7 +115,7 @@ def make_blueprint(
 
     def talk(owner: str, websocket: WebSocket) -> None:
         broadcasts.websockets[websocket] = None
-        metronome.add(partial(_tick, websocket))
+        metronome.add(partial(_tick, websocket, end_of(connection_s)))
         try:
             while (message := websocket.receive()) is not None:
                 websocket.send_text(json.dumps(answer(websocket, owner, message)))
@@ -145,7 +147,7 @@ def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> None:
 
     def end(last: bytes) -> None:
         websocket.outlet.say(last)
-        websocket.close(SERVICE_RESTART, "the server restarts")
+        websocket.close(SERVICE_RESTART, "go on from your cursor")
 
     reader.end = end
     topics.follow(reader)
@@ -164,8 +166,11 @@ def _is_silent(websocket: WebSocket) -> bool:
     return monotonic() - websocket.last_heard_s > DEAD_AFTER_S
 
 
-def _tick(websocket: WebSocket, count: int) -> bool:
+def _tick(websocket: WebSocket, ends_s: float, count: int) -> bool:
     """Send the update of a second; False when the client is gone. A busy one does without."""
+    if monotonic() >= ends_s:
+        websocket.close(SERVICE_RESTART, "connect again")
+        return False
     text = f"Server time: {datetime.now(UTC).isoformat()}, Count: {count}"
     websocket.outlet.offer(text_frame(json.dumps({"type": "update", "data": text}).encode()))
     return not websocket.outlet.gone

@@ -177,7 +177,8 @@ class Live(Namespace):  # type: ignore[misc]
         self._readers.setdefault(sid, {})[patterns.text] = reader
         self._attach(sid, reader)
         reader.end = partial(self._say_last, reader)
-        self._topics.follow(reader)
+        # It ends with the session.
+        self._topics.follow(reader, is_bounded=False)
         newest = [topic.newest for topic in reader.places if topic.newest is not None]
         return {
             "topic": patterns.text,
@@ -234,6 +235,11 @@ class Live(Namespace):  # type: ignore[misc]
         self._visits.pop(_sid(), None)
         for reader in self._readers.pop(_sid(), {}).values():
             self._topics.leave(reader)
+
+    def over(self, sid: str) -> None:
+        """Have a client come back whose session has lasted for long enough; it is closed next."""
+        if readers := list(self._readers.get(sid, {}).values()):
+            self._topics.send_back(readers)
 
     def upgraded(self, sid: str) -> None:
         """Go on over the WebSocket that a client has changed to from polling."""

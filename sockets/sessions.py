@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import threading
 from collections import Counter
@@ -55,6 +56,7 @@ from sockets.packets import (
 from sockets.polling import PollOutlet
 from sockets.unasked import note_unasked
 from sockets.websocket import FrameOutlet, WebSocket, serve
+from topics.lifetime import end_of
 from topics.outlet import UNREAD
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,8 @@ SILENT = "silent"
 
 # RFC 6455, 7.4.1
 NORMAL, GOING_AWAY, PROTOCOL_ERROR = 1000, 1001, 1002
+# The IANA registry of close codes.
+SERVICE_RESTART = 1012
 
 StartResponse = Callable[..., Any]
 
@@ -97,8 +101,8 @@ class Session:
 
     __slots__ = (
         "__weakref__", "awaits_pong", "closed", "connect_by_s", "delivered_at_ping", "due_s",
-        "is_handling", "is_posting", "next_s", "outlet", "paid_until_s", "pinged_at_s", "session",
-        "sid", "upgrade_by_s", "upgraded", "websocket",
+        "ends_s", "is_handling", "is_posting", "next_s", "outlet", "paid_until_s", "pinged_at_s",
+        "session", "sid", "upgrade_by_s", "upgraded", "websocket",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +124,8 @@ class Session:
         self.delivered_at_ping = 0
         self.connect_by_s: float | None = connect_by_s
         self.upgrade_by_s: float | None = None
+        # When it has lasted for as long as one may.
+        self.ends_s = math.inf
         self.due_s = 0.0
         # See sockets.unasked.
         self.paid_until_s = 0.0
@@ -147,8 +153,12 @@ class Session:
         self.due_s = 0.0
 
     def set_due(self) -> None:
-        times_s = (self.next_s, self.connect_by_s, self.upgrade_by_s)
+        times_s = (self.next_s, self.connect_by_s, self.upgrade_by_s, self.ends_s)
         self.due_s = min(time_s for time_s in times_s if time_s is not None)
+
+    def is_between(self) -> bool:
+        """Tell whether something of the client's is under way: a request, or another transport."""
+        return self.is_handling or self.is_posting or self.upgrade_by_s is not None
 
     def note_ping(self, now_s: float) -> None:
         """Remember what shows later that somebody is there."""
@@ -188,13 +198,16 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         *,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         upgrade_timeout_s: float = UPGRADE_TIMEOUT_S,
+        connection_s: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(async_mode="threading", monitor_clients=False, **options)
         self.connect_timeout_s = connect_timeout_s
         self.upgrade_timeout_s = upgrade_timeout_s
+        self.connection_s = connection_s
         self.interval_s = self.ping_interval + self.ping_interval_grace_period
         self.on_upgrade: Callable[[str], None] = _nothing
+        self.on_over: Callable[[str], None] = _nothing
         self.admit: Callable[[dict[str, Any], str | None], Visit] = _anybody
         self.clients = Clients(sys.maxsize)
         self.hearing = Hearing(Turns(), Unfinished())
@@ -349,6 +362,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.clients.enter(sid, visit, self._cut)
         times_s = now_s + self.interval_s, now_s + self.connect_timeout_s
         session = Session(sid, *times_s, _most_packets(environ))
+        session.ends_s = end_of(self.connection_s)
+        session.set_due()
         if transport == "websocket":
             talk = partial(self._talk, session)
             try:
@@ -564,6 +579,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         elif session.connect_by_s is not None and now_s >= session.connect_by_s:
             text = "connect to a namespace"
             self.close_session(session, self.reason.TRANSPORT_CLOSE, PROTOCOL_ERROR, text)
+        elif now_s >= session.ends_s and not session.is_between():
+            self.on_over(session.sid)
+            reason = self.reason.SERVER_DISCONNECT
+            self.close_session(session, reason, SERVICE_RESTART, "connect again")
         elif now_s >= session.next_s:
             self._ping_or_end(session, now_s)
         if session.upgrade_by_s is not None and now_s >= session.upgrade_by_s:

@@ -14,7 +14,8 @@ class SourceError(Exception):
     ├── BadSelection        a selection names what is not there; lists every problem
     ├── MissingAttribute    whose rows to show is not known of who asks
     ├── SourceUnavailable   the database cannot be asked now
-    │   └── SourceLocked    a writer keeps its lock for too long
+    │   ├── SourceLocked    a writer keeps its lock for too long
+    │   └── SourceBusy      others are asked of it, or of other sources, for too long
     ├── SourceFailed        the database stopped while its rows were read
     └── FolderError         something of a folder that cannot be served
         ├── MalformedPath   a path that no file of a folder can have
@@ -66,6 +67,10 @@ class SourceUnavailable(SourceError):
 
 class SourceLocked(SourceUnavailable):
     """A writer has kept the lock of the database for longer than a reader waits."""
+
+
+class SourceBusy(SourceUnavailable):
+    """What was asked had to wait for too long until it could begin."""
 
 
 class SourceFailed(SourceError):

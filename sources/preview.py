@@ -7,8 +7,7 @@ from typing import NamedTuple, cast
 
 import apsw
 
-from sources import connections
-from sources.connections import bound, connect, in_time, quoted
+from sources.connections import STATEMENT_S, bound, connect, in_time, quoted
 from sources.errors import SourceUnavailable
 from sources.query import Query
 
@@ -29,8 +28,8 @@ class Cell(NamedTuple):
     length: int | None = None
 
 
-def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
-    """Return the first rows of a query, at most `most`; None if that takes too long.
+def first_rows(query: Query, most: int, limit_s: float = STATEMENT_S) -> list[list[Cell]] | None:
+    """Return the first rows of a query, at most `most`; None if that takes longer than limit_s.
 
     None, too, if larger values than a request may hold are in the way, to sort by for instance.
     Text that is not UTF-8 is shown with replacement characters. Raises SourceUnavailable. May wait
@@ -44,7 +43,7 @@ def first_rows(query: Query, most: int) -> list[list[Cell]] | None:
             # UTF-8 or UTF-16, which is what the bytes of a text are in.
             encoding = str(connection.execute("pragma encoding").get)
             too_much = (apsw.InterruptError, apsw.TooBigError)
-            with suppress(*too_much), in_time(connection, connections.LOOK_S):
+            with suppress(*too_much), in_time(connection, limit_s):
                 rows = connection.execute(statement, dict(query.parameters))
                 return [[_read(value, encoding) for value in row] for row in rows]
             return None

@@ -36,7 +36,8 @@ PAGE_BYTES = 4096
 # In memory, for the temporary tables, and for the database and sorting. More is no quicker, and
 # stays with the thread: with 16 MiB each the server grew by 50 MB a report, with 2 by 40 in all.
 CACHE_KIB = 2 * 1024
-# At most so many rows in so many seconds; where that is too much, the next.
+# At most so many rows in so many seconds; where that is too much, the next. These and the following
+# are what is due to each step; Sample is given the most that any of them may take.
 TRIES = ((SAMPLE_ROWS, 3.0), (20_000, 1.0), (1_000, 1.0), (20, 1.0))
 COUNT_S = 2.0
 SPREAD_S = 5.0
@@ -161,10 +162,14 @@ class _TooLong(Exception):
 
 
 class Sample:
-    """The rows of query as they are when take() is called. One call at a time, on any thread."""
+    """The rows of query as they are when take() is called. One call at a time, on any thread.
 
-    def __init__(self, query: Query) -> None:
+    most_s: how long each statement may take at most.
+    """
+
+    def __init__(self, query: Query, most_s: float = math.inf) -> None:
         self._query = query
+        self._most_s = most_s
         # Names that no table of the database has.
         self._first, self._spread = own_name(), own_name()
         self._table = self._first
@@ -255,7 +260,7 @@ class Sample:
     def _in_time(self, connection: apsw.Connection, limit_s: float) -> Iterator[None]:
         """Break off what is run in here after limit_s. Raises _TooLong."""
         try:
-            with in_time(connection, limit_s, lambda: self._is_left):
+            with in_time(connection, min(limit_s, self._most_s), lambda: self._is_left):
                 yield
         except (apsw.InterruptError, apsw.FullError, apsw.TooBigError) as error:
             if self._is_left:

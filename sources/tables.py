@@ -12,9 +12,16 @@ from typing import NamedTuple
 
 import apsw
 
-from sources import connections
 from sources.catalogue import QuerySource, TableSource
-from sources.connections import bound, columns_of, connect, in_time, quoted, read_only_uri
+from sources.connections import (
+    STATEMENT_S,
+    bound,
+    columns_of,
+    connect,
+    in_time,
+    quoted,
+    read_only_uri,
+)
 from sources.errors import SourceUnavailable
 from sources.statement import without_parameters
 
@@ -85,16 +92,20 @@ def describe(source: Stored) -> Description:
 
 
 def count_at_most(
-    source: Stored, sql: str, parameters: Mapping[str, object], most: int
+    source: Stored,
+    sql: str,
+    parameters: Mapping[str, object],
+    most: int,
+    limit_s: float = STATEMENT_S,
 ) -> int | None:
     """Return how many rows the selection sql has, at most `most`: that many are read, no more.
 
-    None when it takes longer than LOOK_S to tell, or values that a request must not hold.
+    None when it takes longer than limit_s to tell, or values that a request must not hold.
     """
     with _connect(source) as connection:
         statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
         too_much = (apsw.InterruptError, apsw.TooBigError)
-        with suppress(*too_much), in_time(connection, connections.LOOK_S):
+        with suppress(*too_much), in_time(connection, limit_s):
             return int(connection.execute(statement, dict(parameters)).get)
         return None
 
@@ -180,12 +191,14 @@ def _estimate_rows(
     rowid = next((name for name in _ROWIDS if name not in taken), None)
     if kinds.get != "table" or rowid is None:
         return None
-    # The span of rowids costs two seeks at any size and is exact where nothing was deleted.
+    # The span of rowids costs two seeks at any size and is exact where nothing was deleted; of a
+    # virtual table it may be a look at all rows.
     try:
-        low, high = connection.execute(
-            f"select (select min({rowid}) from {quoted(table)}),"
-            f" (select max({rowid}) from {quoted(table)})"
-        ).get
-    except apsw.SQLError:  # a table WITHOUT ROWID
+        with in_time(connection, SAMPLE_S):
+            low, high = connection.execute(
+                f"select (select min({rowid}) from {quoted(table)}),"
+                f" (select max({rowid}) from {quoted(table)})"
+            ).get
+    except (apsw.SQLError, apsw.InterruptError):  # a table WITHOUT ROWID, or such a look
         return None
     return 0 if high is None else int(high) - int(low) + 1

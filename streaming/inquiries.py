@@ -1,7 +1,9 @@
-"""What databases are asked for pages and orders: each by one thread at a time, however many wait.
+"""What databases are asked for pages and orders: each by few threads, however many wait.
 
-A database may be locked, and its disk may be gone: then one native thread waits for it, and each
-request that wants an answer waits beside that thread, for a bounded time. Way in: Inquiries, Line.
+A database may be locked, and its disk may be gone: then these threads wait for it, and each request
+that wants an answer waits beside them, for a bounded time. What a database looks like is asked by
+one thread at a time; statements of requests by two, each of another owner, and the owners take
+turns. Way in: Inquiries, Line.
 """
 
 from __future__ import annotations
@@ -13,19 +15,24 @@ from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
+from guard import NativeThreads, Places
+from guard.turns import act_for, owner_of_turn, turn_paused
 from journal import RunNative
 from sources.catalogue import Source
+from sources.connections import STATEMENT_S
 from sources.descriptions import Descriptions, as_stored, fingerprint_of
-from sources.errors import SourceUnavailable
+from sources.errors import SourceBusy, SourceUnavailable
 from sources.tables import Description, Stored
 
 # What a list waits for all of its sources together: it is there within 2 s.
 LIST_S = 1.5
 # What anything else waits: a question waits for a lock for 5 s, and so may one before it.
 PATIENCE_S = 10.0
-# As many databases are waited for at once, of the 20 native threads; the rest is for files.
-AT_ONCE = 10
+# As many statements of one database run at once, each of another owner: one that is slow holds up
+# nobody else's, and a database that is locked has no more than these threads.
+OF_ONE_DATABASE = 2
 
 Found = TypeVar("Found")
 
@@ -87,15 +94,18 @@ class _Work(NamedTuple):
 
 
 class Inquiries:
-    """See the module. run_native: runs what may wait for a disk or a database's lock."""
+    """See the module. statement_s: how long a statement may take that a request waits for."""
 
-    def __init__(self, run_native: RunNative) -> None:
-        self._run_native = run_native
-        self._room = threading.BoundedSemaphore(AT_ONCE)
+    def __init__(self, threads: NativeThreads, statement_s: float = STATEMENT_S) -> None:
+        self._threads = threads
+        self._statement_s = statement_s
         self._descriptions = Descriptions()
         # Of each database. What has not changed is told while the database is busy.
-        self._looks: dict[Path, Line] = defaultdict(lambda: Line(run_native))
-        self._questions: dict[Path, Line] = defaultdict(lambda: Line(self._run_in_room))
+        self._looks: dict[Path, Line] = defaultdict(lambda: Line(threads.files))
+        self._describing: dict[Path, Line] = defaultdict(lambda: Line(threads.descriptions))
+        self._places: dict[Path, Places] = defaultdict(lambda: Places(OF_ONE_DATABASE, 1))
+        # Of each owner, too, while it has something there.
+        self._questions: WeakValueDictionary[tuple[Path, str], Line] = WeakValueDictionary()
 
     def describe(self, source: Source) -> Description:
         """Return what a source looks like now. Raises SourceUnavailable, also when that is late."""
@@ -106,23 +116,52 @@ class Inquiries:
     ) -> list[Description | SourceUnavailable | Late]:
         """Return what each source looks like now, or why that cannot be told, within LIST_S."""
         answers = [self._describe(source, is_urgent=False) for source in sources]
-        wait(answers, timeout=LIST_S)
+        with turn_paused():
+            wait(answers, timeout=LIST_S)
         return [
             _told(answer) if answer.done() else Late(self._descriptions.last(source))
             for source, answer in zip(sources, answers, strict=True)
         ]
 
-    def ask(self, source: Stored, work: Callable[[], Found]) -> Found:
+    def ask(self, source: Stored, work: Callable[[float], Found]) -> Found:
         """Return what work says, which asks the source's database.
 
-        Raises what work raises, and SourceUnavailable when that is late.
+        work: is called with the seconds that each of its statements may take.
+        Raises what work raises, SourceBusy when it has not begun in time, and SourceUnavailable
+        when it is late.
         """
-        answer = self._questions[source.database].ask(object(), work, is_urgent=True)
+
+        begun: list[bool] = []
+
+        def begin() -> Found:
+            begun.append(True)
+            return work(self._statement_s)
+
+        line = self._line_of(source.database, owner_of_turn())
+        answer = line.ask(object(), begin, is_urgent=True)
         try:
             found: Found = self._await(source, answer)
+        except SourceUnavailable as error:
+            if begun or answer.done():
+                raise
+            message = (
+                f"{source.name} could not be asked within {PATIENCE_S:g} s: what was asked before"
+                " still runs; ask for less at once, or try again"
+            )
+            raise SourceBusy(message) from error
         finally:
             answer.cancel()
         return found
+
+    def _line_of(self, database: Path, owner: str) -> Line:
+        """Return where owner's questions to a database wait for each other."""
+
+        def run(work: Callable[[], Found]) -> Found:
+            act_for(owner)
+            with self._places[database].place(owner):
+                return self._threads.statements(work)
+
+        return self._questions.setdefault((database, owner), Line(run))
 
     def _describe(self, source: Source, *, is_urgent: bool) -> Future[Description]:
         """Return the description to come: the known one if the database is as it was then."""
@@ -136,7 +175,7 @@ class Inquiries:
                 described.set_result(known)
             else:
                 work = partial(self._descriptions.of, source)
-                line = self._questions[stored.database]
+                line = self._describing[stored.database]
                 line.ask(source.name, work, is_urgent=is_urgent).add_done_callback(hand_on)
 
         def hand_on(answer: Future[Description]) -> None:
@@ -150,15 +189,12 @@ class Inquiries:
         return described
 
     def _await(self, source: Stored, answer: Future[Found]) -> Found:
-        wait([answer], timeout=PATIENCE_S)
+        with turn_paused():
+            wait([answer], timeout=PATIENCE_S)
         if not answer.done():
             message = f"the database of {source.name} has not answered within {PATIENCE_S:g} s"
             raise SourceUnavailable(message)
         return answer.result()
-
-    def _run_in_room(self, work: Callable[[], Found]) -> Found:
-        with self._room:
-            return self._run_native(work)
 
 
 def _told(answer: Future[Description]) -> Description | SourceUnavailable:

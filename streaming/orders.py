@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
-from journal import RunNative
+from guard import NativeThreads
 from sources.catalogue import Catalogue, QuerySource, Source
-from sources.connections import read_only_uri
+from sources.connections import STATEMENT_S, read_only_uri
 from sources.descriptions import as_stored, fingerprint_of
-from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
+from sources.errors import BadSelection, MissingAttribute, SourceBusy, SourceUnavailable
 from sources.folders import Folder
 from sources.query import Query, Tree
 from sources.selection import Selection, parse_selection
@@ -44,22 +45,23 @@ Found = TypeVar("Found")
 class Orders:
     """Reads orders for the sources of a catalogue, and for its folders.
 
-    run_native: runs what may wait for a disk or a database's lock, where it holds nobody up.
-    sees: whether the name of a source may be told to the asker.
+    threads: run what may wait for a disk or a database's lock. sees: whether the name of a source
+    may be told to the asker. statement_s: how long a statement may take that a request waits for.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
         folders: Mapping[str, Folder],
-        run_native: RunNative,
+        threads: NativeThreads,
         sees: Callable[[str], bool] = lambda name: True,
+        statement_s: float = STATEMENT_S,
     ) -> None:
         self._catalogue = catalogue
         self._folders = folders
-        self._run_native = run_native
+        self._threads = threads
         self._sees = sees
-        self._inquiries = Inquiries(run_native)
+        self._inquiries = Inquiries(threads, statement_s)
         self._definitions = {
             name: _definition([type(source).__name__, asdict(source)])
             for name, source in catalogue.sources.items()
@@ -90,9 +92,10 @@ class Orders:
         """Return what each source looks like now, or why that cannot be told, within 2 s."""
         return self._inquiries.describe_all(sources)
 
-    def ask(self, name: str, work: Callable[[], Found]) -> Found:
+    def ask(self, name: str, work: Callable[[float], Found]) -> Found:
         """Return what work says, which asks the database of the source `name` for a moment.
 
+        work: is called with the seconds that each of its statements may take.
         Raises what work raises, and SourceUnavailable when it has not answered in time.
         """
         return self._inquiries.ask(as_stored(self.source(name)), work)
@@ -145,7 +148,7 @@ class Orders:
 
         query = query_of(is_by_chance=False)
         fingerprint = fingerprint_of(stored)
-        volatility = self._run_native(lambda: volatility_of(query, fingerprint()))
+        volatility = self._threads.descriptions(lambda: volatility_of(query, fingerprint()))
         if volatility == CHANCE:
             query = query_of(is_by_chance=True)
         self._check_it_fits(stored, packaging, query)
@@ -193,8 +196,8 @@ class Orders:
     def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
             raise BadSelection(problems)
-        snapshot = self._run_native(partial(take_snapshot, folder))
-        digest = self._run_native(snapshot.digest)
+        snapshot = self._threads.files(partial(take_snapshot, folder))
+        digest = self._threads.files(snapshot.digest)
         return Order(
             source=folder.name,
             extension=TARBALL.extension,
@@ -214,9 +217,11 @@ class Orders:
             message = f"{len(query.columns)} columns: {name} holds at most {max_columns}"
             raise Refusal(422, "too_many_columns", f"{message}; choose {_or(roomy)}", detail)
         if max_rows is not None:
-            count = self._inquiries.ask(
-                source, partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
-            )
+            asked = partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
+            count = None
+            # The recording finds out, too.
+            with suppress(SourceBusy):
+                count = self._inquiries.ask(source, asked)
             if count is not None and count > max_rows:
                 message = f"more than {max_rows} rows: {name} holds no more; choose {_or(roomy)}"
                 raise Refusal(422, "too_many_rows", message, {**detail, "max_rows": max_rows})

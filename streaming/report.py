@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TypeVar, cast
@@ -17,11 +15,13 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, request, stream_template, url_for
 
-from journal import RunNative
+from guard import NativeThreads, Places
+from guard.threads import REPORTS
+from guard.turns import turn_paused
 from sources.errors import SourceFailed
 from sources.profile import MOST_COLUMNS, Profile, Sample, Taken
 from sources.query import Query
-from streaming.admission import asker
+from streaming.admission import asker, owner
 from streaming.bodies import Body, sent_bytes_of
 from streaming.errors import Refusal
 from streaming.figures import FILTERS
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
-# The steps of more reports wait for each other: a processor is left for the hub, and most of the
-# 20 native threads for others.
-AT_WORK = min(4, max(1, (os.cpu_count() or 1) - 1))
 # Each holds up to 256 MiB of temporary disk until its client has it all, or has left.
 MOST_OPEN = 8
+MOST_OF_ONE = 4
+# How long a request waits for a place.
+PLACE_WAIT_S = 5.0
 # From here on columns are profiled by a part of the sample, which takes some 50 ms each.
 HURRY_AFTER_S = 12.0
 
@@ -50,8 +50,8 @@ HEADERS = {"Cache-Control": "private, no-cache", "X-Accel-Buffering": "no"}
 LINKED_FORMATS = ("csv", "ndjson", "parquet")
 
 
-def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
-    """Return the blueprint of /report. run_native: runs what asks a database."""
+def make_blueprint(orders: Orders, threads: NativeThreads, statement_s: float) -> Blueprint:
+    """Return the blueprint of /report. statement_s: how long each statement may take."""
     blueprint = Blueprint("report", __name__)
     desk = Desk()
     for word, function in FILTERS.items():
@@ -61,7 +61,8 @@ def make_blueprint(orders: Orders, run_native: RunNative) -> Blueprint:
     def show(name: str) -> Response:
         words = words_of(request)
         query, rows_estimate = _read(orders, name, words, asker().attributes)
-        report = Report(Sample(query), desk, run_native, make_has_left(request.environ))
+        sample = Sample(query, statement_s)
+        report = Report(sample, desk, owner(), threads, make_has_left(request.environ))
         asked = f"?{urlencode(words)}" if words else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
         texts = stream_template(
@@ -100,46 +101,58 @@ def _read(
 
 
 class Desk:
-    """Where reports are made: so many are open, so many at work. Takes turns on the hub only."""
+    """Where reports are made: so many are open, so many at work, and the owners take turns."""
 
     def __init__(self) -> None:
-        self.places = threading.BoundedSemaphore(MOST_OPEN)
-        self.at_work = threading.BoundedSemaphore(AT_WORK)
+        self.places = Places(MOST_OPEN, MOST_OF_ONE)
+        self.at_work = Places(REPORTS, REPORTS)
 
 
 class Report:
     """What the template asks for, one after the other: take(), then profile() of each column.
 
-    failure: why the last of them gave nothing, None when it did or when it took too long.
-    Each may raise ConnectionResetError. has_left: asked before each, and while it is at work.
+    owner: whose it is. failure: why the last of them gave nothing, None when it did or when it took
+    too long. Each may raise ConnectionResetError. has_left: asked before each, and meanwhile.
     """
 
     def __init__(
-        self, sample: Sample, desk: Desk, run_native: RunNative, has_left: Callable[[], bool]
+        self,
+        sample: Sample,
+        desk: Desk,
+        owner: str,
+        threads: NativeThreads,
+        has_left: Callable[[], bool],
     ) -> None:
         self.failure: str | None = None
         self._sample = sample
         self._desk = desk
-        self._run_native = run_native
+        self._owner = owner
+        self._threads = threads
         self._has_left = has_left
         self._is_at_work = False
         self._is_over = False
         self._started_s = time.monotonic()
 
     def enter(self) -> None:
-        """Take a place at the desk. Raises Refusal (503) when there is none."""
-        if not self._desk.places.acquire(blocking=False):
-            message = f"{MOST_OPEN} reports are being made; try again when one has ended"
-            raise Refusal(503, "too_many_reports", message)
+        """Take a place at the desk. Raises Refusal (503) when there is none in PLACE_WAIT_S."""
+        with turn_paused():
+            is_there = self._desk.places.enter(self._owner, PLACE_WAIT_S)
+        if not is_there:
+            message = (
+                f"{MOST_OF_ONE} reports of yours, or {MOST_OPEN} in all, are being made; try again"
+                " when one has ended"
+            )
+            detail = {"most": MOST_OPEN, "most_of_one": MOST_OF_ONE}
+            raise Refusal(503, "too_many_reports", message, detail)
 
     def leave(self) -> None:
         """Free the rows, and the place; what runs on another thread ends at once."""
         self._is_over = True
         try:
-            # To remove temporary tables takes a while.
-            self._run_native(self._sample.close)
+            # To remove temporary tables takes a while; it waits for no step of another report.
+            self._threads.files(self._sample.close)
         finally:
-            self._desk.places.release()
+            self._desk.places.leave(self._owner)
 
     def watch(self) -> None:
         """End what is at work when the client has left. Runs beside the report, until its end."""
@@ -164,11 +177,11 @@ class Report:
 
     def _ask(self, work: Callable[[], Found]) -> Found | None:
         self.failure = None
-        with self._desk.at_work:
+        with self._desk.at_work.place(self._owner):
             self._stop_if_left()
             self._is_at_work = True
             try:
-                return self._run_native(work)
+                return self._threads.reports(work)
             except SourceFailed as error:
                 self.failure = str(error)
             finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -49,7 +50,7 @@ def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -
         assert isinstance(order.query, Query)
         shown["names"] = [column.name for column in order.query.columns]
         query = order.query
-        rows = orders.ask(name, lambda: first_rows(query, PREVIEW_ROWS))
+        rows = orders.ask(name, partial(first_rows, query, PREVIEW_ROWS))
         shown["rows"] = rows and [[_show(cell) for cell in row] for row in rows]
     except BadSelection as error:
         shown["problems"] = error.problems

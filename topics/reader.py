@@ -10,6 +10,7 @@ Way in: Topics.follow makes them; an Outlet asks `more`, a Dispatcher pushes.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -62,15 +63,15 @@ class Reader:
     cursor: the id of what it was told last. places: the ordinal that is next, by topic.
     sent_bytes, gaps_told: what it was given, how many it was told of. outlet, is_dead, end: set
     by who serves the client: where it is pushed to; whether nothing was heard of it for too long;
-    what says some last bytes and ends it.
+    what says some last bytes and ends it. ends_s: when that is due, on the monotonic clock.
     first_to_come: asked for the id of the first event that some topics do not have yet.
     is_over: it has been told its last, and is told nothing more, be it on its way from the disk.
     """
 
     __slots__ = (
         "__weakref__", "_first_to_come", "_gaps", "_was_live", "behind", "connection", "cursor",
-        "end", "framing", "gaps_told", "is_dead", "is_over", "live", "outlet", "patterns", "places",
-        "sent_bytes",
+        "end", "ends_s", "framing", "gaps_told", "is_dead", "is_over", "live", "outlet", "patterns",
+        "places", "sent_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +94,7 @@ class Reader:
         self.behind = ""
         self.is_dead: Callable[[], bool] = _never
         self.end: Callable[[bytes], None] = _ignore
+        self.ends_s = math.inf
         self._first_to_come = first_to_come
         self._was_live = False
         self._gaps: dict[Topic, Gap] = {}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
+import random
 import threading
 import time
 from collections import Counter
@@ -19,6 +21,7 @@ from weakref import WeakSet
 from journal import DiskRecords, JournalFailed, Layout, MemoryRecords, Records, RunNative, run_here
 from topics.dispatcher import Dispatcher
 from topics.errors import FutureCursor, NotReady, NotWritable, UnknownTopic
+from topics.lifetime import end_of
 from topics.names import Patterns, check_name
 from topics.publisher import Publication, Publisher
 from topics.reader import Reader
@@ -44,6 +47,8 @@ HOUSEKEEPING_S = 1.0
 HEARTBEAT_S = 15
 # On shutdown readers come back spread over this, none before the next process may listen.
 RECONNECT_MS = range(500, 5500)
+# Who has been connected for long enough comes back to this one; the ends are spread already.
+RETURN_MS = range(100, 600)
 LOCK_TICK_S = 0.05
 # A topic's folder is named as it is, with one sign for another: names of 200 characters fit.
 _SLASH = ","
@@ -57,8 +62,8 @@ class Topics:
     """See the module.
 
     folder: holds the durable topics. rules: which topics there may be. run_native: runs what waits
-    for the disk. limits: of what clients make. readers: everybody who follows something. room: what
-    all topics hold.
+    for the disk. limits: of what clients make. connection_s: how long one reader is pushed to, 0
+    for any time. readers: everybody who follows something. room: what all topics hold.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Topics:
         rules: Sequence[Rule],
         run_native: RunNative = run_here,
         limits: Limits = DEFAULT_LIMITS,
+        connection_s: float = 0.0,
     ) -> None:
         self.rules = rules
         self.readers: dict[Reader, None] = {}
@@ -77,6 +83,7 @@ class Topics:
         self.dispatcher = Dispatcher()
         self._folder = folder
         self._run_native = run_native
+        self._connection_s = connection_s
         self._order = Order()
         self._publishers: dict[str, Publisher] = {}
         self.room = Room(limits)
@@ -114,8 +121,7 @@ class Topics:
         for reader in self.readers:
             reader.is_over = True
         for index, reader in enumerate(last.values()):
-            after_ms = RECONNECT_MS[index * len(RECONNECT_MS) // len(last)]
-            reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
+            self._send_back(reader, RECONNECT_MS[index * len(RECONNECT_MS) // len(last)])
 
     def stop(self) -> None:
         """Close everything; again is harmless."""
@@ -393,9 +399,14 @@ class Topics:
         others = [] if begins and len(reader.places) == 1 else [reader.cursor]
         return min([*begins.values(), *others])
 
-    def follow(self, reader: Reader) -> None:
-        """Push to reader's outlet from now on, after what it has not had, until it is gone."""
+    def follow(self, reader: Reader, *, is_bounded: bool = True) -> None:
+        """Push to reader's outlet from now on, after what it has not had, until it is gone.
+
+        is_bounded: it is told to come back when it has lasted for as long as one may.
+        """
         self.readers[reader] = None
+        if is_bounded:
+            reader.ends_s = end_of(self._connection_s)
         self.watch(reader)
 
     def watch(self, reader: Reader) -> None:
@@ -427,11 +438,31 @@ class Topics:
         while not self._stopped.wait(HOUSEKEEPING_S):
             second += 1
             try:
+                self._end_old()
                 self._expire()
                 self._beat(second)
             except Exception:
                 # One mistake of ours must not end the housekeeping for good.
                 log.exception("housekeeping failed")
+
+    def _end_old(self) -> None:
+        """Have those come back who have lasted for long enough."""
+        now_s = time.monotonic()
+        for reader in [reader for reader in self.readers if reader.ends_s <= now_s]:
+            self.send_back([reader])
+
+    def send_back(self, readers: Sequence[Reader]) -> None:
+        """Tell the client of these readers, all of one connection, to go on from its cursors.
+
+        What a reader was given before still arrives. Nothing comes after this.
+        """
+        for reader in readers:
+            reader.is_over = True
+            reader.ends_s = math.inf
+        self._send_back(readers[-1], random.choice(RETURN_MS))
+
+    def _send_back(self, reader: Reader, after_ms: int) -> None:
+        reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
 
     def _expire(self) -> None:
         for publisher in list(self._publishers.values()):
