@@ -48,6 +48,7 @@ from workers.announcer import Announcer
 from workers.canary import Canary
 from workers.exports import Exports
 from workers.log_follower import LogFollowers
+from workers.statement_watch import StatementWatch
 from workers.status import StatusClock
 
 # A form or a JSON object with a selection; nothing else is sent to us.
@@ -82,6 +83,7 @@ class Parts(NamedTuple):
     exports: Exports
     status: StatusClock
     canary: Canary
+    statements: StatementWatch
     live: Live
     metronome: Metronome
     broadcasts: feeds.Broadcasts
@@ -175,7 +177,7 @@ def create_app(
         catalogue.logs.values(), settings.instance / "logs-state", topics, threads.files
     )
     app.extensions["headwater"] = Parts(
-        gate, topics, exports, status, canary, live, metronome, broadcasts, logs
+        gate, topics, exports, status, canary, StatementWatch(), live, metronome, broadcasts, logs
     )
     app.register_blueprint(login.make_blueprint(gate, ended))
     app.register_blueprint(links.make_blueprint(gate, rights.find))

@@ -26,8 +26,9 @@ COMMITS, COMMITS_OF_ONE = 4, 3
 DESCRIPTIONS, DESCRIPTIONS_OF_ONE = 12, 10
 # Previews and counts: they compute, so that more at once would only take longer each.
 STATEMENTS, STATEMENTS_OF_ONE = 6, 2
-# Steps of reports. A processor is left for the hub.
-REPORTS = min(4, max(1, (os.cpu_count() or 1) - 1))
+# Steps of reports, of some seconds each. One is always left for another owner.
+REPORTS = min(4, max(2, os.cpu_count() or 1))
+REPORTS_OF_ONE = REPORTS - 1
 # Reads of files, archives, recordings and logs, listings, searches; what the server does by itself.
 FILES, FILES_OF_ONE = 12, 8
 
@@ -64,7 +65,7 @@ class NativeThreads:
         self.commits = Threads(run_native, COMMITS, COMMITS_OF_ONE)
         self.descriptions = Threads(run_native, DESCRIPTIONS, DESCRIPTIONS_OF_ONE)
         self.statements = Threads(run_native, STATEMENTS, STATEMENTS_OF_ONE)
-        self.reports = Threads(run_native, REPORTS, REPORTS)
+        self.reports = Threads(run_native, REPORTS, REPORTS_OF_ONE)
         self.files = Threads(run_native, FILES, FILES_OF_ONE)
 
 

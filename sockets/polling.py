@@ -69,6 +69,11 @@ class PollOutlet:
         """Whether a poll is being answered."""
         return self._again is not None
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether the last answer had no room for all there was."""
+        return bool(self._rest)
+
     def offer(self, data: bytes) -> bool:
         """Take data as a whole for the poll that waits; False when there is none. Never waits."""
         if self.busy or self.gone:

@@ -73,6 +73,8 @@ UPGRADE_TIMEOUT_S = 10.0
 # tests have them, are looked after more often.
 WATCH_S = 1.0
 WATCH_SHARE = 0.05
+# By how much a session may outlast its time so that nothing of it is cut.
+MOST_LATE_S = 5.0
 # How long a poll that is being answered may hold the change to WebSocket up.
 HAND_OVER_S = 2.0
 
@@ -156,9 +158,13 @@ class Session:
         times_s = (self.next_s, self.connect_by_s, self.upgrade_by_s, self.ends_s)
         self.due_s = min(time_s for time_s in times_s if time_s is not None)
 
-    def is_between(self) -> bool:
-        """Tell whether something of the client's is under way: a request, or another transport."""
-        return self.is_handling or self.is_posting or self.upgrade_by_s is not None
+    def may_end(self) -> bool:
+        """Tell whether nothing is lost if it ends now: no request, no answer is under way."""
+        if monotonic() > self.ends_s + MOST_LATE_S:
+            return True
+        is_told = self.is_handling or self.is_posting or self.upgrade_by_s is not None
+        # A client that polls has had everything when it waits, or asks again.
+        return not is_told and (self.upgraded or not self.outlet.busy)
 
     def note_ping(self, now_s: float) -> None:
         """Remember what shows later that somebody is there."""
@@ -399,6 +405,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if outlet.is_polled:
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise BadSession("a session is polled once at a time")
+        is_told = session.is_posting or session.upgrade_by_s is not None
+        if monotonic() >= session.ends_s and not is_told and not outlet.has_rest:
+            self._send_back(session)
         return outlet.poll()
 
     def _post(self, session: Session, environ: dict[str, Any], visit: Visit) -> bytes:
@@ -547,6 +556,11 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             session.websocket.close(code, text)
         self._trigger_event("disconnect", session.sid, reason, run_async=False)
 
+    def _send_back(self, session: Session) -> None:
+        """Close a session that has lasted for long enough; its client comes back."""
+        self.on_over(session.sid)
+        self.close_session(session, self.reason.SERVER_DISCONNECT, SERVICE_RESTART, "connect again")
+
     # The watch
 
     def _start_watch(self) -> None:
@@ -579,10 +593,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         elif session.connect_by_s is not None and now_s >= session.connect_by_s:
             text = "connect to a namespace"
             self.close_session(session, self.reason.TRANSPORT_CLOSE, PROTOCOL_ERROR, text)
-        elif now_s >= session.ends_s and not session.is_between():
-            self.on_over(session.sid)
-            reason = self.reason.SERVER_DISCONNECT
-            self.close_session(session, reason, SERVICE_RESTART, "connect again")
+        elif now_s >= session.ends_s and session.may_end():
+            self._send_back(session)
         elif now_s >= session.next_s:
             self._ping_or_end(session, now_s)
         if session.upgrade_by_s is not None and now_s >= session.upgrade_by_s:

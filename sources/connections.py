@@ -7,6 +7,7 @@ compiled tells what it may do. Knows no HTTP.
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import time
@@ -123,6 +124,13 @@ def close(connection: apsw.Connection) -> None:
         connection.close(True)
 
 
+# What in_time bounds at the moment, and until when: of this process, as its threads are. SQLite
+# counts steps, and one of them may be long; break_off_late counts no steps.
+_in_time: dict[object, tuple[apsw.Connection, float]] = {}
+# Nearly all are broken off by their steps before that.
+GRACE_S = 0.1
+
+
 @contextmanager
 def in_time(
     connection: apsw.Connection, limit_s: float, has_left: Callable[[], bool] = lambda: False
@@ -130,10 +138,24 @@ def in_time(
     """Break off what is run in here after limit_s, or once has_left: raises apsw.InterruptError."""
     ends_s = time.monotonic() + limit_s
     connection.set_progress_handler(lambda: has_left() or time.monotonic() > ends_s, STEPS_PER_LOOK)
+    key = object()
+    _in_time[key] = connection, ends_s
     try:
         yield
     finally:
+        del _in_time[key]
         connection.set_progress_handler(None)
+
+
+def break_off_late() -> None:
+    """Break off what is run in time and whose time is over. To be called again and again."""
+    late_s = time.monotonic() - GRACE_S
+    for key in list(_in_time):
+        connection, ends_s = _in_time.get(key, (None, math.inf))
+        if connection is not None and ends_s < late_s:
+            # It may have ended just now.
+            with suppress(apsw.Error):
+                connection.interrupt()
 
 
 def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:

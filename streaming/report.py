@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, request, stream_template, url_for
 
 from guard import NativeThreads, Places
-from guard.threads import REPORTS
+from guard.threads import REPORTS, REPORTS_OF_ONE
 from guard.turns import turn_paused
 from sources.errors import SourceFailed
 from sources.profile import MOST_COLUMNS, Profile, Sample, Taken
@@ -105,7 +105,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.places = Places(MOST_OPEN, MOST_OF_ONE)
-        self.at_work = Places(REPORTS, REPORTS)
+        self.at_work = Places(REPORTS, REPORTS_OF_ONE)
 
 
 class Report:

@@ -198,29 +198,24 @@ def test_counting_reads_no_more_than_it_must(make_database):
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
 
 
-@pytest.fixture
-def short_look(monkeypatch):
-    monkeypatch.setattr(connections, "LOOK_S", 0.01)
+SHORT_S = 0.01
 
 
-@pytest.mark.usefixtures("short_look")
 def test_what_takes_long_to_count_is_not_counted(make_database):
     source = TableSource("t", make_database("create table t (x)", TEN), "t")
-    assert count_at_most(source, f"{ENDLESS} where i < 0", {}, 5) is None
-    assert count_at_most(source, "select x from t", {}, 5) == 5
+    assert count_at_most(source, f"{ENDLESS} where i < 0", {}, 5, SHORT_S) is None
+    assert count_at_most(source, "select x from t", {}, 5, SHORT_S) == 5
 
 
-@pytest.mark.usefixtures("short_look")
 def test_a_view_that_takes_long_to_its_first_row_is_described_without_it(described):
     slow = described("create table base (x)", f"create view t as {ENDLESS} where i < 0")
     assert slow == ((ColumnInfo("i", "BLOB", None),), None)
 
 
-@pytest.mark.usefixtures("short_look")
 def test_a_failure_while_it_is_looked_is_none_of_time(make_database):
     source = TableSource("s", make_database("create table t (x)", TEN), "t")
     with pytest.raises(SourceUnavailable, match="malformed JSON"):
-        count_at_most(source, "select json('no') from t where json('no')", {}, 1)
+        count_at_most(source, "select json('no') from t where json('no')", {}, 1, SHORT_S)
 
 
 # A database that cannot be asked

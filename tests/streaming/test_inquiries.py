@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextvars
+import gc
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 
 import apsw
 import pytest
 
+from guard import NativeThreads
+from guard.threads import STATEMENTS, STATEMENTS_OF_ONE
+from guard.turns import act_for
 from journal import run_here
 from sources.catalogue import GeneratedSource, TableSource
-from sources.errors import SourceUnavailable
+from sources.errors import SourceBusy, SourceUnavailable
 from streaming import inquiries
 from streaming.inquiries import Inquiries, Late, Line
 
@@ -154,7 +159,7 @@ def names(description):
 def test_a_list_says_what_is_known_of_a_locked_database_and_all_of_others(databases, at_once):
     first, second, *others = databases("busy", 12)
     fine = databases("fine", 2)
-    asked = Inquiries(run_here)
+    asked = Inquiries(NativeThreads(run_here))
     assert names(asked.describe(first)) == ["i"]
     with locked(first) as connection:
         connection.execute("alter table t0 add column more")
@@ -167,7 +172,7 @@ def test_a_list_says_what_is_known_of_a_locked_database_and_all_of_others(databa
 
 def test_what_is_known_of_another_state_is_marked(databases, change, at_once, threads):
     [source] = databases("data", 1)
-    asked = Inquiries(threads)
+    asked = Inquiries(NativeThreads(threads))
     before = asked.describe(source)
     change(source.database, "alter table t0 add column more")
     with locked(source):
@@ -180,7 +185,7 @@ def test_what_is_known_of_another_state_is_marked(databases, change, at_once, th
 
 def test_of_a_disk_that_is_gone_nobody_waits_for_long(databases, at_once, threads):
     busy = databases("busy", 3)
-    asked = Inquiries(threads)
+    asked = Inquiries(NativeThreads(threads))
     asked.describe(busy[0])
     threads.hold()
     described = asked.describe_all([*busy, GeneratedSource("users", "users", 10)])
@@ -196,11 +201,11 @@ def test_a_database_that_does_not_answer_has_one_thread_however_many_ask(
     databases, at_once, threads
 ):
     [source, other] = databases("busy", 2)
-    asked = Inquiries(threads)
+    asked = Inquiries(NativeThreads(threads))
 
     def ask(number):
-        with pytest.raises(SourceUnavailable, match="has not answered"):
-            asked.ask(source, lambda: number)
+        with pytest.raises(SourceUnavailable, match=r"has not answered|could not be asked"):
+            asked.ask(source, lambda limit_s: number)
 
     threads.hold()
     with ThreadPoolExecutor(50) as clients:
@@ -209,24 +214,102 @@ def test_a_database_that_does_not_answer_has_one_thread_however_many_ask(
     threads.let_go()
     # What they have given up is not done, so that this one does not wait for it.
     inquiries.PATIENCE_S = 20
-    assert asked.ask(other, lambda: "an answer") == "an answer"
+    assert asked.ask(other, lambda limit_s: "an answer") == "an answer"
     assert threads.done == 2
 
 
 def test_databases_together_leave_threads_to_others(databases, at_once, threads):
-    sources = [databases(f"busy{number}_", 1)[0] for number in range(inquiries.AT_ONCE + 5)]
-    asked = Inquiries(threads)
+    """One who asks many that are slow has only a part of the threads for statements."""
+    sources = [databases(f"busy{number}_", 1)[0] for number in range(STATEMENTS)]
+    asked = Inquiries(NativeThreads(threads))
     threads.hold()
     with ThreadPoolExecutor(len(sources)) as clients:
         for source in sources:
-            clients.submit(asked.ask, source, lambda: None)
-    assert threads.most == inquiries.AT_ONCE
+            clients.submit(asked.ask, source, lambda limit_s: None)
+    assert threads.most == STATEMENTS_OF_ONE
+
+
+@pytest.fixture
+def ask_as():
+    """ask_as(owner, asked, source, work): what work says, asked by that owner beside others."""
+    with ThreadPoolExecutor(20) as clients:
+
+        def ask(owner, asked, source, work):
+            act_for(owner)
+            return asked.ask(source, work)
+
+        yield lambda *of: clients.submit(contextvars.Context().run, ask, *of)
+
+
+def test_what_is_slow_of_one_owner_holds_up_no_other(databases, ask_as, until):
+    """Of one database: it waits for its own, another's is asked beside it."""
+    [source] = databases("data", 1)
+    asked = Inquiries(NativeThreads(run_here))
+    may_end, begun = threading.Event(), []
+
+    def work(limit_s):
+        begun.append(limit_s)
+        assert may_end.wait(20)
+
+    slow = [ask_as("ann", asked, source, work) for _ in range(5)]
+    until(lambda: begun)
+    answer = ask_as("bob", asked, source, lambda limit_s: "an answer")
+    assert answer.result(5) == "an answer"
+    assert len(begun) == 1
+    may_end.set()
+    for each in slow:
+        each.result(20)
+    assert len(begun) == 5
+
+
+def test_a_database_that_is_locked_takes_few_threads_whoever_asks(databases, threads, ask_as):
+    [source] = databases("data", 1)
+    asked = Inquiries(NativeThreads(threads))
+    threads.hold()
+    answers = [ask_as(f"{n}", asked, source, lambda limit_s: None) for n in range(10)]
+    wait(answers, timeout=0.3)
+    threads.let_go()
+    for answer in answers:
+        answer.result(20)
+    assert threads.most == inquiries.OF_ONE_DATABASE
+
+
+def test_what_could_not_begin_is_told_apart_from_what_is_late(
+    databases, at_once, ask_as, threads, until
+):
+    [source] = databases("data", 1)
+    asked = Inquiries(NativeThreads(threads))
+    threads.hold()
+    late = ask_as("ann", asked, source, lambda limit_s: None)
+    until(lambda: threads.at_work)
+    busy = ask_as("ann", asked, source, lambda limit_s: None)
+    with pytest.raises(SourceBusy, match="what was asked before still runs"):
+        busy.result(20)
+    with pytest.raises(SourceUnavailable):
+        late.result(20)
+
+
+def test_work_is_told_how_long_a_statement_may_take(databases):
+    [source] = databases("data", 1)
+    asked = Inquiries(NativeThreads(run_here), statement_s=0.7)
+    assert asked.ask(source, lambda limit_s: limit_s) == 0.7
+
+
+def test_nothing_is_kept_of_owners_that_have_asked(databases, ask_as):
+    [source] = databases("data", 1)
+    asked = Inquiries(NativeThreads(run_here))
+    for number in range(20):
+        ask_as(f"{number}", asked, source, lambda limit_s: None).result(20)
+    gc.collect()
+    assert len(asked._questions) <= 1
 
 
 def test_generated_rows_are_described_as_such():
-    [described] = Inquiries(run_here).describe_all([GeneratedSource("users", "users", 10)])
+    [described] = Inquiries(NativeThreads(run_here)).describe_all(
+        [GeneratedSource("users", "users", 10)]
+    )
     assert (names(described), described.rows_estimate) == (["id", "name"], 10)
 
 
 def test_a_list_of_nothing_is_there_at_once():
-    assert Inquiries(run_here).describe_all([]) == []
+    assert Inquiries(NativeThreads(run_here)).describe_all([]) == []

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
+from guard import NativeThreads
 from journal import run_here
-from sources import connections
 from sources.catalogue import load_catalogue, parse_catalogue
 from sources.connections import read_only_uri
-from sources.errors import BadSelection, MissingAttribute, SourceUnavailable
+from sources.errors import BadSelection, MissingAttribute, SourceBusy, SourceUnavailable
 from sources.folders import Folder
 from sources.preview import first_rows
 from streaming.errors import Refusal
@@ -21,7 +21,9 @@ from wire.formats import FORMATS
 def make_orders(tmp_path, lay_site):
     """make_orders(run_native): the orders of the catalogue of the sites."""
     catalogue = load_catalogue(lay_site(tmp_path))
-    return lambda run_native=run_here: Orders(catalogue, {}, run_native)
+    return lambda run_native=run_here, **options: Orders(
+        catalogue, {}, NativeThreads(run_native), **options
+    )
 
 
 @pytest.fixture
@@ -132,7 +134,7 @@ ME = {"name": "number 7", "most": "2", "more": "x"}
 def filtered(tmp_path, lay_site):
     """The orders of sources with a filter."""
     catalogue = parse_catalogue(FILTERED, lay_site(tmp_path).parent)
-    return Orders(catalogue, {"folder": Folder("folder", tmp_path)}, run_here)
+    return Orders(catalogue, {"folder": Folder("folder", tmp_path)}, NativeThreads(run_here))
 
 
 def rows(order):
@@ -241,10 +243,19 @@ def test_more_rows_than_a_sheet_holds(orders):
 
 
 @pytest.mark.usefixtures("small_sheets")
-def test_what_takes_long_to_count_is_not_refused(orders, monkeypatch):
+def test_what_takes_long_to_count_is_not_refused(make_orders):
     """The recording says so when it comes to that."""
-    monkeypatch.setattr(connections, "LOOK_S", 0.01)
+    orders = make_orders(statement_s=0.01)
     assert orders.read("silent", "xlsx", []).extension == "xlsx"
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_what_could_not_be_counted_since_others_were_asked_is_not_refused(orders, monkeypatch):
+    def ask(source, work):
+        raise SourceBusy("not now")
+
+    monkeypatch.setattr(orders._inquiries, "ask", ask)
+    assert orders.read("endless", "xlsx", []).extension == "xlsx"
 
 
 @pytest.mark.usefixtures("small_sheets")

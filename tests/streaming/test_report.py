@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from guard import NativeThreads
 from journal import run_here
 from sources.catalogue import load_catalogue
 from sources.errors import SourceFailed
 from sources.profile import Sample, Taken
 from streaming.errors import Refusal
 from streaming.orders import Orders
-from streaming.report import MOST_OPEN, SEND, Desk, Page, Report, _read
+from streaming.report import MOST_OF_ONE, MOST_OPEN, SEND, Desk, Page, Report, _read
 
 
 @pytest.fixture
 def orders(tmp_path, lay_site):
-    return Orders(load_catalogue(lay_site(tmp_path)), {}, run_here)
+    return Orders(load_catalogue(lay_site(tmp_path)), {}, NativeThreads(run_here))
 
 
 @pytest.fixture
 def start(orders):
-    """start(source, desk, has_left): a report of it, which has its place, and its sample."""
+    """start(source, desk, has_left, owner): a report of it, which has its place, and its sample."""
     started = []
 
-    def start(source="numbers", desk=None, has_left=lambda: False):
+    def start(source="numbers", desk=None, has_left=lambda: False, owner="ann"):
         query, _ = _read(orders, source, [], {})
         sample = Sample(query)
-        report = Report(sample, desk or Desk(), run_here, has_left)
+        report = Report(sample, desk or Desk(), owner, NativeThreads(run_here), has_left)
         report.enter()
         started.append(report)
         return report, sample
@@ -76,7 +79,8 @@ def test_what_fails_once_the_client_has_left_is_no_failure(start):
 
 
 def test_to_leave_frees_the_rows(orders):
-    report = Report(sample := Sample(_read(orders, "numbers", [], {})[0]), Desk(), run_here, bool)
+    sample = Sample(_read(orders, "numbers", [], {})[0])
+    report = Report(sample, Desk(), "ann", NativeThreads(run_here), bool)
     report.enter()
     report.take()
     assert sample._held
@@ -86,13 +90,28 @@ def test_to_leave_frees_the_rows(orders):
         sample.take()
 
 
-def test_places_are_so_many(orders, start):
+def test_places_are_so_many_and_one_owner_has_only_a_part(start, monkeypatch):
+    monkeypatch.setattr("streaming.report.PLACE_WAIT_S", 0.01)
     desk = Desk()
-    for _ in range(MOST_OPEN):
-        start(desk=desk)
-    with pytest.raises(Refusal) as refused:
-        start(desk=desk)
-    assert (refused.value.status, refused.value.code) == (503, "too_many_reports")
+    for owner in ("ann", "bob"):
+        for _ in range(MOST_OF_ONE):
+            start(desk=desk, owner=owner)
+        with pytest.raises(Refusal) as refused:
+            start(desk=desk, owner=owner)
+        assert (refused.value.status, refused.value.code) == (503, "too_many_reports")
+    assert MOST_OPEN == 2 * MOST_OF_ONE
+    with pytest.raises(Refusal):
+        start(desk=desk, owner="carl")
+
+
+def test_a_place_that_is_freed_meanwhile_is_taken(start):
+    desk = Desk()
+    first = [start(desk=desk)[0] for _ in range(MOST_OF_ONE)]
+    leaving = threading.Timer(0.05, first[0].leave)
+    leaving.start()
+    start(desk=desk)
+    leaving.join()
+    desk.places.enter("ann", 0.0)
 
 
 def texts(*written):

@@ -20,6 +20,7 @@ import pytest
 
 from benchmarks.flooder import count_served, flood
 from guard import Tokens
+from streaming.report import MOST_OF_ONE, MOST_OPEN
 from tests.sockets.clients import TEXT, RawWebSocket, close, frame
 from tests.system.server import CATALOGUE, ROOT, wait_until
 
@@ -327,6 +328,74 @@ def test_the_4th_connection_is_refused(narrow, full):
     assert message.startswith("3 connections")
     assert refusals(narrow, "bob", "too_many_connections") >= 1
     assert narrow.open("bob").status == 200
+
+
+# Rooms that all share: reports, statements, the time of each.
+
+PAGE = {"Accept": "text/html"}
+# It takes longer than a page waits, before its first row.
+SLOW = "/sources/sorts"
+
+
+def test_reports_of_one_leave_places_to_others(make_site):
+    site = make_site("ann", "bob")
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(site.open, "ann", "/report/sorts") for _ in range(8)]
+        # Ann's are at work, and the rest of them waits.
+        wait_until(lambda: sum(each.done() for each in asked) == MOST_OF_ONE, "they have begun")
+        began_s = time.monotonic()
+        answer = site.get("bob", "/report/things?columns=i")
+        took_s = time.monotonic() - began_s
+        assert (answer.status, answer.body.endswith(b"</html>")) == (200, True)
+        # One step of Ann's takes seconds.
+        assert took_s < 5
+        refused = [each.result() for each in asked if each.result().status != 200]
+    assert len(refused) == 8 - MOST_OF_ONE
+    for stream in refused:
+        told = json.loads(stream.read())
+        assert (stream.status, told["error"], told["status"]) == (503, "too_many_reports", 503)
+        assert told["detail"] == {"most": MOST_OPEN, "most_of_one": MOST_OF_ONE}
+        assert int(stream.headers["Retry-After"]) > 0
+
+
+def test_slow_previews_of_one_hold_up_no_other(make_site):
+    """Of the same database: each of them takes as long as a statement may."""
+    site = make_site("ann", "bob")
+    with ThreadPoolExecutor(12) as threads:
+        slow = [threads.submit(site.get, "ann", SLOW, **PAGE) for _ in range(12)]
+        wait_until(lambda: any(each.done() for each in slow), "the first has ended", 20)
+        for _ in range(3):
+            assert b"name of 1<" in site.get("bob", "/sources/numbers", **PAGE).body
+        # They would be one after the other behind all of hers.
+        assert sum(each.done() for each in slow) <= 3
+        answers = {each.result().status for each in slow}
+    assert answers <= {200, 503}
+
+
+CATALOGUE_OF_STEPS = """
+sources.numbers = { database = "sqlite:///numbers.db", table = "numbers" }
+
+[sources.steps]
+database = "sqlite:///numbers.db"
+query = '''with recursive n(i) as (select 1 union all select i + 1 from n)
+ select i from n where instr(hex(zeroblob(1000000)), 'F' || i) > 0'''
+"""
+
+
+def test_no_statement_that_a_request_waits_for_takes_longer_than_it_may(serve_all):
+    """Be its steps long: SQLite counts them and not the time that each takes."""
+    server = serve_all(CATALOGUE_OF_STEPS, HEADWATER_STATEMENT_S="0.3")
+    began_s = time.monotonic()
+    page = server.get("/sources/steps", **PAGE)
+    assert page.status == 200
+    assert b"It takes longer than a page waits to find them" in page.body
+    # As many rows as fit a sheet are not counted.
+    assert server.get("/download/steps.xlsx", "HEAD").status == 200
+    # Four tries at the rows, with fewer each time.
+    report = server.get("/report/steps")
+    assert b"No row came" in report.body
+    assert time.monotonic() - began_s < 6
+    server.cancel_all()
 
 
 # Connections before a request on them is admitted.

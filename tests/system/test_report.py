@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from streaming.report import MOST_OPEN
+from streaming.report import MOST_OF_ONE, MOST_OPEN
 from tests.system.server import ROWS, open_paths, wait_until
 
 # The reports that are waited for here take longer.
@@ -263,8 +263,8 @@ def test_who_leaves_ends_the_work(server):
     assert "Traceback" not in server.log[before:]
 
 
-def test_so_many_are_open_at_once_and_no_more(server):
-    reading = [chunks(server, "/report/sorts") for _ in range(MOST_OPEN)]
+def test_so_many_of_one_are_open_at_once_and_no_more(server):
+    reading = [chunks(server, "/report/sorts") for _ in range(MOST_OF_ONE)]
     for each in reading:
         next(each)
     refused = server.get("/report/things")

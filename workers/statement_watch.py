@@ -1,0 +1,29 @@
+"""Breaks off statements whose time is over, be they in the middle of a long step.
+
+One thread beside the native ones that run them. Way in: StatementWatch, which the entry starts.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from sources.connections import break_off_late
+
+EVERY_S = 0.1
+
+
+class StatementWatch:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="statement watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(EVERY_S):
+            break_off_late()
