@@ -142,13 +142,14 @@ class Settings:
             " between two events, and the client goes on from its cursor.",
         ),
     )
+    # A look at all rows of a large table, for the sample of a report.
     statement_s: float = field(
-        default=2.0,
+        default=5.0,
         metadata=_asks(
             "STATEMENT_S",
             _seconds(60, 0.1),
-            "How long one statement of a database may take that a request waits for: a preview, a"
-            " count, a step of a report. Exports have no such bound.",
+            "How long one statement of a database may take that a request waits for: a step of a"
+            " report, a preview or a count, which have 2 s at most. Exports have no such bound.",
         ),
     )
     connections_per_principal: int = field(

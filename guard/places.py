@@ -35,7 +35,7 @@ class Places:
             self._waiting.setdefault(owner, deque()).append(place)
             self._give()
         try:
-            if place.is_set() or place.wait(wait_s):
+            if place.is_set() or (wait_s != 0 and place.wait(wait_s)):
                 return True
         except BaseException:
             # The process stops.

@@ -53,8 +53,15 @@ class Threads:
     def __call__(self, work: Callable[[], Result], /) -> Result:
         if _is_native.get():
             return work()
-        with turn_paused(), self._places.place(owner_of_turn()):
+        owner = owner_of_turn()
+        if not self._places.enter(owner, 0):
+            # What begins at once mostly ends at once, and keeps its turn.
+            with turn_paused():
+                self._places.enter(owner)
+        try:
             result: Result = self._run_native(partial(_run, work))
+        finally:
+            self._places.leave(owner)
         return result
 
 

@@ -24,9 +24,9 @@ from sources.wal_files import open_safely
 # How long a reader waits for the lock of a writer before it gives up.
 BUSY_TIMEOUT_S = 5.0
 
-# How long a statement may take that a request waits for, where nobody says another time: a view may
+# What can be answered without a look at all rows is looked for no longer than this; a view may
 # sort or group all there is before its first row.
-STATEMENT_S = 2.0
+LOOK_S = 2.0
 # SQLite's steps between two looks at the clock: about 0.5 ms.
 STEPS_PER_LOOK = 50_000
 

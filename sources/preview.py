@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 import apsw
 
-from sources.connections import STATEMENT_S, bound, connect, in_time, quoted
+from sources.connections import LOOK_S, bound, connect, in_time, quoted
 from sources.errors import SourceUnavailable
 from sources.query import Query
 
@@ -28,7 +28,7 @@ class Cell(NamedTuple):
     length: int | None = None
 
 
-def first_rows(query: Query, most: int, limit_s: float = STATEMENT_S) -> list[list[Cell]] | None:
+def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Cell]] | None:
     """Return the first rows of a query, at most `most`; None if that takes longer than limit_s.
 
     None, too, if larger values than a request may hold are in the way, to sort by for instance.

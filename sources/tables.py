@@ -14,7 +14,7 @@ import apsw
 
 from sources.catalogue import QuerySource, TableSource
 from sources.connections import (
-    STATEMENT_S,
+    LOOK_S,
     bound,
     columns_of,
     connect,
@@ -96,7 +96,7 @@ def count_at_most(
     sql: str,
     parameters: Mapping[str, object],
     most: int,
-    limit_s: float = STATEMENT_S,
+    limit_s: float = LOOK_S,
 ) -> int | None:
     """Return how many rows the selection sql has, at most `most`: that many are read, no more.
 

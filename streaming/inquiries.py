@@ -8,6 +8,7 @@ turns. Way in: Inquiries, Line.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -21,7 +22,7 @@ from guard import NativeThreads, Places
 from guard.turns import act_for, owner_of_turn, turn_paused
 from journal import RunNative
 from sources.catalogue import Source
-from sources.connections import STATEMENT_S
+from sources.connections import LOOK_S
 from sources.descriptions import Descriptions, as_stored, fingerprint_of
 from sources.errors import SourceBusy, SourceUnavailable
 from sources.tables import Description, Stored
@@ -94,11 +95,11 @@ class _Work(NamedTuple):
 
 
 class Inquiries:
-    """See the module. statement_s: how long a statement may take that a request waits for."""
+    """See the module. statement_s: how long any statement may take that a request waits for."""
 
-    def __init__(self, threads: NativeThreads, statement_s: float = STATEMENT_S) -> None:
+    def __init__(self, threads: NativeThreads, statement_s: float = math.inf) -> None:
         self._threads = threads
-        self._statement_s = statement_s
+        self._statement_s = min(LOOK_S, statement_s)
         self._descriptions = Descriptions()
         # Of each database. What has not changed is told while the database is busy.
         self._looks: dict[Path, Line] = defaultdict(lambda: Line(threads.files))

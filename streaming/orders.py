@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from guard import NativeThreads
 from sources.catalogue import Catalogue, QuerySource, Source
-from sources.connections import STATEMENT_S, read_only_uri
+from sources.connections import read_only_uri
 from sources.descriptions import as_stored, fingerprint_of
 from sources.errors import BadSelection, MissingAttribute, SourceBusy, SourceUnavailable
 from sources.folders import Folder
@@ -46,7 +47,7 @@ class Orders:
     """Reads orders for the sources of a catalogue, and for its folders.
 
     threads: run what may wait for a disk or a database's lock. sees: whether the name of a source
-    may be told to the asker. statement_s: how long a statement may take that a request waits for.
+    may be told to the asker. statement_s: how long any statement may take that a request waits for.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Orders:
         folders: Mapping[str, Folder],
         threads: NativeThreads,
         sees: Callable[[str], bool] = lambda name: True,
-        statement_s: float = STATEMENT_S,
+        statement_s: float = math.inf,
     ) -> None:
         self._catalogue = catalogue
         self._folders = folders

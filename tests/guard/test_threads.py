@@ -85,17 +85,21 @@ def test_a_turn_is_not_held_while_a_thread_is_waited_for(blocked, start, until):
     """Else each request that waits would cost the others 50 ms."""
     turns, run = Turns(), NativeThreads(blocked).files
     begun = []
+    most = run._places.most_of_one
+    for _ in range(most):
+        start("ann", run, blocked.goes_on.wait)
+    until(lambda: blocked.at_work == most)
 
     def ask():
         turns.take("ann")
-        run(blocked.goes_on.wait)
+        run(lambda: None)
         # It computes on in a turn of its own.
         begun.append(turns._now.owner)
         end_turn()
 
     asked = start("ann", lambda work: work(), ask)
-    until(lambda: blocked.at_work)
-    assert turns._now is None
+    until(lambda: run._places._waiting)
+    until(lambda: turns._now is None)
     blocked.goes_on.set()
     asked.result(5)
     assert begun == ["ann"]

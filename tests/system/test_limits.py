@@ -361,15 +361,13 @@ def test_reports_of_one_leave_places_to_others(make_site):
 def test_slow_previews_of_one_hold_up_no_other(make_site):
     """Of the same database: each of them takes as long as a statement may."""
     site = make_site("ann", "bob")
-    with ThreadPoolExecutor(12) as threads:
-        slow = [threads.submit(site.get, "ann", SLOW, **PAGE) for _ in range(12)]
+    with ThreadPoolExecutor(5) as threads:
+        slow = [threads.submit(site.get, "ann", SLOW, **PAGE) for _ in range(5)]
         wait_until(lambda: any(each.done() for each in slow), "the first has ended", 20)
-        for _ in range(3):
-            assert b"name of 1<" in site.get("bob", "/sources/numbers", **PAGE).body
-        # They would be one after the other behind all of hers.
+        assert b"name of 1<" in site.get("bob", "/sources/numbers", **PAGE).body
+        # It would come behind all of hers.
         assert sum(each.done() for each in slow) <= 3
-        answers = {each.result().status for each in slow}
-    assert answers <= {200, 503}
+        assert {each.result().status for each in slow} <= {200, 503}
 
 
 CATALOGUE_OF_STEPS = """
@@ -389,13 +387,10 @@ def test_no_statement_that_a_request_waits_for_takes_longer_than_it_may(serve_al
     page = server.get("/sources/steps", **PAGE)
     assert page.status == 200
     assert b"It takes longer than a page waits to find them" in page.body
-    # As many rows as fit a sheet are not counted.
-    assert server.get("/download/steps.xlsx", "HEAD").status == 200
     # Four tries at the rows, with fewer each time.
     report = server.get("/report/steps")
-    assert b"No row came" in report.body
+    assert b"The database gave no row in the time that a report has" in report.body
     assert time.monotonic() - began_s < 6
-    server.cancel_all()
 
 
 # Connections before a request on them is admitted.
