@@ -2,7 +2,8 @@
 
 topics: all of them; the way in. topic, publisher, receipts, commit, sequence: one topic, and how
 events come into it. reader, outlet, dispatcher: how they reach a client. names, rules, room: which
-topics there may be, and how much of them. lifetime: how long they are followed. Knows no Flask, no Socket.IO and no green library.
+topics there may be, and how much of them. lifetime: how long they are followed. Knows no Flask, no
+Socket.IO and no green library.
 """
 
 from topics.errors import (
