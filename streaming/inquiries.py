@@ -105,6 +105,7 @@ class Inquiries:
         self._looks: dict[Path, Line] = defaultdict(lambda: Line(threads.files))
         self._describing: dict[Path, Line] = defaultdict(lambda: Line(threads.descriptions))
         self._places: dict[Path, Places] = defaultdict(lambda: Places(OF_ONE_DATABASE, 1))
+        self._lock = threading.Lock()
         # Of each owner, too, while it has something there.
         self._questions: WeakValueDictionary[tuple[Path, str], Line] = WeakValueDictionary()
 
@@ -157,12 +158,15 @@ class Inquiries:
     def _line_of(self, database: Path, owner: str) -> Line:
         """Return where owner's questions to a database wait for each other."""
 
-        def run(work: Callable[[], Found]) -> Found:
-            act_for(owner)
-            with self._places[database].place(owner):
-                return self._threads.statements(work)
+        with self._lock:
+            places = self._places[database]
 
-        return self._questions.setdefault((database, owner), Line(run))
+            def run(work: Callable[[], Found]) -> Found:
+                act_for(owner)
+                with places.place(owner):
+                    return self._threads.statements(work)
+
+            return self._questions.setdefault((database, owner), Line(run))
 
     def _describe(self, source: Source, *, is_urgent: bool) -> Future[Description]:
         """Return the description to come: the known one if the database is as it was then."""
