@@ -5,6 +5,7 @@ A fixture is a noun (`numbers`) or does a verb (`until`, `make_database`, `start
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -217,6 +218,28 @@ def read_all():
             return b"".join(reader)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def hub_report(tmp_path_factory):
+    """The file where each real server tells what holds its hub (tests/system/watched.py)."""
+    path = tmp_path_factory.mktemp("watchdog") / "report"
+    path.touch()
+    os.environ["HUB_REPORT"] = str(path)
+    with open(path) as report:
+        yield report
+        told = what_held(report.read())
+    del os.environ["HUB_REPORT"]
+    assert not told, f"after the last test: {told}"
+
+
+def what_held(report: str) -> str:
+    """Return a report as text, without what the test's own applications have done on the hub."""
+    texts = []
+    for told in map(json.loads, report.splitlines()):
+        if not told["is_the_tests_own"]:
+            texts += [told["what"], *told["stacks"]]
+    return "\n".join(texts)
 
 
 CATALOGUE = """

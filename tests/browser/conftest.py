@@ -5,10 +5,28 @@ import shutil
 
 import pytest
 
-from tests.system.conftest import fill, free_port, launch, put_cutter, serve, serve_all, server
+from tests.system.conftest import (
+    fill,
+    free_port,
+    hub_is_free,
+    launch,
+    put_cutter,
+    serve,
+    serve_all,
+    server,
+)
 from tests.system.server import need
 
-__all__ = ["fill", "free_port", "launch", "put_cutter", "serve", "serve_all", "server"]
+__all__ = [
+    "fill",
+    "free_port",
+    "hub_is_free",
+    "launch",
+    "put_cutter",
+    "serve",
+    "serve_all",
+    "server",
+]
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from tests.conftest import what_held
 from tests.system.cutter import Cutter
 from tests.system.feeds import READERS
 from tests.system.server import CATALOGUE, ROOT, Database, Server, make_databases, need
@@ -14,6 +15,18 @@ from tests.system.server import CATALOGUE, ROOT, Database, Server, make_database
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes a minute by its nature")
+    config.addinivalue_line("markers", "holds_hub(why): a server of it may hold its hub")
+
+
+@pytest.fixture(autouse=True)
+def hub_is_free(request, hub_report):
+    """No server holds its hub for 50 ms of CPU time; a test that needs it has a marker."""
+    before = what_held(hub_report.read())
+    yield
+    told = what_held(hub_report.read())
+    if request.node.get_closest_marker("holds_hub") is None:
+        assert not before, f"after the test before this one: {before}"
+        assert not told, told
 
 
 @pytest.fixture(scope="session")

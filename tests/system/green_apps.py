@@ -8,9 +8,10 @@ from collections import Counter
 
 # Taken from its module as the application's modules would: it lets other greenlets run only if the
 # worker patched before it loaded this file.
-from time import sleep
+from time import sleep, thread_time
 from urllib.parse import parse_qsl
 
+from eventlet import tpool
 from flask import Flask
 from flask_socketio import SocketIO
 
@@ -131,9 +132,30 @@ def hold(query, environ, start_response):
     return hello(query, environ, start_response)
 
 
+def works(query, environ, start_response):
+    """Take so much CPU time before the answer, in `turns` with turns of others in between."""
+    for _ in range(int(query.get("turns", 1))):
+        ends_s = thread_time() + float(query["ms"]) / 1000
+        while thread_time() < ends_s:
+            pass
+        sleep(0)
+    return hello(query, environ, start_response)
+
+
+def syncs(query, environ, start_response):
+    """Wait for the disk, here or on a native thread."""
+    descriptor = os.memfd_create("synced")
+    if "native" in query:
+        tpool.execute(os.fsync, descriptor)
+    else:
+        os.fsync(descriptor)
+    os.close(descriptor)
+    return hello(query, environ, start_response)
+
+
 ROUTES = {f"/{route.__name__}": route for route in (hello, state, count, breaks)}
 ROUTES |= {f"/{route.__name__}": route for route in (flood, file, taken, hold)}
-ROUTES |= {f"/{route.__name__}": route for route in (told, talks, size, refusals)}
+ROUTES |= {f"/{route.__name__}": route for route in (told, talks, size, refusals, works, syncs)}
 
 
 def app(environ, start_response):

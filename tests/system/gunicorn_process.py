@@ -9,13 +9,16 @@ from contextlib import suppress
 
 import psutil
 
-from tests.system.server import GUNICORN, ROOT, end_clients, need, wait_until
+from tests.system.server import GUNICORN, ROOT, end_clients, need, wait_until, watched
 
 
 class GunicornProcess:
-    """Started by the constructor; stop() ends it, its workers and its clients, by their ids."""
+    """Started by the constructor; stop() ends it, its workers and its clients, by their ids.
 
-    def __init__(self, folder, *options, module="green_apps", app="app", **environ):
+    is_ours: what it runs is ours and must not hold the hub.
+    """
+
+    def __init__(self, folder, *options, module="green_apps", app="app", is_ours=True, **environ):
         self.log_path = folder / "gunicorn.log"
         self.instance = folder / "instance"
         plain = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}
@@ -25,11 +28,13 @@ class GunicornProcess:
             # The small applications admit nobody.
             "HEADWATER_CONNECTIONS_PENDING": "0",
         }
+        environ = plain | settings | {"HOME": str(folder)} | environ
+        loaded = f"tests.system.{module}:{app}"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [GUNICORN, f"tests.system.{module}:{app}", *options],
+                [GUNICORN, watched(loaded, environ) if is_ours else loaded, *options],
                 cwd=ROOT,
-                env=plain | settings | {"HOME": str(folder)} | environ,
+                env=environ,
                 stdout=log,
                 stderr=log,
             )

@@ -126,6 +126,14 @@ def need(program):
         pytest.skip(f"{program} is not here")
 
 
+def watched(app, environ):
+    """Return what gunicorn is to load for app: with the watchdog of its hub where that reports."""
+    if "HUB_REPORT" not in environ:
+        return app
+    environ["WATCHED"] = app
+    return "tests.system.watched:app"
+
+
 class Database:
     """An SQLite file that another program writes."""
 
@@ -225,7 +233,7 @@ class Server:
         self._log_start = log_path.stat().st_size if log_path.exists() else 0
         with open(log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*prefix, GUNICORN, "-c", "gunicorn.conf.py", "wsgi:app"],
+                [*prefix, GUNICORN, "-c", "gunicorn.conf.py", watched("wsgi:app", self.environ)],
                 cwd=ROOT,
                 env=self.environ,
                 stdout=log,

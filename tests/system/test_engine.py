@@ -32,7 +32,8 @@ def servers(tmp_path_factory):
     def server(app):
         if app not in started:
             folder = tmp_path_factory.mktemp(app)
-            started[app] = GunicornProcess(folder, module="socket_apps", app=app)
+            is_ours = not app.startswith("stock")
+            started[app] = GunicornProcess(folder, module="socket_apps", app=app, is_ours=is_ours)
         return started[app]
 
     yield server

@@ -430,6 +430,7 @@ def test_a_worker_ends_when_its_arbiter_is_lost(start):
     wait_until(lambda: has_ended(worker), "the worker ends by itself", timeout_s=4)
 
 
+@pytest.mark.holds_hub("gunicorn opens its log anew on the hub, when it is told to")
 def test_usr1_reopens_the_log(start, tmp_path):
     log = tmp_path / "error.log"
     server = start("--error-logfile", str(log), "--bind", "127.0.0.1:0")
