@@ -6,10 +6,10 @@ Way in: parse_selection; `sources.sql` makes SQL of what it returns.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -20,12 +20,13 @@ from sources.entry import INT64
 from sources.errors import BadSelection
 from sources.lists import item_text, list_text, quoted, read_list, split_list, unquoted
 from sources.tables import ColumnInfo
+from wire.nearest import Names
 
 Value = int | float | str | None
 
 # SQLite's own bound is 32,766 variables; a URL that long would have been refused before.
 MAX_VALUES_IN_A_LIST = 500
-# Nobody reads more at once, and each costs a search for the nearest name.
+# Nobody reads more at once.
 MAX_PROBLEMS = 20
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -249,13 +250,16 @@ class _Parser:
             self._note(f"{key}: {_shown(text)} is neither 1 (yes) nor 0 (no)")
         return _YES_NO.get(text, False)
 
+    @cached_property
+    def _known_names(self) -> Names:
+        return Names([*self._columns, *(each.name for each in self._parameters), *RESERVED])
+
     def _known(self, key: str, name: str) -> ColumnInfo | None:
         if name not in self._columns:
-            words = [*self._columns, *(parameter.name for parameter in self._parameters), *RESERVED]
-            near = difflib.get_close_matches(name[:100], words, 1)
+            near = self._known_names.nearest(name)
             some = ", ".join(map(item_text, [*self._columns][:20]))
             some += ", …" if len(self._columns) > 20 else ""
-            right = f"is it {item_text(near[0])}?" if near else f"there are {some}"
+            right = f"is it {item_text(near)}?" if near else f"there are {some}"
             where = "" if key == name else f"{_shown(key)}: "
             self._note(f"{where}there is no column {_shown(name)}; {right}")
         return self._columns.get(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections import Counter
@@ -50,6 +49,7 @@ from topics import (
 from wire.cursors import MalformedCursor
 from wire.errors import WireError
 from wire.events import MalformedEvent
+from wire.nearest import Names
 from workers.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,8 @@ def unknown(kind: str, name: str, seen: Sequence[str]) -> Refusal:
 
     kind: source, folder or log. seen: the names that the asker may know of, and no others.
     """
-    near = difflib.get_close_matches(name[:100], seen, 1)
-    right = f"is it {near[0]}?" if near else f"GET {_LISTS[kind]} lists what there is"
+    near = Names(seen).nearest(name)
+    right = f"is it {near}?" if near else f"GET {_LISTS[kind]} lists what there is"
     message = f"there is no {kind} {name[:100]!a}; {right}"
     return Refusal(404, f"unknown_{kind}", message, {f"{kind}s": list(seen)})
 

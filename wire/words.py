@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from wire.errors import WireError
+from wire.nearest import Names
 
 
 class UnknownWord(WireError):
@@ -16,8 +16,8 @@ def check_words(given: Iterable[str], known: Sequence[str]) -> None:
     """Raise UnknownWord for the first key given that is not known; it names the nearest one."""
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key[:100], known, 1)
-            right = f"is it {near[0]}?" if near else f"there are {', '.join(known)}"
+            near = Names(known).nearest(key)
+            right = f"is it {near}?" if near else f"there are {', '.join(known)}"
             raise UnknownWord(f"{_shown(key)}: there is no such word; {right}")
 
 

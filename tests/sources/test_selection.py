@@ -4,6 +4,7 @@ import itertools
 import operator
 import re
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -179,11 +180,21 @@ def test_all_problems_at_once():
 
 
 def test_problems_have_a_bound():
-    """Each costs a search for the nearest name, and nobody reads so many."""
+    """Nobody reads so many."""
     found = problems([(f"unheard{i}", "1") for i in range(1000)])
     assert len(found) == MAX_PROBLEMS
     assert "unheard0" in found[0]
     assert len(problems([("limit", "x")] * MAX_PROBLEMS)) == MAX_PROBLEMS
+
+
+def test_problems_with_a_wide_table_take_no_longer():
+    """Each name was compared with each column: 20 with 2,000 took 540 ms."""
+    columns = [ColumnInfo(f"column_{i:04}", "TEXT") for i in range(2000)]
+    began_s = time.thread_time()
+    found = problems([(f"colum_{i:04}", "1") for i in range(0, 2000, 50)], columns)
+    assert time.thread_time() - began_s < 0.05
+    assert len(found) == MAX_PROBLEMS
+    assert 'no column "colum_0050"; is it column_0050?' in found[1]
 
 
 MANY = ",".join(f"unheard{i}" for i in range(MAX_PROBLEMS * 5))

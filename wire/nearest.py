@@ -1,0 +1,35 @@
+"""The known name that a wrong one may stand for. Pure. Way in: Names.nearest."""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect
+from collections.abc import Iterable
+
+# Longer names are not compared: the cost of it is the product of both lengths.
+MAX_CHARS = 64
+# Wherever a typing mistake is, what stands before it or behind it is as in the right name. So that
+# is among the neighbours in the alphabet, of the names or of the names read backwards: 12 names are
+# compared, 0.1 ms, instead of 2,000, 25 ms.
+NEIGHBOURS = 3
+
+
+class Names:
+    """Names that are known."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._forwards = sorted({name for name in names if len(name) <= MAX_CHARS})
+        self._backwards = sorted(name[::-1] for name in self._forwards)
+
+    def nearest(self, name: str) -> str | None:
+        """Return the known name that is most like name, None if none is like it."""
+        if len(name) > MAX_CHARS:
+            return None
+        near = _around(self._forwards, name)
+        near += [word[::-1] for word in _around(self._backwards, name[::-1])]
+        return next(iter(difflib.get_close_matches(name, near, 1)), None)
+
+
+def _around(names: list[str], name: str) -> list[str]:
+    place = bisect(names, name)
+    return names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
