@@ -153,8 +153,8 @@ def create_app(
     app.url_map.converters["path"] = AnyPath
     app.json.sort_keys = False  # type: ignore[attr-defined]
     refusals = register_errors(app)
-    ended = EndedSessions(settings.instance / "sessions-ended")
-    gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended)
+    ended = EndedSessions(settings.instance / "sessions-ended", run_native)
+    gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended, run_native)
     rights = Rights(orders, exports)
     gate.grants = rights.grants
     register_admission(app, gate)
@@ -224,12 +224,14 @@ def create_app(
     return app
 
 
-def _make_gate(app: Flask, settings: Settings, key: bytes, ended: EndedSessions) -> Gate:
+def _make_gate(
+    app: Flask, settings: Settings, key: bytes, ended: EndedSessions, run_native: RunNative
+) -> Gate:
     tokens = Tokens(settings.instance / "tokens.json")
     tokens.refresh()
     return Gate(
         tokens,
-        Links(key, settings.instance / "links"),
+        Links(key, settings.instance / "links", run_native),
         Clients(settings.connections_per_principal),
         Rates(settings.requests_per_minute),
         Origins(settings.origins or ()),
@@ -237,6 +239,7 @@ def _make_gate(app: Flask, settings: Settings, key: bytes, ended: EndedSessions)
         ended,
         is_open=bool(settings.open),
         sessions_unknown=settings.sessions_without_token,
+        run_native=run_native,
     )
 
 

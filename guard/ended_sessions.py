@@ -7,26 +7,34 @@ not. Way in: EndedSessions.
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 
 
 class EndedSessions:
-    """folder: holds an empty file for each, named by its id and the second of its end."""
+    """folder: holds an empty file for each, named by its id and the second of its end.
 
-    def __init__(self, folder: Path) -> None:
+    run_native: runs what waits for the disk. What an earlier process has left is read at once.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        run_native: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
         self._folder = folder
-
-    @cached_property
-    def _ids(self) -> set[str]:
-        return {path.stem for path in self._folder.iterdir()} if self._folder.exists() else set()
+        self._run_native = run_native
+        self._ids = {path.stem for path in folder.iterdir()} if folder.exists() else set()
 
     def add(self, session_id: str, expires_s: int) -> None:
         """Remember it until expires_s, in unix seconds, when its cookie is good no more."""
+        self._ids.add(session_id)
+        self._run_native(lambda: self._write(f"{session_id}.{expires_s}"))
+
+    def _write(self, name: str) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._forget_old()
-        (self._folder / f"{session_id}.{expires_s}").touch()
-        self._ids.add(session_id)
+        (self._folder / name).touch()
 
     def __contains__(self, session_id: object) -> bool:
         return session_id in self._ids

@@ -47,7 +47,7 @@ class Gate:
     read_session: returns the token's id and the session's own in a Cookie header, None when there
     is no session. ended: sessions that were logged out. sessions_unknown: how many sessions of
     Socket.IO an address may have that have shown no credential. is_open: nobody needs a token as
-    long as none was made, from any address.
+    long as none was made, from any address. run_native: runs what waits for the disk.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class Gate:
         *,
         is_open: bool,
         sessions_unknown: int | None = None,
+        run_native: Callable[[Callable[[], None]], None] = lambda work: work(),
     ) -> None:
+        self._run_native = run_native
         self.links = links
         self.clients = clients
         self.rates = rates
@@ -99,7 +101,7 @@ class Gate:
 
     def look_again(self) -> None:
         """Read the tokens if they have changed, and cut whose credential is good no more."""
-        self.tokens.refresh()
+        self._run_native(self.tokens.refresh)
         if self.tokens.is_needed:
             good = {token.id for token in self.tokens.all() if token.is_good()}
             now_s = time.time()

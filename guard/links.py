@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,18 +38,30 @@ class Link(NamedTuple):
 
 
 class Links:
-    """folder: holds a file for each link whose uses are counted, of so many bytes."""
+    """folder: holds a file for each link whose uses are counted, of so many bytes.
 
-    def __init__(self, key: bytes, folder: Path) -> None:
+    run_native: runs what waits for the disk.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        folder: Path,
+        run_native: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
         self._key = key
         self._folder = folder
+        self._run_native = run_native
+        # Uses are counted one after another: two could both be the last, and each waits for the
+        # disk, on one native thread however many there are.
+        self._counting = threading.Lock()
 
     def sign(self, address: str, token: str, expires_s: int, uses: int) -> tuple[str, Link]:
         """Return address with its link, and the link. address: path and query, without a link."""
         link = Link(secrets.token_hex(8), token, expires_s, uses, round(time.time(), 3))
         signed = str(self._signer(address).dumps(link))
-        if uses and self._folder.exists():
-            self._forget_old()
+        if uses:
+            self._run_native(self._forget_old)
         separator = "&" if "?" in address else "?"
         return f"{address}{separator}{PARAMETER}={signed}", link
 
@@ -62,8 +77,11 @@ class Links:
 
     def use(self, link: Link) -> None:
         """Count a use. Raises LinkSpent when there were as many as there may be."""
-        if not link.uses:
-            return
+        if link.uses:
+            with self._counting:
+                self._run_native(partial(self._count, link))
+
+    def _count(self, link: Link) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One byte a use; appending is one step, whatever happens next.
         with open(self._path_of(link), "ab") as file:
@@ -75,11 +93,14 @@ class Links:
     def check(self, link: Link) -> None:
         """Count nothing. Raises LinkSpent when there were as many uses as there may be."""
         if link.uses:
-            try:
-                self._check_left(link, self._path_of(link).stat().st_size)
-            except FileNotFoundError:
-                # It was never used.
-                return
+            self._run_native(partial(self._look, link))
+
+    def _look(self, link: Link) -> None:
+        try:
+            self._check_left(link, self._path_of(link).stat().st_size)
+        except FileNotFoundError:
+            # It was never used.
+            return
 
     def _path_of(self, link: Link) -> Path:
         return self._folder / f"{link.id}.{link.expires_s}"
@@ -93,6 +114,8 @@ class Links:
         return URLSafeSerializer(self._key, salt=f"{SALT} {address}")
 
     def _forget_old(self) -> None:
+        if not self._folder.exists():
+            return
         for path in self._folder.iterdir():
             if path.suffix[1:].isdecimal() and int(path.suffix[1:]) < time.time():
                 path.unlink(missing_ok=True)

@@ -40,3 +40,13 @@ def test_again_is_harmless(folder):
     ended.add("a1", SOON_S)
     ended.add("a1", SOON_S)
     assert "a1" in ended
+
+
+def test_it_is_written_where_it_may_wait_and_known_at_once(folder):
+    waiting = []
+    ended = EndedSessions(folder, waiting.append)
+    ended.add("a1", SOON_S)
+    assert "a1" in ended
+    assert not folder.exists()
+    waiting.pop()()
+    assert "a1" in EndedSessions(folder)

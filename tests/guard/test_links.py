@@ -1,6 +1,9 @@
 """Signed links: for one address, for so long, for so many uses; nothing in them can change."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -157,6 +160,54 @@ def test_uses_are_counted_across_a_restart(links, folder):
     restarted.use(restarted.read(text, ADDRESS))
     with pytest.raises(LinkSpent):
         Links(KEY, folder).use(link)
+
+
+class Elsewhere:
+    """Runs work on a thread of its own; `folder` is not to be touched anywhere else."""
+
+    def __init__(self):
+        self.runs = 0
+
+    def __call__(self, work):
+        self.runs += 1
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work).result()
+
+
+def test_what_asks_the_disk_runs_where_it_may_wait(folder):
+    run_native = Elsewhere()
+    links = Links(KEY, folder, run_native)
+    _, link = sign(links, uses=1)
+    links.check(link)
+    links.use(link)
+    with pytest.raises(LinkSpent):
+        links.use(link)
+    assert run_native.runs == 4
+    links.use(sign(links)[1])
+    assert run_native.runs == 4, "what is not counted asks no disk"
+
+
+def test_of_many_uses_at_once_only_so_many_are_good(folder):
+    uses, asked, waiting = 3, 8, threading.Barrier(8)
+
+    def run_native(work):
+        # All would come this far together if nothing kept them apart.
+        with suppress(threading.BrokenBarrierError):
+            waiting.wait(0.05)
+        return work()
+
+    links = Links(KEY, folder, run_native)
+    _, link = sign(Links(KEY, folder), uses=uses)
+
+    def use(_):
+        try:
+            links.use(link)
+        except LinkSpent:
+            return False
+        return True
+
+    with ThreadPoolExecutor(asked) as pool:
+        assert sum(pool.map(use, range(asked))) == uses
 
 
 def test_the_count_of_what_has_expired_is_forgotten(links, folder):
