@@ -1,20 +1,25 @@
 """The server's own access log: a line of JSON for each request, once it is over.
 
 gunicorn's logger, named in gunicorn.conf.py; what gunicorn has to say is written as all our log is
-(log_format.py). The file rotates itself; USR1 opens it anew.
-Way in: make_logger_class.
+(log_format.py). The file rotates itself; USR1 opens it anew. It is written on a thread of its own,
+since a disk may take long: the arbiter imports this before the worker is patched, so the thread,
+its queue and its locks are the system's. Way in: make_logger_class.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from _thread import allocate_lock, start_new_thread
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -24,6 +29,10 @@ from log_format import AUTO, current_request_id, format_time, formatter_for, hid
 # With the four before it at most 160 MiB, some 500,000 requests.
 MAX_FILE_BYTES = 32 * 1024 * 1024
 OLDER_FILES = 4
+# What waits for a disk that does not take it, some 4 MB. More is lost.
+MAX_WAITING = 10_000
+# At the end of the process what waits has so long to be written.
+FLUSH_S = 2.0
 # RFC 9110 15.2.2: WebSockets.
 SWITCHED = "101"
 # Of what a client says of itself; gunicorn bounds the rest.
@@ -35,10 +44,68 @@ class _File(RotatingFileHandler):
 
     has_failed = False
 
+    def createLock(self) -> None:
+        """Have none: one thread uses it, and a lock of a patched process is for green ones."""
+        self.lock = None
+
+    def _open(self) -> Any:
+        Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return super()._open()
+
     def handleError(self, record: logging.LogRecord) -> None:
         if not self.has_failed:
             self.has_failed = True
             print(f"headwater: access log: {sys.exc_info()[1]}", file=sys.stderr)
+
+
+class _Writer:
+    """Writes lines to the file at path, in order, on a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _File(
+            path, maxBytes=MAX_FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8",
+            errors="backslashreplace", delay=True,
+        )  # fmt: skip
+        self._work: SimpleQueue[str | Callable[[], None]] = SimpleQueue()
+        self._has_lost = False
+        # Made here: a record notes its thread, as a green one.
+        self._record = logging.makeLogRecord({})
+        start_new_thread(self._run, ())
+
+    def write(self, line: str) -> None:
+        """Have a line written. Does not wait."""
+        if self._work.qsize() < MAX_WAITING:
+            self._work.put(line)
+        elif not self._has_lost:
+            self._has_lost = True
+            print("headwater: access log: the disk is too slow, lines are lost", file=sys.stderr)
+
+    def reopen(self) -> None:
+        """Open the file anew for the next line. Does not wait."""
+        self._work.put(self._close)
+
+    def flush(self) -> None:
+        """Wait until all lines are written, but not for long: it holds the hub."""
+        done = allocate_lock()
+        done.acquire()
+        self._work.put(done.release)
+        done.acquire(timeout=FLUSH_S)
+
+    def _close(self) -> None:
+        stream, self._file.stream = self._file.stream, None
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+
+    def _run(self) -> None:
+        record = self._record
+        while True:
+            work = self._work.get()
+            if isinstance(work, str):
+                record.msg = work
+                self._file.emit(record)
+            else:
+                work()
 
 
 def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
@@ -52,7 +119,9 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
 
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
-            self._access_file: _File | None = None
+            self._writer: _Writer | None = None
+            # Before the application's, so that it comes last.
+            atexit.register(self.flush)
             for handler in self.error_log.handlers:
                 handler.setFormatter(formatter_for(log_format, getattr(handler, "stream", None)))
 
@@ -72,21 +141,22 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
             """Write a line. told: the other fields, as JSON. seconds: how long it took."""
             if path is None:
                 return
-            if self._access_file is None:
-                self._access_file = _open(path)
-                self.access_log.addHandler(self._access_file)
+            if self._writer is None:
+                self._writer = _Writer(path)
             now = format_time(time.time())
-            self.access_log.info('{"time": "%s", "seconds": %.3f, %s', now, seconds, told[1:])
+            self._writer.write(f'{{"time": "{now}", "seconds": {seconds:.3f}, {told[1:]}')
+
+        def reopen_files(self) -> None:
+            super().reopen_files()
+            if self._writer is not None:
+                self._writer.reopen()
+
+        def flush(self) -> None:
+            """Wait until what was logged is in the file. At the end of the process."""
+            if self._writer is not None:
+                self._writer.flush()
 
     return AccessLog
-
-
-def _open(path: Path) -> _File:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _File(
-        path, maxBytes=MAX_FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8",
-        errors="backslashreplace", delay=True,
-    )  # fmt: skip
 
 
 def describe(environ: Mapping[str, Any], status: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -31,16 +32,13 @@ def path(tmp_path):
 
 @pytest.fixture
 def logger(path):
-    made = make_logger_class(path)(Config())
-    yield made
-    for handler in list(made.access_log.handlers):
-        made.access_log.removeHandler(handler)
-        handler.close()
+    return make_logger_class(path)(Config())
 
 
 def log(logger, sent=5, **environ):
     response = SimpleNamespace(status="200 OK", sent=sent)
     logger.access(response, None, {**ENVIRON, **environ}, timedelta(seconds=1.5))
+    logger.flush()
 
 
 def lines_in(path):
@@ -108,6 +106,7 @@ def test_who_took_over_is_logged_when_he_has_gone(logger, path):
     told = logger.begin(ENVIRON)
     assert not path.exists()
     logger.end(told, 2.5)
+    logger.flush()
     (line,) = lines_in(path)
     assert (line["status"], line["seconds"], line["bytes"]) == (101, 2.5, None)
 
@@ -115,6 +114,7 @@ def test_who_took_over_is_logged_when_he_has_gone(logger, path):
 def test_a_request_that_never_became_one_is_logged(logger, path):
     response = SimpleNamespace(status="400 Bad Request", sent=0)
     logger.access(response, None, {}, timedelta())
+    logger.flush()
     assert lines_in(path)[0]["status"] == 400
 
 
@@ -131,3 +131,24 @@ def test_where_it_cannot_be_written_is_said_once(tmp_path, capsys):
     log(logger)
     log(logger)
     assert capsys.readouterr().err.count("access log") == 1
+
+
+def test_a_disk_that_takes_nothing_holds_nobody_up(tmp_path, monkeypatch, capsys):
+    """Opening a FIFO waits for a reader, as a disk that has gone would be waited for."""
+    monkeypatch.setattr(access_log, "MAX_WAITING", 3)
+    path = tmp_path / "access.log"
+    os.mkfifo(path)
+    logger = make_logger_class(path)(Config())
+    for number in range(10):
+        logger.end(json.dumps({"number": number}), 0.0)
+    assert capsys.readouterr().err.count("lines are lost") == 1
+    with open(path) as file:
+        assert json.loads(file.readline())["number"] == 0
+
+
+def test_usr1_opens_it_anew(logger, path):
+    log(logger)
+    path.rename(path.with_name("moved"))
+    logger.reopen_files()
+    log(logger)
+    assert len(lines_in(path)) == len(lines_in(path.with_name("moved"))) == 1
