@@ -1,9 +1,13 @@
 """Nothing is asked of a view before it is known who asks, and that he may.
 
-Way in: register_admission; then `asker`, in any view.
+Way in: register_admission; then `asker`, in any view, and `in_turns` for what may be many.
 """
 
 from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from flask import Flask, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFError, CSRFProtect
@@ -12,7 +16,7 @@ from werkzeug.wrappers import Response
 from access import BadForm, Need, Principal, Unauthorized, may
 from guard import Gate
 from guard.gate import SAFE_METHODS
-from guard.turns import end_turn
+from guard.turns import TURN_S, Turns, end_turn
 from needs import PROBES, needs_of
 from streaming.pages import address_without_link, wants_page
 
@@ -24,6 +28,9 @@ MAX_ACCEPT_CHARS = 1000
 # there may be: a body that does not say its length is cut there.
 MAX_PUBLISHED_BYTES = 4 * 1024 * 1024
 BODY_BYTES = {"events.publish": MAX_PUBLISHED_BYTES + 1}
+
+
+Item = TypeVar("Item")
 
 
 def register_admission(app: Flask, gate: Gate) -> None:
@@ -59,8 +66,11 @@ def register_admission(app: Flask, gate: Gate) -> None:
             if request.method not in SAFE_METHODS:
                 # Whoever is still sending has not asked yet.
                 request.get_data()
+            g.turns = gate.turns
             gate.turns.take(g.visit.owner)
         return None
+
+    app.add_template_filter(in_turns)
 
     app.teardown_request(lambda error: end_turn())
 
@@ -75,6 +85,15 @@ def owner() -> str:
     """Return to whom the present request is counted."""
     name: str = g.visit.owner
     return name
+
+
+def in_turns(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items, and give the other requests their turn every 5 ms. Also a template's filter."""
+    turns: Turns = g.turns
+    until_s = time.monotonic() + TURN_S
+    for item in items:
+        until_s = turns.go_on(owner(), until_s)
+        yield item
 
 
 def can(action: str, name: str) -> bool:

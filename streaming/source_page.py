@@ -19,7 +19,7 @@ from sources.errors import BadSelection
 from sources.lists import item_text
 from sources.preview import Cell, first_rows
 from sources.query import Query
-from streaming.admission import asker
+from streaming.admission import asker, in_turns
 from streaming.orders import Orders
 from wire.formats import EXTENSIONS
 
@@ -51,7 +51,7 @@ def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -
         shown["names"] = [column.name for column in order.query.columns]
         query = order.query
         rows = orders.ask(name, partial(first_rows, query, PREVIEW_ROWS))
-        shown["rows"] = rows and [[_show(cell) for cell in row] for row in rows]
+        shown["rows"] = rows and [[_show(cell) for cell in row] for row in in_turns(rows)]
     except BadSelection as error:
         shown["problems"] = error.problems
     page = render_template(

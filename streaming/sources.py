@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from sources.catalogue import GeneratedSource, QuerySource, Source
 from sources.column_types import type_of
 from sources.errors import MissingAttribute, SourceUnavailable
 from sources.tables import Description
-from streaming.admission import asker, can
+from streaming.admission import asker, can, in_turns
 from streaming.inquiries import Late
 from streaming.orders import Orders
 from streaming.pages import wants_page
@@ -31,7 +32,9 @@ def make_blueprint(orders: Orders) -> Blueprint:
         shown = show_sources(orders)
         if wants_page(request):
             return render_template("sources.html", sources=shown, named=len(orders.names()))
-        return jsonify(sources=shown)
+        # One after another: all at once may be long, and nothing would interrupt it.
+        texts = [json.dumps(each, separators=(",", ":")) for each in in_turns(shown)]
+        return Response(f'{{"sources":[{",".join(texts)}]}}\n', mimetype="application/json")
 
     @blueprint.get("/sources/<name>")
     def show(name: str) -> Response | tuple[str, int]:
@@ -75,7 +78,8 @@ def _show_source(source: Source, description: Description) -> dict[str, Any]:
         "name": source.name,
         **({"denied": denied} if denied else {}),
         "columns": [
-            {"name": column.name, "type": type_of(column)} for column in description.columns
+            {"name": column.name, "type": type_of(column)}
+            for column in in_turns(description.columns)
         ],
         "parameters": [parameter.__dict__ for parameter in parameters],
         "rows_estimate": description.rows_estimate,
