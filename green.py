@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any
 
 # It takes select.poll as it is imported, which is gone once the process is patched.
-import inotify_simple  # noqa: F401
+import inotify_simple
 
 with warnings.catch_warnings():
     # eventlet warns at its import that it gets bug fixes only. That is known and decided: DESIGN.md
@@ -42,6 +42,9 @@ def go_green() -> None:
     Must come before the modules of the application are imported: a name that was taken from a
     module before it was patched (`from time import sleep`) goes on blocking the hub.
     """
+    # The first one asks a program for the C library, which would hold the hub.
+    with suppress(OSError):
+        inotify_simple.INotify().close()
     eventlet.monkey_patch()
 
 

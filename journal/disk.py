@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from journal.contract import Complete, End
-from journal.descriptor import read_cached
+from journal.descriptor import Descriptor, read_cached
 from journal.errors import JournalEnded, JournalFailed, JournalFull
 from journal.native import RunNative, run_here
 from journal.progress import Progress
@@ -39,7 +39,7 @@ class DiskJournal(Progress):
         super().__init__(size, end)
         self.path = path
         self._run_native = run_native
-        self._read_fd: int | None = None
+        self._read_from: Descriptor | None = None
         self._write_fd: int | None = None
 
     def append(self, data: bytes | memoryview, /) -> int:
@@ -73,23 +73,30 @@ class DiskJournal(Progress):
         length = min(max_bytes, self.size - start)
         if length <= 0:
             return b""
-        if self._read_fd is None:
-            try:
-                self._read_fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError as error:
-                raise JournalFailed("torn", "somebody has removed the recording") from error
-        fd = self._read_fd
-        data = read_cached(fd, start, length) or self._run_native(
-            lambda: os.pread(fd, length, start)
+        file = self._read_from or self._open()
+        data = read_cached(file.fd, start, length) or self._run_native(
+            lambda: os.pread(file.fd, length, start)
         )
         if not data:
             raise JournalFailed("torn", "somebody has cut the recording short")
         return data
 
+    def _open(self) -> Descriptor:
+        try:
+            opened = self._run_native(self._open_now)
+        except FileNotFoundError as error:
+            raise JournalFailed("torn", "somebody has removed the recording") from error
+        # Another reader may have been quicker.
+        self._read_from = self._read_from or opened
+        return self._read_from
+
+    def _open_now(self) -> Descriptor:
+        # Not by os.open: in a patched process it makes a hub for each native thread.
+        with open(self.path, "rb", buffering=0) as file:
+            return Descriptor(os.dup(file.fileno()))
+
     def close(self) -> None:
-        if self._read_fd is not None:
-            os.close(self._read_fd)
-            self._read_fd = None
+        self._read_from = None
 
 
 def is_being_written(path: Path) -> bool:

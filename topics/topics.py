@@ -149,17 +149,17 @@ class Topics:
 
     def _wait_for_folder(self) -> None:
         while not self._stopped.wait(LOCK_TICK_S):
-            if self._take_folder():
+            if self._run_native(self._take_folder):
                 self._load()
                 return
 
     def _load(self) -> None:
         """Begin a new epoch, and open every durable topic that is there."""
-        self._order.begin(self._folder / "@epoch")
-        for folder in sorted(self._folder.iterdir()):
+        self._run_native(lambda: self._order.begin(self._folder / "@epoch"))
+        for folder in self._run_native(self._folders):
             name = folder.name.replace(_SLASH, "/")
             rule = find_rule(self.rules, name)
-            if folder.is_dir() and rule is not None and rule.durable:
+            if rule is not None and rule.durable:
                 try:
                     made = self._make(name, rule)
                 except JournalFailed as error:
@@ -170,6 +170,9 @@ class Topics:
                     # Nothing was ever published to it: it has no place yet.
                     del self._publishers[name]
                     made.close()
+
+    def _folders(self) -> list[Path]:
+        return sorted(folder for folder in self._folder.iterdir() if folder.is_dir())
 
     def _check_ready(self) -> None:
         if not self.is_open:

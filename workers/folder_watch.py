@@ -12,6 +12,8 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
+from journal import RunNative, run_here
+
 log = logging.getLogger(__name__)
 
 # Where inotify is not to be had; a stat costs some microseconds.
@@ -25,10 +27,14 @@ _LOST = flags.IGNORED | flags.Q_OVERFLOW | flags.UNMOUNT
 
 
 class FolderWatch:
-    """Watches the folder of the log at path, which need not be there."""
+    """Watches the folder of the log at path, which need not be there.
 
-    def __init__(self, path: Path) -> None:
+    run_native: runs what waits for the folder's disk.
+    """
+
+    def __init__(self, path: Path, run_native: RunNative = run_here) -> None:
         self._path = path
+        self._run_native = run_native
         self._inotify: INotify | None = None
         try:
             self._inotify = INotify(nonblocking=True)
@@ -42,7 +48,7 @@ class FolderWatch:
         Where that cannot be told, a shorter time.
         """
         ends_s = time.monotonic() + timeout_s
-        if self._inotify is None or not self._watches(self._inotify):
+        if self._inotify is None or not (self._is_watched or self._begin(self._inotify)):
             time.sleep(min(timeout_s, POLL_S))
             return
         while (left_s := ends_s - time.monotonic()) > 0:
@@ -56,14 +62,19 @@ class FolderWatch:
         if self._inotify is not None:
             self._inotify.close()
 
-    def _watches(self, inotify: INotify) -> bool:
-        """Is the folder watched? A link's target is changed where nobody looks."""
-        if not self._is_watched and not self._path.is_symlink():
-            try:
-                inotify.add_watch(self._path.parent, _CHANGES)
-                self._is_watched = True
-            except OSError as error:
-                log.debug("log=%s error=not_watched reason=%s", self._path, error)
+    def _begin(self, inotify: INotify) -> bool:
+        """Watch the folder, and say whether. A link's target is changed where nobody looks."""
+
+        def watch() -> bool:
+            if self._path.is_symlink():
+                return False
+            inotify.add_watch(self._path.parent, _CHANGES)
+            return True
+
+        try:
+            self._is_watched = self._run_native(watch)
+        except OSError as error:
+            log.debug("log=%s error=not_watched reason=%s", self._path, error)
         return self._is_watched
 
     def _has_changed(self, inotify: INotify) -> bool:

@@ -124,7 +124,7 @@ class LogFollower:
         """
         newest = self._topics.newest_event(self._topic)
         file = self._run_native(lambda: self._open(newest))
-        with closing(file), closing(FolderWatch(self._path)) as watch:
+        with closing(file), closing(FolderWatch(self._path, self._run_native)) as watch:
             while not self._stopped.is_set():
                 found = self._run_native(lambda: self._look(file))
                 self._say(file.trouble)

@@ -1,5 +1,6 @@
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,25 @@ def test_a_full_disk_keeps_what_was_appended_before(tmp_path, small_disk):
     assert journal.size == (tmp_path / "data").stat().st_size == 9_000
     journal.append(b"c" * 1_000)
     assert journal.read(8_999, 10) == b"a" + b"c" * 9
+
+
+def test_it_is_opened_elsewhere_once_for_all_its_readers(tmp_path):
+    """Both find it closed while the disk is waited for."""
+    path = tmp_path / "data"
+    path.write_bytes(b"abc")
+    second = []
+
+    def run_native(work):
+        if not second:
+            second.append(True)
+            second.append(journal.read(1, 1))
+        return work()
+
+    journal = DiskJournal(path, size=3, end=Complete(), run_native=run_native)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    assert journal.read(0, 1) + second[1] + journal.read(2, 1) == b"abc"
+    assert len([*Path("/proc/self/fd").iterdir()]) == before + 1
+    journal.close()
 
 
 def test_bytes_that_are_not_cached_are_read_elsewhere(tmp_path):

@@ -283,6 +283,8 @@ def test_what_asks_a_database_runs_where_it_may_block(make_orders, small_sheets)
         threads.append(thread)
         return done[0]
 
-    make_orders(run_native).read("numbers", "xlsx", [])
+    order = make_orders(run_native).read("numbers", "xlsx", [])
     # Whether it has changed, describe, count_at_most, volatility_of.
     assert len(threads) == 4
+    assert order.fingerprint() is not None
+    assert len(threads) == 5
