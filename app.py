@@ -153,8 +153,8 @@ def create_app(
     app.url_map.converters["path"] = AnyPath
     app.json.sort_keys = False  # type: ignore[attr-defined]
     refusals = register_errors(app)
-    ended = EndedSessions(settings.instance / "sessions-ended", run_native)
-    gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended, run_native)
+    ended = EndedSessions(settings.instance / "sessions-ended", threads.gate)
+    gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended, threads.gate)
     rights = Rights(orders, exports)
     gate.grants = rights.grants
     register_admission(app, gate)

@@ -29,11 +29,13 @@ STATEMENTS, STATEMENTS_OF_ONE = 6, 2
 # Steps of reports, of some seconds each. One is always left for another owner.
 REPORTS = min(4, max(2, os.cpu_count() or 1))
 REPORTS_OF_ONE = REPORTS - 1
+# Link uses that are counted, log-outs, the tokens' file each second: a few syncs.
+GATE, GATE_OF_ONE = 4, 2
 # Reads of files, archives, recordings and logs, listings, searches; what the server does by itself.
 FILES, FILES_OF_ONE = 12, 8
 
 # How many native threads there have to be, so that none of these waits for one.
-IN_ALL = COMMITS + DESCRIPTIONS + STATEMENTS + REPORTS + FILES
+IN_ALL = COMMITS + DESCRIPTIONS + STATEMENTS + REPORTS + GATE + FILES
 
 _is_native: ContextVar[bool] = ContextVar("is_native", default=False)
 
@@ -73,6 +75,7 @@ class NativeThreads:
         self.descriptions = Threads(run_native, DESCRIPTIONS, DESCRIPTIONS_OF_ONE)
         self.statements = Threads(run_native, STATEMENTS, STATEMENTS_OF_ONE)
         self.reports = Threads(run_native, REPORTS, REPORTS_OF_ONE)
+        self.gate = Threads(run_native, GATE, GATE_OF_ONE)
         self.files = Threads(run_native, FILES, FILES_OF_ONE)
 
 

@@ -201,7 +201,7 @@ class Orders:
 
     def _natively(self, fingerprint: Callable[[], str | None]) -> Callable[[], str | None]:
         # It looks at files, whose disk may be gone.
-        return lambda: self._run_native(fingerprint)
+        return lambda: self._threads.descriptions(fingerprint)
 
     def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:

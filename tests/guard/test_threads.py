@@ -12,7 +12,7 @@ from guard import NativeThreads
 from guard.threads import IN_ALL
 from guard.turns import Turns, act_for, end_turn
 
-KINDS = ("commits", "descriptions", "statements", "reports", "files")
+KINDS = ("commits", "descriptions", "statements", "reports", "gate", "files")
 
 
 class Blocked:
@@ -40,7 +40,7 @@ def blocked():
 @pytest.fixture
 def start(blocked):
     """start(owner, run, work): have owner's work run beside others."""
-    with ThreadPoolExecutor(200) as clients:
+    with ThreadPoolExecutor(2 * len(KINDS) * IN_ALL) as clients:
 
         def run_as(owner, run, work):
             act_for(owner)

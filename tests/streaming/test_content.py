@@ -376,6 +376,7 @@ def test_a_reader_that_is_closed_while_a_thread_reads_leaves_nothing_open(tmp_pa
         may_go_on.set()
         thread.join()
 
+    gc.collect()
     before = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(OpenFile, "read", read)
     read_on_a_thread()
