@@ -26,6 +26,9 @@ from streaming.pages import address_without_link
 COOKIE = "headwater_session"
 LIFETIME = timedelta(days=7)
 LIFETIME_S = int(LIFETIME.total_seconds())
+# As long as one header field may be, and browsers send one. Werkzeug takes 50 ms to split 500 KB of
+# them, before it is known who asks; what is longer counts as none.
+MAX_COOKIE_CHARS = 8190
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -33,7 +36,7 @@ class Sessions(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         # Flask makes a signer for each request, which programs have no use for.
-        if COOKIE not in request.cookies:
+        if not _may_have_session(request.environ.get("HTTP_COOKIE", "")):
             return self.session_class()
         return super().open_session(app, request)
 
@@ -58,6 +61,8 @@ def register_sessions(app: Flask, key: bytes) -> Callable[[str], tuple[str, str]
     assert signer is not None
 
     def read(header: str) -> tuple[str, str] | None:
+        if not _may_have_session(header):
+            return None
         try:
             value = parse_cookie(header).get(COOKIE)
         except UnicodeDecodeError:
@@ -72,6 +77,10 @@ def register_sessions(app: Flask, key: bytes) -> Callable[[str], tuple[str, str]
         return (fields["token"], fields["id"]) if fields.keys() >= {"token", "id"} else None
 
     return read
+
+
+def _may_have_session(header: str) -> bool:
+    return COOKIE in header and len(header) <= MAX_COOKIE_CHARS
 
 
 def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
