@@ -3,17 +3,19 @@
 One asks ten times a second, as who looks at pages does; another asks again as soon as it is
 answered, on a hundred connections, by a process that has a core. For comparison a second one of the
 flood's own principal asks beside it, who waits behind all that the flood has asked: so would
-everybody if owners did not begin in turn. Last, a client with a new connection for each request,
-beside 2,100 connections of another address that say nothing.
+everybody if owners did not begin in turn. Then beside floods of what is refused. Last, a client
+with a new connection for each request, beside 2,100 connections of another address that say
+nothing.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 from benchmarks.client import TIMEOUT_S, BadAnswer, Connection, ask
 from benchmarks.flooder import count_served, flood
@@ -24,7 +26,7 @@ from benchmarks.server import Server, served
 from guard import Tokens
 
 NAME = "flood"
-LIMIT_S = 400
+LIMIT_S = 500
 # The page that everybody looks at, of so many sources; and the least that can be asked for.
 SOURCES = 12
 PAGE, SMALL = "/sources", "/files/small/file"
@@ -35,11 +37,13 @@ WATCHED_S = 20.0
 BEGIN_S = 1.0
 # One request of the flood is in hand, and three processes have two cores.
 GOAL = Goal("<=", 10)
+# Beside what is refused.
+REFUSED_P50, REFUSED_P99 = Goal("<=", 20), Goal("<=", 150)
 # Twice what who asks ten times a second needs.
 LIMITED = {"HEADWATER_REQUESTS_PER_MINUTE": "1200"}
 
 # More than all places; each is closed after ten seconds. The same bound as by default.
-SILENT_CONNECTIONS, SILENT_FROM, SILENT_S = 2100, "127.0.0.2", 8.0
+SILENT_CONNECTIONS, SILENT_S = 2100, 8.0
 BOUNDED = {"HEADWATER_CONNECTIONS_PENDING": "1000"}
 
 # Packets that say nothing, by clients that have shown nothing.
@@ -52,6 +56,22 @@ FLOODS = {
     "the same page, a connection each": (PAGE, True),
 }
 
+# From where what is refused comes, and what is silent.
+OTHER = "127.0.0.2"
+
+# What is refused, by what comes with it; see benchmarks.flooder.
+POLLING = "/socket.io/?EIO=4&transport=polling"
+FOREIGN = "Origin: https://example.org\r\nContent-Length: 0\r\n"
+REFUSED: dict[str, dict[str, Any]] = {
+    "404": {"path": "/nowhere"},
+    "401": {"path": PAGE},
+    "401, a connection each": {"path": PAGE, "anew": True},
+    "403": {"path": PAGE, "line": "POST /exports HTTP/1.1", "fields": FOREIGN},
+    "400, no request": {"path": PAGE, "line": "g!t / HTTP/1.1"},
+    "sessions, one too many": {"path": POLLING},
+}
+REFUSED_WATCHED_S = 10.0
+
 
 def run(database: Path) -> Iterator[Figure]:
     catalogue = _catalogue(database)
@@ -63,6 +83,8 @@ def run(database: Path) -> Iterator[Figure]:
         for name, (path, anew) in FLOODS.items():
             yield from _beside(name, server, calm, flooding, alone_ms, path, anew=anew)
         yield from _beside_frames(server, calm, alone_ms)
+        for name, options in REFUSED.items():
+            yield from _beside_refused(name, server, calm, options)
         yield from _beside("as the flood's own", server, flooding, flooding, (), PAGE)
     with served(database, catalogue=catalogue, settings=LIMITED) as server:
         calm, flooding = _tokens_of(server)
@@ -111,9 +133,7 @@ def _beside(
     with flood(server.address[1], path, flooding, CONNECTIONS, seconds, anew=anew) as process:
         time.sleep(BEGIN_S)
         took_ms = _watch(server, asking)
-        answers = count_served(process)
-    note = ", ".join(f"{count / seconds:,.0f} of {status}" for status, count in answers.items())
-    note = f"the flood has {note} a second"
+        note = _note(count_served(process), seconds)
     yield _shown(name, took_ms, 50, note)
     yield _shown(name, took_ms, 99, note)
     if alone_ms:
@@ -121,12 +141,31 @@ def _beside(
         yield Figure(NAME, f"{name}, p99 later by", later_ms, "ms", GOAL)
 
 
+def _beside_refused(
+    name: str, server: Server, asking: str, options: dict[str, Any]
+) -> Iterator[Figure]:
+    seconds = BEGIN_S + REFUSED_WATCHED_S + BEGIN_S
+    with flood(
+        server.address[1],
+        authorization="",
+        connections=CONNECTIONS,
+        seconds=seconds,
+        address=OTHER,
+        **options,
+    ) as process:
+        time.sleep(BEGIN_S)
+        took_ms = _watch(server, asking, REFUSED_WATCHED_S)
+        note = _note(count_served(process), seconds)
+    yield _shown(f"refused, {name}", took_ms, 50, note, REFUSED_P50)
+    yield _shown(f"refused, {name}", took_ms, 99, note, REFUSED_P99)
+
+
 def _beside_silence(server: Server, asking: str) -> Iterator[Figure]:
     raise_descriptor_limit()
     alone_ms = _watch(server, asking, SILENT_S, anew=True)
     with ExitStack() as stack:
         for _ in range(SILENT_CONNECTIONS):
-            silent = socket.create_connection(server.address, source_address=(SILENT_FROM, 0))
+            silent = socket.create_connection(server.address, source_address=(OTHER, 0))
             stack.enter_context(silent)
         time.sleep(BEGIN_S)
         took_ms = _watch(server, asking, SILENT_S, anew=True)
@@ -170,6 +209,13 @@ def _watch(
     return took_ms
 
 
-def _shown(name: str, took_ms: Sequence[float], percent: int, note: str) -> Figure:
+def _note(answers: Mapping[int, int], seconds: float) -> str:
+    shown = ", ".join(f"{count / seconds:,.0f} of {status}" for status, count in answers.items())
+    return f"the flood has {shown} a second"
+
+
+def _shown(
+    name: str, took_ms: Sequence[float], percent: int, note: str, goal: Goal | None = None
+) -> Figure:
     value = percentile(took_ms, percent)
-    return Figure(NAME, f"{name}, p{percent}", value, "ms", samples=took_ms, note=note)
+    return Figure(NAME, f"{name}, p{percent}", value, "ms", goal, samples=took_ms, note=note)

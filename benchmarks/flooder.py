@@ -23,9 +23,21 @@ def flood(
     seconds: float,
     *,
     anew: bool = False,
+    line: str = "",
+    fields: str = "",
+    address: str = "127.0.0.1",
 ) -> subprocess.Popen[str]:
-    """Return the running process. anew: each request has a connection of its own."""
-    words = [port, path, authorization, connections, seconds, int(anew)]
+    """Return the running process.
+
+    authorization: what is shown, "" for nothing. anew: each request has a connection of its own.
+    line: the request line, in place of a GET of the path. fields: more header fields, each with
+    its end of line. address: from where.
+    """
+    line = line or f"GET {path} HTTP/1.1"
+    shown = f"Authorization: {authorization}\r\n" if authorization else ""
+    kept = "" if "Connection:" in fields else f"Connection: {'close' if anew else 'keep-alive'}\r\n"
+    request = f"{line}\r\nHost: localhost\r\n{shown}{kept}{fields}\r\n"
+    words = [port, request, connections, seconds, int(anew), address]
     command = [sys.executable, "-m", __name__, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -43,19 +55,16 @@ def is_whole(answer: bytes) -> bool:
 
 
 def ask(
-    port: int, path: str, authorization: str, connections: int, seconds: float, *, anew: bool
+    port: int, request: bytes, connections: int, seconds: float, *, anew: bool, address: str
 ) -> dict[str, int]:
     """Return how often each status was answered."""
-    kept = "close" if anew else "keep-alive"
-    fields = f"Host: localhost\r\nAuthorization: {authorization}\r\nConnection: {kept}\r\n"
-    request = f"GET {path} HTTP/1.1\r\n{fields}\r\n".encode()
     statuses: Counter[str] = Counter()
     answers: defaultdict[int, bytes] = defaultdict(bytes)
     ends = monotonic() + seconds
     with selectors.DefaultSelector() as selector:
 
         def connect() -> None:
-            client = socket.create_connection(("127.0.0.1", port))
+            client = socket.create_connection(("127.0.0.1", port), source_address=(address, 0))
             selector.register(client, selectors.EVENT_READ, client)
             client.sendall(request)
 
@@ -70,8 +79,9 @@ def ask(
                     part = b""
                 answers[key.fd] += part
                 if is_whole(answers[key.fd]):
-                    statuses[answers.pop(key.fd)[9:12].decode()] += 1
-                    if not anew:
+                    answer = answers.pop(key.fd)
+                    statuses[answer[9:12].decode()] += 1
+                    if not anew and b"\r\nConnection: close" not in answer:
                         client.sendall(request)
                         continue
                 elif part:
@@ -86,8 +96,13 @@ def ask(
 
 
 if __name__ == "__main__":
-    port, path, authorization, connections, seconds, anew = sys.argv[1:]
+    port, request, connections, seconds, anew, address = sys.argv[1:]
     counted = ask(
-        int(port), path, authorization, int(connections), float(seconds), anew=anew == "1"
+        int(port),
+        request.encode(),
+        int(connections),
+        float(seconds),
+        anew=anew == "1",
+        address=address,
     )
     print(json.dumps(counted))
