@@ -166,8 +166,14 @@ def create_app(
         cors_credentials=False,
     )
     socketio.guard(
-        gate.admit_session, gate.sessions, gate.rates.note_request, refusals, gate.hearing
+        gate.turn_of,
+        gate.admit_session,
+        gate.sessions,
+        gate.rates.note_request,
+        refusals,
+        gate.hearing,
     )
+    app.turn_at = gate.turn_at  # type: ignore[attr-defined]
     live = Live(
         socketio, topics, exports, metronome, gate,
         rights.find_to_end, rights.narrow, rights.hides, refusals,

@@ -5,6 +5,8 @@ which parses, answers and keeps alive. Added here: patching and hub after the fo
 on connections, time for the request's head and body and for a client that takes nothing, the end of
 bodies that nobody reads, a name for each request, the heartbeat and the drain. Knows nothing of the
 application, which may count what is refused here: in its attribute `refusals`, by the error's code.
+It may also have what is refused here wait for a turn: its attribute `turn_at`, called with the
+peer's address, returns a context manager that does so.
 AsyncWorker and the parser are internal to gunicorn, so gunicorn is pinned exactly, and
 tests/system/test_green_worker.py shows each of these on a real server.
 
@@ -22,7 +24,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial, partialmethod
 from time import monotonic
@@ -227,6 +229,11 @@ class Connection:
             twin.shutdown(how)
 
 
+def _address_of(addr: Any) -> str:
+    """Return the address of a peer as the socket has it, "" for a Unix socket's."""
+    return addr[0] if isinstance(addr, tuple) else ""
+
+
 def _leave_open() -> None:
     pass
 
@@ -367,6 +374,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self.refusals = counted
         # gunicorn would answer 500 to other paths, and take /mounted for one below /mount.
         self._mount = util.unquote_to_wsgi_str(os.environ.pop("SCRIPT_NAME", "").rstrip("/"))
+        # Called with a peer's address.
+        self._turn_at: Callable[[str], Any] = getattr(self.wsgi, "turn_at", nullcontext)
         self.wsgi = partial(self._call, self.wsgi)
 
     def run(self) -> None:
@@ -433,12 +442,12 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                     stall_ms = round(self.stall_s * 1000)
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             # A Unix socket has no addresses: a proxy of this machine asks.
-            has_peer = self.most_pending and isinstance(addr, tuple)
-            peer = counted_address(addr[0]) if has_peer else None
+            address = _address_of(addr)
+            peer = counted_address(address) if self.most_pending and address else None
             if len(self.connections) >= self.worker_connections:
-                self._refuse(client, TOO_MANY_CONNECTIONS, self.worker_connections)
+                self._refuse(client, address, TOO_MANY_CONNECTIONS, self.worker_connections)
             elif peer is not None and self._pending[peer] >= self.most_pending:
-                self._refuse(client, TOO_MANY_PENDING, self.most_pending)
+                self._refuse(client, address, TOO_MANY_PENDING, self.most_pending)
             else:
                 greenlet = eventlet.spawn(self._serve, listener, client, addr)
                 self.connections[greenlet] = Connection(client, self.refusals, self._pending, peer)
@@ -541,7 +550,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         if connection.taken_over:
             self.log.error("failed after it took its connection over", exc_info=exc)
         else:
-            super().handle_error(req, client, addr, exc)
+            with self._turn_at(_address_of(addr)):
+                super().handle_error(req, client, addr, exc)
             util.close_graceful(client, timeout=REFUSAL_S)
 
     def _call(self, app: Callable[..., Any], environ: dict[str, Any], start_response: Any) -> Any:
@@ -561,20 +571,20 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         try:
             if wrong is not None:
                 told = "400 Bad Request", BAD_REQUEST, wrong
-                body = self._answer_unread(connection, start, *told, {})
+                body = self._answer_unread(environ, start, *told, {})
             elif not take_mount(environ, self._mount):
                 where = f"there is nothing at this address; all begin with {self._mount}/"
-                body = self._answer_unread(connection, start, "404 Not Found", NOT_FOUND, where, {})
+                body = self._answer_unread(environ, start, "404 Not Found", NOT_FOUND, where, {})
             else:
                 body = app(environ, start)
         except LateInput:
             status = "408 Request Timeout"
             message = f"The request's body was not there within {self.body_s:g} s: send it again."
             detail = {"body_s": self.body_s}
-            body = self._answer_unread(connection, start, status, REQUEST_TIMEOUT, message, detail)
+            body = self._answer_unread(environ, start, status, REQUEST_TIMEOUT, message, detail)
         except BrokenInput as error:
             told = "400 Bad Request", BAD_REQUEST, f"The request's body cannot be read: {error}."
-            body = self._answer_unread(connection, start, *told, {})
+            body = self._answer_unread(environ, start, *told, {})
         # A client that waits to send may skip the body after an answer, and send another request.
         if unread_bytes(request) > (0 if connection.waits_to_send else MAX_UNREAD_BYTES):
             request.force_close()
@@ -584,7 +594,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
 
     def _answer_unread(
         self,
-        connection: Connection,
+        environ: dict[str, Any],
         start: Callable[..., Any],
         status: str,
         code: str,
@@ -593,10 +603,11 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     ) -> list[bytes]:
         """Answer a request that was not read to its end, and so is the connection's last."""
         self.refusals[code] += 1
-        connection.request.force_close()
-        body = error_body(status, code, message, detail)
-        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start(status, [*fields, *HARDENED], sys.exc_info())
+        environ["headwater.client"].request.force_close()
+        with self._turn_at(environ["REMOTE_ADDR"]):
+            body = error_body(status, code, message, detail)
+            fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            start(status, [*fields, *HARDENED], sys.exc_info())
         return [body]
 
     def _write_error(self, client: Any, status: int, reason: str, message: str) -> None:
@@ -616,25 +627,26 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             raise StopIteration
         return bool(super().is_already_handled(respiter))
 
-    def _refuse(self, client: FileSocket, code: str, limit: int) -> None:
+    def _refuse(self, client: FileSocket, address: str, code: str, limit: int) -> None:
         self.refusals[code] += 1
         if monotonic() - self._refusal_logged_at >= 1.0:
             self._refusal_logged_at = monotonic()
             named = code.replace("_", " ")
             self.log.warning("%s: limit=%d refused=%d", named, limit, self.refusals[code])
         if self._refusals.free() > 0:
-            self._refusals.spawn_n(self._turn_away, client, code, limit)
+            self._refusals.spawn_n(self._turn_away, client, address, code, limit)
         else:
             client.close()
 
-    def _turn_away(self, client: FileSocket, code: str, limit: int) -> None:
-        answer = error_answer(
-            *REFUSED[code],
-            {"limit": limit},
-            f"Retry-After: 1\r\nX-Request-ID: {take_request_id()}\r\n",
-        )
+    def _turn_away(self, client: FileSocket, address: str, code: str, limit: int) -> None:
         with eventlet.Timeout(REFUSAL_S, False), suppress(OSError):
             secured = self._secure(client)
+            with self._turn_at(address):
+                answer = error_answer(
+                    *REFUSED[code],
+                    {"limit": limit},
+                    f"Retry-After: 1\r\nX-Request-ID: {take_request_id()}\r\n",
+                )
             secured.sendall(answer)
             util.close_graceful(secured, timeout=REFUSAL_S)
 

@@ -10,11 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from access import (
     ANYONE,
+    AccessError,
     BadCredential,
     CrossOrigin,
     Forbidden,
@@ -31,7 +32,8 @@ from guard.rates import Rates
 from guard.tokens import Tokens, TokensUnreadable
 from guard.turns import Turns
 from guard.unfinished import Unfinished
-from guard.visit import Visit, address_of, visit_of
+from guard.visit import LOCAL, Visit, address_of, owner_at, visit_of
+from wire.addresses import counted_address
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +119,27 @@ class Gate:
             self.sessions.cut(is_over)
 
     # Each request.
+
+    def turn_of(self, environ: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Wait for a turn of the owner who asks, whatever comes of it; see guard.turns.
+
+        The owner is the principal whose credential comes with the request, or else the address.
+        """
+        return self.turns.turn_of(self._owner_of(environ))
+
+    def turn_at(self, address: str) -> AbstractContextManager[None]:
+        """Wait for a turn of an address, for what is refused before it is a request.
+
+        address: "" for a client of a Unix socket.
+        """
+        return self.turns.turn_of(owner_at(counted_address(address or LOCAL)))
+
+    def _owner_of(self, environ: Mapping[str, Any]) -> str:
+        try:
+            return self._identify(environ).owner
+        except AccessError:
+            # It is counted, and refused, in the turn.
+            return owner_at(address_of(environ))
 
     def admit(
         self,

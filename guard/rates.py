@@ -14,7 +14,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from access import TooMany
-from guard.turns import end_turn
+from guard.turns import turn_paused
 
 # So many credentials that are no good are looked at and logged, of one address; those that are good
 # are let in all the same: who else shares the address is not locked out.
@@ -63,5 +63,5 @@ class Rates:
             self._refused_s = {k: s for k, s in self._refused_s.items() if s + REFUSAL_S > now_s}
         self._refused_s[who] = due_s
         if due_s > now_s:
-            end_turn()
-            time.sleep(due_s - now_s)
+            with turn_paused():
+                time.sleep(due_s - now_s)

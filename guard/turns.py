@@ -23,7 +23,7 @@ TURN_S = 0.005
 
 
 class Turn:
-    """A request's. come: set when it may begin, if it had to wait."""
+    """A request's. come: set when it may begin."""
 
     __slots__ = ("come", "owner", "turns")
 
@@ -60,16 +60,22 @@ def end_turn() -> None:
 
 @contextmanager
 def turn_paused() -> Iterator[None]:
-    """Let others have their turn while this thread waits in here; then wait for the next one."""
+    """Let others have their turn while this thread waits in here; then wait for the next one.
+
+    No turn follows if there was none, or if the thread or its request is ended meanwhile.
+    """
     turn = _mine.get()
     end_turn()
     try:
         yield
     except Exception:
         # The answer that tells of it is computed, too.
-        if turn is not None:
-            turn.turns.take(turn.owner)
+        _take_again(turn)
         raise
+    _take_again(turn)
+
+
+def _take_again(turn: Turn | None) -> None:
     if turn is not None:
         turn.turns.take(turn.owner)
 
@@ -91,13 +97,19 @@ class Turns:
         end_turn()
         act_for(owner)
         turn = Turn(self, owner)
-        waits = bool(self._waiting) or (self._now is not None and time.monotonic() < self._until_s)
-        if waits:
-            self._wait(turn)
-        else:
-            self._begin(turn)
+        waits = bool(self._waiting) or self._is_taken()
+        self._wait(turn, is_next=not waits)
         _mine.set(turn)
         return waits
+
+    @contextmanager
+    def turn_of(self, owner: str) -> Iterator[None]:
+        """Have a turn of owner's inside, which may end earlier."""
+        self.take(owner)
+        try:
+            yield
+        finally:
+            end_turn()
 
     def go_on(self, owner: str, until_s: float) -> float:
         """Have a turn of owner's, the present one or the next, for what comes piece by piece.
@@ -120,6 +132,9 @@ class Turns:
             self._now = None
             self._begin_next()
 
+    def _is_taken(self) -> bool:
+        return self._now is not None and time.monotonic() < self._until_s
+
     def _begin(self, turn: Turn) -> None:
         self._now, self._until_s = turn, time.monotonic() + LEASE_S
 
@@ -136,18 +151,28 @@ class Turns:
         assert turn.come is not None
         turn.come.set()
 
-    def _wait(self, turn: Turn) -> None:
+    def _wait(self, turn: Turn, *, is_next: bool) -> None:
         turn.come = threading.Event()
         self._waiting.setdefault(turn.owner, deque()).append(turn)
-        if not self._is_timed:
-            self._is_timed = True
-            threading.Thread(target=self._end_leases, name="turns", daemon=True).start()
         try:
-            turn.come.wait()
+            if is_next:
+                # What has come by now waits, too, be it of others. Otherwise each that computes
+                # without a pause would begin and end before the next is looked at: none would wait.
+                time.sleep(0)
+                if not self._is_taken():
+                    self._begin_next()
+            if not turn.come.is_set():
+                self._end_leases_beside()
+                turn.come.wait()
         except BaseException:
             # The process stops.
             self._leave(turn)
             raise
+
+    def _end_leases_beside(self) -> None:
+        if not self._is_timed:
+            self._is_timed = True
+            threading.Thread(target=self._end_leases, name="turns", daemon=True).start()
 
     def _leave(self, turn: Turn) -> None:
         queue = self._waiting.get(turn.owner, deque())

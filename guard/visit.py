@@ -10,6 +10,9 @@ from access import ANYONE, Principal
 from guard.links import Link
 from wire.addresses import counted_address
 
+# The address of who comes by a Unix socket.
+LOCAL = "local"
+
 
 class Visit(NamedTuple):
     """Who asks, and by what.
@@ -34,11 +37,16 @@ def visit_of(
 ) -> Visit:
     """Return the visit of a request; it is counted to a name, or to an address without one."""
     if principal is None or principal is ANYONE:
-        # One object for all connections of an address, which keep it.
-        return Visit(intern(f"address {address_of(environ)}"), principal, session, link)
+        return Visit(owner_at(address_of(environ)), principal, session, link)
     return Visit(principal.name, principal, session, link)
+
+
+def owner_at(address: str) -> str:
+    """Return to whom is counted what comes from an address without a credential."""
+    # One object for all connections of an address, which keep it.
+    return intern(f"address {address}")
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
     """Return from where a request came, as it is counted."""
-    return counted_address(environ.get("REMOTE_ADDR") or "local")
+    return counted_address(environ.get("REMOTE_ADDR") or LOCAL)

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -552,13 +553,14 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def guard(
         self,
+        turn_of: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
         admit: Callable[[Mapping[str, Any], str | None], Visit],
         clients: Clients,
         note: Callable[[str], None],
         refusals: Counter[str],
         hearing: Hearing,
     ) -> None:
-        """Have every request of a session go through admit; see EngineServer.
+        """Have every request of a session go through admit, in a turn; see EngineServer.
 
         clients: where sessions are counted. note: called with the owner of a session that asks for
         a namespace; raises AccessError. refusals: where what is refused or cut off is counted, by
@@ -566,8 +568,8 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """
         self.server.note = note
         engine = self.server.eio
-        engine.admit, engine.clients, engine.refusals = admit, clients, refusals
-        engine.hearing = hearing
+        engine.turn_of, engine.admit, engine.clients = turn_of, admit, clients
+        engine.refusals, engine.hearing = refusals, hearing
 
     def close(self, sid: str, namespace: str = "/") -> None:
         """Disconnect a client, and end the session that it is on."""

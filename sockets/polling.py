@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from guard.turns import end_turn
 from sockets.packets import SEPARATOR
 from topics.outlet import MAX_CONTROL_BYTES, Source
 
@@ -133,6 +134,7 @@ class PollOutlet:
         again = self._again = threading.Event()
         try:
             if self._held is not None:
+                end_turn()
                 again.wait(HOLD_S)
             while True:
                 again.clear()
@@ -145,6 +147,7 @@ class PollOutlet:
                     return self._held
                 if not again.is_set():
                     self.busy = False
+                    end_turn()
                     again.wait()
                     self.busy = True
         finally:

@@ -21,6 +21,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
@@ -32,7 +33,7 @@ import engineio
 from access import AccessError, CrossOrigin
 from guard import Clients, Hearing, Visit
 from guard.answers import SECURITY_HEADERS, log_refusal
-from guard.turns import TURN_S, Turns, end_turn
+from guard.turns import TURN_S, Turns, turn_paused
 from guard.unfinished import Unfinished
 from guard.visit import visit_of
 from sockets.answers import http_answer_of
@@ -192,9 +193,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     connect_timeout_s: how long a client may take to join a namespace. upgrade_timeout_s: and from
     asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
     has just changed; it must not wait. websockets: how many sessions are on WebSocket. refusals:
-    what was refused or cut off, by its code. admit: called with each request and the id of the
-    session it names, None for none; returns whose it is, raises AccessError. clients: where
-    sessions are counted, and cut. hearing: what all sockets share.
+    what was refused or cut off, by its code. turn_of: called with each request; waits for the turn
+    that it is answered in. admit: called with each request and the id of the session it names, None
+    for none; returns whose it is, raises AccessError. clients: where sessions are counted, and cut.
+    hearing: what all sockets share.
     """
 
     sockets: dict[str, Session]
@@ -217,6 +219,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.admit: Callable[[dict[str, Any], str | None], Visit] = _anybody
         self.clients = Clients(sys.maxsize)
         self.hearing = Hearing(Turns(), Unfinished())
+        self.turn_of: Callable[[dict[str, Any]], AbstractContextManager[None]]
+        self.turn_of = self._turn_of_address
         # One object, not one for each session.
         self._cut = self.disconnect
         self.refusals: Counter[str] = Counter()
@@ -261,18 +265,23 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     # HTTP
 
+    def _turn_of_address(self, environ: dict[str, Any]) -> AbstractContextManager[None]:
+        return self.hearing.turns.turn_of(visit_of(environ, None).owner)
+
     def handle_request(
         self, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a request, or take its connection over for a WebSocket."""
+        with self.turn_of(environ):
+            return self._handle(environ, start_response)
+
+    def _handle(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         try:
             visit = self.admit(environ, query.get("sid", [None])[0])
             body = self._route(environ, query, visit)
         except (SocketError, AccessError) as error:
             return self._refuse(environ, start_response, error)
-        finally:
-            end_turn()
         if body is None:
             return []
         return self._answer(environ, start_response, 200, "text/plain; charset=UTF-8", body, ())
@@ -332,7 +341,6 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
                 raise BadSession("EIO=4 is spoken here: Socket.IO 3 and newer")
             if method != "GET":
                 raise BadSession("a session is opened by GET")
-            self.hearing.turns.take(visit.owner)
             return self._open(environ, transport, visit)
         session = self._find(sids[0])
         if transport == "websocket":
@@ -418,11 +426,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         turns, unfinished = self.hearing
         try:
             unfinished.keep(session, visit.owner, self._body_bytes(environ))
-            body = environ["wsgi.input"].read(self.max_http_buffer_size + 1)
+            with turn_paused():
+                body = environ["wsgi.input"].read(self.max_http_buffer_size + 1)
             if len(body) > self.max_http_buffer_size:
                 text = f"a payload may have {self.max_http_buffer_size} bytes"
                 raise BadSession(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            turn_ends_s = turns.go_on(visit.owner, 0.0)
+            turn_ends_s = turns.go_on(visit.owner, monotonic() + TURN_S)
             for packet in read_payload(body):
                 if session.closed:
                     break

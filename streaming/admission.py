@@ -6,8 +6,8 @@ Way in: register_admission; then `asker`, in any view, and `in_turns` for what m
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from flask import Flask, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFError, CSRFProtect
@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from access import BadForm, Need, Principal, Unauthorized, may
 from guard import Gate
 from guard.gate import SAFE_METHODS
-from guard.turns import TURN_S, Turns, end_turn
+from guard.turns import TURN_S, Turns, end_turn, turn_paused
 from needs import PROBES, needs_of
 from streaming.pages import address_without_link, wants_page
 
@@ -34,7 +34,8 @@ Item = TypeVar("Item")
 
 
 def register_admission(app: Flask, gate: Gate) -> None:
-    """Have every request of app go through the gate."""
+    """Have every request of app go through the gate, in a turn of the owner who asks."""
+    app.wsgi_app = _InTurn(app.wsgi_app, gate)  # type: ignore[method-assign]
     # Checked by ourselves, and only of who is known by his browser's session: nobody else's
     # credential goes along by itself.
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
@@ -45,6 +46,7 @@ def register_admission(app: Flask, gate: Gate) -> None:
     @app.before_request
     def admit() -> Response | None:
         endpoint = request.endpoint
+        g.turns = gate.turns
         is_nothing = endpoint is None or request.method == "OPTIONS"
         needs = None if is_nothing else needs_of(endpoint or "", request.view_args or {})
         request.max_content_length = BODY_BYTES.get(endpoint or "")
@@ -56,23 +58,32 @@ def register_admission(app: Flask, gate: Gate) -> None:
             if request.method == "GET" and wants_page(request):
                 return redirect(url_for("login.form", next=address_without_link(request)), 303)
             raise
-        is_form = endpoint in ("login.log_in", "login.log_out")
-        if request.method not in SAFE_METHODS and (g.visit.session or is_form):
+        if is_nothing or request.method in SAFE_METHODS:
+            return None
+        # A client that is still sending has not asked yet.
+        with turn_paused():
+            request.get_data()
+        if g.visit.session or endpoint in ("login.log_in", "login.log_out"):
             try:
                 csrf.protect()
             except CSRFError as error:
                 raise BadForm(f"{error.description} Load the page again.") from error
-        if not is_nothing:
-            if request.method not in SAFE_METHODS:
-                # Whoever is still sending has not asked yet.
-                request.get_data()
-            g.turns = gate.turns
-            gate.turns.take(g.visit.owner)
         return None
 
     app.add_template_filter(in_turns)
-
     app.teardown_request(lambda error: end_turn())
+
+
+class _InTurn:
+    """The application; each request, also one that is refused, has its turn from the first on."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with self._gate.turn_of(environ):
+            return self._app(environ, start_response)
 
 
 def asker() -> Principal:

@@ -14,7 +14,7 @@ from contextlib import closing
 
 from flask import url_for
 
-from guard.turns import end_turn
+from guard.turns import turn_paused
 from streaming.answers import LOOK_EVERY_S, etag_of
 from streaming.errors import Refusal
 from wire.ranges import IntRange, RangeSpec, SuffixRange, parse_range_spec
@@ -86,8 +86,8 @@ def _proven(
             message = "the export is still being recorded; ask again for these bytes"
             detail = {"rows": growing.rows, "bytes": growing.journal.size}
             raise Refusal(503, "still_recording", message, detail)
-        end_turn()
-        with closing(exports.read(growing, gives=False)):  # or it would be given up meanwhile
+        # Unless it is read it would be given up meanwhile.
+        with turn_paused(), closing(exports.read(growing, gives=False)):
             growing.journal.wait(growing.journal.size, LOOK_EVERY_S)
     return export
 

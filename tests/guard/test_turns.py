@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from guard import turns as module
-from guard.turns import Turns, end_turn
+from guard.turns import Turns, end_turn, turn_paused
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +118,32 @@ def test_who_takes_another_turn_has_ended_the_one_before():
     turns.take("ann")
     turns.take("ann")
     end_turn()
+
+
+def test_who_waits_turn_paused_has_another_turn_afterwards():
+    turns = Turns()
+    with turns.turn_of("ann"):
+        first = turns._now
+        with turn_paused():
+            assert turns._now is None
+        assert turns._now.owner == "ann"
+        assert turns._now is not first
+    assert turns._now is None
+
+
+@pytest.mark.parametrize(("error", "has_turn"), [(ValueError, True), (SystemExit, False)])
+def test_what_is_refused_turn_paused_is_refused_in_turn(error, has_turn):
+    turns = Turns()
+    with turns.turn_of("ann"):
+        with pytest.raises(error), turn_paused():
+            raise error
+        assert (turns._now is not None) == has_turn
+
+
+def test_who_had_no_turn_has_none_after_waiting():
+    with turn_paused():
+        pass
+    assert module._mine.get() is None
 
 
 # What comes piece by piece.

@@ -3,6 +3,7 @@
 Each limit is of one principal: another one is served meanwhile.
 """
 
+import http.client
 import json
 import os
 import re
@@ -14,12 +15,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from statistics import median
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
 
 from benchmarks.flooder import count_served, flood
 from guard import Tokens
+from guard.turns import TURN_S
 from streaming.report import MOST_OF_ONE, MOST_OPEN
 from tests.sockets.clients import TEXT, RawWebSocket, close, frame
 from tests.system.server import CATALOGUE, ROOT, wait_until
@@ -43,12 +46,15 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def make_site(serve_all, tmp_path_factory):
-    """make_site(*names, HEADWATER_X=...): a server with a token for each name, of an admin."""
+    """make_site(*names, HEADWATER_X=...): a server with a token for each name.
 
-    def make_site(*names, **environ):
+    scopes: of a name that is not an admin's.
+    """
+
+    def make_site(*names, scopes=MappingProxyType({}), **environ):
         instance = tmp_path_factory.mktemp("instance")
         file = Tokens(instance / "tokens.json")
-        tokens = {name: file.add(name, ["admin"], {}) for name in names}
+        tokens = {name: file.add(name, scopes.get(name, ["admin"]), {}) for name in names}
         return Site(serve_all(HEADWATER_INSTANCE=str(instance), **environ), tokens)
 
     return make_site
@@ -150,6 +156,136 @@ def test_an_endless_body_that_is_refused_leaves_the_others_their_turn(make_site)
     assert max(took_s) < 2
 
 
+# A flood of what is refused.
+
+
+class Refused(NamedTuple):
+    """What is asked, by whom, and how its refusal is counted. line, fields: see flood."""
+
+    code: str
+    name: str | None = None
+    path: str = "/sources"
+    line: str = ""
+    fields: str = ""
+    anew: bool = False
+
+    def flood(self, site):
+        shown = f"Bearer {site.tokens.get(self.name, self.name)}" if self.name else ""
+        return flood(
+            site.server.port, self.path, shown, FLOODING, 60,
+            line=self.line, fields=self.fields, anew=self.anew, address=OTHER,
+        )  # fmt: skip
+
+
+# From where a flood comes.
+OTHER = "127.0.0.2"
+FLOODING, ANSWERS = 50, 40
+FOREIGN = "Origin: https://example.org\r\n"
+JSON = "Content-Type: application/json\r\nContent-Length: "
+UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+POLLING = "/socket.io/?EIO=4&transport=polling"
+REFUSED = {
+    "404, no such address": Refused("not_found", "flood", "/nowhere"),
+    "404, no such address, nobody": Refused("not_found", None, "/nowhere"),
+    "404, as a page": Refused("not_found", "flood", "/nowhere", fields="Accept: text/html\r\n"),
+    "404, no such source": Refused("unknown_source", "flood", "/sources/nowhere"),
+    "404, no such folder": Refused("unknown_folder", "flood", "/files/nowhere/file"),
+    "404, no such topic": Refused(
+        "unknown_topic",
+        "flood",
+        line="POST /events/nowhere HTTP/1.1",
+        fields=JSON + '13\r\n\r\n{"data": 1}',
+    ),
+    "401, no token": Refused("unauthorized"),
+    "401, no token, a connection each": Refused("unauthorized", anew=True),
+    "401, no good token": Refused("bad_credential", "hw_no_token"),
+    "403, no scope": Refused("forbidden", "narrow", "/sources/things"),
+    "403, another site": Refused("cross_origin", "flood", line="POST / HTTP/1.1", fields=FOREIGN),
+    "400, no selection": Refused("bad_selection", "flood", "/download/things.csv?x=1"),
+    "405": Refused("method_not_allowed", "flood", line="DELETE /sources HTTP/1.1"),
+    "413": Refused(
+        "request_entity_too_large",
+        "flood",
+        line="POST /exports HTTP/1.1",
+        fields=f"{JSON}1000000\r\n",
+    ),
+    "HTTP: no Host": Refused("bad_request", fields="Host: b\r\n"),
+    "HTTP: no method": Refused("bad_request", line="g!t / HTTP/1.1"),
+    "HTTP: 414": Refused("uri_too_long", path=f"/{'a' * 9000}"),
+    "HTTP: 431": Refused("request_header_fields_too_large", fields="A: b\r\n" * 70),
+    "sessions: too many": Refused("too_many_connections", None, POLLING),
+    "sessions: no good token": Refused("bad_credential", "hw_no_token", POLLING),
+    "sessions: another site": Refused("cross_origin", "flood", POLLING, fields=FOREIGN),
+    "sessions: unknown": Refused("bad_session", "flood", f"{POLLING}&sid=nobody"),
+    "sessions: no such transport": Refused("bad_session", None, f"{POLLING}s"),
+    "WebSocket: no token": Refused("unauthorized", None, "/ws/live", fields=UPGRADE),
+    "WebSocket: no key": Refused("bad_handshake", "flood", "/ws/live", fields=UPGRADE),
+}
+
+
+@pytest.fixture(scope="module")
+def refusing(make_site):
+    """A site where a second session of a client without a token is one too many."""
+    return make_site(
+        "flood", "narrow", "bob",
+        scopes={"narrow": ["read:nothing"]},
+        HEADWATER_REQUESTS_PER_MINUTE="0", HEADWATER_SESSIONS_WITHOUT_TOKEN="1",
+    )  # fmt: skip
+
+
+def ask_again(site, request):
+    """Ask ANSWERS times in one write, so that none waits for this process; read the answers."""
+    with closing(connect_from("127.0.0.1", site.server, request * ANSWERS)) as client:
+        answers = client.makefile("rb")
+        for _ in range(ANSWERS):
+            assert answers.readline().split()[1] == b"200"
+            head = http.client.parse_headers(answers)
+            answers.read(int(head["Content-Length"]))
+
+
+def asked_by(site, name):
+    return asked(fields=f"Authorization: {site.bearer(name)['Authorization']}\r\n")
+
+
+def count_beside(site, refused, request=None):
+    """Return how often a flood is refused while ANSWERS requests are answered."""
+    request = request or asked_by(site, "bob")
+    first = refusals(site, "bob", refused.code)
+    with refused.flood(site) as process:
+        try:
+            wait_until(
+                lambda: refusals(site, "bob", refused.code) > first + FLOODING, "it is there", 30
+            )
+            before = refusals(site, "bob", refused.code)
+            ask_again(site, request)
+            return refusals(site, "bob", refused.code) - before
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
+def test_a_flood_that_is_refused_gets_no_more_than_others(refusing, refused):
+    """Each of its refusals has a turn: between two answers there are a few, not one of each."""
+    assert count_beside(refusing, refused) < ANSWERS * FLOODING / 5
+
+
+def test_a_flood_through_a_proxy_is_of_the_address_that_it_names(make_site):
+    site = make_site("bob", HEADWATER_PROXIES="1", HEADWATER_REQUESTS_PER_MINUTE="0")
+    refused = Refused("not_found", None, "/nowhere", fields="X-Forwarded-For: 192.0.2.1\r\n")
+    request = asked("/healthz", "X-Forwarded-For: 192.0.2.2\r\n")
+    assert count_beside(site, refused, request) < ANSWERS * FLOODING / 5
+
+
+def test_connections_that_are_refused_get_no_more_than_others(make_site):
+    site = make_site("bob", HEADWATER_CONNECTIONS_PENDING="5")
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connect_from(OTHER, site.server))
+        during = count_beside(site, Refused("too_many_pending_connections"))
+    # A connection is accepted between any two steps of others, of which an answer has several.
+    assert during < ANSWERS * FLOODING / 3
+
+
 # Floods on sockets.
 
 SOCKETS = 50
@@ -164,6 +300,12 @@ def watch(site, name, is_over):
         assert site.get(name).status == 200
         took_s.append(time.monotonic() - began_s)
     return sorted(took_s)
+
+
+def worked_s(site):
+    """Return how much processor time the worker has used."""
+    # Linux: CPUCLOCK_SCHED of a process, which is exact, where /proc has hundredths.
+    return time.clock_gettime(~site.server.worker().pid << 3 | 2)
 
 
 def send_all(clients, data):
@@ -206,12 +348,16 @@ def test_sockets_of_one_owner_have_one_turn(make_site):
             opened.enter_context(closing(RawWebSocket(site.server.port, "/ws/live", **headers)))
             for _ in range(SOCKETS)
         ]
-        is_over, answers = send_all(clients, said * 1000), 0
-        while not is_over():
-            assert site.get("bob").status == 200
-            answers += 1
-    # One for each 5 ms of the flood's at best, 65 on an idle machine; and 1 without turns.
-    assert answers > 3
+        is_over = send_all(clients, said * 1000)
+        # The last one has begun, behind a turn of all others.
+        site.get("bob")
+        before_s = worked_s(site)
+        ask_again(site, asked_by(site, "bob"))
+        took_s = worked_s(site) - before_s
+        assert not is_over()
+    # Of processor time, so it is the same beside other processes: a turn between two answers, and
+    # not one of each socket.
+    assert took_s < ANSWERS * 4 * TURN_S
 
 
 def test_polls_of_a_session_are_requests(brisk):
@@ -395,7 +541,6 @@ def test_no_statement_that_a_request_waits_for_takes_longer_than_it_may(serve_al
 
 # Connections before a request on them is admitted.
 
-OTHER = "127.0.0.2"
 NO_TOKEN = "Authorization: Bearer hw_no_token\r\n"
 
 
