@@ -20,6 +20,7 @@ from benchmarks import (
     idle_connections,
     logs,
     memory,
+    one_a_post,
     replay,
     served_again,
     textbook,
@@ -34,7 +35,7 @@ from benchmarks.server import PROJECT
 
 EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
 FILES = (files,)
-LIVE = (fan_out, idle_connections, tick, replay, logs, flood)
+LIVE = (fan_out, one_a_post, idle_connections, tick, replay, logs, flood)
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     module.NAME: module.run for module in (*EXPORTS, *FILES, *LIVE)
 }

@@ -74,16 +74,26 @@ class Member:
 Eat = Callable[[Member, bytearray, int, int], int]
 # (member, the frame as it came, its payload): each text that `eat` has left.
 OnText = Callable[[Member, bytes, bytes], None]
+# (member, bytes): what a client of a plain HTTP stream has received, as it came.
+OnStream = Callable[[Member, bytes], None]
 
 
 class Crowd:
     """Clients of one server. gone: how many the server, or an error, has disconnected."""
 
-    def __init__(self, address: Address, *, eat: Eat | None = None, on_text: OnText | None = None):
+    def __init__(
+        self,
+        address: Address,
+        *,
+        eat: Eat | None = None,
+        on_text: OnText | None = None,
+        on_stream: OnStream | None = None,
+    ) -> None:
         self.gone = 0
         self._address = address
         self._eat: Eat = eat or (lambda member, buffer, at, end: at)
         self._on_text: OnText = on_text or (lambda member, frame, payload: None)
+        self._on_stream: OnStream = on_stream or (lambda member, data: None)
         self._epoll = select.epoll()
         self._members: dict[int, Member] = {}
         self._ready = 0
@@ -190,6 +200,7 @@ class Crowd:
                 member.rest = bytes(buffer[:end])
                 return
         if member.dialogue.accept:
+            self._on_stream(member, bytes(buffer[at:end]))
             return
         while at < end and (frame := read_frame(buffer, at, end)) is not None:
             if frame.opcode != TEXT:

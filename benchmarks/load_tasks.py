@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import log_tail
 from benchmarks.client import Address, BadAnswer
 from benchmarks.crowd import BUFFER_BYTES, NAP_S, Crowd, Dialogue
+from benchmarks.post_steps import PostSteps
 from benchmarks.posts import post_for
 from benchmarks.processes import raise_descriptor_limit
 from benchmarks.steps import Steps
@@ -42,6 +43,22 @@ def fan_out(say: Say, address: Address, **told: Any) -> None:
         say=say,
     )
     steps.climb(told["first_rate"])
+
+
+def one_a_post(
+    say: Say,
+    address: Address,
+    *,
+    core: int,
+    listen: dict[str, Any],
+    ways: list[str],
+    rates: list[float],
+    alone: str,
+    **told: Any,
+) -> None:
+    """Publish by POSTs of one event, on one core; see post_steps.py."""
+    os.sched_setaffinity(0, {core})
+    PostSteps(address, listen=Dialogue(**listen), say=say, **told).run(ways, rates, alone)
 
 
 def drink(say: Say, address: Address, *, clients: int, listen: dict[str, Any], events: int) -> None:
@@ -122,7 +139,7 @@ def tail(
 
 
 TASKS: dict[str, Callable[..., None]] = {
-    task.__name__: task for task in (fan_out, drink, hold, post, append, tail)
+    task.__name__: task for task in (fan_out, one_a_post, drink, hold, post, append, tail)
 }
 
 

@@ -45,6 +45,23 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def cores() -> tuple[int, int]:
+    """Return one core for a server and one for the load: the same where there is only one."""
+    available = sorted(os.sched_getaffinity(0))
+    return available[0], available[-1]
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Have what is started meanwhile run on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @contextmanager
 def running(
     command: Sequence[str], address: Address, output: Path, environ: Mapping[str, str], cwd: Path

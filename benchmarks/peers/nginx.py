@@ -37,14 +37,19 @@ http {{
 """
 
 
+def find_nginx() -> str | None:
+    """Return the program, None when it is missing."""
+    return shutil.which("nginx", path=_PATH)
+
+
 def is_there() -> bool:
-    return shutil.which("nginx", path=_PATH) is not None
+    return find_nginx() is not None
 
 
 @contextmanager
 def served(root: Path, folder: Path) -> Iterator[Address]:
     """Serve the files of root. folder: where its own files may be."""
-    nginx = shutil.which("nginx", path=_PATH)
+    nginx = find_nginx()
     assert nginx is not None, INSTALL
     folder.mkdir()
     address = ("127.0.0.1", free_port())
