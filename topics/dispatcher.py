@@ -71,7 +71,11 @@ class Dispatcher:
     def _run(self) -> None:
         while self._bell.wait() and not self._stopped:
             self._bell.clear()
-            self._rest(self._round())
+            self.turn()
+
+    def turn(self) -> None:
+        """Push what there is now, then rest for as long as that is good for others."""
+        self._rest(self._round())
 
     def _round(self) -> float:
         """Push the news of each topic that has some now; return the seconds that this took."""
@@ -95,13 +99,13 @@ class Dispatcher:
 
         An equal share for whatever the others do; more for as long as that brings news.
         """
-        began_s = time.monotonic()
+        left_s = min(pushed_s * REST_SHARE, MAX_REST_S)
         while not self._stopped:
             self._bell.clear()
-            is_idle = self._let_others_go_on(pushed_s)
-            most_s = min(pushed_s * REST_SHARE, MAX_REST_S)
-            is_over = time.monotonic() - began_s >= most_s
-            if is_idle or is_over or not self._bell.is_set():
+            began_s = time.monotonic()
+            is_idle = self._let_others_go_on(min(pushed_s, left_s))
+            left_s -= time.monotonic() - began_s
+            if is_idle or left_s <= 0 or not self._bell.is_set():
                 break
         if self._news:
             self._bell.set()

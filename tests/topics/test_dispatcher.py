@@ -7,6 +7,7 @@ import pytest
 from journal import run_here
 from tests.topics.world import RULES, Client, publish_each
 from topics import Outlet, Patterns, Publication, Topics
+from topics.dispatcher import MAX_REST_S, REST_SHARE, TURN_S
 from wire.events import NewEvent
 from wire.framing import NDJSON, Ndjson
 from wire.since import Now
@@ -105,6 +106,126 @@ def test_a_long_round_lets_the_others_go_on(world, monkeypatch):
     publish_each(world, "memory/a", 1)
     world.settle()
     assert slept == [0, 0, 0, 0]
+
+
+class Machine:
+    """A clock that only work moves on: a write takes 1 ms, a turn of the others what they say.
+
+    others: called when they have their turn; returns the seconds that they take.
+    """
+
+    def __init__(self, world, monkeypatch, readers=50):
+        self.now_s, self.turns, self.published, self.writes = 1000.0, 0, 0, []
+        self.others = self.idle
+        self.world = world
+        world.topics.dispatcher._stopped = False
+        self.followers = [world.follow("memory/a") for _ in range(readers)]
+        world.settle()
+        monkeypatch.setattr("topics.dispatcher.time.monotonic", lambda: self.now_s)
+        monkeypatch.setattr("topics.dispatcher.time.sleep", self.sleep)
+        monkeypatch.setattr("topics.dispatcher.WRITES_A_LOOK", 1)
+        for follower in self.followers:
+            follower.outlet._send_now = self.written(follower.outlet._send_now)
+
+    def written(self, send):
+        def write(data):
+            self.now_s += 0.001
+            self.writes.append(data.count(b"\n"))
+            return send(data)
+
+        return write
+
+    def sleep(self, seconds):
+        assert seconds == 0
+        self.turns += 1
+        self.now_s += self.others()
+
+    def idle(self):
+        return 0.000003
+
+    def compute(self):
+        return 0.0005
+
+    def publish(self):
+        self.world.publish("memory/a", self.published)
+        self.published += 1
+        return 0.0005
+
+    def data(self):
+        self.world.hub.run()
+        return [follower.data for follower in self.followers]
+
+
+@pytest.fixture
+def machine(world, monkeypatch):
+    return Machine(world, monkeypatch)
+
+
+def test_publishing_gets_as_much_of_a_round_as_pushing(machine):
+    """A request takes several turns of the hub: with one for 4 ms of pushing it took 12."""
+    machine.publish()
+    machine.others = machine.publish
+    began_s = machine.now_s
+    machine.world.topics.dispatcher._round()
+    pushed_s = len(machine.followers) * 0.001
+    assert (machine.published - 1) * 0.0005 >= 0.85 * pushed_s
+    assert machine.now_s - began_s <= 2 * pushed_s + TURN_S
+
+
+def test_what_is_published_during_a_round_and_its_rest_is_one_write(machine):
+    machine.publish()
+    machine.others = machine.publish
+    machine.world.topics.dispatcher.turn()
+    published, machine.others = machine.published - 1, machine.idle
+    assert published > 50
+    machine.writes.clear()
+    machine.world.topics.dispatcher.turn()
+    assert machine.writes == [published] * len(machine.followers)
+    assert machine.data() == [[*range(machine.published)]] * len(machine.followers)
+
+
+def test_a_rest_ends_when_nobody_has_anything_to_do(machine):
+    machine.publish()
+    machine.others = lambda: machine.publish() if machine.published < 4 else machine.idle()
+    machine.world.topics.dispatcher.turn()
+    assert machine.published == 4
+    assert machine.world.topics.dispatcher._bell.is_set(), "the next round begins at once"
+    turns, began_s = machine.turns, machine.now_s
+    machine.world.topics.dispatcher.turn()
+    assert machine.now_s - began_s < len(machine.followers) * 0.001 + 0.0001
+    assert machine.turns - turns < 15, "one for each 4 ms"
+
+
+@pytest.mark.parametrize(("others", "share"), [("publish", REST_SHARE), ("compute", 1)])
+def test_a_rest_has_a_bound(machine, others, share):
+    machine.publish()
+    machine.others = getattr(machine, others)
+    pushed_s = machine.world.topics.dispatcher._round()
+    began_s = machine.now_s
+    machine.world.topics.dispatcher._rest(pushed_s)
+    rested_s = machine.now_s - began_s
+    assert rested_s == pytest.approx(min(share * pushed_s, MAX_REST_S), abs=0.001)
+
+
+def test_a_small_round_has_a_small_rest(world, monkeypatch):
+    machine = Machine(world, monkeypatch, readers=1)
+    machine.publish()
+    machine.others = machine.publish
+    began_s = machine.now_s
+    world.topics.dispatcher.turn()
+    assert machine.now_s - began_s <= 0.001 * (1 + REST_SHARE) + 0.001
+
+
+def test_rounds_to_many_topics_let_the_others_go_on(world, monkeypatch):
+    machine = Machine(world, monkeypatch, readers=0)
+    for number in range(40):
+        follower = world.follow(f"memory/{number}")
+        world.settle()
+        follower.outlet._send_now = machine.written(follower.outlet._send_now)
+    for number in range(40):
+        world.publish(f"memory/{number}", number)
+    world.topics.dispatcher.flush()
+    assert machine.turns >= 7, "after each 4 ms of 40"
 
 
 class Broken(Ndjson):
