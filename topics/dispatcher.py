@@ -34,8 +34,8 @@ IDLE_S = 0.00002
 # After a round others may go on for as long as it has pushed. While they publish it is so many
 # times as long: 2,000 requests a second need nearly the whole core. But an event that waits for a
 # round is late by the rest and by two rounds, which has to stay far below 250 ms.
-REST_SHARE = 6
-MAX_REST_S = 0.06
+REST_SHARE = 8
+MAX_REST_S = 0.08
 
 
 class Dispatcher:
