@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import io
 import logging
+import math
 import sys
 import threading
 from collections import Counter
@@ -81,6 +82,9 @@ _DROPPED = (
 )  # fmt: skip
 
 
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 class KeptEnviron:
     """A WSGI environ in a fifth of the space: one text, made an environ again for each handler."""
 
@@ -137,7 +141,8 @@ class Server(socketio.Server):  # type: ignore[misc]
         self.eio.on_upgrade = self._handle_eio_upgrade
         self.eio.on_over = self._handle_eio_over
         self.note: Callable[[str], None] = _nothing
-        self._signatures: dict[Any, inspect.Signature] = {}
+        # How many arguments a handler takes, at least and at most.
+        self._arities: dict[Any, tuple[int, float]] = {}
         self._broadcasting = threading.Lock()
 
     def _engineio_server_class(self) -> type[EngineServer]:
@@ -438,11 +443,10 @@ class Server(socketio.Server):  # type: ignore[misc]
         handler = self.namespace_handlers.get(namespace)
         method = getattr(handler, f"on_{name}", None)
         if method is not None:
-            if (namespace, name) not in self._signatures:
-                self._signatures[namespace, name] = inspect.signature(method)
-            try:
-                self._signatures[namespace, name].bind(*arguments)
-            except TypeError:
+            if (namespace, name) not in self._arities:
+                self._arities[namespace, name] = _arity(method)
+            least, most = self._arities[namespace, name]
+            if not least <= len(arguments) <= most:
                 return _refusal(400, "malformed", f"{name} takes other arguments")
         elif handler is not None and not self._get_event_handler(name, namespace, ())[0]:
             return _refusal(404, "unknown_event", "there is no such event here")
@@ -481,6 +485,16 @@ class Server(socketio.Server):  # type: ignore[misc]
 
 def _nothing(*of: Any) -> None:
     pass
+
+
+def _arity(method: Callable[..., Any]) -> tuple[int, float]:
+    """Return how many positional arguments a method takes, at least and at most."""
+    parameters = inspect.signature(method).parameters.values()
+    one_each = [each for each in parameters if each.kind in _POSITIONAL]
+    least = sum(each.default is inspect.Parameter.empty for each in one_each)
+    if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
+        return least, math.inf
+    return least, len(one_each)
 
 
 def _refusal(status: int, code: str, message: str) -> dict[str, Any]:

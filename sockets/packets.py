@@ -228,7 +228,7 @@ def _packet(kind: int, data: list[Any], namespace: str, ack_id: int | None) -> P
 def _text(kind: int, data: Any, namespace: str, ack_id: int | None, attachments: str = "") -> str:
     place = "" if namespace == "/" else namespace + ","
     number = "" if ack_id is None else str(ack_id)
-    written = "" if data is None else _write_json(data)
+    written = "" if data is None else write_json(data)
     return f"{MESSAGE}{kind}{attachments}{place}{number}{written}"
 
 
@@ -271,7 +271,7 @@ def _refuse_constant(name: str) -> None:
 
 
 # json.dumps and loads would make these anew each time.
-_write_json = json.JSONEncoder(separators=(",", ":")).encode
+write_json = json.JSONEncoder(separators=(",", ":")).encode
 _parse_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 

@@ -53,6 +53,7 @@ from sockets.packets import (
     payload_frames,
     read_packet,
     read_payload,
+    write_json,
 )
 from sockets.polling import PollOutlet
 from sockets.unasked import note_unasked
@@ -378,10 +379,11 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         session = Session(sid, *times_s, _most_packets(environ))
         session.ends_s = end_of(self.connection_s)
         session.set_due()
+        packet = self._open_packet(sid, environ, transport)
         if transport == "websocket":
             talk = partial(self._talk, session)
             try:
-                websocket = self._serve(environ, talk, visit)
+                websocket = self._serve(environ, talk, visit, packet.frame)
             except SocketError:
                 self.clients.leave(sid)
                 raise
@@ -390,20 +392,20 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.sockets[sid] = session
         self._start_watch()
         self._trigger_event("connect", sid, environ, run_async=False)
+        return None if session.upgraded else packet.payload
+
+    def _open_packet(self, sid: str, environ: dict[str, Any], transport: str) -> Packet:
         can_upgrade = self.allow_upgrades and "websocket" in self.transports
+        can_upgrade = can_upgrade and transport == "polling"
         is_ours = environ.get("headwater.client") is not None
         fields = {
             "sid": sid,
-            "upgrades": ["websocket"] if can_upgrade and is_ours and not session.upgraded else [],
+            "upgrades": ["websocket"] if can_upgrade and is_ours else [],
             "pingInterval": round(self.interval_s * 1000),
             "pingTimeout": round(self.ping_timeout * 1000),
             "maxPayload": self.max_http_buffer_size,
         }
-        packet = Packet(f"{OPEN}{json.dumps(fields, separators=(',', ':'))}")
-        if session.upgraded:
-            session.send(packet)
-            return None
-        return packet.payload
+        return Packet(f"{OPEN}{write_json(fields)}")
 
     # Polling
 
@@ -465,10 +467,14 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             self.close_session(session, self.reason.TRANSPORT_CLOSE)
 
     def _serve(
-        self, environ: dict[str, Any], talk: Callable[[WebSocket], None], visit: Visit
+        self,
+        environ: dict[str, Any],
+        talk: Callable[[WebSocket], None],
+        visit: Visit,
+        first: bytes = b"",
     ) -> WebSocket:
         most = self.max_http_buffer_size
-        return serve(environ, talk, visit.owner, self.hearing, max_message_bytes=most)
+        return serve(environ, talk, visit.owner, self.hearing, max_message_bytes=most, first=first)
 
     def _upgrade(self, session: Session, environ: dict[str, Any], visit: Visit) -> None:
         if environ.get("headwater.client") is None:

@@ -5,8 +5,8 @@ waits in `receive`, and everything that is sent, by whomever, goes through the o
 queued here. An idle one is this object and its outlet: no greenlet beside the one it has, no timer,
 no buffer, no parser.
 
-Way in: serve, accept. Frames are read and written by wsproto. Source: RFC 6455; what that leaves
-open is read as the Autobahn test suite does.
+Way in: serve, accept. Frames are read by wsproto, but for whole short texts. Source: RFC 6455; what
+that leaves open is read as the Autobahn test suite does.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from sockets.frames import (
     ping_frame,
     pong_frame,
     text_frame,
+    whole_text,
 )
 from sockets.handshake import answer_handshake
 from sockets.unasked import SMALL_FRAGMENT_BYTES, note_unasked
@@ -87,14 +88,15 @@ def serve(
     hearing: Hearing,
     headers: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
+    first: bytes = b"",
 ) -> WebSocket:
     """Do as accept, and call talk with the WebSocket when the view has returned.
 
     So nothing of the request is kept while the WebSocket is open (there is no flask.request in
     talk), and it takes 10 KB instead of 24. It is closed when talk returns, with 1011 when talk
-    raises.
+    raises. first: frames that go out together with the answer.
     """
-    return _accept(environ, owner, hearing, headers, max_message_bytes, talk)
+    return _accept(environ, owner, hearing, headers, max_message_bytes, talk, first)
 
 
 def _accept(
@@ -104,6 +106,7 @@ def _accept(
     headers: Iterable[tuple[str, str]],
     max_message_bytes: int,
     talk: Callable[[WebSocket], None] | None,
+    first: bytes = b"",
 ) -> WebSocket:
     request_id = environ.get("headwater.request_id")
     named = [("X-Request-ID", request_id)] if request_id else []
@@ -113,7 +116,7 @@ def _accept(
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
     websocket = WebSocket(client, owner, hearing, max_message_bytes)
     client.take_over(None if talk is None else partial(_talk, websocket, talk))
-    websocket.outlet.say(answer)
+    websocket.outlet.say(answer + first)
     return websocket
 
 
@@ -183,8 +186,8 @@ class WebSocket:
                 self.outlet.say(b"".join(pongs))
             if message is not None:
                 return message
-            if not self._is_deaf:
-                self._read_on()
+            if not self._is_deaf and (message := self._read_on()) is not None:
+                return message
         self._end()
         return None
 
@@ -333,8 +336,8 @@ class WebSocket:
             self.close_code = ABNORMAL
         self.close(code, reason)
 
-    def _read_on(self) -> None:
-        """Wait for bytes, and give them to the parser."""
+    def _read_on(self) -> str | bytes | None:
+        """Wait for bytes; return the message if they are one, else give them to the parser."""
         if self._protocol is not None and self._is_between_frames(self._protocol):
             self._protocol = None
         data = self._read()
@@ -343,8 +346,18 @@ class WebSocket:
         else:
             self.last_heard_s = monotonic()
             if self._protocol is None:
+                text = whole_text(data) if self._expects_any(data) else None
+                if text is not None:
+                    self._take_turn()
+                    return text
                 self._protocol = FrameProtocol(client=False, extensions=[])
             self._protocol.receive_bytes(data)
+        return None
+
+    def _expects_any(self, data: bytes) -> bool:
+        """Tell whether a whole message of data is in order here, and listened to."""
+        is_short = len(data) <= self._max_bytes // 4
+        return is_short and self._partial is None and self._close_by_s is None
 
     def _is_between_frames(self, protocol: FrameProtocol) -> bool:
         # Names that wsproto does not promise; a new parser is 4 us, one that idles 840 bytes.

@@ -1,15 +1,20 @@
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wsproto.frame_protocol import FrameProtocol
 
 from sockets.frames import (
     MAX_CONTROL_BYTES,
+    MAX_WHOLE_BYTES,
     NO_CODE,
     binary_frame,
     close_frame,
     ping_frame,
     pong_frame,
     text_frame,
+    whole_text,
 )
 
 # RFC 6455, 5.7 has those of "Hello"; 5.2 the lengths.
@@ -53,3 +58,48 @@ def test_a_control_frame_has_a_limit(frame):
     assert len(frame(bytes(MAX_CONTROL_BYTES))) == MAX_CONTROL_BYTES + 2
     with pytest.raises(ValueError, match="125 bytes"):
         frame(bytes(126))
+
+
+def of_client(payload, fin=True):
+    """A frame as a client's wsproto sends it, with a key by chance."""
+    return bytes(FrameProtocol(client=True, extensions=[]).send_data(payload, fin=fin))
+
+
+@given(st.text(max_size=MAX_WHOLE_BYTES // 4))
+def test_a_whole_text_is_read_as_the_parser_reads_it(text):
+    assert whole_text(of_client(text)) == text
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 127, MAX_WHOLE_BYTES])
+def test_a_whole_text_has_any_length_of_short_ones(length):
+    assert whole_text(of_client("x" * length)) == "x" * length
+
+
+HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
+FOR_THE_PARSER = {
+    "nothing": b"",
+    "5.1 no mask": b"\x81\x05Hello",
+    "5.2 a reserved bit": b"\xc1" + HELLO[1:],
+    "5.4 a first fragment": of_client("Hello", fin=False),
+    "5.4 a later fragment": b"\x80" + HELLO[1:],
+    "5.6 binary": of_client(b"Hello"),
+    "5.5 a ping": b"\x89" + HELLO[1:],
+    "5.5.1 a close": b"\x88" + HELLO[1:],
+    "a part": HELLO[:-1],
+    "only a head": HELLO[:2],
+    "two": HELLO * 2,
+    "and a part of the next": HELLO + HELLO[:1],
+    "5.2 a length that is not the shortest": b"\x81\xfe\x00\x05" + HELLO[2:],
+    "5.2 a length of eight bytes": b"\x81\xff" + bytes(7) + b"\x05" + HELLO[2:],
+    "8.1 no UTF-8": of_client(b"\xff").replace(b"\x82", b"\x81", 1),
+    "too long": of_client("x" * (MAX_WHOLE_BYTES + 1)),
+}
+
+
+@pytest.mark.parametrize("data", FOR_THE_PARSER.values(), ids=FOR_THE_PARSER.keys())
+def test_all_else_is_for_the_parser(data):
+    assert whole_text(data) is None
+
+
+def test_the_standard_has_an_example_of_it():
+    assert whole_text(HELLO) == "Hello"
