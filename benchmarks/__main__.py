@@ -21,6 +21,7 @@ from benchmarks import (
     logs,
     memory,
     one_a_post,
+    reconnects,
     replay,
     served_again,
     textbook,
@@ -35,7 +36,7 @@ from benchmarks.server import PROJECT
 
 EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
 FILES = (files,)
-LIVE = (fan_out, one_a_post, idle_connections, tick, replay, logs, flood)
+LIVE = (fan_out, one_a_post, idle_connections, reconnects, tick, replay, logs, flood)
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     module.NAME: module.run for module in (*EXPORTS, *FILES, *LIVE)
 }

@@ -23,6 +23,7 @@ from benchmarks.peers.broadcasters import (
     NODE,
     Broadcaster,
     Running,
+    serve_nchan,
     socketio,
 )
 from benchmarks.processes import DidNotStart, Tree, raise_descriptor_limit
@@ -42,10 +43,12 @@ SETTLE_S = 4.0
 LOOKS, LOOK_EVERY_S = 5, 0.5
 
 LIVE = HEADWATER_LIVE._replace(listen=socketio("/live"))
+FOLLOWING = HEADWATER_LIVE._replace(name="headwater, Socket.IO with a subscription")
 SSE = HEADWATER._replace(
     name="headwater, SSE", listen=Dialogue("/events/bench", accept="text/event-stream")
 )
-SUBJECTS = (LIVE, FLASK_SOCKETIO, NODE, HEADWATER, SSE)
+NCHAN = NODE._replace(name="Nchan, WebSocket", serve=serve_nchan, listen=Dialogue("/listen"))
+SUBJECTS = (LIVE, FOLLOWING, FLASK_SOCKETIO, NODE, NCHAN, HEADWATER, SSE)
 
 
 @dataclasses.dataclass

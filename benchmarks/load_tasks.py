@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import log_tail
 from benchmarks.client import Address, BadAnswer
-from benchmarks.crowd import BUFFER_BYTES, NAP_S, Crowd, Dialogue
+from benchmarks.crowd import BUFFER_BYTES, NAP_S, Crowd, Dialogue, Member
 from benchmarks.post_steps import PostSteps
 from benchmarks.posts import post_for
 from benchmarks.processes import raise_descriptor_limit
@@ -59,6 +59,50 @@ def one_a_post(
     """Publish by POSTs of one event, on one core; see post_steps.py."""
     os.sched_setaffinity(0, {core})
     PostSteps(address, listen=Dialogue(**listen), say=say, **told).run(ways, rates, alone)
+
+
+def reconnect(
+    say: Say,
+    address: Address,
+    *,
+    core: int,
+    clients: int,
+    watchers: int,
+    calm_s: float,
+    listen: dict[str, Any],
+    events: int,
+) -> None:
+    """Have so many clients connect at once, each of which is to have so many events.
+
+    Report when all were connected and had them, and the ticks that came: some clients watch them
+    for calm_s before.
+    """
+    os.sched_setaffinity(0, {core})
+    tally, ticks = Tally(), Ticks()
+
+    def on_text(member: Member, frame: bytes, text: bytes) -> None:
+        tally.on_text(member, frame, text)
+        ticks.on_text(member, frame, text)
+
+    crowd = Crowd(address, eat=tally.eat, on_text=on_text)
+    crowd.join(watchers, Dialogue(**listen), JOIN_S)
+    ends_s = time.monotonic() + calm_s
+    while time.monotonic() < ends_s:
+        crowd.turn(0.05)
+    began_s, began_at = time.monotonic(), time.time()
+    members = crowd.join(clients, Dialogue(**listen), JOIN_S)
+    connected_s = time.monotonic() - began_s
+    while not crowd.gone and any(member.seq < events for member in members):
+        for _ in range(10):
+            crowd.turn(0.05)
+    say(
+        connected_s=connected_s,
+        served_s=time.monotonic() - began_s,
+        wrong=tally.skipped + tally.strayed + crowd.gone,
+        began_at=began_at,
+        served_at=ticks.served_at,
+        arrivals=[(number, at_s) for number, at_s in ticks.arrivals if at_s >= began_at],
+    )
 
 
 def drink(say: Say, address: Address, *, clients: int, listen: dict[str, Any], events: int) -> None:
@@ -139,7 +183,8 @@ def tail(
 
 
 TASKS: dict[str, Callable[..., None]] = {
-    task.__name__: task for task in (fan_out, one_a_post, drink, hold, post, append, tail)
+    task.__name__: task
+    for task in (fan_out, one_a_post, reconnect, drink, hold, post, append, tail)
 }
 
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.client import BadAnswer
 from benchmarks.crowd import Dialogue
 from benchmarks.load import loading
-from benchmarks.peers import nchan
-from benchmarks.peers.broadcasters import HEADWATER, HEADWATER_LIVE, NODE, Running
+from benchmarks.peers.broadcasters import HEADWATER, HEADWATER_LIVE, NODE, Running, serve_nchan
 from benchmarks.poster import ANEW, PIPELINED, WAYS
 from benchmarks.processes import DidNotStart, cores, pinned, raise_descriptor_limit
 from benchmarks.results import Figure, Goal
@@ -44,12 +43,6 @@ class Subject(NamedTuple):
     template: str
 
 
-@contextmanager
-def _nchan(database: Path) -> Iterator[Running]:
-    with nchan.served(database.parent) as (address, pid):
-        yield Running(address, pid)
-
-
 _PATH, _EVENT, _BARE = "/events/bench", '{"name":"message","data":"%s"}', '"%s"'
 SSE = "text/event-stream"
 LIVE = Subject("headwater, /live", HEADWATER_LIVE.serve, HEADWATER_LIVE.listen, _PATH, _EVENT)
@@ -58,7 +51,7 @@ OURS = (
     LIVE._replace(name="headwater, /ws/events", listen=HEADWATER.listen),
     LIVE._replace(name="headwater, SSE", listen=Dialogue("/events/bench", accept=SSE)),
 )
-NCHAN = Subject("Nchan, WebSocket", _nchan, Dialogue("/listen"), "/publish", _BARE)
+NCHAN = Subject("Nchan, WebSocket", serve_nchan, Dialogue("/listen"), "/publish", _BARE)
 NCHAN_SSE = NCHAN._replace(name="Nchan, SSE", listen=Dialogue("/listen", accept=SSE))
 PEERS = (
     NCHAN,

@@ -144,6 +144,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         # How many arguments a handler takes, at least and at most.
         self._arities: dict[Any, tuple[int, float]] = {}
         self._broadcasting = threading.Lock()
+        self._repeated: dict[tuple[str, str], Packet] = {}
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
@@ -188,6 +189,15 @@ class Server(socketio.Server):  # type: ignore[misc]
         """Emit an event to all who are free: it is only worth something now."""
         members = self.manager.addressed(namespace, None, None)
         self.emit_to(members, event, data, namespace, only_free=True)
+
+    def repeat(self, sid: str, event: str, data: Any, namespace: str) -> None:
+        """Emit to one client an event that is the same for all of them: it is encoded once."""
+        packet = self._repeated.get((namespace, event))
+        if packet is None:
+            packet = self._repeated[namespace, event] = event_packet(event, [data], namespace)
+        member = self.manager.member(sid, namespace)
+        if member is not None:
+            self._give(member, packet)
 
     def outlet_of(self, sid: str, namespace: str) -> PollOutlet | FrameOutlet | None:
         """Return where a client's events go, None when it is gone. It changes with an upgrade."""
@@ -554,6 +564,10 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """Emit to all who are free; a client that is busy does without."""
         self.server.tick(event, data, namespace)
 
+    def repeat(self, sid: str, event: str, data: Any, namespace: str = "/") -> None:
+        """Emit to one client an event whose data is the same for all: it is encoded once."""
+        self.server.repeat(sid, event, data, namespace)
+
     def outlet_of(self, sid: str, namespace: str = "/") -> PollOutlet | FrameOutlet | None:
         """Return where a client's events go, None when it is gone. It changes with an upgrade.
 
@@ -602,6 +616,9 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def tick(self, event: str, data: Any, namespace: str = "/") -> None:
         self.emit(event, data, namespace=namespace)
+
+    def repeat(self, sid: str, event: str, data: Any, namespace: str = "/") -> None:
+        self.emit(event, data, namespace=namespace, to=sid)
 
     def outlet_of(self, sid: str, namespace: str = "/") -> None:
         """Return None: what is sent goes through upstream's queue."""

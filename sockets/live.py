@@ -152,7 +152,7 @@ class Live(Namespace):  # type: ignore[misc]
         except AccessError as error:
             raise Refused(str(error), self.refuse(error)) from error
         self._visits[sid] = visit
-        self.emit("response", GREETING, room=sid)
+        self._sockets.repeat(sid, "response", GREETING, NAMESPACE)
 
     def on_request_data(self, fields: Any) -> None:
         if isinstance(fields, dict) and "message" in fields:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from benchmarks.client import Address
 from benchmarks.crowd import Dialogue
+from benchmarks.peers import nchan
 from benchmarks.processes import DidNotStart, free_port, running
 from benchmarks.server import PROJECT, served
 
@@ -53,11 +54,14 @@ class Broadcaster(NamedTuple):
     template: str
 
 
-def socketio(namespace: str, *, subscribe: str = "") -> Dialogue:
-    """Return how Socket.IO over WebSocket connects to a namespace, and subscribes to a topic."""
+def socketio(namespace: str, *, subscribe: str = "", since: str = "") -> Dialogue:
+    """Return how Socket.IO over WebSocket connects to a namespace, and subscribes to a topic.
+
+    since: from where on, "" for what comes.
+    """
     steps = [("0{", f"40{namespace},"), (f"40{namespace},", "")]
     if subscribe:
-        text = json.dumps(["subscribe", {"topic": subscribe}])
+        text = json.dumps(["subscribe", {"topic": subscribe} | ({"since": since} if since else {})])
         steps[1:] = [(f"40{namespace},", f"42{namespace},0{text}"), (f"43{namespace},0[{{", "")]
     return Dialogue(SOCKETIO, steps)
 
@@ -91,6 +95,13 @@ def _node(database: Path) -> Iterator[Running]:
     command = ["node", str(HERE / "socketio_app.mjs")]
     with _started(command, database.parent / "node.log") as peer:
         yield peer
+
+
+@contextmanager
+def serve_nchan(database: Path) -> Iterator[Running]:
+    """Serve Nchan; see nchan.py."""
+    with nchan.served(database.parent) as (address, pid):
+        yield Running(address, pid)
 
 
 @contextmanager
