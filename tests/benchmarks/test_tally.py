@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from benchmarks.crowd import Dialogue, Member
-from benchmarks.tally import PAYLOAD_BYTES, Tally, payload
+from benchmarks.tally import PAYLOAD_BYTES, ServedTally, Tally, payload
 from benchmarks.websocket import read_frame
 
 
@@ -64,3 +64,42 @@ def test_what_is_wrong_is_seen(members, events, skipped, strayed):
     give(tally, members[0], 0, 1, 2, 3, 4)
     give(tally, members[1], *events)
     assert (tally.skipped, tally.strayed) == (skipped, strayed)
+
+
+def test_where_several_publish_the_first_client_teaches_the_order(members):
+    tally = ServedTally()
+    tally.due_s = [0.0] * 4
+    one, other = members
+    give(tally, one, 1, 0, 3, 2)
+    give(tally, other, 1, 0)
+    give(tally, other, 3)
+    assert (one.seq, other.seq, tally.strayed, tally.missing(members)) == (4, 3, 0, 1)
+    give(tally, other, 0)
+    assert tally.strayed == 1, "another order than the first had"
+    give(tally, one, 2)
+    assert tally.strayed == 2, "twice"
+
+
+def stream(*events: int) -> bytes:
+    return b"".join(f'data: "{payload(seq)}"\n\n'.encode() for seq in events)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7, 8, 18, 19, 20, 100, 115, 116])
+def test_events_of_a_stream_are_counted_wherever_it_is_cut(members, cut):
+    tally = Tally()
+    tally.due_s = [0.0] * 3
+    data = stream(0, 1, 2)
+    for member in members:
+        for piece in (data[:cut], data[cut:]):
+            kept, member.rest = member.rest, b""
+            tally.on_stream(member, kept + piece)
+    assert [member.seq for member in members] == [3, 3]
+    assert (tally.skipped, tally.strayed) == (0, 0)
+
+
+def test_what_is_wrong_in_a_stream_is_told_of_each_client(members):
+    tally = Tally()
+    tally.due_s = [0.0] * 4
+    for member in members:
+        tally.on_stream(member, stream(0, 2, 1))
+    assert (tally.skipped, tally.strayed) == (2, 2)
