@@ -104,10 +104,14 @@ class PollOutlet:
         self._wake_poll()
         return True
 
-    def feed_from(self, source: Source) -> None:
-        """Ask source for more from now on, whenever a poll has come."""
+    def feed_from(self, source: Source, *, at_once: bool = True) -> None:
+        """Ask source for more from now on, whenever a poll has come.
+
+        at_once: also the poll that waits.
+        """
         self._sources.append(source)
-        self.wake()
+        if at_once:
+            self.wake()
 
     def forget(self, source: Source) -> None:
         """Ask source no more."""

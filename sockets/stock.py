@@ -32,9 +32,10 @@ class StockOutlet:
     def say(self, data: bytes) -> bool:
         return self.offer(data)
 
-    def feed_from(self, source: Source) -> None:
+    def feed_from(self, source: Source, *, at_once: bool = True) -> None:
         self._sources.append(source)
-        self.wake()
+        if at_once:
+            self.wake()
 
     def forget(self, source: Source) -> None:
         self._sources.remove(source)

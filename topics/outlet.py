@@ -93,7 +93,7 @@ class Sink(Protocol):
 
     def say(self, data: bytes, /) -> bool: ...
 
-    def feed_from(self, source: Source, /) -> None: ...
+    def feed_from(self, source: Source, /, *, at_once: bool = True) -> None: ...
 
     def forget(self, source: Source, /) -> None: ...
 
@@ -178,10 +178,14 @@ class Outlet:
         self._control_bytes += len(data)
         return True
 
-    def feed_from(self, source: Source) -> None:
-        """Ask source for more from now on, whenever the outlet is free; kick it off."""
+    def feed_from(self, source: Source, *, at_once: bool = True) -> None:
+        """Ask source for more from now on, whenever the outlet is free.
+
+        at_once: kick it off; otherwise source has nothing now.
+        """
         self._sources.append(source)
-        self.wake()
+        if at_once:
+            self.wake()
 
     def forget(self, source: Source) -> None:
         """Ask source no more."""

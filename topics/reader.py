@@ -148,9 +148,17 @@ class Reader:
             # A gap may have come up meanwhile.
             if not self._gaps and not self._has_missed():
                 break
-        if all(place > topic.records.last for topic, place in self.places.items()):
-            self.live = self._was_live = True
+        self.become_live()
         return None
+
+    def become_live(self) -> bool:
+        """Be pushed to from now on, if everything was told that there is; return whether it was."""
+        if self._gaps or self._has_missed():
+            return False
+        is_current = all(place > topic.records.last for topic, place in self.places.items())
+        if is_current:
+            self.live = self._was_live = True
+        return is_current
 
     def _history(self) -> bytes | None:
         """Return a chunk of the one topic's records: what nearly every reader is told."""

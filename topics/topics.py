@@ -418,7 +418,8 @@ class Topics:
         self._pushed[reader] = None
         for topic in reader.places:
             topic.readers[reader] = None
-        reader.outlet.feed_from(reader)
+        # Nearly all who come have nothing to catch up with: no thread is started to find that out.
+        reader.outlet.feed_from(reader, at_once=not reader.become_live())
 
     def leave(self, reader: Reader) -> None:
         """Push nothing to reader any more; again is harmless."""

@@ -575,3 +575,13 @@ def test_a_topic_that_is_closed_meanwhile_does_not_end_the_housekeeping(world):
     publisher.expire()
     assert world.topics.close("few/a")
     publisher.expire()
+
+
+def test_who_has_nothing_to_catch_up_with_is_live_at_once_and_starts_no_thread(world):
+    publish_each(world, "memory/a", 1, 2)
+    new, late = world.follow("memory/a"), world.follow("memory/a", "all")
+    assert (new.reader.live, late.reader.live) == (True, False)
+    assert len(world.hub.threads) == 1
+    publish_each(world, "memory/a", 3)
+    world.settle()
+    assert (new.data, late.data) == ([3], [1, 2, 3])

@@ -153,7 +153,7 @@ class Follower:
         self.reader.outlet = self
         topics.follow(self.reader)
 
-    def feed_from(self, source):
+    def feed_from(self, source, *, at_once=True):
         self.wake()
 
     def forget(self, source):
