@@ -58,6 +58,33 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
             green.close = _leave_open  # it would close the socket when it is collected
         super().__init__(family, *args, **kwargs)
 
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive; what is there already is had after the other greenlets have had their turn."""
+        if self.act_non_blocking:
+            return bytes(self.fd.recv(bufsize, flags))
+        try:
+            data: bytes = self.fd.recv(bufsize, flags)
+        except BlockingIOError:
+            try:
+                self._read_trampoline()
+            except eventlet.hubs.IOClosed as error:
+                raise EOFError from error
+        except OSError:
+            pass  # as one that the client has reset, which is an end
+        else:
+            eventlet.sleep(0)
+            return data
+        return bytes(super().recv(bufsize, flags))
+
+    def sendall(self, data: bytes, flags: int = 0) -> None:
+        # Most answers are taken at once.
+        try:
+            sent = self.fd.send(data, flags)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            super().sendall(memoryview(data)[sent:], flags)
+
     def sendfile(self, file: Any, offset: int = 0, count: int = 0) -> int:
         """Send count bytes of file from offset, a turn at a time; return count.
 

@@ -23,21 +23,24 @@ import socket
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial, partialmethod
 from time import monotonic
 from types import FrameType
 from typing import Any
 
 from gunicorn import sock, util
+from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.base_async import AsyncWorker
 
 from green import Body, BrokenInput, FileSocket, Input, LateInput, eventlet, go_green
+from green_answer import Answer
 from log_format import current_request_id, take_request_id
 from wire.addresses import counted_address
 from wire.hosts import parse_host, split_target
@@ -99,6 +102,7 @@ NEWCOMER_S = 1.0
 # The arbiter kills at graceful_timeout; the last tenth is for close() of the bodies that are cut.
 DRAIN_SHARE = 0.9
 CUT_S = 1.0
+_IN_TIME = nullcontext()
 
 
 @dataclass(eq=False, slots=True)
@@ -238,13 +242,6 @@ def _leave_open() -> None:
     pass
 
 
-def _start_named(
-    start_response: Any, request_id: str, status: str, headers: Any, exc_info: Any = None
-) -> Any:
-    named = [field for field in headers if field[0].lower() != "x-request-id"]
-    return start_response(status, [*named, ("X-Request-ID", request_id)], exc_info)
-
-
 def error_body(status: str, code: str, message: str, detail: dict[str, Any]) -> bytes:
     """Return the one shape that errors have."""
     fields = {"error": code, "message": message, "status": int(status[:3]), "detail": detail}
@@ -274,12 +271,14 @@ def unread_bytes(request: Any) -> float:
 
 
 def _receive_in_turn(reader: Any, receive: Callable[..., bytes], size: int | None = None) -> bytes:
-    """Receive from a client after the other greenlets have had their turn.
+    """Receive by TLS after the other greenlets have had their turn.
 
     A receive does not wait while data is there, so gunicorn's loops over heads, chunks and bodies
-    would hold the hub for as long as a client sends faster than they parse. Costs 10 µs a request.
+    would hold the hub for as long as a client sends faster than they parse. FileSocket.recv, that
+    knows whether it has waited, gives the others their turn by itself.
     """
-    eventlet.sleep(0)
+    if not isinstance(reader.sock, FileSocket):
+        eventlet.sleep(0)
     return receive(reader, size)
 
 
@@ -362,6 +361,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         go_green()
         util.write_error = self._write_error
         SocketUnreader.chunk = partialmethod(_receive_in_turn, SocketUnreader.chunk)
+        # Nothing changes a setting in a worker, and a request reads thirty of them: found here, one
+        # is an attribute, and no search. Properties of the class still come before it.
+        vars(self.cfg).update({name: each.get() for name, each in self.cfg.settings.items()})
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -401,6 +403,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def _beat(self, seconds: float) -> None:
         """Tell the arbiter that the hub turns; then wait for a signal, at most so many seconds."""
         self.notify()
+        self._end_idle()
         with eventlet.Timeout(seconds, False):
             os.read(self.PIPE[0], 64)
         if self._reopens_logs:
@@ -502,26 +505,36 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         if connection.on_gone is not None:
             connection.on_gone(connection)
 
-    @contextmanager
-    def timeout_ctx(self) -> Iterator[None]:
+    def timeout_ctx(self) -> Any:
+        """Begin to wait for a request, which _end_idle bounds; a timer for each would be dear."""
         connection = self.connections[eventlet.getcurrent()]
         connection.wait()
         connection.request_id = None
         current_request_id.set(None)
-        if connection.requests:
-            # A client whose next request is there already would never wait: others have their turn.
-            eventlet.sleep(0)
-        with eventlet.Timeout(self.cfg.keepalive, False):
-            yield
-            return
-        self.refusals[IDLE] += 1
+        return _IN_TIME
+
+    def _end_idle(self) -> None:
+        """End the connections whose next request is not there in the keep-alive time."""
+        before_s = monotonic() - self.cfg.keepalive
+        for connection in list(self.connections.values()):
+            since_s = connection.waiting_since
+            if (
+                since_s is not None
+                and since_s < before_s
+                and connection.requests
+                and not connection.taken_over
+            ):
+                connection.waiting_since = None
+                self.refusals[IDLE] += 1
+                connection.stop_reading()
 
     def handle_request(self, listener_name: Any, req: Any, client: Any, addr: Any) -> Any:
+        """Answer a request; as AsyncWorker does, but for what it makes anew each time."""
         connection = self.connections[eventlet.getcurrent()]
         connection.head_timeout.cancel()
         connection.begin(req)
         try:
-            return super().handle_request(listener_name, req, client, addr)
+            return self._respond(connection, listener_name, req, client, addr)
         except StopIteration:
             if unread_bytes(req) and not connection.taken_over:
                 # A close while there is something unread sends a reset, which may overtake the
@@ -533,6 +546,58 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             if not connection.stalled:
                 raise
             raise StopIteration from None
+
+    def _respond(
+        self, connection: Connection, listener_name: Any, req: Any, client: Any, addr: Any
+    ) -> bool:
+        """Have the application answer, and log it. Raises StopIteration: it was the last."""
+        environ: dict[str, Any] = {}
+        answer: Answer | None = None
+        try:
+            self.cfg.pre_request(self, req)
+            answer, environ = wsgi.create(
+                req, client, addr, listener_name, self.cfg, Answer, (connection.request_id,)
+            )
+            environ["wsgi.multithread"] = True
+            self.nr += 1
+            if self.nr >= self.max_requests and self.alive:
+                self.log.info("Autorestarting worker after current request.")
+                self.alive = False
+            if not self.alive or not self.cfg.keepalive:
+                answer.force_close()
+            body = self.wsgi(environ, answer.start_response)
+            if self._is_answered(connection, answer):
+                body.close()
+                raise StopIteration
+            try:
+                if isinstance(body, environ["wsgi.file_wrapper"]):
+                    answer.write_file(body)
+                else:
+                    for piece in body:
+                        answer.write(piece)
+                answer.close()
+            finally:
+                took = timedelta(seconds=monotonic() - connection.began_s)
+                self.log.access(answer, req, environ, took)
+                if hasattr(body, "close"):
+                    body.close()
+            if answer.should_close():
+                raise StopIteration
+        except (StopIteration, OSError):
+            raise
+        except (Exception, SystemExit):
+            if answer is None or not answer.headers_sent:
+                raise
+            # A status behind what is sent already would be read as part of it.
+            self.log.exception("Error handling request")
+            connection.cut()
+            raise StopIteration from None
+        finally:
+            try:
+                self.cfg.post_request(self, req, environ, answer)
+            except Exception:
+                self.log.exception("Exception in post_request hook")
+        return True
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer a request that never became one, as JSON.
@@ -561,30 +626,31 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         # eventlet's WebSocket calls this, a name of eventlet's own server, once it is open.
         environ["eventlet.set_idle"] = connection.wait
         request = connection.request  # which is gone once somebody has taken the connection over
-        request_id = connection.request_id or connection.name()
-        environ["headwater.request_id"] = request_id
+        environ["headwater.request_id"] = connection.request_id
         environ["wsgi.input"] = Input(
             environ["wsgi.input"], self.body_s, BROKEN, connection.go_ahead
         )
-        start = partial(_start_named, start_response, request_id)
         wrong = take_host(environ)
         try:
             if wrong is not None:
                 told = "400 Bad Request", BAD_REQUEST, wrong
-                body = self._answer_unread(environ, start, *told, {})
+                body = self._answer_unread(environ, start_response, *told, {})
             elif not take_mount(environ, self._mount):
                 where = f"there is nothing at this address; all begin with {self._mount}/"
-                body = self._answer_unread(environ, start, "404 Not Found", NOT_FOUND, where, {})
+                told = "404 Not Found", NOT_FOUND, where
+                body = self._answer_unread(environ, start_response, *told, {})
             else:
-                body = app(environ, start)
+                body = app(environ, start_response)
         except LateInput:
             status = "408 Request Timeout"
             message = f"The request's body was not there within {self.body_s:g} s: send it again."
             detail = {"body_s": self.body_s}
-            body = self._answer_unread(environ, start, status, REQUEST_TIMEOUT, message, detail)
+            body = self._answer_unread(
+                environ, start_response, status, REQUEST_TIMEOUT, message, detail
+            )
         except BrokenInput as error:
             told = "400 Bad Request", BAD_REQUEST, f"The request's body cannot be read: {error}."
-            body = self._answer_unread(environ, start, *told, {})
+            body = self._answer_unread(environ, start_response, *told, {})
         # A client that waits to send may skip the body after an answer, and send another request.
         if unread_bytes(request) > (0 if connection.waits_to_send else MAX_UNREAD_BYTES):
             request.force_close()
@@ -619,13 +685,13 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         answer = error_answer(f"{status} {reason}", code, message or reason, {}, named)
         util.write_nonblock(client, answer)
 
-    def is_already_handled(self, respiter: Any) -> bool:
-        """End the connection when the application has answered on the socket, as WebSockets do."""
-        connection = self.connections[eventlet.getcurrent()]
-        if connection.taken_over or getattr(eventlet.wsgi.WSGI_LOCAL, "already_handled", False):
-            respiter.close()
-            raise StopIteration
-        return bool(super().is_already_handled(respiter))
+    @staticmethod
+    def _is_answered(connection: Connection, answer: Answer) -> bool:
+        """Tell whether the application has answered on the socket, as WebSockets do."""
+        # eventlet's own WebSocket says so in a place that is dear to look at, and has no status.
+        return connection.taken_over or (
+            answer.status is None and getattr(eventlet.wsgi.WSGI_LOCAL, "already_handled", False)
+        )
 
     def _refuse(self, client: FileSocket, address: str, code: str, limit: int) -> None:
         self.refusals[code] += 1
