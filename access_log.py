@@ -3,23 +3,26 @@
 gunicorn's logger, named in gunicorn.conf.py; what gunicorn has to say is written as all our log is
 (log_format.py). The file rotates itself; USR1 opens it anew. It is written on a thread of its own,
 since a disk may take long: the arbiter imports this before the worker is patched, so the thread,
-its queue and its locks are the system's. Way in: make_logger_class.
+its queue, its locks and its sleep are the system's. Way in: make_logger_class.
 """
 
 from __future__ import annotations
 
 import atexit
 import json
-import logging
+import os
 import sys
 import time
 from _thread import allocate_lock, start_new_thread
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from logging.handlers import RotatingFileHandler
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
+from stat import S_ISREG
+from time import sleep
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -31,6 +34,8 @@ MAX_FILE_BYTES = 32 * 1024 * 1024
 OLDER_FILES = 4
 # What waits for a disk that does not take it, some 4 MB. More is lost.
 MAX_WAITING = 10_000
+# A line waits so long for others: a wake of the thread costs a request more than its line does.
+GATHER_S = 0.02
 # At the end of the process what waits has so long to be written.
 FLUSH_S = 2.0
 # RFC 9110 15.2.2: WebSockets.
@@ -40,22 +45,48 @@ MAX_FIELD_CHARACTERS = 500
 
 
 class _File(RotatingFileHandler):
-    """Says once, and not for each request, that it cannot write."""
+    """Says once, and not for each line, that it cannot write.
+
+    A line goes straight to it: a record of `logging`, and the two looks at the file that come with
+    each, cost as much as the rest of the line.
+    """
 
     has_failed = False
+    # How much there is still room for, in which stream.
+    _counted: Any = None
+    _room_bytes = 0.0
 
     def createLock(self) -> None:
         """Have none: one thread uses it, and a lock of a patched process is for green ones."""
         self.lock = None
 
-    def _open(self) -> Any:
-        Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return super()._open()
+    def add(self, lines: Sequence[str]) -> None:
+        """Write lines of ASCII, in a new file where one is full."""
+        try:
+            for line in lines:
+                more_bytes = len(line) + 1
+                if self._room() < more_bytes:
+                    self.doRollover()
+                    self._room()
+                self.stream.write(line + "\n")
+                self._room_bytes -= more_bytes
+            if lines:
+                self.stream.flush()
+        except OSError as error:
+            if not self.has_failed:
+                self.has_failed = True
+                print(f"headwater: access log: {error}", file=sys.stderr)
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not self.has_failed:
-            self.has_failed = True
-            print(f"headwater: access log: {sys.exc_info()[1]}", file=sys.stderr)
+    def _room(self) -> float:
+        """Return how many bytes more the file may have, which is opened if it is not."""
+        if self.stream is None:
+            Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.stream = self._open()
+        if self.stream is not self._counted:
+            self._counted, found = self.stream, os.fstat(self.stream.fileno())
+            # A pipe or a device is never full, and stays where it is.
+            self._room_bytes = self.maxBytes - found.st_size if S_ISREG(found.st_mode) else inf
+        return self._room_bytes
 
 
 class _Writer:
@@ -68,8 +99,6 @@ class _Writer:
         )  # fmt: skip
         self._work: SimpleQueue[str | Callable[[], None]] = SimpleQueue()
         self._has_lost = False
-        # Made here: a record notes its thread, as a green one.
-        self._record = logging.makeLogRecord({})
         start_new_thread(self._run, ())
 
     def write(self, line: str) -> None:
@@ -98,14 +127,19 @@ class _Writer:
                 stream.close()
 
     def _run(self) -> None:
-        record = self._record
         while True:
-            work = self._work.get()
-            if isinstance(work, str):
-                record.msg = work
-                self._file.emit(record)
-            else:
-                work()
+            first = self._work.get()
+            sleep(GATHER_S)
+            work = [first, *(self._work.get() for _ in range(self._work.qsize()))]
+            lines: list[str] = []
+            for each in work:
+                if isinstance(each, str):
+                    lines.append(each)
+                else:
+                    self._file.add(lines)
+                    lines = []
+                    each()
+            self._file.add(lines)
 
 
 def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:

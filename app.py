@@ -36,6 +36,7 @@ from streaming import exports as exports_blueprint
 from streaming import logs as logs_blueprint
 from streaming import sources as sources_blueprint
 from streaming.admission import can, register_admission
+from streaming.application import Application
 from streaming.bodies import sent_bytes_of
 from streaming.errors import answer_error, register_errors
 from streaming.login import register_sessions
@@ -61,6 +62,13 @@ PAGE_POLICY = (
     " frame-ancestors 'none'"
 )
 
+
+# What every answer bears: it shows what its reader may see.
+STANDING = [*SECURITY_HEADERS.items(), ("Cache-Control", "private, no-cache")]
+OF_PAGES = [
+    ("Content-Security-Policy", PAGE_POLICY),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+]
 
 # What a page of another site may see of an answer's head.
 EXPOSED = (
@@ -148,10 +156,9 @@ def create_app(
         for name, entry in catalogue.folders.items()
     }
     orders = Orders(catalogue, folders, threads, partial(can, "read"), settings.statement_s)
-    app = Flask(__name__)
+    app = Application(__name__, STANDING, OF_PAGES)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     refusals = register_errors(app)
     ended = EndedSessions(settings.instance / "sessions-ended", threads.gate)
     gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended, threads.gate)
@@ -217,10 +224,10 @@ def create_app(
     )
     app.register_blueprint(openapi.make_blueprint())
     app.register_error_handler(SocketError, _say_socket_error)
-    app.after_request(partial(_harden, has_guests=bool(settings.origins)))
     if settings.bytes_per_s:
         app.after_request(partial(_slow_down, bytes_per_s=settings.bytes_per_s))
     if settings.origins:
+        app.after_request(_vary_by_origin)
         CORS(app, origins=list(settings.origins), expose_headers=EXPOSED)
     if settings.proxies:
         hops = settings.proxies
@@ -294,16 +301,8 @@ def _say_socket_error(error: SocketError) -> Response:
     return answer_error(error.status, error.code, str(error), {}, error.headers)
 
 
-def _harden(response: Any, *, has_guests: bool) -> Any:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if has_guests:
-        response.vary.add("Origin")
-    # It shows what its reader may see.
-    response.headers.setdefault("Cache-Control", "private, no-cache")
-    if response.mimetype == "text/html":
-        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-        response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+def _vary_by_origin(response: Any) -> Any:
+    response.vary.add("Origin")
     return response
 
 

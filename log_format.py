@@ -30,6 +30,8 @@ _SECRETS = re.compile(
     r"|([?&]sid=)[^&#\s'\"]+"
     r"|(headwater_session=)[^;\s'\"]+"
 )
+# One of these is in each of them; to look for five texts takes a tenth of the pattern's time.
+_SIGNS = ("hw_", "link=", "WyJ", "sid=", "headwater_session=", "%")
 # How often one may have been quoted: an address in a query in a Referer.
 _MOST_QUOTED = 3
 
@@ -91,6 +93,8 @@ class JsonLines(logging.Formatter):
 
 def hide(text: str) -> str:
     """Return text without what opens something; unquoted, if that shows some."""
+    if not any(sign in text for sign in _SIGNS):
+        return text
     shown = _SECRETS.sub(_cut_secret, text)
     plain = text
     for _ in range(_MOST_QUOTED):

@@ -67,8 +67,8 @@ def start() -> None:
     # for 75 to 100 ms; without it, a thousand clients take a few.
     gc.collect()
     gc.freeze()
-    # Clients stay, too: with Python's own thresholds a storm of 5,000 made it go through all of them
-    # five times, which was a tenth of what they cost. Those of one request end with it.
+    # Clients stay, too: with Python's own thresholds a storm of 5,000 made it go through all of
+    # them five times, which was a tenth of what they cost. Those of one request end with it.
     gc.set_threshold(2_000, 10, 50)
     for part in parts:
         part.start()

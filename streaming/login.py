@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from flask import Blueprint, Flask, Request, redirect, render_template, request, session, url_for
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Response as FlaskResponse
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature
 from werkzeug.http import parse_cookie
@@ -39,6 +40,11 @@ class Sessions(SecureCookieSessionInterface):
         if not _may_have_session(request.environ.get("HTTP_COOKIE", "")):
             return self.session_class()
         return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: FlaskResponse) -> None:
+        # Nobody has looked at it: there is nothing to set, and nothing that the answer varies by.
+        if session.accessed or session.modified or session:
+            super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure

@@ -1,0 +1,157 @@
+"""Flask, with what is the same for many requests found out once.
+
+A request to an address that was asked before is not routed again, a name of the server is checked
+once, and the fields that every answer bears are put to it at its end, in one go. What a view sees
+and what a client gets is Flask's and Werkzeug's own. Knows no view.
+
+Way in: Application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from json import JSONEncoder
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.routing import Map, MapAdapter, RequestRedirect, Rule
+from werkzeug.wsgi import get_host
+
+# Addresses are what clients send: a longer one is routed each time.
+MAX_ROUTES = 1024
+MAX_ROUTE_CHARS = 200
+# By how many names a server is called.
+MAX_NAMES = 64
+
+Fields = Sequence[tuple[str, str]]
+_Found = tuple[Rule, Mapping[str, Any]]
+
+
+class Application(Flask):
+    """See the module. It has no subdomains, and no view that is a coroutine.
+
+    standing: the fields of every answer that has none of the same name. of_pages: those of HTML,
+    likewise.
+    """
+
+    def __init__(self, name: str, standing: Fields = (), of_pages: Fields = ()) -> None:
+        super().__init__(name)
+        given = {"standing": _lowered(standing), "of_pages": _lowered(of_pages)}
+        self.response_class = type("Reply", (Reply,), given)
+        self.request_class = Asked
+        self.json = Json(self)
+        self._find = lru_cache(MAX_ROUTES)(self._route)
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        if request is None or "HTTP_UPGRADE" in request.environ:
+            return super().create_url_adapter(request)
+        environ = request.environ
+        scheme = environ["wsgi.url_scheme"]
+        called = environ.get("HTTP_HOST"), environ.get("SERVER_NAME"), environ.get("SERVER_PORT")
+        request.host, server_name = _names_of(scheme, *called)
+        return Routes(
+            self.url_map, server_name, environ.get("SCRIPT_NAME") or "/", "", scheme,
+            request.path, request.method, environ.get("QUERY_STRING", ""), self._find,
+        )  # fmt: skip
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the view; Flask would look at each function of a request whether it waits."""
+        return func
+
+    def _route(self, path: str, method: str) -> _Found:
+        return self.url_map.bind("").match(path, method, return_rule=True)
+
+
+class Routes(MapAdapter):
+    """The routes for one request. find: returns that of a path and a method, as it was found once.
+
+    Raises as `match` does.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        *bound, self._find = args
+        super().__init__(*bound)
+
+    def match(self, *args: Any, **named: Any) -> Any:
+        if args or named != {"return_rule": True} or len(self.path_info) > MAX_ROUTE_CHARS:
+            return super().match(*args, **named)
+        try:
+            rule, values = self._find(self.path_info, self.default_method)
+        except RequestRedirect:
+            # It leads to another address of the name that was called.
+            return super().match(*args, **named)
+        return rule, dict(values)
+
+
+class Asked(Request):
+    """A request whose body, if it has said how long that is, is read at once."""
+
+    def get_data(self, *args: Any, **named: Any) -> Any:
+        length, most = self.content_length, self.max_content_length
+        if args or named or length is None or (most is not None and length > most):
+            return super().get_data(*args, **named)
+        if not hasattr(self, "_cached_data"):
+            self._cached_data = self.environ["wsgi.input"].read(length)
+        return self._cached_data
+
+
+class Reply(Response):
+    """An answer with its standing fields. standing, of_pages: name, its lower case, value."""
+
+    standing: Sequence[tuple[str, str, str]] = ()
+    of_pages: Sequence[tuple[str, str, str]] = ()
+
+    def get_wsgi_response(
+        self, environ: dict[str, Any]
+    ) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
+        fields = self.headers.to_wsgi_list()
+        has = {name.lower(): value for name, value in fields}
+        if "location" in has or "content-location" in has or self.status_code in (204, 304):
+            fields = self.get_wsgi_headers(environ).to_wsgi_list()
+        elif self._needs_length(has):
+            size_bytes = sum(len(part) for part in self.iter_encoded())
+            fields.append(("Content-Length", str(size_bytes)))
+        fields += [(name, value) for name, lower, value in self.standing if lower not in has]
+        if has.get("content-type", "").startswith("text/html"):
+            fields += [(name, value) for name, lower, value in self.of_pages if lower not in has]
+        return self.get_app_iter(environ), self.status, fields
+
+    def _needs_length(self, has: Mapping[str, str]) -> bool:
+        is_known = self.automatically_set_content_length and self.is_sequence
+        return is_known and "content-length" not in has
+
+
+class Json(DefaultJSONProvider):
+    """JSON as Flask makes it, in the order in which it is given, by one encoder for all."""
+
+    sort_keys = False
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self._encode = JSONEncoder(default=self.default, separators=(",", ":")).encode
+
+    def response(self, *args: Any, **named: Any) -> Response:
+        body = self._encode(self._prepare_response_obj(args, named)) + "\n"
+        make: type[Response] = self._app.response_class  # type: ignore[assignment]
+        return make(body, content_type="application/json")
+
+
+def _lowered(fields: Fields) -> list[tuple[str, str, str]]:
+    return [(name, name.lower(), value) for name, value in fields]
+
+
+@lru_cache(MAX_NAMES)
+def _names_of(
+    scheme: str, host: str | None, server: str | None, port: str | None
+) -> tuple[str, str]:
+    """Return by what name a request calls the server, and as the routes have it.
+
+    Raises SecurityError and BadHost, which are HTTP errors.
+    """
+    environ = {"wsgi.url_scheme": scheme, "SERVER_NAME": server, "SERVER_PORT": port}
+    if host is not None:
+        environ["HTTP_HOST"] = host
+    name = get_host(environ)
+    return name, Map().bind(name).server_name
