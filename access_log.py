@@ -51,6 +51,7 @@ class _File(RotatingFileHandler):
     each, cost as much as the rest of the line.
     """
 
+    stream: Any
     has_failed = False
     # How much there is still room for, in which stream.
     _counted: Any = None

@@ -134,6 +134,8 @@ class Connection:
     told: str | None = None
     # The client took nothing of what it was sent for so long that the kernel has given it up.
     stalled: bool = False
+    # The application's: what the client has shown, and what was found by it.
+    shown: Any = None
     # Called once, when the client is gone.
     on_gone: Callable[[Connection], None] | None = None
 
@@ -172,6 +174,7 @@ class Connection:
         belonged to it is gone: a connection that idles there takes 10 KB instead of 24.
         """
         self.taken_over = True
+        self.shown = None
         self.wait()
         if work is not None:
             # AsyncWorker closes what it has served.

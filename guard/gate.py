@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 from access import (
     ANYONE,
@@ -41,6 +41,20 @@ log = logging.getLogger(__name__)
 WATCH_S = 1.0
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class _Mistakes(NamedTuple):
+    """Counts a BadCredential that goes through it."""
+
+    rates: Rates
+    environ: Mapping[str, Any]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
+        if kind is not None and issubclass(kind, BadCredential):
+            self.rates.note_mistake(address_of(self.environ))
 
 
 class Gate:
@@ -252,10 +266,19 @@ class Gate:
         header = environ.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
+        client: Any = environ.get("headwater.client")
+        shown = getattr(client, "shown", None)
+        if shown is not None and shown[0] == header and self.tokens.has(shown[1]):
+            # What this connection has shown before is good as long as the token is.
+            principal: Principal = shown[1].principal()
+            return principal
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer":
             raise BadCredential("a token is sent as `Authorization: Bearer <token>`")
-        return self.tokens.find(text.strip()).principal()
+        token = self.tokens.find(text.strip())
+        if client is not None:
+            client.shown = header, token
+        return token.principal()
 
     def _session_of(self, environ: Mapping[str, Any]) -> tuple[Principal | None, str | None]:
         """Return who has logged in, and the session's id."""
@@ -272,14 +295,9 @@ class Gate:
             # The browser has no way to know: it is asked to log in again.
             return None, None
 
-    @contextmanager
-    def _noting_mistakes(self, environ: Mapping[str, Any]) -> Iterator[None]:
+    def _noting_mistakes(self, environ: Mapping[str, Any]) -> _Mistakes:
         """Count a credential that was no good."""
-        try:
-            yield
-        except BadCredential:
-            self.rates.note_mistake(address_of(environ))
-            raise
+        return _Mistakes(self.rates, environ)
 
     def _enter(self, environ: Mapping[str, Any], visit: Visit) -> None:
         client: Any = environ.get("headwater.client")

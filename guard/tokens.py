@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from access import BadCredential, Principal
@@ -45,6 +46,10 @@ class Token:
         return self.withdrawn_s is None and (self.expires_s is None or time.time() < self.expires_s)
 
     def principal(self) -> Principal:
+        return self._principal
+
+    @cached_property
+    def _principal(self) -> Principal:
         return Principal(self.name, self.scopes, self.attributes, self.id)
 
 
@@ -82,6 +87,10 @@ class Tokens:
         if token is None or not is_right:
             raise BadCredential("that is no token of this server")
         return self._check(token)
+
+    def has(self, token: Token) -> bool:
+        """Tell whether token, that was found before, is still one of these, and good."""
+        return self._by_id.get(token.id) is token and token.is_good()
 
     def by_id(self, token_id: str) -> Token:
         """Return the token with this id. Raises BadCredential."""

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from sources.cached_open import CachedOpen
 from sources.errors import (
     FileChanged,
     FolderGone,
@@ -196,12 +197,31 @@ class Folder:
         self.name = name
         self.path = path
         self.hidden = hidden
+        self._cached = CachedOpen(path)
+
+    def open_cached(self, path: str) -> OpenFile | None:
+        """Return the file at path without waiting for a disk, None where `open` is needed.
+
+        Raises MalformedPath.
+        """
+        names = self._names(path)
+        if not self.hidden and any(name.startswith(".") for name in names):
+            return None
+        descriptor = self._cached.open(path)
+        if descriptor is None:
+            return None
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return OpenFile(descriptor, status)
+        os.close(descriptor)
+        return None
 
     def open(self, path: str) -> OpenFile:
         """Return the file at path, names joined by `/`; the caller closes it.
 
         Raises MalformedPath, FolderGone, NoSuchFile, IsAFolder, Unreadable.
         """
+        self._cached.look()
         descriptor, status = self._walk(self._names(path))
         if stat.S_ISDIR(status.st_mode):
             os.close(descriptor)

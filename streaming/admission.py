@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from flask import Flask, g, redirect, request, url_for
+from flask import Flask, Request, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.wrappers import Response
 
@@ -45,25 +45,27 @@ def register_admission(app: Flask, gate: Gate) -> None:
 
     @app.before_request
     def admit() -> Response | None:
-        endpoint = request.endpoint
+        # What `request` stands for is found anew each time that it is named.
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+        endpoint, environ = asked.endpoint, asked.environ
         g.turns = gate.turns
-        is_nothing = endpoint is None or request.method == "OPTIONS"
-        needs = None if is_nothing else needs_of(endpoint or "", request.view_args or {})
-        request.max_content_length = BODY_BYTES.get(endpoint or "")
-        if len(request.headers.get("Accept", "")) > MAX_ACCEPT_CHARS:
-            request.environ["HTTP_ACCEPT"] = ""
+        is_nothing = endpoint is None or asked.method == "OPTIONS"
+        needs = None if is_nothing else needs_of(endpoint or "", asked.view_args or {})
+        asked.max_content_length = BODY_BYTES.get(endpoint or "")
+        if len(environ.get("HTTP_ACCEPT", "")) > MAX_ACCEPT_CHARS:
+            environ["HTTP_ACCEPT"] = ""
         try:
-            g.visit = gate.admit(request.environ, needs, is_counted=endpoint not in PROBES)
+            visit = g.visit = gate.admit(environ, needs, is_counted=endpoint not in PROBES)
         except Unauthorized:
-            if request.method == "GET" and wants_page(request):
-                return redirect(url_for("login.form", next=address_without_link(request)), 303)
+            if asked.method == "GET" and wants_page(asked):
+                return redirect(url_for("login.form", next=address_without_link(asked)), 303)
             raise
-        if is_nothing or request.method in SAFE_METHODS:
+        if is_nothing or asked.method in SAFE_METHODS:
             return None
         # A client that is still sending has not asked yet.
         with turn_paused():
-            request.get_data()
-        if g.visit.session or endpoint in ("login.log_in", "login.log_out"):
+            asked.get_data()
+        if visit.session or endpoint in ("login.log_in", "login.log_out"):
             try:
                 csrf.protect()
             except CSRFError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 # The longest name that DNS has.
@@ -30,6 +31,7 @@ class Target(NamedTuple):
     origin: str
 
 
+@lru_cache(64)
 def parse_host(text: str) -> str | None:
     """Return the host of `host` or `host:port` without brackets; None when text is no such thing.
 
