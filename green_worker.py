@@ -366,7 +366,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         SocketUnreader.chunk = partialmethod(_receive_in_turn, SocketUnreader.chunk)
         # Nothing changes a setting in a worker, and a request reads thirty of them: found here, one
         # is an attribute, and no search. Properties of the class still come before it.
-        vars(self.cfg).update({name: each.get() for name, each in self.cfg.settings.items()})
+        self.cfg.__dict__.update({name: each.get() for name, each in self.cfg.settings.items()})
         super().init_process()
 
     def load_wsgi(self) -> None:

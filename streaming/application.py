@@ -15,8 +15,9 @@ from json import JSONEncoder
 from typing import Any
 
 from flask import Flask, Request, Response
+from flask.globals import request_ctx
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.routing import Map, MapAdapter, RequestRedirect, Rule
+from werkzeug.routing import BuildError, Map, MapAdapter, RequestRedirect, Rule
 from werkzeug.wsgi import get_host
 
 # Addresses are what clients send: a longer one is routed each time.
@@ -43,6 +44,7 @@ class Application(Flask):
         self.request_class = Asked
         self.json = Json(self)
         self._find = lru_cache(MAX_ROUTES)(self._route)
+        self._address_of = lru_cache(MAX_ROUTES)(self._build)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None or "HTTP_UPGRADE" in request.environ:
@@ -56,9 +58,23 @@ class Application(Flask):
             request.path, request.method, environ.get("QUERY_STRING", ""), self._find,
         )  # fmt: skip
 
+    def url_for(self, /, endpoint: str, **values: Any) -> str:
+        adapter = _asked_adapter()
+        is_plain = not any(name.startswith("_") for name in values) and "." in endpoint[1:]
+        if adapter is None or endpoint.startswith(".") or not is_plain or not _is_short(values):
+            return super().url_for(endpoint, **values)
+        return self._address_of(adapter.script_name, endpoint, *values.items())
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the view; Flask would look at each function of a request whether it waits."""
         return func
+
+    def _build(self, script_name: str, endpoint: str, *values: tuple[str, str]) -> str:
+        try:
+            return self.url_map.bind("", script_name).build(endpoint, dict(values))
+        except BuildError:
+            # Flask says more of what is wrong.
+            return super().url_for(endpoint, **dict[str, Any](values))
 
     def _route(self, path: str, method: str) -> _Found:
         return self.url_map.bind("").match(path, method, return_rule=True)
@@ -136,6 +152,19 @@ class Json(DefaultJSONProvider):
         body = self._encode(self._prepare_response_obj(args, named)) + "\n"
         make: type[Response] = self._app.response_class  # type: ignore[assignment]
         return make(body, content_type="application/json")
+
+
+def _asked_adapter() -> Routes | None:
+    """Return the routes of the present request, if there is one and it is an ordinary one."""
+    adapter = request_ctx.url_adapter if request_ctx else None
+    return adapter if isinstance(adapter, Routes) else None
+
+
+def _is_short(values: Mapping[str, Any]) -> bool:
+    """Tell whether values are texts, as short as what is remembered may be."""
+    return all(
+        isinstance(value, str) and len(value) <= MAX_ROUTE_CHARS for value in values.values()
+    )
 
 
 def _lowered(fields: Fields) -> list[tuple[str, str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, current_app, render_template, url_for
+from flask import Blueprint, Response, current_app, render_template, request, session, url_for
 
 from sources.folders import Folder
+from streaming.admission import asker
 from streaming.listings import (
     scopes_of,
     show_folders,
@@ -16,18 +17,38 @@ from streaming.listings import (
     topic_to_try,
 )
 from streaming.orders import Orders
-from streaming.sources import show_sources
+from streaming.sources import Described, describe_sources, show_described
+
+# A page has some 5 KB. Scopes are those of tokens, and so a few.
+MAX_PAGES = 64
 
 
 def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
     """Return the blueprint of `/`."""
     blueprint = Blueprint("home", __name__)
+    # Of those with the same rights, attributes and the same mount: what its sources were, and the page.
+    pages: dict[Hashable, tuple[list[Described], str]] = {}
 
     @blueprint.get("/")
     def home() -> str:
-        sources = show_sources(orders)
-        shown = show_folders(folders)
-        return render_template("home.html", sources=sources, folders=shown, others=_others())
+        described = describe_sources(orders)
+        attributes = tuple(sorted(asker().attributes.items()))
+        whose = request.root_path, asker().scopes, attributes
+        known = pages.get(whose)
+        # Who has logged in has a form on each page.
+        if "token" not in session and known is not None and known[0] == described:
+            return known[1]
+        page = render_template(
+            "home.html",
+            sources=show_described(described),
+            folders=show_folders(folders),
+            others=_others(),
+        )
+        if "token" not in session:
+            if len(pages) >= MAX_PAGES:
+                pages.clear()
+            pages[whose] = described, page
+        return page
 
     @blueprint.app_context_processor
     def listings() -> dict[str, Any]:

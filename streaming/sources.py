@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,9 @@ from streaming.orders import Orders
 from streaming.pages import wants_page
 from streaming.source_page import render_source
 from wire.formats import COMPRESSIONS, EXTENSIONS, FORMATS
+
+# What its database has said, why it has not, or that it has not yet.
+Described = tuple[Source, Description | SourceUnavailable | Late]
 
 NO_ANSWER = "Its database has not answered yet."
 AS_BEFORE = "This is what it looked like before."
@@ -53,9 +57,18 @@ def show_sources(orders: Orders) -> list[dict[str, Any]]:
     One that cannot be read now has an `error` in place of its columns. One whose database has not
     answered yet says so as `pending`, beside its columns of before if they are known.
     """
+    return show_described(describe_sources(orders))
+
+
+def describe_sources(orders: Orders) -> list[Described]:
+    """Return the sources that the asker may read, with what they look like."""
     sources = [orders.source(name) for name in filter(partial(can, "read"), orders.names())]
-    described = orders.describe_all(sources)
-    return [_show_described(*each) for each in zip(sources, described, strict=True)]
+    return list(zip(sources, orders.describe_all(sources), strict=True))
+
+
+def show_described(described: Sequence[Described]) -> list[dict[str, Any]]:
+    """Return sources as show_sources does."""
+    return [_show_described(*each) for each in described]
 
 
 def _show_described(
