@@ -26,7 +26,7 @@ MAX_PAGES = 64
 def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
     """Return the blueprint of `/`."""
     blueprint = Blueprint("home", __name__)
-    # Of those with the same rights, attributes and the same mount: what its sources were, and the page.
+    # Of all with the same rights, attributes and mount: what the sources were, and the page.
     pages: dict[Hashable, tuple[list[Described], str]] = {}
 
     @blueprint.get("/")
