@@ -206,7 +206,9 @@ def create_app(
     app.register_blueprint(files.make_blueprint(folders, threads.files))
     app.register_blueprint(archives.make_blueprint(folders, threads.files))
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, threads.files))
-    app.register_blueprint(events_blueprint.make_blueprint(topics, rights))
+    app.register_blueprint(
+        events_blueprint.make_blueprint(topics, rights, gate.rates.note_request, gate.turns)
+    )
     app.register_blueprint(
         feeds.make_blueprint(
             topics,

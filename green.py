@@ -34,6 +34,8 @@ __all__ = ["Body", "BrokenInput", "FileSocket", "Input", "LateInput", "eventlet"
 TURN_S = 0.005
 # One turn of sendfile: 256 KiB take 0.1 ms from the page cache and 1 to 3 ms from a disk.
 SENDFILE_BYTES = 256 * 1024
+# Of a body that is read as it comes.
+PIECE_BYTES = 64 * 1024
 
 
 def go_green() -> None:
@@ -126,6 +128,7 @@ class Input:
 
     broken: what stream raises for a body that cannot be read. go_ahead: called before each read.
     Each read raises LateInput when the time is over, and BrokenInput for one of those.
+    on_wait: told True before `read_some`, which has no time of its own, and False after it.
     """
 
     def __init__(
@@ -134,11 +137,13 @@ class Input:
         within_s: float,
         broken: tuple[type[Exception], ...],
         go_ahead: Callable[[], None],
+        on_wait: Callable[[bool], None],
     ) -> None:
         self._stream = stream
         self._within_s = within_s
         self._broken = broken
         self._go_ahead = go_ahead
+        self._on_wait = on_wait
         self._ends_s: float | None = None
 
     @contextmanager
@@ -156,6 +161,42 @@ class Input:
         with self._in_time():
             data: bytes = self._stream.read(size)
         return data
+
+    def read_some(self) -> bytes:
+        """Wait for more of the body and return what has come of it, b"" at its end.
+
+        Raises ConnectionError where it was cut, or cannot be read.
+        """
+        self._go_ahead()
+        self._on_wait(True)
+        try:
+            return self._next_piece()
+        except self._broken as error:
+            self._stream.failed = True
+            raise ConnectionAbortedError(str(error)) from error
+        finally:
+            self._on_wait(False)
+
+    def _next_piece(self) -> bytes:
+        """Return the next piece from gunicorn's reader, which keeps none where this is called."""
+        reader = self._stream.reader
+        if hasattr(reader, "parser"):
+            # Else heads of chunks come with 8 KiB, and so do most pieces.
+            reader.req.unreader.mxchunk = PIECE_BYTES
+            piece: bytes = next(reader.parser, b"") if reader.parser else b""
+            if not piece:
+                reader.parser = None
+            return piece
+        if not reader.length:
+            return b""
+        data: bytes = reader.unreader.read(None, read_ahead=min(reader.length, PIECE_BYTES))
+        piece, behind = data[: reader.length], data[reader.length :]
+        if behind:
+            reader.unreader.unread(behind)
+        if not piece:
+            raise ConnectionAbortedError("the connection was closed in the middle of the body")
+        reader.length -= len(piece)
+        return piece
 
     def readline(self, size: int | None = None) -> bytes:
         with self._in_time():

@@ -212,6 +212,10 @@ class Connection:
             with suppress(OSError):  # the read finds that out, too
                 self.socket.sendall(GO_AHEAD)
 
+    def hear(self, waits: bool) -> None:
+        """Say whether its body, which is read as it comes, is waited for: as a request is."""
+        self.waiting_since = monotonic() if waits else None
+
     def wait(self) -> None:
         """From now on it waits for its client, be it for a request or in an open WebSocket."""
         self.waiting_since = monotonic()
@@ -631,7 +635,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         request = connection.request  # which is gone once somebody has taken the connection over
         environ["headwater.request_id"] = connection.request_id
         environ["wsgi.input"] = Input(
-            environ["wsgi.input"], self.body_s, BROKEN, connection.go_ahead
+            environ["wsgi.input"], self.body_s, BROKEN, connection.go_ahead, connection.hear
         )
         wrong = take_host(environ)
         try:

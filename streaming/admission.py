@@ -18,6 +18,7 @@ from guard import Gate
 from guard.gate import SAFE_METHODS
 from guard.turns import TURN_S, Turns, end_turn, turn_paused
 from needs import PROBES, needs_of
+from streaming.errors import Refusal
 from streaming.pages import address_without_link, wants_page
 
 # Browsers send 150. Werkzeug takes half a second to sort 700 KB of them, and waits for nobody; a
@@ -62,9 +63,10 @@ def register_admission(app: Flask, gate: Gate) -> None:
             raise
         if is_nothing or asked.method in SAFE_METHODS:
             return None
-        # A client that is still sending has not asked yet.
-        with turn_paused():
-            asked.get_data()
+        if not is_streamed(asked):
+            # A client that is still sending has not asked yet.
+            with turn_paused():
+                asked.get_data()
         if visit.session or endpoint in ("login.log_in", "login.log_out"):
             try:
                 csrf.protect()
@@ -86,6 +88,14 @@ class _InTurn:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._gate.turn_of(environ):
             return self._app(environ, start_response)
+
+
+def is_streamed(request: Request) -> bool:
+    """Tell whether what is published is read as it comes. Raises Refusal."""
+    how = request.args.get("receipts") if request.endpoint == "events.publish" else None
+    if how not in (None, "stream"):
+        raise Refusal(400, "malformed", "receipts is `stream`, or left out")
+    return how is not None
 
 
 def asker() -> Principal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,22 +11,23 @@ from flask import Blueprint, Request, Response, g, jsonify, render_template, req
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from guard.links import since_of
-from guard.turns import end_turn
-from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, owner
+from guard.turns import Turns, end_turn
+from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, is_streamed, owner
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import best_kind, is_set, require_words, wants_page
 from streaming.rights import Rights
+from streaming.uploads import Asked, Upload
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
-from wire.events import MalformedEvent, NewEvent, parse_event
+from wire.events import MalformedEvent, NewEvent, is_key, parse_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing, chunked
 from wire.since import Since
 
 # One request publishes at most so many, and 4 MiB: as many of 400 bytes.
 MAX_EVENTS = 10_000
-# draft-ietf-httpapi-idempotency-key-header; its quotes are part of the key for us.
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# Of a stream, where the server cannot say what has come.
+PIECE_BYTES = 64 * 1024
 
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 SSE_TYPE = "text/event-stream"
@@ -45,8 +45,17 @@ _HEADERS = {
 }
 
 
-def make_blueprint(topics: Topics, rights: Rights) -> Blueprint:
-    """Return the blueprint of /events."""
+def make_blueprint(
+    topics: Topics,
+    rights: Rights,
+    note: Callable[[str], None] = lambda owner: None,
+    turns: Turns | None = None,
+) -> Blueprint:
+    """Return the blueprint of /events.
+
+    note: counts a request of an owner. turns: in which what comes piece by piece is understood.
+    """
+    turns = turns or Turns()
     blueprint = Blueprint("events", __name__)
 
     @blueprint.get("/events")
@@ -61,13 +70,30 @@ def make_blueprint(topics: Topics, rights: Rights) -> Blueprint:
         return jsonify(topics=shown)
 
     @blueprint.post("/events/<path:topic>")
-    def publish(topic: str) -> tuple[Response, int]:
+    def publish(topic: str) -> Response | tuple[Response, int]:
+        if is_streamed(request):
+            return take_upload(topic)
         events = list(_events_of(request))
         publication = Publication(events, _key_of(request), owner=owner())
         # It may wait for the disk, together with others.
         end_turn()
         receipt = topics.publish(topic, publication)
         return jsonify(id=receipt.id, topic=receipt.topic, count=receipt.count), 201
+
+    def take_upload(topic: str) -> Response:
+        """Answer while the events are sent."""
+        if request.mimetype not in NDJSON_TYPES:
+            raise Refusal(415, "unsupported_media_type", f"a stream is {NDJSON_TYPES[0]}")
+        if "Idempotency-Key" in request.headers:
+            raise Refusal(400, "malformed_key", "in a stream each line has a `key` of its own")
+        topics.check_writable(topic)
+        stream, whose = request.environ["wsgi.input"], owner()
+        read = getattr(stream, "read_some", partial(stream.read, PIECE_BYTES))
+        keep = partial(topics.publish_all, topic, owner=whose)
+        upload = Upload(Asked(whose, read, keep, note, turns, lambda: topics.is_open))
+        return Response(
+            iter(upload), content_type=NDJSON_TYPES[0], headers=_HEADERS, direct_passthrough=True
+        )
 
     @blueprint.get("/events/<path:topic>/readers")
     def readers(topic: str) -> Response:
@@ -152,7 +178,7 @@ def _framing_of(request: Request) -> Framing:
 
 def _key_of(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
+    if key is not None and not is_key(key):
         message = "an Idempotency-Key is 1 to 255 visible ASCII characters"
         raise Refusal(400, "malformed_key", message)
     return key

@@ -18,7 +18,7 @@ from topics.receipts import Kept, Receipt, Receipts, size_of
 from topics.room import Room, Size
 from topics.sequence import Sequence as Order
 from topics.topic import Topic
-from wire.events import NewEvent, format_event, id_of
+from wire.events import NewEvent, format_events, id_of
 
 
 class Publication(NamedTuple):
@@ -56,7 +56,7 @@ class Publisher:
         self._run_native = run_native
         self._on_news = on_news
         self._room = room
-        self._group = GroupCommit(self._commit)
+        self._group = GroupCommit(self._commit_all)
         # The journal appends or expires, one at a time.
         self._writing = threading.Lock()
         self._is_closed = False
@@ -67,13 +67,19 @@ class Publisher:
 
         Raises KeyReused, JournalFull, TopicsFull, NotReady; then nothing is kept.
         """
-        if self.topic.rule.durable:
-            result = self._group.run(publication)
-        else:
-            (result,) = self._commit([publication])
+        (result,) = self.publish_all([publication])
         if isinstance(result, Exception):
             raise result
         return result
+
+    def publish_all(self, publications: list[Publication]) -> list[Receipt | Exception]:
+        """Keep publications in their order, and return for each its receipt or why it is refused.
+
+        As publish; what keeps all of them from being kept is raised.
+        """
+        if self.topic.rule.durable:
+            return self._group.run(publications)
+        return self._commit(publications)
 
     def expire(self) -> None:
         """Let go of what is not to be kept any more. Waits for the disk when there is something."""
@@ -100,6 +106,11 @@ class Publisher:
         self._is_closed = True
         self.topic.records.close()
         self._room.forget(self.topic)
+
+    def _commit_all(self, works: list[list[Publication]]) -> list[list[Receipt | Exception]]:
+        """Keep what several publish at the same time, as one."""
+        results = iter(self._commit([publication for work in works for publication in work]))
+        return [[next(results) for _ in work] for work in works]
 
     def _commit(self, group: list[Publication]) -> list[Receipt | Exception]:
         """Keep what is new of a group, all or none; a publication may be refused by itself."""
@@ -183,7 +194,5 @@ class Publisher:
         topic = self.topic
         # A clock that was set back must not take the topic with it: times never decrease.
         now_s = topic.last_time_s = max(time.time(), topic.last_time_s)
-        return [
-            format_event(self._order.next(topic, ordinal), topic.name, name, data, now_s)
-            for ordinal, (name, data) in enumerate(publication.events, first)
-        ]
+        ids = self._order.take(topic, first, len(publication.events))
+        return format_events(ids, topic.name, publication.events, now_s)

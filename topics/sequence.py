@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from topics.topic import Topic
-from wire.cursors import ORDINAL_BITS, Cursor, format_cursor
+from wire.cursors import ORDINAL_BITS, Cursor, format_cursor, format_cursors
 
 
 class Sequence:
@@ -41,8 +41,13 @@ class Sequence:
 
     def next(self, topic: Topic, ordinal: int) -> str:
         """Return the id of the next event, which is the how-manieth of its topic."""
-        self.position += 1
-        return format_cursor(Cursor(self.epoch, self.position, ordinal, topic.mark))
+        return self.take(topic, ordinal, 1)[0]
+
+    def take(self, topic: Topic, first: int, count: int) -> list[str]:
+        """Return the ids of the next events, the first of which is the first-th of its topic."""
+        at = Cursor(self.epoch, self.position + 1, first, topic.mark)
+        self.position += count
+        return format_cursors(at, count)
 
     def take_off(self, topic: Topic) -> None:
         """Say that events of topic get their ids from now on and cannot be read yet."""

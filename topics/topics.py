@@ -215,13 +215,32 @@ class Topics:
         NotWritable, TooManyTopics, TopicQuota, TopicsFull, KeyReused, NotReady, and JournalFull:
         then nothing is kept.
         """
+        owner = publication.owner if by_client else None
+        return self._publisher(name, owner).publish(publication)
+
+    def publish_all(
+        self, name: str, publications: list[Publication], owner: str
+    ) -> list[Receipt | Exception]:
+        """Keep what one client publishes one after another; return each receipt, or why not.
+
+        As publish; what keeps all of it from being kept is raised.
+        """
+        return self._publisher(name, owner).publish_all(publications)
+
+    def check_writable(self, name: str) -> None:
+        """Raise what publish would raise for its name alone."""
+        self._check_ready()
+        if not self.rule_of(name).writable:
+            raise NotWritable(f"only the server itself publishes to {name}")
+
+    def _publisher(self, name: str, owner: str | None) -> Publisher:
+        """Return the topic's publisher. owner: of the client that asks, None for the server."""
         self._check_ready()
         found = self._publishers.get(check_name(name))
         rule = found.topic.rule if found else self.rule_of(name)
-        if by_client and not rule.writable:
+        if owner is not None and not rule.writable:
             raise NotWritable(f"only the server itself publishes to {name}")
-        owner = publication.owner if by_client else None
-        return (found or self._make(name, rule, owner)).publish(publication)
+        return found or self._make(name, rule, owner)
 
     def close(self, name: str) -> bool:
         """Let go of a topic in memory, and of what it kept; it may come into being again.

@@ -29,6 +29,9 @@ _TEXT = re.compile(f"[0-9a-v]{{{CURSOR_CHARS}}}")
 # Two characters at a time: an event is published for every few microseconds.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _SHIFTS = range(5 * (CURSOR_CHARS - 2), -1, -10)
+# What is behind the first 16 characters; and from one event to the next of the same topic.
+_FRONT_BITS = 70
+_NEXT = (1 << ORDINAL_BITS + MARK_BITS) + (1 << MARK_BITS)
 _WIDTHS = (EPOCH_BITS, POSITION_BITS, ORDINAL_BITS, MARK_BITS)
 
 
@@ -67,6 +70,29 @@ def format_cursor(cursor: Cursor) -> str:
             raise ValueError(f"no cursor has the parts {tuple(cursor)}")
         number = number << bits | part
     return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+
+
+def format_cursors(first: Cursor, count: int) -> list[str]:
+    """Return the texts of count cursors: each of the next event, which is its topic's next.
+
+    Raises ValueError as format_cursor.
+    """
+    format_cursor(first._replace(position=first.position + count, ordinal=first.ordinal + count))
+    start = 0
+    for part, bits in zip(first, _WIDTHS, strict=True):
+        start = start << bits | part
+    texts, front, text = [], -1, ""
+    for number in range(start, start + count * _NEXT, _NEXT):
+        if number >> _FRONT_BITS != front:
+            # The same for 256 events.
+            front = number >> _FRONT_BITS
+            text = "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS[:8]])
+        texts.append(
+            f"{text}{_PAIRS[number >> 60 & 1023]}{_PAIRS[number >> 50 & 1023]}"
+            f"{_PAIRS[number >> 40 & 1023]}{_PAIRS[number >> 30 & 1023]}"
+            f"{_PAIRS[number >> 20 & 1023]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
+        )
+    return texts
 
 
 def parse_cursor(text: str) -> Cursor:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from wire.cursors import CURSOR_CHARS
@@ -25,6 +28,8 @@ MAX_EVENT_BYTES = 64 * 1024
 # A name stands in a line of SSE and between quotes of JSON as it is.
 _NAME = re.compile(r'[^\x00-\x1f\x7f"\\\u0085\u2028\u2029\ud800-\udfff]{1,100}')
 _MEMBERS = {"name", "data"}
+# draft-ietf-httpapi-idempotency-key-header; its quotes are part of the key for us.
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _ID_START = len('{"id":"')
@@ -48,6 +53,17 @@ def format_event(event_id: str, topic: str, name: str, data: str, time_s: float)
     """Return the line of an event. data: JSON text on one line. time_s: unix seconds."""
     head = f'{{"id":"{event_id}","topic":"{topic}","name":"{name}","data":'
     return f'{head}{data},"time":{time_s:.3f}}}\n'.encode()
+
+
+def format_events(
+    ids: Sequence[str], topic: str, events: Iterable[NewEvent], time_s: float
+) -> list[bytes]:
+    """Return the lines of events of one moment, as format_event each."""
+    to_name, end = f'","topic":"{topic}","name":"', f',"time":{time_s:.3f}}}\n'
+    return [
+        f'{{"id":"{event_id}{to_name}{name}","data":{data}{end}'.encode()
+        for event_id, (name, data) in zip(ids, events, strict=True)
+    ]
 
 
 def id_of(line: bytes) -> bytes:
@@ -88,13 +104,41 @@ def parse_event(text: str | bytes) -> NewEvent:
 
     Raises MalformedEvent with what would be right.
     """
+    return new_event(_fields_of(text))
+
+
+def parse_keyed_event(text: str | bytes) -> tuple[NewEvent, str | None]:
+    """Return an event as parse_event, and its `key`, an Idempotency-Key of its own; None for none.
+
+    Raises MalformedEvent.
+    """
+    fields, key = _fields_of(text), None
+    if isinstance(fields, dict) and "key" in fields:
+        key = fields.pop("key")
+        if not isinstance(key, str) or not is_key(key):
+            raise MalformedEvent("a key is a text of 1 to 255 visible ASCII characters")
+    return new_event(fields), key
+
+
+def is_key(text: str) -> bool:
+    """Tell whether text is an Idempotency-Key."""
+    return _KEY.fullmatch(text) is not None
+
+
+def _fields_of(text: str | bytes) -> Any:
+    """Return what text says as JSON, for which one scanner is enough. Raises MalformedEvent."""
     if len(text) > MAX_EVENT_BYTES:
         raise MalformedEvent(f"an event may have {MAX_EVENT_BYTES} bytes, this one has {len(text)}")
+    with suppress(StopIteration, ValueError, RecursionError):
+        plain = text if isinstance(text, str) else text.decode()
+        fields, end = _SCAN(plain, 0)
+        if end == len(plain):
+            return fields
+    # Blanks around it, another encoding, or none: json says which.
     try:
-        fields = json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedEvent(f"an event is JSON, this is not: {_cut(error)}") from error
-    return new_event(fields)
 
 
 def new_event(fields: Any) -> NewEvent:
@@ -104,10 +148,10 @@ def new_event(fields: Any) -> NewEvent:
     """
     if not isinstance(fields, dict) or "data" not in fields:
         raise MalformedEvent('an event is an object: {"name": "order", "data": …}, with data')
-    if unknown := fields.keys() - _MEMBERS:
+    if len(fields) > 1 and (unknown := fields.keys() - _MEMBERS):
         raise MalformedEvent(f"an event has name and data, not {_cut(min(unknown))!a}")
     name = fields.get("name", DEFAULT_NAME)
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _is_name(name):
         raise MalformedEvent(
             "an event's name is a text of 1 to 100 characters without quotes, backslashes and"
             " control characters"
@@ -115,20 +159,32 @@ def new_event(fields: Any) -> NewEvent:
     if name in RESERVED_NAMES:
         raise MalformedEvent(f"the name {name} is the server's own")
     try:
-        data = json.dumps(
-            fields["data"], ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        data = _ENCODE(fields["data"])
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedEvent(f"data is not JSON: {_cut(error)}") from error
-    if _SURROGATE.search(data):
+    if data.isascii():
+        size_bytes = len(data)
+    elif _SURROGATE.search(data):
         raise MalformedEvent("data has half of a surrogate pair, which no text can hold")
-    if len(data) > MAX_EVENT_BYTES or len(data.encode()) > MAX_EVENT_BYTES:
+    else:
+        size_bytes = len(data.encode())
+    if size_bytes > MAX_EVENT_BYTES:
         raise MalformedEvent(f"data may have {MAX_EVENT_BYTES} bytes")
     return NewEvent(name, data)
 
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+# One of each for all events: json makes another one for each call.
+_SCAN = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+@lru_cache(256)
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def _cut(what: object) -> str:
