@@ -1,0 +1,178 @@
+"""Events published while they are sent: what is acknowledged, refused and kept, piece by piece."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from access import TooMany
+from guard.turns import Turns
+from journal import Retention
+from streaming import uploads
+from streaming.uploads import Asked, Upload
+from topics import Publication, Rule, Topics
+from wire.events import MAX_EVENT_BYTES
+
+KEEP = Retention(1000, 3600.0, 1 << 24)
+RULES = [Rule("demo/*", False, KEEP), Rule("kept/*", True, KEEP)]
+
+
+@pytest.fixture
+def topics(tmp_path):
+    topics = Topics(tmp_path / "topics", RULES)
+    topics.start()
+    yield topics
+    topics.stop()
+
+
+@pytest.fixture
+def upload(topics):
+    """upload(*pieces): what is answered to a body that comes so; an error in it is raised."""
+
+    def send(*pieces, topic="demo/a", note=lambda owner: None):
+        coming = iter([*pieces, b""])
+
+        def read():
+            piece = next(coming)
+            if isinstance(piece, Exception):
+                raise piece
+            return piece
+
+        def publish(publications: list[Publication]):
+            return topics.publish_all(topic, publications, "me")
+
+        asked = Asked("me", read, publish, note, Turns(), lambda: topics.is_open)
+        return [json.loads(line) for line in Upload(asked)]
+
+    return send
+
+
+@pytest.fixture
+def kept(topics):
+    """kept(topic): the data of its events."""
+
+    def read(name="demo/a"):
+        topic = topics.get(name)
+        lines = topic.records.read(1, 1 << 30) if topic else []
+        return [json.loads(line)["data"] for line in lines]
+
+    return read
+
+
+def body(*data, key=None):
+    more = {"key": key} if key else {}
+    return b"".join(json.dumps({"data": each, **more}).encode() + b"\n" for each in data)
+
+
+def test_each_piece_has_its_receipt_and_the_end_says_that_it_is_one(upload, kept, topics):
+    first, second, done = upload(body(1, 2), body(3))
+    assert (first["count"], first["line"], second["count"], second["line"]) == (2, 2, 1, 3)
+    assert set(first) == {"id", "topic", "count", "line"}
+    assert second["id"] == topics.get("demo/a").newest
+    assert done == {"done": True, "lines": 3, "count": 3}
+    assert kept() == [1, 2, 3]
+
+
+CUTS = range(1, 24)
+
+
+@pytest.mark.parametrize("at", CUTS)
+def test_a_line_may_come_in_parts(upload, kept, at):
+    whole = body(1, 2)
+    upload(whole[:at], whole[at:])
+    assert kept() == [1, 2]
+
+
+def test_the_last_line_needs_no_end(upload, kept):
+    assert upload(body(1, 2)[:-1])[-1] == {"done": True, "lines": 2, "count": 2}
+    assert kept() == [1, 2]
+
+
+def test_blank_lines_are_nothing_but_are_counted(upload, kept):
+    receipt, done = upload(b"\n \r\n" + body(1))
+    assert (receipt["line"], done) == (3, {"done": True, "lines": 3, "count": 1})
+    assert kept() == [1]
+
+
+def test_a_line_that_is_no_event_is_refused_by_itself(upload, kept):
+    refused, receipt, done = upload(body(1) + b'{"dat": 2}\n' + body(3))
+    assert (refused["error"], refused["status"], refused["line"]) == ("malformed_event", 400, 2)
+    assert (receipt["count"], receipt["line"]) == (2, 3)
+    assert done == {"done": True, "lines": 3, "count": 2}
+    assert kept() == [1, 3]
+
+
+@pytest.mark.parametrize("piece_bytes", [1000, 65536])
+def test_a_line_that_is_too_long_is_refused_and_the_next_is_not(upload, kept, piece_bytes):
+    whole = body("x" * (3 * MAX_EVENT_BYTES), 2)
+    pieces = [whole[at : at + piece_bytes] for at in range(0, len(whole), piece_bytes)]
+    refused, receipt, done = upload(*pieces)
+    assert (refused["error"], refused["line"]) == ("malformed_event", 1)
+    assert (receipt["line"], done["count"], kept()) == (2, 1, [2])
+
+
+def test_what_a_cut_has_left_of_a_line_is_not_published(upload, kept):
+    receipt, error = upload(body(1), body(2)[:-3], ConnectionAbortedError("gone"))
+    assert (receipt["line"], error["error"], error["line"]) == (1, "upload_cut", 2)
+    assert kept() == [1]
+
+
+@pytest.mark.parametrize("topic", ["demo/a", "kept/a"])
+def test_lines_with_keys_can_be_sent_again(upload, kept, topic):
+    lines = [body(n, key=f"k{n}") for n in range(4)]
+    upload(lines[0] + lines[1], ConnectionAbortedError("gone"), topic=topic)
+    receipt, done = upload(b"".join(lines), topic=topic)
+    assert (receipt["count"], done["count"]) == (4, 4)
+    assert kept(topic) == [0, 1, 2, 3]
+
+
+def test_a_key_with_another_event_is_refused_by_itself(upload, kept):
+    refused, receipt, _ = upload(body(1, key="k") + body(2, key="k") + body(3))
+    assert (refused["error"], refused["status"], refused["line"]) == ("key_reused", 422, 2)
+    assert (receipt["count"], kept()) == (2, [1, 3])
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", 5, None, "x" * 256])
+def test_what_is_no_key_is_refused(upload, kept, key):
+    refused, done = upload(json.dumps({"data": 1, "key": key}).encode() + b"\n")
+    assert (refused["error"], done["count"], kept()) == ("malformed_event", 0, [])
+
+
+def test_keyed_and_other_lines_keep_their_order(upload, kept):
+    upload(body(1) + body(2, key="a") + body(3, 4) + body(5, key="b") + body(6))
+    assert kept() == [1, 2, 3, 4, 5, 6]
+
+
+def test_many_lines_are_kept_in_groups(upload, kept, monkeypatch):
+    monkeypatch.setattr(uploads, "GROUP_LINES", 10)
+    receipts = upload(body(*range(35)))[:-1]
+    assert [receipt["line"] for receipt in receipts] == [10, 20, 30, 35]
+    assert kept() == list(range(35))
+
+
+def test_what_hits_all_ends_it_and_says_from_where_on(upload, kept):
+    *_, error = upload(body(1), topic="nothing/here")
+    assert (error["error"], error["status"], error["line"]) == ("unknown_topic", 404, 1)
+    assert kept() == []
+
+
+def test_so_many_lines_count_as_a_request(upload, kept, monkeypatch):
+    monkeypatch.setattr(uploads, "GROUP_LINES", 5)
+    monkeypatch.setattr(uploads, "LINES_A_REQUEST", 10)
+    noted = []
+
+    def note(owner):
+        noted.append(owner)
+        if len(noted) > 2:
+            raise TooMany("too_many_requests", "enough", 1)
+
+    *_, error = upload(body(*range(40)), note=note)
+    assert (error["error"], error["status"], error["line"]) == ("too_many_requests", 429, 21)
+    assert kept() == list(range(20))
+
+
+def test_who_is_cut_because_the_server_stops_is_told_so(upload, topics):
+    topics.stop()
+    (error,) = upload(ConnectionAbortedError("cut"))
+    assert (error["error"], error["status"], error["line"]) == ("not_ready", 503, 1)
