@@ -23,6 +23,7 @@ from benchmarks import (
     one_a_post,
     reconnects,
     replay,
+    requests,
     served_again,
     textbook,
     tick,
@@ -36,7 +37,9 @@ from benchmarks.server import PROJECT
 
 EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
 FILES = (files,)
-LIVE = (fan_out, one_a_post, idle_connections, reconnects, tick, replay, logs, flood)
+LIVE = (
+    fan_out, one_a_post, idle_connections, reconnects, tick, replay, requests, logs, flood
+)  # fmt: skip
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     module.NAME: module.run for module in (*EXPORTS, *FILES, *LIVE)
 }

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import log_tail
+from benchmarks import log_tail, uploads
 from benchmarks.client import Address, BadAnswer
 from benchmarks.crowd import BUFFER_BYTES, NAP_S, Crowd, Dialogue, Member
+from benchmarks.kept import ask_for
 from benchmarks.post_steps import PostSteps
 from benchmarks.posts import post_for
 from benchmarks.processes import raise_descriptor_limit
@@ -146,6 +147,16 @@ def post(say: Say, address: Address, *, path: str, clients: int, seconds: float)
     say(took_s=took_s, seconds=seconds)
 
 
+def ask(say: Say, address: Address, *, request: str, clients: int, seconds: float) -> None:
+    """Ask the same on so many kept connections; report how many answers came."""
+    say(answers=len(ask_for(address, request.encode(), clients, seconds)))
+
+
+def upload(say: Say, address: Address, *, topic: str, events: int, how: str) -> None:
+    """Publish so many events on one connection, `stream` or `batches`; report the seconds."""
+    say(seconds=uploads.upload(address, topic, events, how))
+
+
 def append(say: Say, address: None, *, path: str, rate: float, seconds: float) -> None:
     """Append numbered lines to a log; report when the first was due."""
     began_s, count = log_tail.append(path, rate, seconds)
@@ -184,7 +195,7 @@ def tail(
 
 TASKS: dict[str, Callable[..., None]] = {
     task.__name__: task
-    for task in (fan_out, one_a_post, reconnect, drink, hold, post, append, tail)
+    for task in (fan_out, one_a_post, reconnect, drink, hold, post, ask, upload, append, tail)
 }
 
 

@@ -89,12 +89,13 @@ def served(
     settings: Mapping[str, str] | None = None,
     live: bool = False,
     catalogue: str = "",
+    project: Path = PROJECT,
 ) -> Iterator[Server]:
     """Start a server that serves the tables of database and `users`; it is gone at the end.
 
     app: what gunicorn loads. exports_running: None for the setting's default. settings: more of
     the environment. live: serve the topics `bench` (ephemeral) and `kept` (durable) too.
-    catalogue: more of it.
+    catalogue: more of it. project: the tree that is served.
     """
     address = ("127.0.0.1", free_port())
     with tempfile.TemporaryDirectory(prefix="server-", dir=database.parent) as name:
@@ -113,7 +114,7 @@ def served(
             environ["HEADWATER_EXPORTS_RUNNING"] = str(exports_running)
         environ.update(settings or {})
         command = [*GUNICORN, "-c", "gunicorn.conf.py", app]
-        with running(command, address, folder / "log", environ, PROJECT) as pid:
+        with running(command, address, folder / "log", environ, project) as pid:
             server = Server(address, Tree(pid), folder)
             server.tree.settle()
             yield server
