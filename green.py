@@ -158,9 +158,16 @@ class Input:
             raise BrokenInput(str(error)) from error
 
     def read(self, size: int | None = None) -> bytes:
+        if self._is_there():
+            return bytes(self._stream.read(size))
         with self._in_time():
-            data: bytes = self._stream.read(size)
-        return data
+            return bytes(self._stream.read(size))
+
+    def _is_there(self) -> bool:
+        """Tell whether all of the body came with the head, so that nothing is waited for."""
+        reader = self._stream.reader
+        length = getattr(reader, "length", None)
+        return length is not None and reader.unreader.buf.tell() >= length
 
     def read_some(self) -> bytes:
         """Wait for more of the body and return what has come of it, b"" at its end.

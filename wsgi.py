@@ -32,6 +32,9 @@ from sources.errors import CatalogueError  # noqa: E402
 # gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
 WORKER_BOOT_ERROR = 3
 
+# No line says these, and to name a green thread costs as much as the rest of the line.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 problems: list[str] = []
 try:
     settings = Settings.from_environ(os.environ)

@@ -92,7 +92,12 @@ class _InTurn:
 
 def is_streamed(request: Request) -> bool:
     """Tell whether what is published is read as it comes. Raises Refusal."""
-    how = request.args.get("receipts") if request.endpoint == "events.publish" else None
+    if (
+        "receipts" not in request.environ.get("QUERY_STRING", "")
+        or request.endpoint != "events.publish"
+    ):
+        return False
+    how = request.args.get("receipts")
     if how not in (None, "stream"):
         raise Refusal(400, "malformed", "receipts is `stream`, or left out")
     return how is not None

@@ -17,6 +17,7 @@ from typing import Any
 from flask import Flask, Request, Response
 from flask.globals import request_ctx
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.routing import BuildError, Map, MapAdapter, RequestRedirect, Rule
 from werkzeug.wsgi import get_host
 
@@ -26,7 +27,7 @@ MAX_ROUTE_CHARS = 200
 # By how many names a server is called.
 MAX_NAMES = 64
 
-Fields = Sequence[tuple[str, str]]
+Standing = Sequence[tuple[str, str]]
 _Found = tuple[Rule, Mapping[str, Any]]
 
 
@@ -37,7 +38,7 @@ class Application(Flask):
     likewise.
     """
 
-    def __init__(self, name: str, standing: Fields = (), of_pages: Fields = ()) -> None:
+    def __init__(self, name: str, standing: Standing = (), of_pages: Standing = ()) -> None:
         super().__init__(name)
         given = {"standing": _lowered(standing), "of_pages": _lowered(of_pages)}
         self.response_class = type("Reply", (Reply,), given)
@@ -104,6 +105,10 @@ class Routes(MapAdapter):
 class Asked(Request):
     """A request whose body, if it has said how long that is, is read at once."""
 
+    def __init__(self, environ: dict[str, Any], *args: Any, **named: Any) -> None:
+        super().__init__(environ, *args, **named)
+        self.headers = Fields(environ)
+
     def get_data(self, *args: Any, **named: Any) -> Any:
         length, most = self.content_length, self.max_content_length
         if args or named or length is None or (most is not None and length > most):
@@ -111,6 +116,17 @@ class Asked(Request):
         if not hasattr(self, "_cached_data"):
             self._cached_data = self.environ["wsgi.input"].read(length)
         return self._cached_data
+
+
+class Fields(EnvironHeaders):
+    """The header fields of a request, each looked up by the name that WSGI has for it."""
+
+    def get(self, key: str, default: Any = None, type: Any = None) -> Any:  # type: ignore[override]  # noqa: A002
+        if type is not None:
+            return super().get(key, default, type)
+        name = key.upper().replace("-", "_")
+        name = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+        return self.environ.get(name, default)
 
 
 class Reply(Response):
@@ -167,7 +183,7 @@ def _is_short(values: Mapping[str, Any]) -> bool:
     )
 
 
-def _lowered(fields: Fields) -> list[tuple[str, str, str]]:
+def _lowered(fields: Standing) -> list[tuple[str, str, str]]:
     return [(name, name.lower(), value) for name, value in fields]
 
 

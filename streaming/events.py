@@ -71,10 +71,11 @@ def make_blueprint(
 
     @blueprint.post("/events/<path:topic>")
     def publish(topic: str) -> Response | tuple[Response, int]:
-        if is_streamed(request):
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+        if is_streamed(asked):
             return take_upload(topic)
-        events = list(_events_of(request))
-        publication = Publication(events, _key_of(request), owner=owner())
+        events = list(_events_of(asked))
+        publication = Publication(events, _key_of(asked), owner=owner())
         # It may wait for the disk, together with others.
         end_turn()
         receipt = topics.publish(topic, publication)
@@ -177,7 +178,7 @@ def _framing_of(request: Request) -> Framing:
 
 
 def _key_of(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
+    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not is_key(key):
         message = "an Idempotency-Key is 1 to 255 visible ASCII characters"
         raise Refusal(400, "malformed_key", message)

@@ -146,13 +146,18 @@ class FileContent:
             "Cache-Control": "private, no-cache",
         }
         self._file = file
+        self._is_given = False
         self._run_native = run_native
 
     def read(self, span: Span) -> FilePiece:
-        return FilePiece(self._file.twin(), span, self._run_native)
+        # The first of its pieces, mostly the only one, takes the file itself.
+        file = self._file.twin() if self._is_given else self._file
+        self._is_given = True
+        return FilePiece(file, span, self._run_native)
 
     def close(self) -> None:
-        self._file.close()
+        if not self._is_given:
+            self._file.close()
 
 
 class FilePiece:

@@ -75,7 +75,7 @@ def address_without_link(request: Request) -> str:
 
 def is_set(request: Request, name: str) -> bool:
     """Is a switch of the query on? Not if it is absent, empty or 0."""
-    return request.args.get(name, "0") not in ("", "0")
+    return bool(request.query_string) and request.args.get(name, "0") not in ("", "0")
 
 
 def require_words(request: Request, known: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ class Publication(NamedTuple):
 
 
 class Publisher:
-    """See the module. on_news: told of the topic when it has something new; must not wait."""
+    """See the module. on_news: told of the topic when it has news for anybody; must not wait."""
 
     def __init__(
         self,
@@ -152,7 +152,8 @@ class Publisher:
             self.note_size()
             self._order.land(topic)
             # Also of what failed: readers of several topics wait for what is in flight.
-            self._on_news(topic)
+            if topic.has_news():
+                self._on_news(topic)
         return results
 
     def _keep(self, lines: list[bytes], receipts: list[Kept]) -> None:

@@ -91,6 +91,10 @@ class Topic:
         if self._fresh_bytes <= MAX_FRESH_BYTES:
             self._fresh.extend(lines)
 
+    def has_news(self) -> bool:
+        """Tell whether anybody follows it, or something is left from when somebody did."""
+        return bool(self.readers or self._fresh_bytes)
+
     def take_fresh(self) -> tuple[int, list[bytes]]:
         """Return what is to be pushed and the ordinal of its first; nothing if it was too much."""
         fresh = self._fresh if self._fresh_bytes <= MAX_FRESH_BYTES else []
