@@ -58,8 +58,8 @@ limit_request_line = 8190
 limit_request_fields = 64
 # The heartbeat is a change to a file, which must not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-# The one whose strictness our tests show; `auto` would take another one where it is installed, which
-# saves 2 of 200 us (docs/decisions/0017-what-a-request-costs.md).
+# The one whose strictness our tests show. `auto` would take another one where it is installed;
+# it saves 2 of 200 us (docs/decisions/0017-what-a-request-costs.md).
 http_parser = "python"
 # Who is behind a proxy is told by werkzeug's ProxyFix, if HEADWATER_PROXIES says there is one.
 forwarded_allow_ips = ""

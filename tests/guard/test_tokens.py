@@ -278,3 +278,15 @@ def test_two_that_add_at_once_lose_nothing(adders, tokens):
     names = {tokens.find(text).name for text in texts}
     assert names == {f"{name}{i}" for name in "ab" for i in range(20)}
     assert len(tokens.all()) == 40
+
+
+def test_a_token_that_was_found_is_one_of_these_until_it_changes(tmp_path):
+    tokens = Tokens(tmp_path / "tokens.json")
+    text = tokens.add("me", ["admin"], {})
+    tokens.refresh()
+    token = tokens.find(text)
+    assert tokens.has(token)
+    assert token.principal() is token.principal()
+    Tokens(tmp_path / "tokens.json").withdraw(token.id)
+    tokens.refresh()
+    assert not tokens.has(token)

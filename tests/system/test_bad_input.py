@@ -402,3 +402,12 @@ def connection(server):
 def test_nothing_of_all_this_was_a_mistake_of_the_server(server):
     assert "request failed" not in server.log
     assert "Traceback" not in server.log
+
+
+def test_no_other_parser_is_taken_where_one_is_installed(serve, tmp_path):
+    """gunicorn's own in C is found by its name; it takes what the one in Python refuses."""
+    module = tmp_path / "modules" / "gunicorn_h1c.py"
+    module.parent.mkdir()
+    module.write_text("LimitRequestLine = None\ndef parse_request(*head, **how): raise SystemExit")
+    server = serve(PYTHONPATH=str(module.parent))
+    assert server.get("/healthz").status == 200

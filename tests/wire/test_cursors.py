@@ -14,6 +14,7 @@ from wire.cursors import (
     Cursor,
     MalformedCursor,
     format_cursor,
+    format_cursors,
     parse_cursor,
     topic_mark,
 )
@@ -123,3 +124,18 @@ def test_marks_tell_topics_apart():
     marks = {topic_mark(f"demo/{number}") for number in range(100)}
     assert len(marks) > 95
     assert topic_mark("demo/1") == topic_mark("demo/1")
+
+
+def test_cursors_that_follow_each_other_are_those_of_each():
+    first = Cursor(1_764_000_000_000, 2**38 + 250, 2**20 - 3, 777)
+    each = [
+        format_cursor(first._replace(position=first.position + n, ordinal=first.ordinal + n))
+        for n in range(600)
+    ]
+    assert format_cursors(first, 600) == each
+    assert format_cursors(first, 0) == []
+
+
+def test_cursors_behind_the_last_are_refused():
+    with pytest.raises(ValueError):
+        format_cursors(Cursor(1, 2**POSITION_BITS - 2, 1, 1), 5)
