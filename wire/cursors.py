@@ -77,9 +77,13 @@ def format_cursors(first: Cursor, count: int) -> list[str]:
 
     Raises ValueError as format_cursor.
     """
-    format_cursor(first._replace(position=first.position + count, ordinal=first.ordinal + count))
+    if count == 1:
+        return [format_cursor(first)]
+    last = first._replace(position=first.position + count, ordinal=first.ordinal + count)
     start = 0
-    for part, bits in zip(first, _WIDTHS, strict=True):
+    for part, most, bits in zip(first, last, _WIDTHS, strict=True):
+        if not 0 <= part <= most < 1 << bits:
+            raise ValueError(f"no cursor has the parts {tuple(first)}, or those behind it")
         start = start << bits | part
     texts, front, text = [], -1, ""
     for number in range(start, start + count * _NEXT, _NEXT):
