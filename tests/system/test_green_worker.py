@@ -154,6 +154,19 @@ def test_half_a_request_head_keeps_nobody_waiting(server, half_heads):
 # Responses
 
 
+IDLE = {"nothing": b"", "half a head": b"GET / HTTP/1.1\r\nHo"}
+
+
+@pytest.mark.parametrize("sent", IDLE.values(), ids=IDLE.keys())
+def test_a_connection_without_a_next_request_is_ended(start, sent):
+    client = start("--keep-alive=1").ask("/hello")
+    read_until(client, b"\r\n\r\n")
+    began = monotonic()
+    client.sendall(sent)
+    read_to_end(client)
+    assert 0.5 < monotonic() - began < 8
+
+
 def test_first_bytes_are_sent_at_once(server):
     with server.ask("/count?n=6&gap=0.2") as client:
         read_until(client, b"\r\n\r\n")
