@@ -133,6 +133,7 @@ def create_app(
     exports = Exports(
         settings.instance / "recordings",
         running=settings.exports_running,
+        most_open=settings.exports_open,
         queued=settings.exports_queued,
         queued_per_owner=settings.exports_queued_per_principal,
         remembered=settings.exports_remembered,

@@ -218,7 +218,18 @@ class Settings:
     )
     exports_running: int = field(
         default=2,
-        metadata=_asks("EXPORTS_RUNNING", _whole(1, 64), "How many exports record at once."),
+        metadata=_asks(
+            "EXPORTS_RUNNING", _whole(1, 64), "How many exports that take long record at once."
+        ),
+    )
+    exports_open: int = field(
+        default=12,
+        metadata=_asks(
+            "EXPORTS_OPEN",
+            _whole(1, 256),
+            "How many exports may have a process, those included that have just begun and may be"
+            " short, and those that are paused; with as many as record at once none overtakes.",
+        ),
     )
     exports_queued: int = field(
         default=100,

@@ -21,6 +21,7 @@ from benchmarks import (
     logs,
     memory,
     one_a_post,
+    overtaking,
     reconnects,
     replay,
     requests,
@@ -35,7 +36,7 @@ from benchmarks.processes import DidNotStart
 from benchmarks.results import Figure, show, to_json
 from benchmarks.server import PROJECT
 
-EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, served_again)
+EXPORTS = (csv_throughput, textbook, first_byte, memory, hub_lag, overtaking, served_again)
 FILES = (files,)
 LIVE = (
     fan_out, one_a_post, idle_connections, reconnects, tick, replay, requests, logs, flood

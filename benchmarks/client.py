@@ -43,11 +43,12 @@ class BadAnswer(Exception):
 class Connection:
     """One connection to 127.0.0.1, opened by the first request and kept alive.
 
-    authorization: what each request shows, "" for nothing.
+    authorization: what each request shows, "" for nothing. source: the address that it comes from.
     """
 
-    def __init__(self, address: Address, authorization: str = "") -> None:
+    def __init__(self, address: Address, authorization: str = "", source: str = "") -> None:
         self._address = address
+        self._source = (source, 0) if source else None
         self._shown = f"Authorization: {authorization}\r\n" if authorization else ""
         self._socket: socket.socket | None = None
         self._buffer = bytearray(BUFFER_BYTES)
@@ -67,7 +68,7 @@ class Connection:
         """
         started_s = time.perf_counter()
         if self._socket is None:
-            self._socket = socket.create_connection(self._address, TIMEOUT_S)
+            self._socket = socket.create_connection(self._address, TIMEOUT_S, self._source)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n"
         self._socket.sendall(f"{head}{self._shown}\r\n".encode())

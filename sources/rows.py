@@ -89,6 +89,10 @@ class Rows:
         """Has the statement asked for the time? Known only of a query that watches the clock."""
         return self._clock is not None and self._clock.was_asked
 
+    def blocks_writers(self) -> bool:
+        """Does a writer of the database wait until this is closed? Not beside a write-ahead log."""
+        return self._connection.execute("pragma journal_mode").get not in ("wal", "memory")
+
     def close(self) -> None:
         """End the transaction and free the connection."""
         close(self._connection)

@@ -1,6 +1,6 @@
 """Announces what becomes of exports: as events of the topics `exports` and `exports/<id>`.
 
-Every change of state is one event, progress at most five a second for each export.
+Every change of state, and each pause, is one event; progress at most five a second for each export.
 Way in: Announcer.announce, which Exports calls at every change.
 """
 
@@ -28,18 +28,19 @@ class Announcer:
     def __init__(self, topics: Topics, mount: str = "") -> None:
         self._topics = topics
         self._mount = mount
-        # By export: the state that was announced last, and when on the monotonic clock.
-        self._announced: dict[str, tuple[str, float]] = {}
+        # By export: what was announced last, and when on the monotonic clock.
+        self._announced: dict[str, tuple[str, bool, float]] = {}
 
     def announce(self, export: Export, queue_position: int | None) -> None:
         """Publish what there is to tell of an export, unless it is progress too soon."""
         now_s = time.monotonic()
-        state, announced_s = self._announced.get(export.id, ("", 0.0))
-        if export.state == state and now_s - announced_s < PROGRESS_EVERY_S:
+        state, paused, announced_s = self._announced.get(export.id, ("", False, 0.0))
+        is_the_same = (export.state, export.paused) == (state, paused)
+        if is_the_same and now_s - announced_s < PROGRESS_EVERY_S:
             return
         name = "progress" if export.state == state else export.state
         self._announced.pop(export.id, None)
-        self._announced[export.id] = (export.state, now_s)
+        self._announced[export.id] = (export.state, export.paused, now_s)
         told = export.describe(queue_position)
         if told["url"] is not None:
             told["url"] = self._mount + told["url"]

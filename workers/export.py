@@ -96,8 +96,9 @@ class Export:
     sha256 of all bytes that are reported, None when that is not known, and of beginnings of them
     (workers/chain.py). saved_bytes: how many there were in the record written last. given: whether
     a client may have some of it; after a restart that is taken for granted. was_cut, was_fetched:
-    whether, since the start, a client has left before its end, or had its end. Times are
-    unix seconds; `unread_since_s` is of the monotonic clock.
+    whether, since the start, a client has left before its end, or had its end. paused: whether it
+    makes way for others, while it is running. Times are unix seconds; `unread_since_s` is of the
+    monotonic clock.
     """
 
     id: str
@@ -129,6 +130,7 @@ class Export:
     given: bool = True
     was_cut: bool = False
     was_fetched: bool = False
+    paused: bool = False
 
     @property
     def sha256(self) -> str | None:
@@ -167,6 +169,7 @@ class Export:
     def end(self, state: str, error: Outcome | None = None, sha256: str | None = None) -> None:
         """Come to a final state. Whoever reads gets the end, or the failure after what there is."""
         self.state, self.error, self.ended_s = state, error, time.time()
+        self.paused = False
         self.unread_since_s = time.monotonic()
         self.kept = error is None
         self.journal.finish(Complete(sha256) if error is None else Failed(*error))
@@ -202,6 +205,7 @@ class Export:
             "format": self.extension,
             "selection": self.selection,
             "state": self.state,
+            "paused": self.paused,
             "rows": self.rows,
             "rows_estimate": self.rows if self.state == "complete" else self.rows_estimate,
             "bytes": self.journal.size,

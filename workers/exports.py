@@ -1,7 +1,8 @@
 """The export runner: a fair queue, a bounded number recorded at once, sharing, what is kept.
 
-Way in: Exports.submit and Exports.read. Rows never come through here: recording processes write
-the journals' files (workers/recorder.py) and report how far they are.
+Way in: Exports.submit and Exports.read. Which runs when is said by workers/schedule.py. Rows never
+come through here: recording processes write the journals' files (workers/recorder.py) and report
+how far they are.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Reader, RunNative, run_here
+from sources.query import Tree
 from wire.ranges import RangeSpec
 from workers.chain import MAX_MARKS
 from workers.errands import Errands
@@ -25,8 +27,8 @@ from workers.index import Point, View
 from workers.job import Job
 from workers.recorders import Recorders
 from workers.resumption import resumable, undecided
+from workers.schedule import CHANCE_S, Do, Move, Phase, Schedule
 from workers.shelf import MAX_EXPORTS, MAX_PER_OWNER, Shelf
-from workers.turns import in_turn
 
 log = logging.getLogger(__name__)
 
@@ -42,32 +44,27 @@ FIRST_SAVED_BYTES = 1 << 20
 # Of so many earlier exports of an address it is looked where they ended, for marks.
 MAX_LOOKED_AT = 64
 
-# Of so many owners it is known when they had a turn; of others it is longest ago.
-MAX_TURNS = 1000
-
 CANCELLED = Outcome("cancelled", "the export was cancelled")
 ABANDONED = Outcome("abandoned", "nobody was reading it any more; ask for it again")
 STOPPED = Outcome("interrupted", "the server was stopped; ask for it again")
 
 
 class _Underway(NamedTuple):
-    """An export that is queued or running, or whose process has not quite ended yet.
-
-    owners: all who have asked for it; while it waits, it takes the turn of whose comes first.
-    """
+    """An export that is queued or running, or whose process has not quite ended yet."""
 
     export: Export
     job: Job
     fingerprint: Callable[[], str | None]
-    owners: list[str]
 
 
 class Exports:
     """All exports of one instance folder. Thread-safe; everything that is kept is in `folder`.
 
-    running: how many are recorded at once. queued: how many may wait. queued_per_owner: how many
-    of one owner may, None for as many as of all. max_bytes: how much the recordings may take.
-    remembered: how many exports there may be, of any state; remembered_per_owner: of one owner.
+    running: how many are recorded at once. most_open: how many may have a process, which those that
+    have just begun and those that are paused have, too; None for as many as run. queued: how many
+    may wait. queued_per_owner: how many of one owner may, None for as many as of all. max_bytes:
+    how much the recordings may take. remembered: how many exports there may be, of any state;
+    remembered_per_owner: of one owner.
     abandon_grace_s: how long one goes on that nobody reads and nobody prepares. run_native: runs
     what may wait for the disk. announce: told of every change of an export, with its place in the
     queue if it has one; must not wait.
@@ -82,6 +79,7 @@ class Exports:
         max_bytes: int,
         abandon_grace_s: float,
         queued_per_owner: int | None = None,
+        most_open: int | None = None,
         remembered: int = MAX_EXPORTS,
         remembered_per_owner: int = MAX_PER_OWNER,
         run_native: RunNative = run_here,
@@ -91,7 +89,6 @@ class Exports:
         self._sent_bytes = 0
         # By export.
         self._reading: dict[str, set[Reader]] = {}
-        self._max_running = running
         self._max_queued = queued
         self._max_queued_per_owner = queued_per_owner
         self._abandon_grace_s = abandon_grace_s
@@ -107,13 +104,10 @@ class Exports:
             max_per_owner=remembered_per_owner,
         )
         self._underway: dict[str, _Underway] = {}
-        # Of what has been handed over to a recorder: in whose turn, by id, the longest first.
-        self._charged: dict[str, str] = {}
-        # The number of each owner's latest turn, the longest ago first.
-        self._turns: dict[str, int] = {}
-        self._turn = 0
-        self._queue: list[tuple[Export, str]] | None = None  # None when it has to be made anew
         self._recorders = Recorders(self._on_report, self._on_lost)
+        open_too = max(running, most_open or running)
+        self._schedule = Schedule(running, open_too, self._recorders.used_s)
+        self._turned = threading.Event()
         self._stopped = threading.Event()
 
     # What others call.
@@ -126,10 +120,12 @@ class Exports:
         self._errands.wait()
         self._recorders.start()
         threading.Thread(target=self._keep_house, daemon=True).start()
+        threading.Thread(target=self._keep_turns, daemon=True).start()
 
     def stop(self) -> None:
         """End every recording and free everything. What was not whole is gone."""
         self._stopped.set()
+        self._turned.set()
         with self._lock:
             for export, *_ in list(self._underway.values()):
                 if export.is_open:
@@ -159,16 +155,16 @@ class Exports:
                 self._join(shared, owner)
                 self._shelf.place(shared)
                 return shared
-            if self._is_busy():
+            if self._schedule.is_busy():
                 self._check_queue(owner)
             export = self._shelf.add(order, fingerprint, prepared=prepared, owner=owner)
             export.given = gives
             path = str(export.journal.path)
             job = Job(export.id, path, order.extension, order.excel, order.query, order.source)
-            self._underway[export.id] = _Underway(export, job, order.fingerprint, [owner])
-            self._queue = None
+            self._underway[export.id] = _Underway(export, job, order.fingerprint)
+            self._schedule.add(export.id, owner, _lock_of(job))
             self._announce(export, self.queue_position(export))
-            self._start_next()
+            self._take_turns()
             if export.state == "queued":
                 self._shelf.write_record(export)
         self._errands.wait()
@@ -235,7 +231,7 @@ class Exports:
     def waiting(self) -> list[Export]:
         """Return the queue, first the one that is next."""
         with self._lock:
-            return [export for export, _ in self._in_turn()]
+            return [self._underway[each].export for each, _ in self._schedule.order()]
 
     def cancel(self, export: Export) -> None:
         """End an export now and free what it holds; one that has ended loses its bytes."""
@@ -251,8 +247,8 @@ class Exports:
         if export.state != "queued":
             return None
         with self._lock:
-            places = enumerate(self._in_turn(), 1)
-            return next((place for place, (each, _) in places if each is export), None)
+            places = enumerate(self._schedule.order(), 1)
+            return next((place for place, (each, _) in places if each == export.id), None)
 
     def slowest_reader(self, export: Export) -> int | None:
         """Return how many bytes the one furthest behind has been given; None with no reader."""
@@ -261,7 +257,7 @@ class Exports:
             return min(positions, default=None)
 
     def running(self) -> int:
-        """Return how many are recorded now."""
+        """Return how many are recorded, those that are paused included."""
         with self._lock:
             return sum(export.state == "running" for export, *_ in self._underway.values())
 
@@ -330,9 +326,6 @@ class Exports:
         if not export.kept:
             self._errands.wait()
 
-    def _is_busy(self) -> bool:
-        return len(self._charged) >= self._max_running
-
     def _check_queue(self, owner: str) -> None:
         waiting = self.waiting()
         own = sum(export.owner == owner for export in waiting)
@@ -343,48 +336,63 @@ class Exports:
 
     def _join(self, export: Export, owner: str) -> None:
         """Let it take the turn of this owner as well, who is not to wait behind another's flood."""
-        if export.state == "queued" and owner not in self._underway[export.id].owners:
-            self._underway[export.id].owners.append(owner)
-            self._queue = None
+        if export.state == "queued":
+            self._schedule.join(export.id, owner)
 
-    def _in_turn(self) -> list[tuple[Export, str]]:
-        """Return what waits, first what is next, each with the owner whose turn it takes."""
-        if self._queue is None:
-            self._queue = list(self._foretell())
-        return self._queue
-
-    def _foretell(self) -> Iterator[tuple[Export, str]]:
-        underway = self._underway.values()
-        waiting = [(each.export, each.owners) for each in underway if each.export.state == "queued"]
-        running = list(self._charged.values())
-        return in_turn(waiting, running, self._turns, self._max_running)
-
-    def _take_turn(self, export: Export, owner: str) -> None:
-        export.state, export.started_s = "running", time.time()
-        self._charged[export.id] = owner
-        self._turn += 1
-        self._turns.pop(owner, None)
-        self._turns[owner] = self._turn
-        if len(self._turns) > MAX_TURNS:
-            del self._turns[next(iter(self._turns))]
-        self._queue = None
-
-    def _start_next(self) -> None:
-        while not self._is_busy() and (following := next(self._foretell(), None)):
-            export, owner = following
-            newest = islice(self._shelf.newest(export.address), MAX_LOOKED_AT)
-            ends = dict.fromkeys(each.journal.size for each in newest if each.journal.size)
-            job = self._underway[export.id].job._replace(marks=tuple(ends)[:MAX_MARKS])
-            self._take_turn(export, owner)
+    def _keep_turns(self) -> None:
+        while not self._stopped.is_set():
             try:
-                self._recorders.record(job)
-            except OSError as error:  # no descriptor or no process is to be had
-                message = f"no recording could be started: {error.strerror}"
-                self._end(export, "failed", Outcome("not_started", message))
-                self._on_exit(export, -1)
-            else:
-                self._announce(export, None)
-                self._shelf.write_record(export)
+                with self._lock:
+                    self._take_turns()
+                    self._turned.clear()
+                    now_s = time.monotonic()
+                    due_s = self._schedule.due_s(now_s)
+            except Exception:
+                # One mistake of ours must not stop the turns for good.
+                log.exception("turns failed")
+                due_s, now_s = HOUSEKEEPING_S, 0.0
+            self._turned.wait(None if due_s is None else due_s - now_s)
+
+    def _take_turns(self) -> None:
+        """Do what the schedule says now, and let it be asked again when it is due."""
+        while not self._stopped.is_set() and (moves := self._schedule.moves(time.monotonic())):
+            for move in moves:
+                self._make(move)
+        self._turned.set()
+
+    def _make(self, move: Move) -> None:
+        if move.id not in self._underway:
+            return  # it could not be started
+        export = self._underway[move.id].export
+        if move.do is Do.BEGIN:
+            self._record(export)
+        elif move.do in (Do.TRY, Do.STAY):
+            self._record(export, chance_s=CHANCE_S, may_stay=move.do is Do.STAY)
+        else:
+            export.paused = move.do is Do.PAUSE
+            (self._recorders.pause if export.paused else self._recorders.resume)(export.id)
+            self._announce(export, None)
+
+    def _record(self, export: Export, *, chance_s: float = 0.0, may_stay: bool = False) -> None:
+        newest = islice(self._shelf.newest(export.address), MAX_LOOKED_AT)
+        ends = dict.fromkeys(each.journal.size for each in newest if each.journal.size)
+        job = self._underway[export.id].job._replace(
+            marks=tuple(ends)[:MAX_MARKS], chance_s=chance_s, may_stay=may_stay
+        )
+        try:
+            self._recorders.record(job)
+        except OSError as error:  # no descriptor or no process is to be had
+            message = f"no recording could be started: {error.strerror}"
+            self._end(export, "failed", Outcome("not_started", message))
+            self._forget(export)
+        else:
+            if not chance_s:
+                self._begin(export)
+
+    def _begin(self, export: Export) -> None:
+        export.state, export.started_s = "running", time.time()
+        self._announce(export, None)
+        self._shelf.write_record(export)
 
     def _on_report(self, report: dict[str, Any]) -> None:
         entry = self._underway.get(report["id"])
@@ -400,6 +408,9 @@ class Exports:
                 # What was committed between the order and the snapshot makes it unfit to share.
                 if export.fingerprint != opened:
                     export.fingerprint = None
+                self._on_opened(export, is_pausable=report["pausable"])
+            elif "pausable" in report:
+                self._on_opened(export, is_pausable=True)
             elif "volatile" in report:
                 export.fingerprint = None
             elif "failed" in report and export.is_open:
@@ -409,9 +420,18 @@ class Exports:
             elif export.is_open:
                 self._on_progress(export, report)
 
+    def _on_opened(self, export: Export, *, is_pausable: bool) -> None:
+        self._schedule.opened(export.id, time.monotonic(), is_pausable=is_pausable)
+        if export.state == "queued":
+            self._begin(export)
+        self._take_turns()
+
     def _on_progress(self, export: Export, report: dict[str, Any]) -> None:
         export.grow(report)
         if "complete" in report:
+            if export.paused:  # in the moment between
+                self._recorders.resume(export.id)
+            self._schedule.ending(export.id)
             export.end("complete", sha256=report["digest"])
             log.info("export complete id=%s rows=%d", export.id, export.rows)
             self._announce(export, None)
@@ -424,40 +444,51 @@ class Exports:
             self._announce(export, None)
 
     def _on_exit(self, export: Export, status: int) -> None:
+        if export.state == "queued":
+            # It was tried; what it lacks is a place, or whatever has ended it ends it again.
+            self._schedule.undone(export.id)
+            self._take_turns()
+            return
         if export.is_open:
             message = f"the recording process ended unexpectedly (status {status})"
             self._end(export, "failed", Outcome("recorder_lost", message))
-        del self._underway[export.id]
-        self._charged.pop(export.id, None)
-        self._queue = None
         self._shelf.tidy(export)
         # Complete, but not safely on the disk: it serves now and is not known after a restart.
         if status == 0 or export.state != "complete":
             self._shelf.write_record(export)
         self._shelf.make_room()
-        self._start_next()
+        self._forget(export)
+        self._take_turns()
+
+    def _forget(self, export: Export) -> None:
+        """It is not under way any more: it has no process, and waits for none."""
+        self._underway.pop(export.id, None)
+        self._schedule.remove(export.id)
         if not self._underway:
             self._all_ended.notify_all()
 
     def _on_lost(self) -> None:
         with self._lock:
             self._recorders.forget()
-            handed_over = [e for e, *_ in self._underway.values() if e.state != "queued"]
+            handed_over = [
+                export
+                for export, *_ in self._underway.values()
+                if self._schedule.phase(export.id) is not Phase.WAITING
+            ]
             for export in handed_over:
                 self._on_exit(export, -1)
 
     def _end(self, export: Export, state: str, why: Outcome) -> None:
         """End an export without its bytes. The job stays until its process has exited."""
-        was_running = export.state == "running"
+        has_process = self._schedule.phase(export.id) is not Phase.WAITING
         export.end(state, why)
         self._announce(export, None)
         log.info("export %s id=%s code=%s", state, export.id, why.code)
-        if was_running:
+        if has_process:
+            self._schedule.ending(export.id)
             self._recorders.kill(export.id)
         else:
-            del self._underway[export.id]
-            self._queue = None
-            self._all_ended.notify_all()
+            self._forget(export)
         self._shelf.tidy(export)
         self._shelf.write_record(export)
 
@@ -476,6 +507,11 @@ class Exports:
                 unread = not export.readers and export.unread_since_s < latest_s
                 if export.is_open and not export.prepared and unread:
                     self._end(export, "cancelled", ABANDONED)
+
+
+def _lock_of(job: Job) -> str:
+    """Return the same for jobs that wait for the same writers."""
+    return job.query.path if isinstance(job.query, Tree) else job.query.database
 
 
 def _newest_first(exports: Iterable[Export]) -> list[Export]:

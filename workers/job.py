@@ -13,7 +13,9 @@ class Job(NamedTuple):
 
     path: the journal's file. extension: format and compression, as in wire.formats. excel: whether
     delimited text is written for Excel. source: its name, which a sheet is named after. marks:
-    where its chain is to have links, too.
+    where its chain is to have links, too. chance_s: the processor time after which the process ends
+    without a trace, 0 for none (workers/trial.py). may_stay: it goes on all the same if it keeps no
+    writer of its database waiting.
     """
 
     id: str
@@ -23,6 +25,8 @@ class Job(NamedTuple):
     query: Query | Tree
     source: str
     marks: tuple[int, ...] = ()
+    chance_s: float = 0.0
+    may_stay: bool = False
 
     def to_json(self) -> dict[str, Any]:
         kind = "tree" if isinstance(self.query, Tree) else "query"

@@ -1,11 +1,12 @@
 """The program that records: a fork server, `python -m workers.recorder FD`, and its children.
 
-FD is a socket to the server. Each message to us is JSON: `{"record": job}` or `{"kill": id}`, in
-one datagram or several (workers/recorders.py).
+FD is a socket to the server. Each message to us is JSON: `{"record": job}`, or `{"kill": id}`,
+`{"pause": id}` or `{"resume": id}`, in one datagram or several (workers/recorders.py).
 One export is one child, forked after the libraries were loaded once (0.5 s, 90 MB): a child costs
 3 ms and the pages it touches, is gone whole when it is killed, and has the interpreter's lock to
-itself. Children report on the same socket, each message one datagram `{"id": …, …}`; the last of
-an export is `{"id", "exited": status}`, from us. When the server is gone, all of this ends.
+itself. Children report on the same socket, each message one datagram `{"id": …, …}`; the first of
+an export is `{"id", "pid"}` and the last `{"id", "exited": status}`, from us. When the server is
+gone, all of this ends, also what is paused.
 
 One child is always forked ahead and warmed up, so that the first bytes of an export come at once.
 """
@@ -37,6 +38,8 @@ os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
 NICENESS = 5
 
 PR_SET_PDEATHSIG = 1
+
+SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP, "resume": signal.SIGCONT}
 
 # What a library says when it fails can be of any length; a report is one datagram.
 MAX_MESSAGE_CHARS = 1000
@@ -87,14 +90,16 @@ class ForkServer:
         if "record" in message:
             pid, pipe = self._spare
             self._running[pid] = message["record"]["id"]
+            _send(self._control, {"id": message["record"]["id"], "pid": pid})
             # A spare that died meanwhile is reaped as this job's process.
             with suppress(BrokenPipeError), os.fdopen(pipe, "w") as job:
                 json.dump(message["record"], job)
             self._spare = self._fork()
         else:
+            ((order, wanted),) = message.items()
             for pid, export_id in self._running.items():
-                if export_id == message["kill"]:
-                    os.kill(pid, signal.SIGKILL)
+                if export_id == wanted:
+                    os.kill(pid, SIGNALS[order])
 
     def _reap(self) -> None:
         while True:

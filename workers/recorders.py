@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -46,6 +47,8 @@ class Recorders:
         self._on_lost = on_lost
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        # By export: the process that records it.
+        self._pids: dict[str, int] = {}
 
     def start(self) -> None:
         """Start the fork server and listen to it. Returns before it is ready to record."""
@@ -77,9 +80,27 @@ class Recorders:
         """End a recording now. Its last report is that its process has exited."""
         self._send({"kill": export_id})
 
+    def pause(self, export_id: str) -> None:
+        """Stop a recording where it is, until `resume`."""
+        self._send({"pause": export_id})
+
+    def resume(self, export_id: str) -> None:
+        """Let a paused recording go on."""
+        self._send({"resume": export_id})
+
+    def used_s(self, export_id: str) -> float:
+        """Return the processor time that a recording has used so far, 0 if it has no process."""
+        pid = self._pids.get(export_id)
+        try:
+            # The clock of another process: clock_getcpuclockid(3).
+            return time.clock_gettime(~pid << 3 | 2) if pid else 0.0
+        except OSError:  # it has just ended
+            return 0.0
+
     def forget(self) -> None:
         """The fork server is dead: have no more to do with it."""
         self._socket = None
+        self._pids.clear()
 
     def stop(self) -> None:
         """End the fork server and every recording, and wait for it."""
@@ -114,7 +135,13 @@ class Recorders:
             if not message:
                 break
             try:
-                self._on_report(json.loads(message))
+                report = json.loads(message)
+                if "pid" in report:
+                    self._pids[report["id"]] = report["pid"]
+                    continue
+                if "exited" in report:
+                    self._pids.pop(report["id"], None)
+                self._on_report(report)
             except Exception:
                 # A mistake of ours over one report must not leave all others unheard.
                 log.exception("report not handled report=%r", message[:200])

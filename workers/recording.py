@@ -27,6 +27,7 @@ from sources.tarballs import pour_folder
 from wire.formats import parse_extension
 from workers.chain import Chain
 from workers.job import Job
+from workers.trial import Trial
 
 # Progress is said at most this often, so that a thousand small batches do not become as many
 # wake-ups of the server.
@@ -48,10 +49,11 @@ Report = Callable[[dict[str, Any]], None]
 def record(job: Job, report: Report) -> None:
     """Fill the journal that job names, reporting through report.
 
-    Reports are `{"opened": true}` once the snapshot is taken, `{"volatile": true}` once the rows
-    are found to depend on the clock, `{"rows", "bytes", "digest"}` as they come, and one last
-    `{"complete": true, "rows", "bytes", "digest"}` or `{"failed": code, "message"}`. digest: the
-    sha256 of those bytes; beside it are all `links` if there are new ones.
+    Reports are `{"opened": true, "pausable"}` once the snapshot is taken, pausable being whether no
+    writer waits for its end, `{"volatile": true}` once the rows are found to depend on the clock,
+    `{"rows", "bytes", "digest"}` as they come, and one last `{"complete": true, "rows", "bytes",
+    "digest"}` or `{"failed": code, "message"}`. digest: the sha256 of those bytes; beside it are
+    all `links` if there are new ones. A job with a chance reports only once it has passed.
     """
     try:
         _Recording(job, report).run()
@@ -74,7 +76,8 @@ class _Recording:
 
     def __init__(self, job: Job, report: Report) -> None:
         self._job = job
-        self._report = report
+        self._tell = report
+        self._trial = Trial(job.chance_s) if job.chance_s else None
         self._journal = DiskJournal(Path(job.path))
         self._chain = Chain(job.marks)
         # The timer's thread reports, too: bytes and their digest have to be of one moment.
@@ -96,8 +99,11 @@ class _Recording:
             else:
                 self._pour_rows(self._job.query)
             self._begin_late.cancel()
+            self._pass()
         except BaseException:
             self._begin_late.cancel()
+            if self._trial is not None:
+                self._trial.end()
             self._journal.finish(Failed("failed", "not whole"))
             raise
         # Readers have their end now; that it is on the disk is known when this process has ended.
@@ -105,8 +111,32 @@ class _Recording:
             self._report({"complete": True, **self._progress()})
         self._journal.finish(Complete(self._chain.digest()))
 
+    def _report(self, fields: dict[str, Any]) -> None:
+        (self._tell if self._trial is None else self._trial.report)(fields)
+
+    def _opened(self, *, is_pausable: bool) -> None:
+        if is_pausable and self._job.may_stay:
+            self._pass()
+        if self._trial is not None:
+            self._trial.opened()
+        # A trial is over before it can be paused, and with it what a writer waits for.
+        self._report({"opened": True, "pausable": is_pausable or self._trial is not None})
+
+    def _pass(self) -> None:
+        """Let the trial be over, if this is one: write and report what it has."""
+        if self._trial is None:
+            return
+        reports, written = self._trial.end()
+        self._trial = None
+        for fields in reports:
+            self._report(fields)
+        for data in written:
+            self._append(data)
+        if written:
+            self._say_progress()
+
     def _pour_folder(self, tree: Tree) -> None:
-        self._report({"opened": True})
+        self._opened(is_pausable=True)
         self._begin_late.start()
         self._rows = pour_folder(tree, self, self._count)
 
@@ -120,13 +150,14 @@ class _Recording:
         with ExitStack() as opened:
             source = opened.enter_context(closing(open_rows(query)))
             self._source = source
-            self._report({"opened": True})
+            self._opened(is_pausable=not source.blocks_writers())
             rows: Rows | Spill = source
             count = self._count
             if packaging.format.typed:
                 folder = Path(self._job.path).parent
                 spill = spill_rows(read_ahead(rows, BATCHES_AHEAD), query.columns, folder, count)
                 source.close()
+                self._report({"pausable": True})
                 rows = opened.enter_context(closing(spill))
                 count = self._count_again
             encoder = open_encoder(
@@ -162,13 +193,20 @@ class _Recording:
             assert data[:again] == left[:again], "the file begins with other bytes"
             self._ahead = left[again:]
             self.write(memoryview(data)[again:])
+        elif data and self._trial is not None:
+            self._trial.write(data)
         elif data:
-            with self._lock:
-                self._journal.append(data)
-                self._chain.append(data)
+            self._append(data)
         return len(data)
 
+    def _append(self, data: bytes | memoryview) -> None:
+        with self._lock:
+            self._journal.append(data)
+            self._chain.append(data)
+
     def _say_progress(self) -> None:
+        if self._trial is not None:
+            return
         with self._lock:
             now_s = time.monotonic()
             if now_s - self._reported_s >= REPORT_EVERY_S:

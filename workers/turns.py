@@ -1,7 +1,7 @@
-"""Whose turn it is: the order in which the exports of several owners are started.
+"""Whose turn it is: the order in which the exports of several owners get a place.
 
 Pure. The next is of the owner with the fewest running; of these the one whose latest turn is
-longest ago, which is what parts them when one runs at a time; of that owner's it is the oldest. So
+longest ago, which is what parts them when one runs at a time; of that owner's it is the first. So
 a flood of one owner holds up nobody but itself. Way in: in_turn.
 """
 
@@ -10,21 +10,22 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from workers.export import Export
+Waiting = TypeVar("Waiting")
 
 
 def in_turn(
-    waiting: Sequence[tuple[Export, Sequence[str]]],
+    waiting: Sequence[tuple[Waiting, Sequence[str]]],
     running: Sequence[str],
     turns: Mapping[str, int],
     places: int,
-) -> Iterator[tuple[Export, str]]:
-    """Yield who waits in the order of starting, each with the owner whose turn it takes.
+) -> Iterator[tuple[Waiting, str]]:
+    """Yield what waits in the order of starting, each with the owner whose turn it takes.
 
-    waiting: oldest first, each with all who have asked for it. running: the owner of each that
-    runs, the longest first. turns: a number of each owner's latest turn, growing. places: how many
-    run at once. What is foretold comes true if what runs ends in the order of its start.
+    waiting: first what goes first, each with all who have asked for it. running: the owner of each
+    that runs, the longest first. turns: a number of each owner's latest turn, growing. places: how
+    many run at once. What is foretold comes true if what runs ends in the order of its start.
     """
     counts, ends, latest = Counter(running), deque(running), dict(turns)
     now = max(latest.values(), default=0)

@@ -21,6 +21,7 @@ import pytest
 from journal import JournalFailed
 from sources.catalogue import QuerySource, TableSource
 from sources.row_filter import read_filter
+from tests.conftest import QUERIES
 from wire.ranges import IntRange, SuffixRange
 from workers import exports as exports_module
 from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
@@ -517,15 +518,6 @@ def test_what_can_start_at_once_needs_no_place(start_exports, ask, ended):
     assert ended(ask(exports, "a", 1)).state == "complete"
 
 
-def test_of_who_had_a_turn_so_many_are_known(start_exports, ask, settled, monkeypatch):
-    monkeypatch.setattr(exports_module, "MAX_TURNS", 2)
-    exports = start_exports()
-    for n, owner in enumerate("abca"):
-        ask(exports, owner, n)
-        settled(exports)
-    assert list(exports._turns) == ["c", "a"]
-
-
 def test_a_queue_of_none_still_runs_what_can_run_at_once(start_exports, order, numbers, ended):
     exports = start_exports(running=1, queued=0)
     assert ended(exports.submit(order(numbers), prepared=True)).state == "complete"
@@ -534,6 +526,186 @@ def test_a_queue_of_none_still_runs_what_can_run_at_once(start_exports, order, n
 def test_all_is_newest_first(exports, order, numbers):
     made = [exports.submit(order(numbers, each), prepared=True) for each in ("csv", "tsv", "json")]
     assert exports.all()[:3] == made[::-1]
+
+
+# Overtaking
+
+
+@pytest.fixture
+def crowded(start_exports, query, order):
+    """A runner whose one place is taken by `blocker`, of the owner a, which blocks writers."""
+    runner = start_exports(running=1, most_open=6, queued=10)
+    runner.blocker = runner.submit(order(query("silent")), prepared=True, owner="a")
+    return runner
+
+
+@pytest.fixture
+def in_wal(make_database):
+    """in_wal(sql): the source of a query on a database in WAL mode, where no reader blocks."""
+    database = make_database("create table t (x)", name="wal.db")
+    keeps_the_log = sqlite3.connect(database)
+    keeps_the_log.execute("pragma journal_mode = wal")
+    keeps_the_log.execute("insert into t values (1)")
+    keeps_the_log.commit()
+    yield lambda sql: QuerySource("query", database, QUERIES.get(sql, sql), ())
+    keeps_the_log.close()
+
+
+@pytest.fixture
+def paused(crowded, order, in_wal, until):
+    """An export of the owner b that has begun and was paused, as `crowded` has no place for it."""
+    export = crowded.submit(order(in_wal("endless")), prepared=True, owner="b")
+    until(lambda: export.paused)
+    return export
+
+
+@pytest.fixture
+def process_status(until):
+    """process_status(export, status): wait until its process has this status; return it."""
+
+    def wait(export, status):
+        process = until(lambda: process_of(export))
+        until(lambda: process.status() == status)
+        return process
+
+    return wait
+
+
+@pytest.mark.parametrize("owner", ["a", "b"])
+@pytest.mark.parametrize("extension", ["csv", "parquet", "json.gz"])
+def test_a_short_export_overtakes_a_long_one(
+    crowded, order, numbers, ended, read_all, owner, extension
+):
+    export = crowded.submit(order(numbers, extension), prepared=True, owner=owner)
+    assert (ended(export).state, export.rows) == ("complete", 1000)
+    assert (crowded.blocker.state, crowded.blocker.paused) == ("running", False)
+    assert hashlib.sha256(read_all(crowded, export)).hexdigest() == export.sha256
+
+
+def test_a_short_export_fails_with_what_is_wrong(crowded, order, query, ended):
+    export = ended(crowded.submit(order(query("hopeless")), prepared=True, owner="a"))
+    assert (export.state, export.error.code) == ("failed", "source_failed")
+
+
+@pytest.mark.parametrize("extension", ["csv", "parquet"])
+def test_what_is_long_and_blocks_writers_waits_without_a_trace(
+    crowded, order, query, until, newest_recorder, extension
+):
+    recorder = newest_recorder()
+    export = crowded.submit(order(query("endless"), extension), prepared=True, owner="b")
+    until(lambda: crowded._schedule._works[export.id].was_tried)
+    assert (export.state, export.journal.size, export.started_s) == ("queued", 0, None)
+    assert not export.journal.path.exists()
+    until(lambda: len(recorder.children()) == 2, timeout_s=5)  # the blocker and the spare
+    crowded.cancel(crowded.blocker)
+    until(lambda: export.state == "running" and export.rows > 1000)
+    crowded.cancel(export)
+
+
+def test_what_is_cancelled_while_it_is_tried_is_cancelled(crowded, order, query, settled, until):
+    export = crowded.submit(order(query("endless")), prepared=True, owner="b")
+    crowded.cancel(export)
+    crowded.cancel(crowded.blocker)
+    settled(crowded)
+    assert (export.state, export.error.code) == ("cancelled", "cancelled")
+    assert not export.journal.path.exists()
+
+
+def test_a_recorder_that_dies_while_it_is_tried_costs_nothing(
+    crowded, order, query, in_wal, ended, settled, newest_recorder
+):
+    export = crowded.submit(order(query("silent"), "tsv"), prepared=True, owner="b")
+    newest_recorder().kill()
+    assert ended(crowded.blocker).error.code == "recorder_lost"
+    short = crowded.submit(order(in_wal("select 1 as i")), prepared=True, owner="a")
+    assert ended(short).state == "complete"
+    assert export.state in ("queued", "running")
+    crowded.cancel(export)
+    settled(crowded)
+
+
+def test_what_is_paused_holds_its_snapshot_and_blocks_no_writer(
+    crowded, paused, process_status, in_wal, change, until
+):
+    process_status(paused, psutil.STATUS_STOPPED)
+    assert (paused.state, paused.journal.size > 0) == ("running", True)
+    assert paused.describe(None)["paused"] is True
+    change(in_wal("endless").database, "insert into t values (2)")
+    size = paused.journal.size
+    crowded.cancel(crowded.blocker)
+    until(lambda: paused.journal.size > size)
+    assert (paused.state, paused.paused) == ("running", False)
+    crowded.cancel(paused)
+
+
+def test_what_is_paused_can_be_cancelled(crowded, paused, process_status, settled):
+    process = process_status(paused, psutil.STATUS_STOPPED)
+    crowded.cancel(paused)
+    psutil.wait_procs([process], timeout=5)
+    assert not process.is_running()
+    assert (paused.state, paused.describe(None)["paused"]) == ("cancelled", False)
+    crowded.cancel(crowded.blocker)
+    settled(crowded)
+    assert not paused.journal.path.exists()
+
+
+def test_a_paused_recorder_that_dies_fails_its_export(crowded, paused, process_status, ended):
+    process_status(paused, psutil.STATUS_STOPPED).kill()
+    assert (ended(paused).state, paused.error.code) == ("failed", "recorder_lost")
+    assert crowded.blocker.state == "running"
+
+
+def test_a_killed_fork_server_takes_what_is_paused(
+    crowded, paused, process_status, ended, newest_recorder
+):
+    process = process_status(paused, psutil.STATUS_STOPPED)
+    newest_recorder().kill()
+    assert ended(paused).error.code == "recorder_lost"
+    psutil.wait_procs([process], timeout=5)
+    assert not process.is_running()
+
+
+def test_stop_ends_what_is_paused(crowded, paused, process_status):
+    process = process_status(paused, psutil.STATUS_STOPPED)
+    crowded.stop()
+    psutil.wait_procs([process], timeout=5)
+    assert not process.is_running()
+    assert paused.error.code == "interrupted"
+
+
+def test_what_is_paused_is_torn_by_a_crash(crowded, paused, start_exports, crash):
+    again = start_exports(folder=crash()).get(paused.id)
+    assert (again.state, again.error.code, again.paused) == ("failed", "interrupted", False)
+    assert again.journal.size > 0
+
+
+@pytest.mark.usefixtures("quick_house")
+def test_what_is_paused_and_read_by_nobody_is_given_up(
+    start_exports, order, query, in_wal, until, ended
+):
+    runner = start_exports(running=1, most_open=6, abandon_grace_s=0.5)
+    runner.submit(order(query("silent")), prepared=True, owner="a")
+    export = runner.submit(order(in_wal("endless")), prepared=False, owner="b")
+    assert ended(export).error.code == "abandoned"
+
+
+def test_a_locked_database_holds_up_its_own_exports_only(
+    start_exports, order, query, numbers, make_database, until, ended
+):
+    exports = start_exports(running=2, most_open=12)
+    locked = TableSource("locked", make_database("create table l (x)", name="l.db"), "l")
+    wanted = [order(locked, each) for each in ("csv", "tsv", "json", "ndjson")]
+    long, short = order(query("endless")), order(numbers)
+    with closing(sqlite3.connect(locked.database, isolation_level=None)) as writer:
+        writer.execute("begin exclusive")
+        waiting = [exports.submit(each, prepared=True, owner="a") for each in wanted]
+        other = exports.submit(long, prepared=True, owner="a")
+        until(lambda: other.journal.size, timeout_s=3)
+        assert ended(exports.submit(short, prepared=True, owner="a"), 3).state == "complete"
+        assert all(each.is_open for each in waiting)
+        writer.execute("rollback")
+    assert [ended(each).state for each in waiting] == ["complete"] * 4
+    exports.cancel(other)
 
 
 # Cancelling and leaving

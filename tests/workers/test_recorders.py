@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import psutil
 import pytest
@@ -65,7 +67,7 @@ def test_the_reports_of_one_job(recorders, heard, job, numbers, numbers_csv, unt
     recorders.record(job("one", numbers))
     until(lambda: heard.has_exited("one"))
     reports = heard.of("one")
-    assert reports[0] == {"id": None, "opened": True}
+    assert reports[0] == {"id": None, "opened": True, "pausable": False}
     assert reports[-2]["rows"] == 1000
     assert "complete" in reports[-2]
     assert reports[-1] == {"id": None, "exited": 0}
@@ -96,6 +98,59 @@ def test_kill_ends_one_job(recorders, heard, job, query, until):
     until(lambda: heard.has_exited("one"))
     assert heard.of("one")[-1]["exited"] == -signal.SIGKILL
     assert not heard.has_exited("two")
+
+
+def test_pause_stops_one_job_until_it_is_resumed(recorders, heard, job, query, until):
+    for name in ("one", "two"):
+        recorders.record(job(name, query("endless")))
+    until(lambda: min(len(heard.of(name)) for name in ("one", "two")) > 2)
+    recorders.pause("one")
+    paused = psutil.Process(recorders._pids["one"])
+    until(lambda: paused.status() == psutil.STATUS_STOPPED)
+    used_s, said = recorders.used_s("one"), len(heard.of("two"))
+    until(lambda: len(heard.of("two")) > said + 2)
+    assert recorders.used_s("one") == used_s > 0
+    recorders.resume("one")
+    until(lambda: recorders.used_s("one") > used_s)
+    recorders.pause("one")
+    recorders.kill("one")
+    until(lambda: heard.has_exited("one"))
+    assert recorders.used_s("one") == 0.0
+
+
+CHANCES = {
+    "it computes": ("silent", signal.SIGPROF),
+    "it gives rows": ("endless", signal.SIGPROF),
+    "it waits for a lock": ("locked", signal.SIGALRM),
+}
+
+
+@pytest.mark.parametrize(("name", "want"), CHANCES.values(), ids=CHANCES.keys())
+def test_a_job_ends_without_a_trace_when_its_chance_is_over(
+    recorders, heard, job, query, until, tmp_path, name, want
+):
+    source = query(name if name != "locked" else "select 1 as i")
+    wanted = job("one", source)._replace(chance_s=0.05, may_stay=True)
+    with closing(sqlite3.connect(source.database, isolation_level=None)) as writer:
+        if name == "locked":
+            writer.execute("begin exclusive")
+        recorders.record(wanted)
+        until(lambda: heard.has_exited("one"))
+    assert heard.of("one") == [{"id": None, "exited": -want}]
+    assert not (tmp_path / "one.data").exists()
+
+
+@pytest.mark.parametrize("extension", ["csv", "parquet", "csv.gz"])
+def test_a_job_within_its_chance_is_the_same(
+    recorders, heard, job, numbers, until, tmp_path, extension
+):
+    for name, chance_s in (("one", 0.0), ("two", 5.0)):
+        wanted = job(name, numbers)._replace(chance_s=chance_s, extension=extension)
+        recorders.record(wanted)
+        until(lambda name=name: heard.has_exited(name))
+    assert (tmp_path / "one.data").read_bytes() == (tmp_path / "two.data").read_bytes()
+    assert {**heard.of("one")[-2], "links": 0} == {**heard.of("two")[-2], "links": 0}
+    assert heard.of("two")[0] == {"id": None, "opened": True, "pausable": True}
 
 
 def test_killing_what_is_not_there_is_harmless(recorders, heard, job, numbers, until):

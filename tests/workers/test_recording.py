@@ -48,7 +48,7 @@ def links_of(reports):
 
 def test_opened_then_progress_then_complete(reports, numbers, numbers_csv, tmp_path):
     first, *progress, last = reports(numbers)
-    assert first == {"opened": True}
+    assert first == {"opened": True, "pausable": False}
     assert (last["complete"], last["rows"], last["bytes"]) == (True, 1000, len(numbers_csv))
     assert last["digest"] == hashlib.sha256(numbers_csv).hexdigest()
     assert all(each.keys() - {"links"} == {"rows", "bytes", "digest"} for each in progress)
