@@ -219,7 +219,9 @@ class Settings:
     exports_running: int = field(
         default=2,
         metadata=_asks(
-            "EXPORTS_RUNNING", _whole(1, 64), "How many exports that take long record at once."
+            "EXPORTS_RUNNING",
+            _whole(1, 64),
+            "How many exports that take long record at once; the others wait or are paused.",
         ),
     )
     exports_open: int = field(
@@ -227,8 +229,8 @@ class Settings:
         metadata=_asks(
             "EXPORTS_OPEN",
             _whole(1, 256),
-            "How many exports may have a process, those included that have just begun and may be"
-            " short, and those that are paused; with as many as record at once none overtakes.",
+            "How many exports may be open: those that record, those that have just begun and may be"
+            " short, and those that are paused. With as many as record at once, none overtakes.",
         ),
     )
     exports_queued: int = field(

@@ -17,6 +17,7 @@ function secondsLeft({ started, rows, rows_estimate }) {
 
 function stateCell(it) {
   const cell = make("td", {}, it.state);
+  if (it.paused) cell.append(", paused");
   if (it.queue_position) cell.append(` (${it.queue_position})`);
   // What was cancelled says so already.
   if (it.error && it.error.error !== it.state)

@@ -9,7 +9,7 @@ from contextlib import closing
 import psutil
 import pytest
 
-from tests.system.server import Database, wait_until
+from tests.system.server import CATALOGUE, Database, wait_until
 
 
 def test_a_prepared_export(server):
@@ -100,7 +100,9 @@ def test_cancel_of_a_complete_export_takes_its_bytes(server):
 @pytest.fixture(scope="module")
 def narrow(serve_all):
     """A server that records one export at once and lets two wait; no selection is asked twice."""
-    return serve_all(HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_QUEUED="2")
+    return serve_all(
+        HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_OPEN="1", HEADWATER_EXPORTS_QUEUED="2"
+    )
 
 
 def positions(server, *ids):
@@ -176,7 +178,9 @@ def test_what_is_prepared_goes_on_with_no_reader(impatient):
 
 
 def test_a_client_that_leaves_before_the_first_byte_is_noticed(serve):
-    server = serve(HEADWATER_ABANDON_GRACE_S="0.5", HEADWATER_EXPORTS_RUNNING="1")
+    server = serve(
+        HEADWATER_ABANDON_GRACE_S="0.5", HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_OPEN="1"
+    )
     first = server.running()
     client = server.send(b"GET /download/numbers.csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
     (waiting,) = wait_until(lambda: [e for e in exports(server) if e["readers"]], "it waits")
@@ -392,3 +396,65 @@ def test_what_is_prepared_and_not_fetched_is_refused_rather_than_forgotten(serve
     assert server.get(one["url"]).status == 200
     wait_until(lambda: server.get("/download/numbers.csv?limit=3").status == 200, "a place")
     assert server.get(one["url"]).status == 404
+
+
+# Overtaking.
+
+
+@pytest.fixture(scope="module")
+def crowd(serve_all):
+    """A server with 8 exports that never end; the first two have the places."""
+    server = serve_all()
+    for n in range(8):
+        server.prepare("long", rows=1_000_000_000 + n)
+    return server
+
+
+ME, OTHER = "127.0.0.1", "127.0.0.2"
+
+
+@pytest.mark.parametrize("address", [ME, OTHER])
+@pytest.mark.parametrize("file", ["numbers.csv", "logged.csv", "things.parquet"])
+def test_a_short_export_overtakes_eight_long_ones(crowd, address, file):
+    path = f"/download/{file}?limit=10{address[-1]}"
+    body, _ = crowd.curl(path, "--fail", "--interface", address).communicate(timeout=20)
+    assert len(body) > 10
+    states = [each["state"] for each in exports(crowd) if each["source"] == "long"]
+    assert sorted(states) == ["queued"] * 6 + ["running"] * 2
+
+
+def test_in_rollback_mode_nothing_that_waits_is_open(serve):
+    """A writer of the database would have to wait for it."""
+    server = serve()
+    running = [server.running(rows=1_000_000_000 + n) for n in range(2)]
+    waiting = [server.prepare("long", rows=1_100_000_000 + n) for n in range(3)]
+    # The fork server, its spare, and two.
+    wait_until(lambda: len(server.recorders()) == 4, "the others have been tried")
+    told = [server.export(each) for each in waiting]
+    assert [each["queue_position"] for each in told] == [1, 2, 3]
+    assert not any(server.export(each)["paused"] for each in running)
+    for each in running:
+        server.get(f"/exports/{each}", "DELETE")
+    for each in waiting[:2]:
+        assert server.wait_for(each, "running")["paused"] is False
+
+
+def test_the_first_of_another_address_is_paused_in_wal_mode(serve):
+    server = serve(CATALOGUE + LOGGED)
+    for n in range(2):
+        server.running(rows=1_000_000_000 + n)
+    curl = server.curl("/download/endless.csv", "-o", "/dev/null", "--interface", OTHER)
+    (told,) = wait_until(lambda: [e for e in exports(server) if e["paused"]], "it is paused")
+    assert (told["source"], told["state"], told["bytes"] > 0) == ("endless", "running", True)
+    Database(server.folder / "logged.db").write("insert into logged values ('meanwhile')")
+    assert any(each["data"]["paused"] for each in server.events("exports"))
+    server.cancel_all()
+    assert curl.wait(10) in (18, 56)
+
+
+LOGGED = """
+[sources.endless]
+database = "sqlite:///logged.db"
+query = '''with recursive n(i) as (select 1 union all select i + 1 from n)
+ select i, name from n, logged'''
+"""

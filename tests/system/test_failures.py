@@ -23,7 +23,7 @@ each_failure = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def one_at_a_time(serve_all):
-    return serve_all(HEADWATER_EXPORTS_RUNNING="1")
+    return serve_all(HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_OPEN="1")
 
 
 @pytest.fixture

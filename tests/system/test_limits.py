@@ -454,7 +454,8 @@ def narrow(make_site):
     return make_site(
         "ann", "bob", "carl", "dora", "eve",
         HEADWATER_CONNECTIONS_PER_PRINCIPAL="3",
-        HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_QUEUED_PER_PRINCIPAL="1",
+        HEADWATER_EXPORTS_RUNNING="1", HEADWATER_EXPORTS_OPEN="1",
+        HEADWATER_EXPORTS_QUEUED_PER_PRINCIPAL="1",
     )  # fmt: skip
 
 
