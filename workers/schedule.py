@@ -212,13 +212,23 @@ class Schedule:
 
     def _give_places(self, now_s: float) -> Iterable[Move]:
         held, contenders = self._holders(now_s)
-        while len(held) < self.places:
-            waiting = [(work, work.owners) for work in contenders] + self._startable(now_s)
+        kept_for: set[str] = set()
+        while len(held) + len(kept_for) < self.places:
+            waiting = [(work, work.owners) for work in contenders]
+            is_used = any(work.phase is Phase.RUNNING for work in contenders)
+            waiting += [
+                (work, owners)
+                for work, owners in self._startable(now_s)
+                if work.phase is Phase.WAITING or not (is_used or work.id in kept_for)
+            ]
             waiting.sort(key=lambda each: _claim(each[0], now_s))
             running = [work.owner for work in held]
             work, owner = next(in_turn(waiting, running, self._turns, self.places), (None, ""))
             if work is None:
                 break
+            if work.phase is Phase.TRYING:
+                kept_for.add(work.id)  # its chance is over in a moment
+                continue
             if work.phase is Phase.WAITING:
                 yield Move(Do.BEGIN, work.id)
                 work.enter(Phase.OPENING, now_s, has_place=True)
@@ -283,7 +293,7 @@ class Schedule:
             stuck_at.clear()  # no place is lent
         most = self.places + PAUSED_PER_OWNER
         found = []
-        for work, owners in self._owned(Phase.WAITING):
+        for work, owners in self._owned(Phase.WAITING, Phase.TRYING):
             owners = [owner for owner in owners if open_of[owner] < most]
             if owners and work.database not in stuck_at:
                 found.append((work, owners))

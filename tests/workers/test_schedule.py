@@ -132,6 +132,16 @@ def test_the_first_of_an_owner_stays_where_nobody_waits_for_it():
     assert run.in_phase(Phase.WAITING) == {"b4w"}
 
 
+def test_what_is_next_is_next_also_while_it_is_tried():
+    run = Run(places=1)
+    run.ask("a1r", "a2r", "a3r", "a4r")
+    run.end("a1r")
+    run.turn()
+    assert run.in_phase(Phase.TRYING) == {"a2r", "a3r"}
+    run.pass_(1)
+    assert run.in_phase(Phase.RUNNING) == {"a2r"}
+
+
 def test_what_is_paused_goes_on_by_slices():
     run = Run(places=1)
     run.ask("a1w", "b2w")
