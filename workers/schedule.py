@@ -222,8 +222,13 @@ class Schedule:
                 if work.phase is Phase.WAITING or not (is_used or work.id in kept_for)
             ]
             waiting.sort(key=lambda each: _claim(each[0], now_s))
-            running = [work.owner for work in held]
-            work, owner = next(in_turn(waiting, running, self._turns, self.places), (None, ""))
+            # What has lent its place is its owner's all the same.
+            running = [
+                work.owner
+                for work in self._works.values()
+                if work in held or self._is_stuck(work, now_s)
+            ]
+            work, owner = next(in_turn(waiting, running, self._turns, len(running) + 1), (None, ""))
             if work is None:
                 break
             if work.phase is Phase.TRYING:
@@ -276,7 +281,8 @@ class Schedule:
         return is_over
 
     def _is_stuck(self, work: _Work, now_s: float) -> bool:
-        return work.phase is Phase.OPENING and now_s - work.since_s >= STUCK_S
+        lends = self.most_open > self.places
+        return lends and work.phase is Phase.OPENING and now_s - work.since_s >= STUCK_S
 
     def _startable(self, now_s: float) -> list[tuple[_Work, list[str]]]:
         """Return what waits and may have a place now, the oldest first."""

@@ -440,7 +440,7 @@ def test_in_rollback_mode_nothing_that_waits_is_open(serve):
 
 
 def test_the_first_of_another_address_is_paused_in_wal_mode(serve):
-    server = serve(CATALOGUE + LOGGED)
+    server = serve(catalogue=CATALOGUE + LOGGED)
     for n in range(2):
         server.running(rows=1_000_000_000 + n)
     curl = server.curl("/download/endless.csv", "-o", "/dev/null", "--interface", OTHER)
