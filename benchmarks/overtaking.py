@@ -28,7 +28,7 @@ LARGE, SMALLS = 8, 60
 MANY, OWNERS = 20, 10
 ROWS = TABLES["big"]
 EVERY_S = 0.2
-ALONE_ROUNDS = 5
+ALONE_ROUNDS = 9
 IN_TURN = {"HEADWATER_EXPORTS_OPEN": "1"}
 MIB = 1024 * 1024
 
@@ -143,7 +143,11 @@ def _writer(database: Path) -> Iterator[Figure]:
 
 
 def _alone(database: Path) -> Iterator[Figure]:
-    with _crowd(database, "wal") as ours, _crowd(database, "wal", IN_TURN) as theirs:
+    with (
+        _built(database, "wal") as source,
+        served(database, catalogue=source) as ours,
+        served(database, settings=IN_TURN, catalogue=source) as theirs,
+    ):
 
         def rate(server: Server) -> float:
             return ROWS / server.produce("/download/crowd.csv").seconds
@@ -164,6 +168,16 @@ def _crowd(
     database: Path, mode: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
     """Serve the table `big` of a database of its own in that journal mode."""
+    with (
+        _built(database, mode) as source,
+        served(database, app=APP, settings=settings, catalogue=source) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def _built(database: Path, mode: str) -> Iterator[str]:
+    """Make that database; return what the catalogue says of it. It is removed at the end."""
     path = _path(database, mode)
     for old in database.parent.glob(f"{path.name}*"):
         old.unlink()
@@ -179,9 +193,7 @@ def _crowd(
         connection.commit()
         connection.execute("detach made")
         connection.execute(f"pragma journal_mode = {mode}")
-    source = SOURCE.format(database=path)
-    with served(database, app=APP, settings=settings, catalogue=source) as server:
-        yield server
+    yield SOURCE.format(database=path)
     for old in database.parent.glob(f"{path.name}*"):
         old.unlink()
 

@@ -162,7 +162,7 @@ class Exports:
             path = str(export.journal.path)
             job = Job(export.id, path, order.extension, order.excel, order.query, order.source)
             self._underway[export.id] = _Underway(export, job, order.fingerprint)
-            self._schedule.add(export.id, owner, _lock_of(job))
+            self._schedule.add(export.id, owner, _lock_of(job), export.rows_estimate)
             self._announce(export, self.queue_position(export))
             self._take_turns()
             if export.state == "queued":

@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 from workers.turns import in_turn
 
-# 1,000 rows of 8 columns take 20 ms of processor time, 50,000 take 100 ms.
-CHANCE_S = 0.1
+# 1,000 rows of 8 columns take 20 ms of processor time, 25,000 take 60 ms.
+CHANCE_S = 0.06
 # The same for what rather waits for a disk.
 CHANCE_WALL_S = 2.0
 # A chance without a place is looked at so often.
@@ -44,6 +44,9 @@ STUCK_S = 0.25
 TRIES = 4
 # Of one database, so that a locked one leaves some to others.
 TRIES_PER_DATABASE = 2
+# No export of so many rows ends within its chance: it is tried last, and one at a time, as the
+# number may be wrong.
+LARGE_ROWS = 300_000
 # Of what may be open, so many are for those that are tried.
 KEPT_FOR_TRIES = 2
 # An owner may have so many open beside what runs.
@@ -95,6 +98,7 @@ class _Work:
     owner: str = ""
     was_tried: bool = False
     may_stay: bool = False
+    is_large: bool = False
     is_pausable: bool = False
     has_place: bool = False
     is_long: bool = False
@@ -125,12 +129,18 @@ class Schedule:
     _turns: dict[str, int] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=lambda: count(1))
     _order: list[tuple[str, str]] | None = None
+    # The databases of which a reader was seen to block writers.
+    _blocking: set[str] = field(default_factory=set)
 
     # What becomes of exports.
 
-    def add(self, export_id: str, owner: str, database: str) -> None:
-        """Put it into the queue. database: the same text for those that wait for the same lock."""
-        self._works[export_id] = _Work(export_id, database, [owner])
+    def add(self, export_id: str, owner: str, database: str, rows: int | None = None) -> None:
+        """Put it into the queue.
+
+        database: the same text for those that wait for the same lock. rows: an estimate.
+        """
+        is_large = rows is not None and rows >= LARGE_ROWS
+        self._works[export_id] = _Work(export_id, database, [owner], is_large=is_large)
         self._order = None
 
     def join(self, export_id: str, owner: str) -> None:
@@ -145,6 +155,7 @@ class Schedule:
         work = self._works[export_id]
         work.is_pausable |= is_pausable
         if work.phase in (Phase.TRYING, Phase.OPENING):
+            (self._blocking.discard if is_pausable else self._blocking.add)(work.database)
             work.enter(Phase.RUNNING, now_s, has_place=work.has_place)
             self._order = None
 
@@ -312,22 +323,38 @@ class Schedule:
             is_open = [work for work in works if work.is_open]
             if len(trying) >= min(TRIES, self.most_open - len(is_open)):
                 return
-            at = Counter(work.database for work in trying)
-            untried = [
-                (work, owners)
-                for work, owners in self._owned(Phase.WAITING)
-                if not work.was_tried and at[work.database] < TRIES_PER_DATABASE
-            ]
             busy = [work.owner for work in (*is_open, *trying)]
-            places = len(busy) + 1
-            work, owner = next(in_turn(untried, busy, self._turns, places), (None, ""))
+            may_stay = len(is_open) + sum(each.may_stay for each in trying) < self._most_begun()
+            untried = self._untried(trying, busy if may_stay else None)
+            work, owner = next(in_turn(untried, busy, self._turns, len(busy) + 1), (None, ""))
             if work is None:
                 return
-            staying = len(is_open) + sum(each.may_stay for each in trying)
-            work.may_stay = owner not in busy and staying < self._most_begun()
-            work.owner = owner
+            work.owner, work.may_stay = owner, may_stay and owner not in busy
             work.enter(Phase.TRYING, now_s, has_place=False)
             yield Move(Do.STAY if work.may_stay else Do.TRY, work.id)
+
+    def _untried(
+        self, trying: list[_Work], busy: list[str] | None
+    ) -> list[tuple[_Work, list[str]]]:
+        """Return what may be tried now. busy: the owners of which none may stay; None: of all.
+
+        The newest first: the others have waited already, and one in a flood is no sooner done.
+        """
+        at = Counter(work.database for work in trying)
+        found = [
+            (work, owners)
+            for work, owners in self._owned(Phase.WAITING)
+            if not work.was_tried and at[work.database] < TRIES_PER_DATABASE
+        ][::-1]
+
+        def is_worth_it(work: _Work) -> bool:
+            if not work.is_large:
+                return True
+            stays = busy is not None and not set(work.owners) <= set(busy)
+            return stays and work.database not in self._blocking
+
+        worth_it = [each for each in found if is_worth_it(each[0])]
+        return worth_it or ([] if trying else found)
 
     def _most_begun(self) -> int:
         """Return how many may be open that are not on trial."""

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from workers import schedule as module
 from workers.schedule import (
     CHANCE_S,
+    LARGE_ROWS,
     LOOK_S,
     PATIENCE_S,
     SLICE_S,
@@ -38,12 +39,12 @@ class Run:
         self.schedule = Schedule(places, most_open, self.used.__getitem__)
         self._databases = {}
 
-    def ask(self, *exports):
+    def ask(self, *exports, rows=None):
         """Each is `owner`, a number, and its database: `a1w`."""
         for name in exports:
             self._databases[name] = name[-1]
             self.works.setdefault(name, 10.0)
-            self.schedule.add(name, name[0], name[-1])
+            self.schedule.add(name, name[0], name[-1], rows)
             self.turn()
 
     def short(self, *exports):
@@ -223,6 +224,35 @@ def test_a_locked_database_leaves_tries_to_others():
     assert len(tried) == TRIES_PER_DATABASE
     run.short("a9r")
     assert run.said[-1] == "try a9r"
+
+
+def test_the_newest_is_tried_first():
+    run = Run(places=1)
+    run.ask(*(f"a{n}r" for n in range(6)))
+    run.pass_(CHANCE_S + LOOK_S)
+    assert [said for said in run.said if said.startswith("try")][:3] == [
+        "try a1r", "try a2r", "try a5r",
+    ]  # fmt: skip
+
+
+def test_what_is_known_to_be_large_is_tried_last_and_one_at_a_time():
+    run = Run(places=1)
+    run.ask(*(f"a{n}r" for n in range(5)), rows=LARGE_ROWS)
+    assert run.in_phase(Phase.TRYING) == {"a1r"}
+    run.short("a8r", "a9r")
+    assert run.in_phase(Phase.TRYING) == {"a1r", "a8r"}
+    run.works["a3r"] = CHANCE_S / 2  # the estimate is wrong
+    run.pass_(1)
+    assert set(run.done) == {"a3r", "a8r", "a9r"}
+
+
+def test_what_is_known_to_be_large_stays_where_it_may():
+    run = Run()
+    run.ask("a1w", "a2w", "b3w", "c4w", rows=LARGE_ROWS)
+    assert run.said[2:] == ["stay b3w", "stay c4w"]
+    run = Run()
+    run.ask("a1r", "a2r", "b3r", "c4r", rows=LARGE_ROWS)
+    assert run.said[2:] == ["stay b3r"], "of a1r it is known that it blocks writers"
 
 
 def test_a_flood_of_one_owner_leaves_the_first_of_others_their_process():
