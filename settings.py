@@ -225,7 +225,7 @@ class Settings:
         ),
     )
     exports_open: int = field(
-        default=12,
+        default=13,
         metadata=_asks(
             "EXPORTS_OPEN",
             _whole(1, 256),
