@@ -174,7 +174,7 @@ def create_app(
         cors_credentials=False,
     )
     socketio.guard(
-        gate.turn_of,
+        gate.take_turn,
         gate.admit_session,
         gate.sessions,
         gate.rates.note_request,

@@ -48,6 +48,8 @@ def go_green() -> None:
     with suppress(OSError):
         inotify_simple.INotify().close()
     eventlet.monkey_patch()
+    # eventlet's tells the hub of each file, and makes a hub for each native thread that opens one.
+    os.open = eventlet.patcher.original("os").open
 
 
 class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
@@ -64,18 +66,22 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
         """Receive; what is there already is had after the other greenlets have had their turn."""
         if self.act_non_blocking:
             return bytes(self.fd.recv(bufsize, flags))
+        is_awaited = False
         try:
             data: bytes = self.fd.recv(bufsize, flags)
         except BlockingIOError:
-            try:
-                self._read_trampoline()
-            except eventlet.hubs.IOClosed as error:
-                raise EOFError from error
+            is_awaited = True
         except OSError:
             pass  # as one that the client has reset, which is an end
         else:
             eventlet.sleep(0)
             return data
+        if is_awaited:
+            # Not in the handler above, or an idle client would keep its error and the frames of it.
+            try:
+                self._read_trampoline()
+            except eventlet.hubs.IOClosed as error:
+                raise EOFError from error
         return bytes(super().recv(bufsize, flags))
 
     def sendall(self, data: bytes, flags: int = 0) -> None:

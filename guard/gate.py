@@ -134,12 +134,12 @@ class Gate:
 
     # Each request.
 
-    def turn_of(self, environ: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """Wait for a turn of the owner who asks, whatever comes of it; see guard.turns.
+    def take_turn(self, environ: Mapping[str, Any]) -> None:
+        """Wait for a turn of the owner who asks, whatever comes of it; end_turn ends it.
 
         The owner is the principal whose credential comes with the request, or else the address.
         """
-        return self.turns.turn_of(self._owner_of(environ))
+        self.turns.take(self._owner_of(environ))
 
     def turn_at(self, address: str) -> AbstractContextManager[None]:
         """Wait for a turn of an address, for what is refused before it is a request.

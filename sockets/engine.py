@@ -16,7 +16,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -581,7 +580,7 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def guard(
         self,
-        turn_of: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
+        take_turn: Callable[[Mapping[str, Any]], None],
         admit: Callable[[Mapping[str, Any], str | None], Visit],
         clients: Clients,
         note: Callable[[str], None],
@@ -596,7 +595,7 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """
         self.server.note = note
         engine = self.server.eio
-        engine.turn_of, engine.admit, engine.clients = turn_of, admit, clients
+        engine.take_turn, engine.admit, engine.clients = take_turn, admit, clients
         engine.refusals, engine.hearing = refusals, hearing
 
     def close(self, sid: str, namespace: str = "/") -> None:

@@ -21,7 +21,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
@@ -33,7 +32,7 @@ import engineio
 from access import AccessError, CrossOrigin
 from guard import Clients, Hearing, Visit
 from guard.answers import SECURITY_HEADERS, log_refusal
-from guard.turns import TURN_S, Turns, turn_paused
+from guard.turns import TURN_S, Turns, end_turn, turn_paused
 from guard.unfinished import Unfinished
 from guard.visit import visit_of
 from sockets.answers import http_answer_of
@@ -194,8 +193,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     connect_timeout_s: how long a client may take to join a namespace. upgrade_timeout_s: and from
     asking for a WebSocket to changing over to it. on_upgrade: called with the id of a session that
     has just changed; it must not wait. websockets: how many sessions are on WebSocket. refusals:
-    what was refused or cut off, by its code. turn_of: called with each request; waits for the turn
-    that it is answered in. admit: called with each request and the id of the session it names, None
+    what was refused or cut off, by its code. take_turn: called with each request; waits for a turn
+    to answer it in. admit: called with each request and the id of the session it names, None
     for none; returns whose it is, raises AccessError. clients: where sessions are counted, and cut.
     hearing: what all sockets share.
     """
@@ -220,8 +219,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.admit: Callable[[dict[str, Any], str | None], Visit] = _anybody
         self.clients = Clients(sys.maxsize)
         self.hearing = Hearing(Turns(), Unfinished())
-        self.turn_of: Callable[[dict[str, Any]], AbstractContextManager[None]]
-        self.turn_of = self._turn_of_address
+        self.take_turn: Callable[[dict[str, Any]], object] = self._take_turn_of_address
         # One object, not one for each session.
         self._cut = self.disconnect
         self.refusals: Counter[str] = Counter()
@@ -266,15 +264,18 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     # HTTP
 
-    def _turn_of_address(self, environ: dict[str, Any]) -> AbstractContextManager[None]:
-        return self.hearing.turns.turn_of(visit_of(environ, None).owner)
+    def _take_turn_of_address(self, environ: dict[str, Any]) -> None:
+        self.hearing.turns.take(visit_of(environ, None).owner)
 
     def handle_request(
         self, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer a request, or take its connection over for a WebSocket."""
-        with self.turn_of(environ):
+        self.take_turn(environ)
+        try:
             return self._handle(environ, start_response)
+        finally:
+            end_turn()
 
     def _handle(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         query = parse_qs(environ.get("QUERY_STRING", ""))

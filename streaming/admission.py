@@ -86,8 +86,11 @@ class _InTurn:
         self._gate = gate
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        with self._gate.turn_of(environ):
+        self._gate.take_turn(environ)
+        try:
             return self._app(environ, start_response)
+        finally:
+            end_turn()
 
 
 def is_streamed(request: Request) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from guard import NativeThreads, Places
-from guard.turns import act_for, owner_of_turn, turn_paused
+from guard.turns import TURN_S, act_for, owner_of_turn, turn_paused
 from journal import RunNative
 from sources.catalogue import Source
 from sources.connections import IN_MEMORY, LOOK_S
@@ -120,8 +120,7 @@ class Inquiries:
     ) -> list[Description | SourceUnavailable | Late]:
         """Return what each source looks like now, or why that cannot be told, within LIST_S."""
         answers = [self._describe(source, is_urgent=False) for source in sources]
-        with turn_paused():
-            wait(answers, timeout=LIST_S)
+        _wait_for(answers, LIST_S)
         return [
             _told(answer) if answer.done() else Late(self._descriptions.last(source))
             for source, answer in zip(sources, answers, strict=True)
@@ -201,12 +200,21 @@ class Inquiries:
         return described
 
     def _await(self, source: Stored, answer: Future[Found]) -> Found:
-        with turn_paused():
-            wait([answer], timeout=PATIENCE_S)
+        _wait_for([answer], PATIENCE_S)
         if not answer.done():
             message = f"the database of {source.name} has not answered within {PATIENCE_S:g} s"
             raise SourceUnavailable(message)
         return answer.result()
+
+
+def _wait_for(answers: Sequence[Future[Any]], most_s: float) -> None:
+    """Wait for all answers, or for most_s. The turn is kept for answers that are there soon.
+
+    A client without a turn is behind a flood again with each step of its request.
+    """
+    if wait(answers, timeout=TURN_S).not_done:
+        with turn_paused():
+            wait(answers, timeout=most_s - TURN_S)
 
 
 def _told(answer: Future[Description]) -> Description | SourceUnavailable:
