@@ -313,8 +313,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def own_site(tmp_path):
-    """As `site`, for one test."""
-    for app in run_site(tmp_path):
+    """As `site`, for one test; exports of it do not overtake."""
+    for app in run_site(tmp_path, exports_open=4):
         app.data = tmp_path / "data.db"
         yield app
 

@@ -9,6 +9,7 @@ from contextlib import closing
 import psutil
 import pytest
 
+from guard.threads import IN_ALL
 from tests.system.server import CATALOGUE, Database, wait_until
 
 
@@ -215,7 +216,7 @@ def test_downloads_leak_nothing(serve):
     wait_until(lambda: not any(e["readers"] for e in exports(server)), "readers are gone")
     server.wait_until_idle()
     wait_until(lambda: worker.num_fds() <= before + 3, "descriptors are closed")
-    wait_until(lambda: worker.num_threads() <= 30, "threads")
+    wait_until(lambda: worker.num_threads() <= IN_ALL + 10, "threads")
 
 
 def exports(server):
