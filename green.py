@@ -164,12 +164,12 @@ class Input:
             raise BrokenInput(str(error)) from error
 
     def read(self, size: int | None = None) -> bytes:
-        if self._is_there():
+        if self.is_there():
             return bytes(self._stream.read(size))
         with self._in_time():
             return bytes(self._stream.read(size))
 
-    def _is_there(self) -> bool:
+    def is_there(self) -> bool:
         """Tell whether all of the body came with the head, so that nothing is waited for."""
         reader = self._stream.reader
         length = getattr(reader, "length", None)

@@ -42,6 +42,9 @@ WATCH_S = 1.0
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
+# Where the visit that was found for a request's turn is, until the request is admitted.
+_VISIT = "headwater.visit"
+
 
 class _Mistakes(NamedTuple):
     """Counts a BadCredential that goes through it."""
@@ -134,7 +137,7 @@ class Gate:
 
     # Each request.
 
-    def take_turn(self, environ: Mapping[str, Any]) -> None:
+    def take_turn(self, environ: dict[str, Any]) -> None:
         """Wait for a turn of the owner who asks, whatever comes of it; end_turn ends it.
 
         The owner is the principal whose credential comes with the request, or else the address.
@@ -148,16 +151,18 @@ class Gate:
         """
         return self.turns.turn_of(owner_at(counted_address(address or LOCAL)))
 
-    def _owner_of(self, environ: Mapping[str, Any]) -> str:
+    def _owner_of(self, environ: dict[str, Any]) -> str:
         try:
-            return self._identify(environ).owner
+            visit = self._identify(environ)
         except AccessError:
             # It is counted, and refused, in the turn.
             return owner_at(address_of(environ))
+        environ[_VISIT] = visit
+        return visit.owner
 
     def admit(
         self,
-        environ: Mapping[str, Any],
+        environ: dict[str, Any],
         needs: Sequence[Need] | None = (),
         *,
         is_counted: bool = True,
@@ -169,7 +174,7 @@ class Gate:
         """
         with self._noting_mistakes(environ):
             self.check_where_from(environ)
-            visit = visit_of(environ, None) if needs is None else self._identify(environ)
+            visit = visit_of(environ, None) if needs is None else self._visit_in(environ)
             if visit.link is not None and any(need.action == "subscribe" for need in needs or ()):
                 # A download that was begun in time may be finished; a feed would never be.
                 visit = visit._replace(ends_s=visit.link.expires_s)
@@ -183,14 +188,14 @@ class Gate:
                 (self.links.use if is_use else self.links.check)(visit.link)
         return visit
 
-    def admit_session(self, environ: Mapping[str, Any], session_id: str | None) -> Visit:
+    def admit_session(self, environ: dict[str, Any], session_id: str | None) -> Visit:
         """Return who opens a Socket.IO session, or goes on with this one; he may not say who he is.
 
         Raises AccessError, also for who goes on with a session that another one has opened.
         """
         with self._noting_mistakes(environ):
             self.check_where_from(environ)
-            visit = self._identify(environ)
+            visit = self._visit_in(environ)
             opened = None if session_id is None else self.sessions.visit(session_id)
             if opened is not None and opened.principal != visit.principal:
                 raise Forbidden("the session was opened with another credential")
@@ -239,6 +244,11 @@ class Gate:
         if not self.tokens.is_needed and not self._is_open and not is_loopback_host(environ):
             # A name that another site has pointed to this machine makes its pages ours.
             raise Forbidden("without tokens this server answers to localhost only")
+
+    def _visit_in(self, environ: dict[str, Any]) -> Visit:
+        """Return who asks, as it was found for the turn. Raises as _identify does."""
+        found: Visit | None = environ.pop(_VISIT, None)
+        return self._identify(environ) if found is None else found
 
     def _identify(self, environ: Mapping[str, Any]) -> Visit:
         """Return who asks, None for who does not say. Raises BadCredential, Forbidden, TooMany."""

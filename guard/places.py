@@ -30,8 +30,11 @@ class Places:
 
         False when there was none in that time. Otherwise the caller leaves it again.
         """
-        place = threading.Event()
         with self._lock:
+            if not self._waiting and self._has_place_for(owner):
+                self._held[owner] += 1
+                return True
+            place = threading.Event()
             self._waiting.setdefault(owner, deque()).append(place)
             self._give()
         try:
@@ -61,12 +64,12 @@ class Places:
         finally:
             self.leave(owner)
 
+    def _has_place_for(self, owner: str) -> bool:
+        return self._held.total() < self.count and self._held[owner] < self.most_of_one
+
     def _give(self) -> None:
         """Give the places that are free to those who wait. With the lock."""
-        while self._held.total() < self.count:
-            may = [owner for owner in self._waiting if self._held[owner] < self.most_of_one]
-            if not may:
-                return
+        while may := [owner for owner in self._waiting if self._has_place_for(owner)]:
             owner = min(may, key=self._held.__getitem__)
             queue = self._waiting.pop(owner)
             self._held[owner] += 1

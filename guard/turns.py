@@ -23,13 +23,14 @@ TURN_S = 0.005
 
 
 class Turn:
-    """A request's. come: set when it may begin."""
+    """A request's. come: set when it may begin, if it had to wait long enough to need it."""
 
-    __slots__ = ("come", "owner", "turns")
+    __slots__ = ("come", "has_begun", "owner", "turns")
 
     def __init__(self, turns: Turns, owner: str) -> None:
         self.turns = turns
         self.owner = owner
+        self.has_begun = False
         self.come: threading.Event | None = None
 
 
@@ -137,6 +138,7 @@ class Turns:
 
     def _begin(self, turn: Turn) -> None:
         self._now, self._until_s = turn, time.monotonic() + LEASE_S
+        turn.has_begun = True
 
     def _begin_next(self) -> None:
         if not self._waiting:
@@ -148,11 +150,10 @@ class Turns:
             # Behind all others.
             self._waiting[owner] = queue
         self._begin(turn)
-        assert turn.come is not None
-        turn.come.set()
+        if turn.come is not None:
+            turn.come.set()
 
     def _wait(self, turn: Turn, *, is_next: bool) -> None:
-        turn.come = threading.Event()
         self._waiting.setdefault(turn.owner, deque()).append(turn)
         try:
             if is_next:
@@ -161,7 +162,9 @@ class Turns:
                 time.sleep(0)
                 if not self._is_taken():
                     self._begin_next()
-            if not turn.come.is_set():
+            if not turn.has_begun:
+                # Most requests need no event, which costs as much as the rest of this.
+                turn.come = threading.Event()
                 self._end_leases_beside()
                 turn.come.wait()
         except BaseException:

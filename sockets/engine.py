@@ -580,8 +580,8 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def guard(
         self,
-        take_turn: Callable[[Mapping[str, Any]], None],
-        admit: Callable[[Mapping[str, Any], str | None], Visit],
+        take_turn: Callable[[dict[str, Any]], None],
+        admit: Callable[[dict[str, Any], str | None], Visit],
         clients: Clients,
         note: Callable[[str], None],
         refusals: Counter[str],

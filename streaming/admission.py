@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from flask import Flask, Request, g, redirect, request, url_for
@@ -64,8 +65,9 @@ def register_admission(app: Flask, gate: Gate) -> None:
         if is_nothing or asked.method in SAFE_METHODS:
             return None
         if not is_streamed(asked):
-            # A client that is still sending has not asked yet.
-            with turn_paused():
+            # A client that is still sending has not asked yet. Most bodies come with their head.
+            is_there = getattr(environ["wsgi.input"], "is_there", None)
+            with turn_paused() if is_there is not None and not is_there() else nullcontext():
                 asked.get_data()
         if visit.session or endpoint in ("login.log_in", "login.log_out"):
             try:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
+
+# So many are remembered: each request of a client has the same one.
+MAX_KNOWN = 1024
 
 # Some proxies name the port, too: each connection has another one.
 _WITH_PORT = re.compile(r"\[([^]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
@@ -16,6 +20,7 @@ _HOST_BITS = 64
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+@lru_cache(MAX_KNOWN)
 def counted_address(text: str) -> str:
     """Return an IPv4 address as it is, an IPv6 address as its /64, text that is none as it is.
 
