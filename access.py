@@ -29,9 +29,9 @@ class AccessError(Exception):
     """Any refusal of who asks, rather than of what is asked.
 
     AccessError
-    +-- Unauthorized     nobody has said who he is
+    +-- Unauthorized     the request does not say who asks
     |   +-- BadCredential    a token, session or link that is not good, not any more, or not alone
-    +-- Forbidden        it is known who asks, and he may not
+    +-- Forbidden        it is known who asks, and that one may not
     |   +-- CrossOrigin      a page of another site asks
     |   +-- BadForm          a form that was not filled in on a page of ours
     |   +-- LinkSpent        a link that has expired, is used up or is for another address
@@ -40,7 +40,7 @@ class AccessError(Exception):
 
 
 class Unauthorized(AccessError):
-    """Nobody has said who he is."""
+    """The request does not say who asks."""
 
 
 class BadCredential(Unauthorized):
@@ -114,9 +114,9 @@ def require(
     needs: Iterable[Need] = (),
     grants: Callable[[Principal, Need], bool] = lambda principal, need: False,
 ) -> Principal:
-    """Return the principal if he may do all that is needed. Raises Unauthorized, Forbidden.
+    """Return the principal if it may do all that is needed. Raises Unauthorized, Forbidden.
 
-    grants: whether a need that no scope covers comes with something he has.
+    grants: whether a need that no scope covers comes with something it has.
     """
     if principal is None:
         raise Unauthorized("say who you are: a token in `Authorization: Bearer`, or /login")

@@ -169,7 +169,7 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
             self.end(json.dumps(fields), request_time.total_seconds())
 
         def begin(self, environ: Any) -> str:
-            """Return what there is to tell of who takes his connection over; end writes it."""
+            """Return the fields of a request that takes its connection over; end writes it."""
             return json.dumps(describe(environ, SWITCHED))
 
         def end(self, told: str, seconds: float) -> None:

@@ -227,7 +227,7 @@ class Connection:
         return self.waiting_since is not None and (self.requests > 0 or waited_s > NEWCOMER_S)
 
     def cut(self) -> None:
-        """End the connection as it is; whoever reads from it or writes to it finds it closed."""
+        """End the connection as it is; its readers and writers find it closed."""
         self._shut(socket.SHUT_RDWR)
 
     def stop_reading(self) -> None:

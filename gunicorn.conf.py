@@ -205,7 +205,7 @@ def _check_addresses(addresses: list[Any]) -> str:
 
 
 def _who_may_ask(addresses: list[Any]) -> str:
-    """Say it; end if that is anybody on another machine and nobody has said that he shall."""
+    """Say it; end if another machine may ask and no setting allows that."""
     tokens = Tokens(_settings.instance / "tokens.json")
     try:
         tokens.refresh()

@@ -21,7 +21,7 @@ AUTO, TEXT, JSON = "auto", "text", "json"
 
 # What another program's log may call the same request; anything else would need quoting somewhere.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What opens something for whoever reads the log: all but the id of a token; a signed link, also cut
+# What opens something for a reader of the log: all but the id of a token; a signed link, also cut
 # out of its address; a Socket.IO session; a browser's.
 _SECRETS = re.compile(
     r"(hw_[0-9a-f]{12}_)[A-Za-z0-9_-]{6,}"

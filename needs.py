@@ -18,9 +18,9 @@ Args = Mapping[str, Any]
 Needs = tuple[Need, ...]
 
 ADMIN_ONLY = (Need(ADMIN),)
-# Whoever has a good credential, whatever it is for.
+# Any good credential, whatever it is for.
 SIGNED_IN: Needs = ()
-# Nobody needs to say who he is.
+# No credential is needed.
 PUBLIC = None
 
 

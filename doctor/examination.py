@@ -126,7 +126,7 @@ def main(words: Sequence[str]) -> int:
     try:
         return report(Case(told.url, token, told.slow, told.only), partial(print, flush=True))
     except BrokenPipeError:
-        # Whoever reads it, as `head`, has enough. At its end Python would write there once more.
+        # Its reader, as `head`, has enough. At its end Python would write there once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

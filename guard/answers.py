@@ -52,7 +52,7 @@ def find_answer(
 
 
 def log_refusal(error: Exception, address: str | None) -> None:
-    """Log who was refused, without what he has shown, where an error is answered.
+    """Log who was refused, without the credential, where an error is answered.
 
     Not who has shown nothing, which browsers begin with, nor who is only too quick.
     """

@@ -36,7 +36,7 @@ class Clients:
         self._counts: Counter[str] = Counter()
 
     def enter(self, client: Hashable, visit: Visit, cut: Callable[[Any], None]) -> None:
-        """Count client as the visit's owner's until it leaves; who was another's is his no more.
+        """Count client as the visit's owner's, and no other's, until it leaves.
 
         cut: called with client, ends the connection; one for all, as each has one object less
         then. Raises TooMany.

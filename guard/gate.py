@@ -1,4 +1,4 @@
-"""In front of every request: from where it comes, who asks, and how much he may have.
+"""In front of every request: from where it comes, who asks, and how much that one may have.
 
 Way in: Gate.admit for HTTP, be it for Flask or for a Socket.IO session; Gate.greet for the token in
 a Socket.IO CONNECT. Knows WSGI environs, and that the worker hands over each client's connection.
@@ -93,7 +93,7 @@ class Gate:
         self._ended = ended
         self.turns = Turns()
         self.hearing = Hearing(self.turns, Unfinished())
-        # Those of Socket.IO, also before anybody has said in one who he is.
+        # Those of Socket.IO, also before one has shown a credential.
         self.sessions = Clients(clients.most, sessions_unknown)
         self._is_open = is_open
         # What comes with something rather than with a scope; see access.require.
@@ -169,8 +169,8 @@ class Gate:
     ) -> Visit:
         """Return who asks, and may.
 
-        needs: None where nobody needs to say who he is. is_counted: it is one of the requests that
-        he has in a minute. Raises AccessError.
+        needs: None where no credential is needed. is_counted: it is one of the requests that its
+        owner has in a minute. Raises AccessError.
         """
         with self._noting_mistakes(environ):
             self.check_where_from(environ)
@@ -189,7 +189,7 @@ class Gate:
         return visit
 
     def admit_session(self, environ: dict[str, Any], session_id: str | None) -> Visit:
-        """Return who opens a Socket.IO session, or goes on with this one; he may not say who he is.
+        """Return who opens a Socket.IO session, or goes on with this one; it needs no credential.
 
         Raises AccessError, also for who goes on with a session that another one has opened.
         """
@@ -204,7 +204,7 @@ class Gate:
         return visit
 
     def require(self, principal: Principal | None, needs: Sequence[Need]) -> Principal:
-        """Return the principal if he may. Raises Unauthorized, Forbidden."""
+        """Return the principal if it may. Raises Unauthorized, Forbidden."""
         return require(principal, needs, self.grants)
 
     def greet(self, environ: Mapping[str, Any], text: object) -> Visit:

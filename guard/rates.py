@@ -1,4 +1,4 @@
-"""How many requests one may make a minute, and how often one may be wrong about who he is.
+"""How many requests one may make a minute, and how often a credential may be wrong.
 
 Counted by `limits`, on which Flask-Limiter stands: requests for a Socket.IO session and events of
 it never come to Flask, and count all the same.

@@ -1,7 +1,7 @@
 """Whose request begins next: those of one owner in their order, and the owners in turn.
 
-One computes at a time: they share a processor anyway, so nobody is later for having waited until
-the one before him was done. But who asks for little gets it after one request of each other owner,
+One computes at a time: they share a processor anyway, so none is later for having waited until
+the one before it was done. But who asks for little gets it after one request of each other owner,
 and not after all that a flood has sent. Everything is called on the threads of one process that
 take turns (green ones). Way in: Turns; wherever a request is about to wait, turn_paused, or
 end_turn if it computes no more afterwards.

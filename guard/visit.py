@@ -17,7 +17,7 @@ LOCAL = "local"
 class Visit(NamedTuple):
     """Who asks, and by what.
 
-    owner: to whom it is counted. principal: None for who has not said who he is. session: the id of
+    owner: to whom it is counted. principal: None without a credential. session: the id of
     the browser's session whose cookie says it, which goes along with whatever a browser asks. link:
     that opens the address. ends_s: unix seconds, when what it opens is over; None for never.
     """

@@ -10,7 +10,7 @@ class JournalError(Exception):
     +-- JournalFull      append: no room; nothing of that append is kept
     +-- JournalEnded     append: the journal has already ended
     +-- JournalFailed    read: the journal ended without its end
-    +-- ReaderLeft       read: whoever was reading is gone
+    +-- ReaderLeft       read: the client that was reading is gone
     """
 
 

@@ -25,7 +25,7 @@ class Reader:
     there is nothing to read; True ends the reader. on_close: called once, with this reader.
 
     Raises JournalFailed when the journal fails before stop, ReaderLeft when has_left says so.
-    Whoever makes a reader closes it; `position` is where it has come to.
+    The caller that makes a reader closes it; `position` is where it has come to.
     """
 
     def __init__(

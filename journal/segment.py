@@ -21,7 +21,7 @@ from typing import NamedTuple
 from journal.descriptor import Descriptor
 from journal.records import Layout
 
-# Whoever comes with a cursor reads a block to find its place, some 30 us from the page cache; the
+# To find the place of a cursor a block is read, some 30 us from the page cache; the
 # marks of 10 million records of 200 bytes are 30,000, less than 10 MB.
 BLOCK_BYTES = 64 * 1024
 

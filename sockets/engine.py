@@ -628,7 +628,7 @@ class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         return {"polling": len(sessions) - websockets, "websocket": websockets}
 
     def guard(self, *watchers: object) -> None:
-        """Do nothing: who asks is asked when he connects to a namespace."""
+        """Do nothing: who asks is found out when a client connects to a namespace."""
 
     def close(self, sid: str, namespace: str = "/") -> None:
         self.server.disconnect(sid, namespace)

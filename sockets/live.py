@@ -80,10 +80,9 @@ class Live(Namespace):  # type: ignore[misc]
     Its handlers have no flask.request: making one for each event, with its routes and its session,
     took half of the time that 5,000 clients need to connect and subscribe.
 
-    find_to_end: returns the export of an id for who may cancel it, None where he sees none, raises
-    Forbidden. narrow: returns the framing for a principal's reader of patterns. hides: whether a
-    principal may not know of a topic.
-    refusals: counted by their code.
+    find_to_end: returns the export of an id for a principal that may cancel it, None if it sees
+    none, raises Forbidden. narrow: returns the framing for a principal's reader of patterns. hides:
+    whether a principal may not know of a topic. refusals: counted by their code.
     """
 
     def __init__(
@@ -143,7 +142,7 @@ class Live(Namespace):  # type: ignore[misc]
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
             visit = self._gate.greet(_asked.get().environ or {}, token)
-            # The sessions of one are counted beside his connections.
+            # The sessions of one are counted beside its connections.
             seat = visit._replace(owner=f"{visit.owner} on /live")
             server: Any = self._sockets.server
             session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
@@ -172,7 +171,7 @@ class Live(Namespace):  # type: ignore[misc]
         return True
 
     def heard(self, sid: str) -> None:
-        """Count what a client says as a request of his. Raises TooMany."""
+        """Count what a client says as one of its requests. Raises TooMany."""
         self._gate.rates.note_request(self._visits[sid].owner)
 
     def take_turn(self) -> None:

@@ -1,4 +1,4 @@
-"""Beats: something that is done every second from when somebody came, on time while he stays.
+"""Beats: something that is done every second from when a client came, on time while it stays.
 
 Due times are counted from the start and never from the last beat, so lateness does not add up.
 One thread serves all. Way in: Metronome.add; the entry starts it.

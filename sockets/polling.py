@@ -1,7 +1,7 @@
 """A polling client's end of a feed: what an Outlet is to a socket, this is to polls.
 
 The client asks, and is answered with what there is, or as soon as there is something. Between two
-polls it is busy: what is said waits in a mailbox with a bound, and who feeds it keeps his cursor
+polls it is busy: what is said waits in a mailbox with a bound, and its feeder keeps its cursor
 and is asked when the next poll comes. What it is given are payloads: packets joined by \\x1e.
 
 Way in: PollOutlet. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.

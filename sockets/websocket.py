@@ -74,7 +74,7 @@ def accept(
     the owner, as hearing has them, and a message that receive returns is answered in one. headers:
     more fields for the answer. max_message_bytes: a client that sends a longer message is closed
     with 1009. The caller enters the WebSocket (`with`), and calls
-    receive until it returns None; what his view returns afterwards is not sent.
+    receive until it returns None; what its view returns afterwards is not sent.
 
     Raises BadHandshake and NoConnection before anything is sent.
     """

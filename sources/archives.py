@@ -1,8 +1,8 @@
 """A folder as one ZIP whose every byte has its place before the first file is read.
 
 Files are read when their bytes are due, and each must still be what the snapshot says. The last
-member is MANIFEST.sha256, for `sha256sum -c`, which also names what was left out. Whoever begins in
-the middle needs the checksums of what came before: Digests keeps those of the files read last.
+member is MANIFEST.sha256, for `sha256sum -c`, which also names what was left out. To begin in the
+middle takes the checksums of what came before: Digests keeps those of the files read last.
 Way in: Archive, ArchiveReader. Everything here may wait for a disk.
 """
 

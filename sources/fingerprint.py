@@ -35,7 +35,7 @@ def database_fingerprint(database: Path, *, now_s: float | None = None) -> str |
             status = None
         except OSError:
             return None
-        # Whoever opens a database in WAL mode first makes its log, which holds nothing yet.
+        # The first that opens a database in WAL mode makes its log, which holds nothing yet.
         if status is None or not status.st_size:
             states.append("-")
             continue

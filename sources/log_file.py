@@ -394,7 +394,7 @@ class LogFile:
         identity = self._identity
         self._set_out(file, self._number + 1, 0, half)
         if was_cut:
-            # Whoever cuts the log leaves copies.
+            # What cuts the log leaves copies.
             self._identity, self._is_live = identity, False
 
     def _open_log(self, half: Half) -> None:

@@ -176,7 +176,7 @@ class Sample:
         self._rows = 0
         self._is_asked = False
         self._is_left = False
-        # Whoever takes it out of here closes it.
+        # What takes it out of here closes it.
         self._held: list[apsw.Connection] = []
 
     def take(self) -> Taken:

@@ -1,4 +1,4 @@
-"""Nothing is asked of a view before it is known who asks, and that he may.
+"""Nothing is asked of a view before it is known who asks, and that the asker may.
 
 Way in: register_admission; then `asker`, in any view, and `in_turns` for what may be many.
 """
@@ -38,7 +38,7 @@ Item = TypeVar("Item")
 def register_admission(app: Flask, gate: Gate) -> None:
     """Have every request of app go through the gate, in a turn of the owner who asks."""
     app.wsgi_app = _InTurn(app.wsgi_app, gate)  # type: ignore[method-assign]
-    # Checked by ourselves, and only of who is known by his browser's session: nobody else's
+    # Checked by ourselves, and only where a browser's session tells who asks: nobody else's
     # credential goes along by itself.
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     # Origin is looked at for every request; see guard.origins.
@@ -130,5 +130,5 @@ def in_turns(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def can(action: str, name: str) -> bool:
-    """May he?"""
+    """May the asker?"""
     return may(asker(), Need(action, name))

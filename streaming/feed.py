@@ -1,7 +1,7 @@
 """The body of an answer that does not end by itself: events, written straight to the socket.
 
 The server asks for two items: the opening, with which it sends the head, and another one, during
-which events are pushed to the client by whoever publishes, past the server's own writer. Meanwhile
+which events are pushed to the client by the publisher, past the server's own writer. Meanwhile
 the greenlet of the request waits until the client is gone.
 """
 

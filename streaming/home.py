@@ -68,7 +68,7 @@ def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
 
 
 def _others() -> list[dict[str, str]]:
-    """Return what the asker may follow, by name and address, each as wide as his scopes are."""
+    """Return what the asker may follow, by name and address, each as wide as its scopes are."""
     shown = []
     for name in scopes_of("subscribe"):
         if name == "*":

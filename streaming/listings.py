@@ -105,7 +105,7 @@ def topic_rows(topics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def topic_to_follow(topics: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the asker is shown first. topics: those that he may follow. "": there is none."""
+    """Return what the asker is shown first. topics: those that it may follow. "": there is none."""
     names = [each["topic"] for each in topics]
     if "demo/*" in names:
         return "demo/*"

@@ -159,7 +159,7 @@ def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
 
 
 def _reason(has_ended: bool) -> str:
-    """Return why somebody is at the form, "" if he came by himself."""
+    """Return why the user is at the form, "" for no reason of ours."""
     if has_ended:
         return "Your session has ended: its token has expired or was withdrawn."
     if request.args.get("next"):

@@ -63,19 +63,19 @@ class Rights:
         return views
 
     def may_end(self, principal: Principal, export: Export) -> bool:
-        """May he cancel it? Who has asked for it first may, and an admin."""
+        """May the asker cancel it? The principal that asked for it first may, and an admin."""
         is_owner = export.owner == principal.name and self.sees(principal, export)
         return is_owner or may(principal, Need(ADMIN))
 
     def find(self, principal: Principal, export_id: str) -> Export | None:
-        """Return the export with this id; None where he sees none."""
+        """Return the export with this id; None where the asker sees none."""
         export = self._exports.get(export_id)
         return export if export is not None and self.sees(principal, export) else None
 
     def find_to_end(self, principal: Principal, export_id: str) -> Export | None:
-        """Return the export with this id, to be cancelled; None where he sees none.
+        """Return the export with this id, to be cancelled; None where the asker sees none.
 
-        Raises Forbidden for one that he sees and may not cancel.
+        Raises Forbidden for one that the asker sees and may not cancel.
         """
         export = self.find(principal, export_id)
         if export is not None and not self.may_end(principal, export):
@@ -83,7 +83,7 @@ class Rights:
         return export
 
     def grants(self, principal: Principal, need: Need) -> bool:
-        """Is the need met without a scope? To follow an export that he sees is."""
+        """Is the need met without a scope? To follow an export that the asker sees is."""
         is_one = need.action == "subscribe" and need.name.startswith(_TOPICS)
         return is_one and self.find(principal, need.name.removeprefix(_TOPICS)) is not None
 

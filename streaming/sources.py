@@ -103,7 +103,7 @@ def _show_source(source: Source, description: Description) -> dict[str, Any]:
 
 
 def _why_denied(source: Source) -> str:
-    """Return why the asker gets no rows of a source that he may read, "" where he gets some."""
+    """Return why the asker gets no rows of a readable source, "" where it gets some."""
     if isinstance(source, GeneratedSource) or source.where is None:
         return ""
     try:

@@ -1,6 +1,6 @@
 """Group commit: one write and one sync for all who publish to a durable topic at the same time.
 
-Whoever comes first commits for everybody who waits; those who come meanwhile are the next group.
+The first that comes commits for all that wait; those who come meanwhile are the next group.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 There is no queue: an outlet holds the rest of one write, at most one chunk that is shared with
 everybody it was made for, and a few control messages with a bound. While it is busy it takes no
-events; whoever feeds it keeps a cursor, and is asked for more once the socket has taken the rest.
+events; its feeder keeps a cursor, and is asked for more once the socket has taken the rest.
 
 Way in: Outlet. Knows no protocol: what it is given is already framed. Everything is called on the
 threads of one process that take turns (green ones); what may wait is said.
@@ -74,7 +74,7 @@ class Source(Protocol):
     """Where an outlet gets more from when it has become free."""
 
     def more(self) -> bytes | None:
-        """Return the next bytes, None when there are none: then whoever has some offers them.
+        """Return the next bytes, None when there are none: later ones are offered.
 
         May wait for a disk.
         """

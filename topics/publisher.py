@@ -102,7 +102,7 @@ class Publisher:
         self._room.note(self.topic, size)
 
     def close(self) -> None:
-        """Close the journal; who still waits for his turn to be kept gets NotReady."""
+        """Close the journal; what still waits to be kept gets NotReady."""
         self._is_closed = True
         self.topic.records.close()
         self._room.forget(self.topic)

@@ -167,7 +167,7 @@ class Export:
         self.journal.advance(report["bytes"])
 
     def end(self, state: str, error: Outcome | None = None, sha256: str | None = None) -> None:
-        """Come to a final state. Whoever reads gets the end, or the failure after what there is."""
+        """Come to a final state. Readers get the end, or the failure after what there is."""
         self.state, self.error, self.ended_s = state, error, time.time()
         self.paused = False
         self.unread_since_s = time.monotonic()
