@@ -335,9 +335,8 @@ class Exports:
             raise QueueFull(len(waiting))
 
     def _join(self, export: Export, owner: str) -> None:
-        """Let it take the turn of this owner as well, who is not to wait behind another's flood."""
-        if export.state == "queued":
-            self._schedule.join(export.id, owner)
+        """Let it take the turns of this owner as well, so that it is not behind another's flood."""
+        self._schedule.join(export.id, owner)
 
     def _keep_turns(self) -> None:
         while not self._stopped.is_set():

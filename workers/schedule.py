@@ -144,9 +144,9 @@ class Schedule:
         self._order = None
 
     def join(self, export_id: str, owner: str) -> None:
-        """Let what waits take the turn of this owner as well."""
+        """Let what waits or is paused, or will be, take the turns of this owner as well."""
         work = self._works.get(export_id)
-        if work is not None and not work.is_open and owner not in work.owners:
+        if work is not None and work.phase is not Phase.ENDING and owner not in work.owners:
             work.owners.append(owner)
             self._order = None
 
@@ -297,14 +297,15 @@ class Schedule:
 
     def _startable(self, now_s: float) -> list[tuple[_Work, list[str]]]:
         """Return what waits and may have a place now, the oldest first."""
-        open_of, stuck_at, is_open = Counter[str](), set[str](), 0
+        open_of, stuck_at, is_open, is_stuck = Counter[str](), set[str](), 0, 0
         for work in self._works.values():
             if work.is_open:
                 open_of[work.owner] += 1
                 is_open += 1
             if self._is_stuck(work, now_s):
                 stuck_at.add(work.database)
-        if is_open >= self._most_begun():
+                is_stuck += 1
+        if is_open - is_stuck >= self._most_begun() or is_open >= self.most_open:
             return []
         if not self.is_busy():
             stuck_at.clear()  # no place is lent

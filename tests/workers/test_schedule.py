@@ -284,6 +284,38 @@ def test_the_order_is_of_what_waits():
     assert run.schedule.order() == [("a3r", "c"), ("b4r", "b"), ("a2r", "a")]
 
 
+def test_an_owner_who_joins_what_is_paused_gives_it_its_own_turns():
+    def ended_after(name, *joins):
+        run = Run()
+        run.ask(*(f"a{n}w" for n in range(20)))
+        run.pass_(9)
+        for each in joins:
+            run.schedule.join(each, "b")
+        if not joins:
+            run.ask(name)
+        began_s = run.now_s
+        while name not in run.done:
+            run.pass_(SLICE_S / 10)
+        return run.now_s - began_s
+
+    run = Run()
+    run.ask(*(f"a{n}w" for n in range(20)))
+    run.pass_(9)
+    paused = max(run.in_phase(Phase.PAUSED))
+    assert ended_after(paused, paused) <= ended_after("b1w")
+
+
+@pytest.mark.parametrize("more", [1, 2, 3, 10])
+def test_what_waits_for_a_lock_lends_its_place_with_any_room(more):
+    run = Run(places=1, most_open=1 + more)
+    run.locked.add("r")
+    run.ask("a1r")
+    run.pass_(2 * STUCK_S)
+    run.ask("a2w", rows=LARGE_ROWS)
+    run.pass_(2 * STUCK_S)
+    assert "a2w" in run.opened
+
+
 class AnyUse(RuleBasedStateMachine):
     """Whatever is asked for, the bounds hold, nothing is forgotten, and all ends."""
 
