@@ -166,8 +166,21 @@ class Input:
     def read(self, size: int | None = None) -> bytes:
         if self.is_there():
             return bytes(self._stream.read(size))
+        due_bytes = self._due_bytes(size)
         with self._in_time():
-            return bytes(self._stream.read(size))
+            data = bytes(self._stream.read(size))
+        if len(data) < due_bytes:
+            # gunicorn's reader takes it for the end.
+            raise BrokenInput("the connection was closed in the middle of it")
+        return data
+
+    def _due_bytes(self, size: int | None) -> int:
+        """Return how much a read has to give of a body that has said how long it is, else 0."""
+        left: int | None = getattr(self._stream.reader, "length", None)
+        if left is None:
+            return 0
+        left += self._stream.buf.tell()
+        return left if size is None or size < 0 else min(size, left)
 
     def is_there(self) -> bool:
         """Tell whether all of the body came with the head, so that nothing is waited for."""
@@ -196,10 +209,12 @@ class Input:
         if hasattr(reader, "parser"):
             # Else heads of chunks come with 8 KiB, and so do most pieces.
             reader.req.unreader.mxchunk = PIECE_BYTES
-            piece: bytes = next(reader.parser, b"") if reader.parser else b""
-            if not piece:
-                reader.parser = None
-            return piece
+            for piece in reader.parser or ():
+                # An empty one is no end: the head of a chunk has come without its data.
+                if piece:
+                    return bytes(piece)
+            reader.parser = None
+            return b""
         if not reader.length:
             return b""
         data: bytes = reader.unreader.read(None, read_ahead=min(reader.length, PIECE_BYTES))
@@ -212,8 +227,11 @@ class Input:
         return piece
 
     def readline(self, size: int | None = None) -> bytes:
+        due_bytes = self._due_bytes(size)
         with self._in_time():
             line: bytes = self._stream.readline(size)
+        if len(line) < due_bytes and not line.endswith(b"\n"):
+            raise BrokenInput("the connection was closed in the middle of it")
         return line
 
     def readlines(self, hint: int | None = None) -> list[bytes]:

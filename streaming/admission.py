@@ -97,15 +97,12 @@ class _InTurn:
 
 def is_streamed(request: Request) -> bool:
     """Tell whether what is published is read as it comes. Raises Refusal."""
-    if (
-        "receipts" not in request.environ.get("QUERY_STRING", "")
-        or request.endpoint != "events.publish"
-    ):
+    if not request.environ.get("QUERY_STRING") or request.endpoint != "events.publish":
         return False
-    how = request.args.get("receipts")
-    if how not in (None, "stream"):
+    said = request.args.getlist("receipts")
+    if said not in ([], ["stream"]):
         raise Refusal(400, "malformed", "receipts is `stream`, or left out")
-    return how is not None
+    return bool(said)
 
 
 def asker() -> Principal:

@@ -142,6 +142,7 @@ class Reply(Response):
         has = {name.lower(): value for name, value in fields}
         if "location" in has or "content-location" in has or self.status_code in (204, 304):
             fields = self.get_wsgi_headers(environ).to_wsgi_list()
+            has = {name.lower(): value for name, value in fields}
         elif self._needs_length(has):
             size_bytes = sum(len(part) for part in self.iter_encoded())
             fields.append(("Content-Length", str(size_bytes)))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from guard.turns import Turns, end_turn
+from journal import JournalFull
 from streaming.errors import ANSWERS, answer_of
 from topics import KeyReused, Publication, Receipt
 from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_event
@@ -20,6 +21,10 @@ from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_e
 GROUP_LINES = 1000
 # So many lines count as one request of those that one may make in a minute: what a POST may have.
 LINES_A_REQUEST = 10_000
+
+
+# What is published at once, and the numbers of its lines.
+_Group = tuple[list[int], Publication]
 
 
 class Asked(NamedTuple):
@@ -98,24 +103,47 @@ class Upload:
         self._until_s = asked.turns.go_on(asked.owner, self._until_s)
         refused: list[tuple[int, Exception]] = []
         groups = list(_groups(self._parse(lines, refused), asked.owner))
-        receipts = asked.publish([publication for _, publication in groups]) if groups else []
-        newest, count = None, 0
-        for (number, publication), receipt in zip(groups, receipts, strict=True):
-            if isinstance(receipt, Receipt):
-                newest, count = receipt, count + len(publication.events)
-            elif isinstance(receipt, KeyReused):
-                refused.append((number, receipt))
-            else:
-                raise receipt
-        for number, error in sorted(refused, key=lambda each: each[0]):
-            status, code = answer_of(error)
-            fields = {"message": str(error), "status": status, "detail": {}, "line": number}
-            yield _line(error=code, **fields)
-        self._lines += len(lines)
-        self._count += count
-        if newest is not None:
-            receipt_of = {"id": newest.id, "topic": newest.topic, "count": count}
-            yield _line(**receipt_of, line=self._lines)
+        receipts, end = self._publish(groups, refused)
+        ends_at, why = end or (self._lines + len(lines) + 1, None)
+        if told := _told(refused, receipts, ends_at):
+            yield told
+        self._lines = ends_at - 1
+        self._count += sum(receipt.count for receipt in receipts)
+        if why is not None:
+            raise why
+
+    def _publish(
+        self, groups: list[_Group], refused: list[tuple[int, Exception]]
+    ) -> tuple[list[Receipt], tuple[int, Exception] | None]:
+        """Keep groups in their order; return the receipts, and where and why that has ended.
+
+        refused: where lines are put that are refused by themselves.
+        """
+        receipts: list[Receipt] = []
+        while groups:
+            try:
+                results = self._asked.publish([publication for _, publication in groups])
+            except tuple(ANSWERS) as error:
+                return receipts, (groups[0][0][0], error)
+            rest: list[_Group] = []
+            for place, result in enumerate(results):
+                numbers, publication = groups[place]
+                if isinstance(result, Receipt):
+                    receipts.append(result)
+                elif isinstance(result, KeyReused):
+                    refused.append((numbers[0], result))
+                elif not isinstance(result, JournalFull):
+                    return receipts, (numbers[0], result)
+                else:
+                    # An event is larger than the topic, and nothing from here on is kept.
+                    rest = groups[place + 1 :]
+                    if len(numbers) > 1:
+                        rest = [*_apart(numbers, publication), *rest]
+                    else:
+                        refused.append((numbers[0], result))
+                    break
+            groups = rest
+        return receipts, None
 
     def _parse(
         self, lines: list[bytes], refused: list[tuple[int, Exception]]
@@ -132,23 +160,47 @@ class Upload:
                 yield number, event, key
 
 
-def _groups(
-    parsed: Iterable[tuple[int, NewEvent, str | None]], owner: str
-) -> Iterator[tuple[int, Publication]]:
-    """Yield what is published: those with a key by themselves, others together, in their order."""
+def _told(refused: list[tuple[int, Exception]], receipts: list[Receipt], ends_at: int) -> bytes:
+    """Return the answer's lines for what became of the lines before ends_at."""
+    told = []
+    for number, error in sorted(refused, key=lambda each: each[0]):
+        if number < ends_at:
+            status, code = answer_of(error)
+            fields = {"message": str(error), "status": status, "detail": {}, "line": number}
+            told.append(_line(error=code, **fields))
+    if receipts:
+        count = sum(receipt.count for receipt in receipts)
+        newest = {"id": receipts[-1].id, "topic": receipts[-1].topic, "count": count}
+        told.append(_line(**newest, line=ends_at - 1))
+    return b"".join(told)
+
+
+def _groups(parsed: Iterable[tuple[int, NewEvent, str | None]], owner: str) -> Iterator[_Group]:
+    """Yield what is published, with the numbers of its lines, in their order.
+
+    Events with a key are published by themselves, others together.
+    """
     plain: list[NewEvent] = []
-    last = 0
+    numbers: list[int] = []
     for number, event, key in parsed:
         if key is None:
             plain.append(event)
-            last = number
+            numbers.append(number)
             continue
         if plain:
-            yield last, Publication(plain, owner=owner)
-            plain = []
-        yield number, Publication([event], key, owner=owner)
+            yield numbers, Publication(plain, owner=owner)
+            plain, numbers = [], []
+        yield [number], Publication([event], key, owner=owner)
     if plain:
-        yield last, Publication(plain, owner=owner)
+        yield numbers, Publication(plain, owner=owner)
+
+
+def _apart(numbers: list[int], publication: Publication) -> list[_Group]:
+    """Return a publication's events as one publication each."""
+    return [
+        ([number], publication._replace(events=[event]))
+        for number, event in zip(numbers, publication.events, strict=True)
+    ]
 
 
 def _line(**fields: Any) -> bytes:

@@ -56,7 +56,7 @@ class Publisher:
         self._run_native = run_native
         self._on_news = on_news
         self._room = room
-        self._group = GroupCommit(self._commit_all)
+        self._group = GroupCommit(self._commit)
         # The journal appends or expires, one at a time.
         self._writing = threading.Lock()
         self._is_closed = False
@@ -75,11 +75,13 @@ class Publisher:
     def publish_all(self, publications: list[Publication]) -> list[Receipt | Exception]:
         """Keep publications in their order, and return for each its receipt or why it is refused.
 
-        As publish; what keeps all of them from being kept is raised.
+        What is behind one that finds no room has none either, so that it can be sent again in its
+        order. As publish; what keeps all of them from being kept is raised.
         """
         if self.topic.rule.durable:
             return self._group.run(publications)
-        return self._commit(publications)
+        (results,) = self._commit([publications])
+        return results
 
     def expire(self) -> None:
         """Let go of what is not to be kept any more. Waits for the disk when there is something."""
@@ -107,44 +109,40 @@ class Publisher:
         self.topic.records.close()
         self._room.forget(self.topic)
 
-    def _commit_all(self, works: list[list[Publication]]) -> list[list[Receipt | Exception]]:
-        """Keep what several publish at the same time, as one."""
-        results = iter(self._commit([publication for work in works for publication in work]))
-        return [[next(results) for _ in work] for work in works]
-
-    def _commit(self, group: list[Publication]) -> list[Receipt | Exception]:
-        """Keep what is new of a group, all or none; a publication may be refused by itself."""
+    def _commit(self, works: list[list[Publication]]) -> list[list[Receipt | Exception]]:
+        """Keep what is new of works, all or none; a publication may be refused by itself."""
         if self._is_closed:
             raise NotReady("the server is stopping: try again in a second")
         topic = self.topic
         lines: list[bytes] = []
         keys: list[str] = []
         new: dict[tuple[str, str], Kept] = {}
-        results: list[Receipt | Exception] = []
+        results: list[list[Receipt | Exception]] = []
         self._order.take_off(topic)
         try:
-            for publication in group:
-                known = self._known(publication, new)
-                if known is not None:
-                    results.append(known)
-                    continue
-                stamped = self._stamp(publication, topic.records.last + len(lines) + 1)
-                max_bytes = topic.rule.retention.max_bytes
-                if max(map(len, stamped)) > max_bytes:
-                    results.append(JournalFull(f"an event of {topic.name} has {max_bytes} bytes"))
-                    continue
-                try:
-                    self._room.take(topic, self._growth(publication, stamped, lines))
-                except TopicsFull as error:
-                    results.append(error)
-                    continue
-                lines += stamped
-                keys += publication.keys or [event.name for event in publication.events]
-                receipt = Receipt(id_of(lines[-1]).decode(), topic.name, len(publication.events))
-                results.append(receipt)
-                if publication.key is not None:
-                    owner, key, digest = publication.owner, publication.key, publication.digest()
-                    new[owner, key] = Kept(key, digest, receipt.id, receipt.count, owner)
+            for work in works:
+                own: list[Receipt | Exception] = []
+                results.append(own)
+                for publication in work:
+                    known = self._known(publication, new)
+                    if known is not None:
+                        own.append(known)
+                        continue
+                    stamped = self._stamp(publication, topic.records.last + len(lines) + 1)
+                    try:
+                        self._take_room(publication, stamped, lines)
+                    except (JournalFull, TopicsFull) as error:
+                        own += [error] * (len(work) - len(own))
+                        break
+                    lines += stamped
+                    keys += publication.keys or [event.name for event in publication.events]
+                    count = len(publication.events)
+                    receipt = Receipt(id_of(lines[-1]).decode(), topic.name, count)
+                    own.append(receipt)
+                    if publication.key is not None:
+                        owner, key = publication.owner, publication.key
+                        kept = Kept(key, publication.digest(), receipt.id, count, owner)
+                        new[owner, key] = kept
             if lines:
                 self._keep(lines, list(new.values()))
                 topic.add(lines, keys)
@@ -166,6 +164,16 @@ class Publisher:
                 self._receipts.take_back(receipts, self._run_native)
                 raise
         self._receipts.add(receipts)
+
+    def _take_room(
+        self, publication: Publication, stamped: list[bytes], before: list[bytes]
+    ) -> None:
+        """Raise JournalFull where an event is too large for the topic, TopicsFull for all."""
+        max_bytes = self.topic.rule.retention.max_bytes
+        if (longest := max(map(len, stamped))) > max_bytes:
+            message = f"{self.topic.name} keeps {max_bytes} bytes, and one event has {longest}"
+            raise JournalFull(message)
+        self._room.take(self.topic, self._growth(publication, stamped, before))
 
     def _growth(self, publication: Publication, stamped: list[bytes], before: list[bytes]) -> Size:
         """Return how much more the topic will hold. before: what is kept together with stamped."""

@@ -11,11 +11,16 @@ from guard.turns import Turns
 from journal import Retention
 from streaming import uploads
 from streaming.uploads import Asked, Upload
-from topics import Publication, Rule, Topics
+from topics import Limits, Publication, Rule, Topics
 from wire.events import MAX_EVENT_BYTES
 
 KEEP = Retention(1000, 3600.0, 1 << 24)
-RULES = [Rule("demo/*", False, KEEP), Rule("kept/*", True, KEEP)]
+SMALL_BYTES = 5000
+RULES = [
+    Rule("demo/*", False, KEEP),
+    Rule("kept/*", True, KEEP),
+    Rule("small/*", False, Retention(1000, 3600.0, SMALL_BYTES)),
+]
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def upload(topics):
             return topics.publish_all(topic, publications, "me")
 
         asked = Asked("me", read, publish, note, Turns(), lambda: topics.is_open)
-        return [json.loads(line) for line in Upload(asked)]
+        return [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]
 
     return send
 
@@ -176,3 +181,38 @@ def test_who_is_cut_because_the_server_stops_is_told_so(upload, topics):
     topics.stop()
     (error,) = upload(ConnectionAbortedError("cut"))
     assert (error["error"], error["status"], error["line"]) == ("not_ready", 503, 1)
+
+
+LARGE = "x" * 6000
+
+
+@pytest.mark.parametrize("large_key", [None, "large"], ids=["with others", "by itself"])
+@pytest.mark.parametrize("after_key", [None, "after"], ids=["then others", "then one with a key"])
+def test_an_event_larger_than_the_topic_is_refused_by_itself(upload, kept, large_key, after_key):
+    lines = body(1, 2) + body(LARGE, key=large_key) + body(4, key=after_key) + body(5)
+    refused, receipt, done = upload(lines, topic="small/a")
+    assert (refused["error"], refused["line"]) == ("no_room", 3)
+    assert (receipt["count"], receipt["line"]) == (4, 5)
+    assert done == {"done": True, "lines": 5, "count": 4}
+    assert kept("small/a") == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("keys", [(None, "a", None), ("a", None, "b"), (None, None, None)])
+def test_where_all_topics_are_full_it_is_said_from_which_line_on(tmp_path, keys):
+    """Sent again from there, there are all of them, once and in their order."""
+    limits = Limits(memory_bytes=2000)
+    topics = Topics(tmp_path / "full", RULES, limits=limits)
+    topics.start()
+    lines = [body(number * 100 + n, key=key and f"{key}{number}") for number in range(9)
+             for n, key in enumerate(keys)]  # fmt: skip
+    coming = iter([b"".join(lines), b""])
+    publish = lambda publications: topics.publish_all("demo/a", publications, "me")  # noqa: E731
+    asked = Asked("me", lambda: next(coming), publish, lambda owner: None, Turns(), lambda: True)
+    told = [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]
+    topic = topics.get("demo/a")
+    there = topic.records.read(1, 1 << 30) if topic else []
+    assert told[-1]["error"] == "topics_full"
+    assert [json.loads(line)["data"] for line in there] == [
+        json.loads(line)["data"] for line in lines[: told[-1]["line"] - 1]
+    ]
+    topics.stop()

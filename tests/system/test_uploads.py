@@ -194,3 +194,39 @@ def test_an_upload_that_waits_ends_with_the_server(serve):
         assert sender.receipt()["error"] == "not_ready"
         assert time.monotonic() - began_s < 10
     wait_until(lambda: server.process.poll() is not None, "it has ended", 10)
+
+
+LINES = b'{"data":1}\n{"data":22}\n'
+
+
+@pytest.mark.parametrize("at", range(1, len(LINES) + 20))
+def test_wherever_the_network_cuts_chunks_all_of_them_are_kept(server, topic, at):
+    """Also right behind the head of a chunk, whose data comes later."""
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (LINES[:14], LINES[14:]))
+    sent = chunks + b"0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(HEAD.format(topic=topic).encode() + sent[:at])
+        received = b""
+        server.get("/healthz")  # by now it is read
+        client.sendall(sent[at:])
+        while b'"done": true' not in received:
+            piece = client.recv(65536)
+            assert piece
+            received += piece
+    assert b'"lines": 2, "count": 2' in received
+    assert kept(server, topic) == [1, 22]
+
+
+@pytest.mark.parametrize("sent", [0, 1, len(LINES) - 12, len(LINES) - 1])
+def test_a_body_that_was_cut_is_not_published(server, topic, sent):
+    head = HEAD.format(topic=topic).replace("?receipts=stream", "")
+    head = head.replace("Transfer-Encoding: chunked", f"Content-Length: {len(LINES)}")
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as client:
+        client.sendall(head.encode() + LINES[:sent])
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := client.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert kept(server, topic) == []
