@@ -52,6 +52,8 @@ TELLING_BYTES = 256
 QUIET_S = 0.3
 # Or when somebody writes to the next one for so long already, and to this one still.
 MOST_GRACE_S = 10.0
+# How often it is looked again at what is there while gzip is at work, which puts one for another.
+MOST_LOOKS = 5
 # What was rotated longer ago cannot be taken for what was rotated since.
 RECENT_S = 5.0
 
@@ -264,16 +266,25 @@ class LogFile:
         if log is None or identity_of(log) != self._identity:
             # It was renamed: what others have left is younger.
             return False
-        for rotated in self._rotated():
+        for _ in range(MOST_LOOKS):
+            files = self._rotated()
+            if (opened := self._unseen_among(files, known)) is not None:
+                self._begin_rotated(opened, self._cutter.half)
+                return True
+            if _identities(files) == _identities(self._rotated()):
+                break
+        return False
+
+    def _unseen_among(self, files: list[Rotated], known: list[Fingerprint]) -> LogBytes | None:
+        for rotated in files:
             is_new = latest_ns(rotated.status.st_mtime_ns) >= self._opened_ns
             if not is_new or not rotated.status.st_size:
                 continue
             if opened := rotated.open():
                 if opened.read(0, 1) and not any(head.is_of(opened) for head in known):
-                    self._begin_rotated(opened, self._cutter.half)
-                    return True
+                    return opened
                 opened.close()
-        return False
+        return None
 
     # What is in the folder.
 
@@ -339,12 +350,22 @@ class LogFile:
 
         It may be shorter than what was read.
         """
-        if not self._head:
-            return None
+        shorter: LogBytes | None = None
+        for _ in range(MOST_LOOKS if self._head else 0):
+            files = self._rotated()
+            copy, shorter = self._copy_among(files)
+            if copy is not None or _identities(files) == _identities(self._rotated()):
+                return copy or shorter
+            # A copy may have been compressed between two steps, and was then in neither.
+            if shorter is not None:
+                shorter.close()
+        return None
+
+    def _copy_among(self, files: list[Rotated]) -> tuple[LogBytes | None, LogBytes | None]:
+        """Return the copy, or else one that is shorter than what was read."""
         at, tail = self._cutter.at, self._tail
         shorter: LogBytes | None = None
-        files = self._rotated()
-        rotated = {each.identity for each in files}
+        rotated = _identities(files)
         for file in self._opened(reversed(self._likely() + files)):
             with contextlib.suppress(OSError):
                 head = file.read(0, len(self._head))
@@ -353,13 +374,13 @@ class LogFile:
                     if found == tail:
                         if shorter is not None:
                             shorter.close()
-                        return file
+                        return file, None
                     is_shorter = len(found) < len(tail) and file.identity in rotated
                     if is_shorter and shorter is None:
                         shorter = file
                         continue
             file.close()
-        return shorter
+        return None, shorter
 
     @staticmethod
     def _opened(files: Iterator[Rotated]) -> Iterator[LogBytes]:
@@ -407,12 +428,14 @@ class LogFile:
             opened.close()
             self.is_behind = True
             return
-        recent = [
-            rotated
-            for rotated in self._rotated()
-            if self._clock() - rotated.status.st_mtime < RECENT_S
-        ]
-        known = [head for head in _heads_of(recent) if head.length]
+        known: list[Fingerprint] = []
+        for _ in range(MOST_LOOKS):
+            files = self._rotated()
+            now_s = self._clock()
+            recent = [each for each in files if now_s - each.status.st_mtime < RECENT_S]
+            known += [head for head in _heads_of(recent) if head.length]
+            if _identities(files) == _identities(self._rotated()):
+                break
         self._set_out(opened, self._number + 1, 0, half)
         self._known, self._opened_ns = known, time.time_ns()
 
@@ -487,6 +510,10 @@ class LogFile:
                         self._set_out(opened, position.number + 1, 0, Half())
                         self._is_after_loss = True
                         return
+
+
+def _identities(files: Iterable[Rotated]) -> set[Identity]:
+    return {each.identity for each in files}
 
 
 def _heads_of(files: Iterable[Rotated]) -> Iterator[Fingerprint]:

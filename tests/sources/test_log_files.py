@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -433,6 +434,36 @@ def test_what_was_copied_before_anything_of_it_was_read(log, follow):
         log.copy_and_cut()
     log.write("e")
     assert follower.read() == list("abcde")
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_copy_that_is_compressed_between_two_steps_is_read(
+    log, follow, monkeypatch, looks, is_read
+):
+    """It was listed under its name before, and is there under the other one when it is opened."""
+    follower = follow()
+    log.write("a")
+    follower.read()
+    if not is_read:
+        log.copy_and_cut()
+        follower.read()
+    log.write("b", "c")
+    log.copy_and_cut()
+    log.write("d")
+    scandir, listed = os.scandir, []
+
+    def list_then_compress(path):
+        with scandir(path) as found:
+            entries = list(found)
+        listed.append(path)
+        if len(listed) == looks:
+            log.compress(1)
+        return contextlib.nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", list_then_compress)
+    assert follower.read() == list("abcd")
+    assert len(listed) >= looks
 
 
 def test_files_that_begin_alike_are_told_apart(log, follow):

@@ -108,9 +108,9 @@ def test_who_is_still_sending_can_read_the_408(server):
 def test_a_body_in_time_and_the_next_request_are_served(server):
     with server.send(HEAD % b"/size" + b"Content-Length: 5\r\n\r\nab") as client:
         client.sendall(b"cde")
-        assert b"\r\n\r\n2\r\n5\n\r\n" in read_until(client, b"0\r\n\r\n")
+        assert b"\r\n\r\n2\r\n5\n\r\n" in read_until(client, b"\r\n0\r\n\r\n")
         client.sendall(HEAD % b"/size" + b"Content-Length: 0\r\n\r\n")
-        assert b"\r\n\r\n2\r\n0\n\r\n" in read_until(client, b"0\r\n\r\n")
+        assert b"\r\n\r\n2\r\n0\n\r\n" in read_until(client, b"\r\n0\r\n\r\n")
 
 
 def test_slow_bodies_free_their_places(tmp_path):
