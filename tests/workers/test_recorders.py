@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import pytest
@@ -105,8 +106,11 @@ def test_pause_stops_one_job_until_it_is_resumed(recorders, heard, job, query, u
         recorders.record(job(name, query("endless")))
     until(lambda: min(len(heard.of(name)) for name in ("one", "two")) > 2)
     recorders.pause("one")
-    paused = psutil.Process(recorders._pids["one"])
-    until(lambda: paused.status() == psutil.STATUS_STOPPED)
+    tasks = Path(f"/proc/{recorders._pids['one']}/task")
+    # Its threads stop one after another.
+    until(
+        lambda: {each.read_text().rpartition(") ")[2][0] for each in tasks.glob("*/stat")} == {"T"}
+    )
     used_s, said = recorders.used_s("one"), len(heard.of("two"))
     until(lambda: len(heard.of("two")) > said + 2)
     assert recorders.used_s("one") == used_s > 0
