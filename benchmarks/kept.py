@@ -17,10 +17,13 @@ READ_BYTES = 256 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE)
 
 
-def ask_for(address: Address, request: bytes, clients: int, seconds: float) -> list[float]:
+def ask_for(
+    address: Address, request: bytes, clients: int, seconds: float, status: str = "2"
+) -> list[float]:
     """Send request on so many connections for so long; return how many seconds each answer took.
 
-    What is under way at the end is waited for. Raises BadAnswer for a status other than 2xx.
+    What is under way at the end is waited for. status: what that of each answer begins with.
+    Raises BadAnswer for another one.
     """
     epoll = select.epoll()
     sockets: dict[int, socket.socket] = {}
@@ -37,7 +40,7 @@ def ask_for(address: Address, request: bytes, clients: int, seconds: float) -> l
         connection.sendall(request)
     while asked_s:
         for descriptor, _ in epoll.poll(TIMEOUT_S):
-            read_answer(sockets[descriptor])
+            read_answer(sockets[descriptor], status)
             now_s = time.monotonic()
             took_s.append(now_s - asked_s.pop(descriptor))
             if now_s < ends_s:
@@ -48,14 +51,15 @@ def ask_for(address: Address, request: bytes, clients: int, seconds: float) -> l
     return took_s
 
 
-def read_answer(connection: socket.socket) -> bytes:
+def read_answer(connection: socket.socket, status: str = "2") -> bytes:
     """Read one whole answer, which says its length, and return it."""
+    begins = f"HTTP/1.1 {status}".encode()
     answer = b""
     while True:
         received = connection.recv(READ_BYTES)
         answer += received
         head_bytes = answer.find(b"\r\n\r\n") + 4
-        if not received or (head_bytes > 3 and not answer.startswith(b"HTTP/1.1 2")):
+        if not received or (head_bytes > 3 and not answer.startswith(begins)):
             raise BadAnswer(f"{answer[:300]!r}")
         if head_bytes > 3:
             length = _LENGTH.search(answer, 0, head_bytes)

@@ -6,7 +6,6 @@ them the commit before this was measured (BEFORE), stock Flask-SocketIO, Node, a
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import statistics
@@ -22,10 +21,10 @@ from benchmarks.client import TIMEOUT_S, Address, BadAnswer
 from benchmarks.kept import read_answer
 from benchmarks.load import loading
 from benchmarks.peers import plain
+from benchmarks.posts import request_of
 from benchmarks.processes import DidNotStart
 from benchmarks.results import Figure, Goal, interleave, ratio
 from benchmarks.server import PROJECT, Server, served
-from benchmarks.tally import payload
 
 NAME = "requests"
 LIMIT_S = 900
@@ -53,15 +52,9 @@ def _get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode()
 
 
-def _post(path: str) -> bytes:
-    body = json.dumps({"data": payload(0)})
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
-
-
-DURABLE = Kind("POST, durable, one publisher", _post("/events/kept"), 1)
+DURABLE = Kind("POST, durable, one publisher", request_of("/events/kept"), 1)
 KINDS = (
-    Kind("POST of one event", _post("/events/bench")),
+    Kind("POST of one event", request_of("/events/bench")),
     Kind("/healthz", _get("/healthz")),
     Kind("a file of 1 KiB", _get("/files/bench/small.bin")),
     Kind("/", _get("/")),

@@ -380,7 +380,7 @@ class Exports:
         )
         try:
             self._recorders.record(job)
-        except OSError as error:  # no descriptor or no process is to be had
+        except OSError as error:  # there is no descriptor left, or no process
             message = f"no recording could be started: {error.strerror}"
             self._end(export, "failed", Outcome("not_started", message))
             self._forget(export)

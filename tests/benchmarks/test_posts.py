@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from benchmarks.client import BadAnswer
-from benchmarks.posts import _read_answer
+from benchmarks.kept import read_answer
+from benchmarks.posts import CREATED
 
 KEPT = b"HTTP/1.1 201 CREATED\r\nContent-Length: 2\r\nX: y\r\n\r\n{}"
 
@@ -21,13 +22,14 @@ def pair():
 def test_an_answer_is_read_to_its_end(pair):
     ours, theirs = pair
     theirs.sendall(KEPT)
-    _read_answer(ours)
+    read_answer(ours, CREATED)
     ours.setblocking(False)
     with pytest.raises(BlockingIOError):
         ours.recv(1)
 
 
 BAD = {
+    "another status": KEPT.replace(b"201", b"200"),
     "refused": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
     "cut in the head": KEPT[:20],
     "cut in the body": KEPT[:-1],
@@ -41,4 +43,4 @@ def test_anything_else_is_told(pair, answer):
     theirs.sendall(answer)
     theirs.close()
     with pytest.raises(BadAnswer):
-        _read_answer(ours)
+        read_answer(ours, CREATED)

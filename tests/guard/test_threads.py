@@ -16,7 +16,7 @@ KINDS = ("commits", "descriptions", "statements", "reports", "gate", "files")
 
 
 class Blocked:
-    """A run_native whose work of `ann` stays at work until it is let go of."""
+    """A run_native whose work of `ann` stays at work until it may go on."""
 
     def __init__(self):
         self.at_work = 0
