@@ -94,8 +94,8 @@ ACCEPT_PAUSE_S = 0.5
 DRAIN_TICK_S = 0.1
 # What gunicorn raises for a body that is not framed right, or was cut.
 BROKEN = (ParseException, NoMoreData)
-# So long an application that was told of the drain has to close what it has taken over: a
-# WebSocket's closing handshake gets three seconds.
+# So long an application that was told of the drain has to close what it has taken over, and to
+# answer the last request that it awaits: a WebSocket's closing handshake gets three seconds.
 CLOSING_S = 4.0
 # A connection this young, that has not asked anything yet, has its first request on the way.
 NEWCOMER_S = 1.0
@@ -136,6 +136,8 @@ class Connection:
     stalled: bool = False
     # The application's: what the client has shown, and what was found by it.
     shown: Any = None
+    # Whether another request is awaited before a drain may close it, as the application has it.
+    is_awaited: Callable[[], bool] | None = None
     # Called once, when the client is gone.
     on_gone: Callable[[Connection], None] | None = None
 
@@ -194,7 +196,7 @@ class Connection:
         self.waiting_since = None
         self.requests += 1
         self.began_s, self.sent_bytes = monotonic(), None
-        self.request = request
+        self.request, self.is_awaited = request, None
         # gunicorn would tell it to go ahead before the application has looked at the head.
         self.waits_to_send, request._expected_100_continue = request._expected_100_continue, False
         self.name(value for name, value in request.headers if name == "X-REQUEST-ID")
@@ -220,6 +222,10 @@ class Connection:
         """From now on it waits for its client, be it for a request or in an open WebSocket."""
         self.waiting_since = monotonic()
         self.request = None
+
+    def is_closing(self) -> bool:
+        """Tell whether the application is about to end it, or expects a last request on it."""
+        return self.taken_over or (self.is_awaited is not None and self.is_awaited())
 
     def is_idle(self) -> bool:
         """Tell whether a drain may close it: nothing is running, nor about to be asked."""
@@ -733,9 +739,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         began = monotonic()
         ends = began + self.cfg.graceful_timeout * DRAIN_SHARE
         while self.connections and monotonic() < ends and not self._ends_at_once:
-            is_closing = self._on_drain is not None and monotonic() < began + CLOSING_S
+            may_close = self._on_drain is not None and monotonic() < began + CLOSING_S
             for connection in list(self.connections.values()):
-                if connection.is_idle() and not (is_closing and connection.taken_over):
+                if connection.is_idle() and not (may_close and connection.is_closing()):
                     connection.stop_reading()
             self._beat(DRAIN_TICK_S)
 

@@ -146,7 +146,7 @@ class PollOutlet:
                     self.sent_bytes += len(data)
                     return data
                 if self._last is not None:
-                    return self._last
+                    return self._cut(self._last)
                 if self._held is not None:
                     return self._held
                 if not again.is_set():

@@ -86,6 +86,10 @@ PYTHON_PACKETS = 16
 # How it is counted that no pong came.
 SILENT = "silent"
 
+# A polling client whose session is closed is told so by its present poll, or its next one: within
+# so long.
+LAST_POLL_S = 4.0
+
 # RFC 6455, 7.4.1
 NORMAL, GOING_AWAY, PROTOCOL_ERROR = 1000, 1001, 1002
 # The IANA registry of close codes.
@@ -99,13 +103,14 @@ class Session:
 
     outlet: where everything for it goes. upgraded: that is a WebSocket's, which takes frames;
     otherwise it takes payloads. closed: it is no session any more. is_handling: a handler of this
-    client runs, so nothing is read from it. due_s: when the watch has to look at it.
+    client runs, so nothing is read from it. due_s: when the watch has to look at it. is_awaited: it
+    is closed, and its client has yet to be told so by a poll.
     """
 
     __slots__ = (
         "__weakref__", "awaits_pong", "closed", "connect_by_s", "delivered_at_ping", "due_s",
-        "ends_s", "is_handling", "is_posting", "next_s", "outlet", "paid_until_s", "pinged_at_s",
-        "session", "sid", "upgrade_by_s", "upgraded", "websocket",
+        "ends_s", "is_awaited", "is_handling", "is_posting", "next_s", "outlet", "paid_until_s",
+        "pinged_at_s", "session", "sid", "upgrade_by_s", "upgraded", "websocket",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +121,7 @@ class Session:
         self.websocket: WebSocket | None = None
         self.upgraded = False
         self.closed = False
+        self.is_awaited = False
         self.is_handling = False
         self.is_posting = False
         # What engineio.Server calls so: the application's own, made when it is asked for.
@@ -226,6 +232,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.websockets = 0
         self._is_watched = False
         self._stopped = threading.Event()
+        # Closed sessions whose last poll is awaited, by their ids.
+        self._awaited: dict[str, Session] = {}
 
     # What engineio.Server offers.
 
@@ -344,16 +352,21 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             if method != "GET":
                 raise BadSession("a session is opened by GET")
             return self._open(environ, transport, visit)
-        session = self._find(sids[0])
+        awaited = self._awaited.get(sids[0]) if transport == "polling" else None
+        session = awaited or self._find(sids[0])
         if transport == "websocket":
             self._upgrade(session, environ, visit)
             return None
         if session.upgraded:
             raise BadSession("the session has changed to a WebSocket")
+        if client := environ.get("headwater.client"):
+            client.is_awaited = lambda: session.is_awaited
         if method == "GET":
             return self._poll(session)
         if method == "POST":
-            return self._post(session, environ, visit)
+            # What is said to a session that ends is dropped, as on a WebSocket that is being
+            # closed. An error would make the client give up before it has polled.
+            return b"ok" if session.closed else self._post(session, environ, visit)
         raise BadSession("a session is polled by GET, and told by POST")
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
@@ -416,10 +429,13 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if outlet.is_polled:
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise BadSession("a session is polled once at a time")
-        is_told = session.is_posting or session.upgrade_by_s is not None
+        is_told = session.closed or session.is_posting or session.upgrade_by_s is not None
         if monotonic() >= session.ends_s and not is_told and not outlet.has_rest:
             self._send_back(session)
-        return outlet.poll()
+        answer = outlet.poll()
+        if session.closed and not outlet.has_rest:
+            self._forget(session)
+        return answer
 
     def _post(self, session: Session, environ: dict[str, Any], visit: Visit) -> bytes:
         if session.is_posting:
@@ -447,6 +463,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             session.is_posting = False
             unfinished.forget(session)
         return b"ok"
+
+    def _forget(self, session: Session) -> None:
+        """Expect no poll of a closed session any more."""
+        session.is_awaited = False
+        self._awaited.pop(session.sid, None)
+        self.clients.leave(session.sid)
 
     def _body_bytes(self, environ: dict[str, Any]) -> int:
         """Return how much of a body is read at most."""
@@ -562,12 +584,18 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             return
         session.closed = True
         self.sockets.pop(session.sid, None)
-        self.clients.leave(session.sid)
         self.websockets -= session.upgraded
         outlet = session.outlet
         if isinstance(outlet, PollOutlet):
             self.refusals[UNREAD] += outlet.overflowed
+            by_us = reason == self.reason.SERVER_DISCONNECT
+            session.is_awaited = by_us and not outlet.gone
             outlet.close(last.payload)
+        if session.is_awaited:
+            session.due_s = monotonic() + LAST_POLL_S
+            self._awaited[session.sid] = session
+        else:
+            self.clients.leave(session.sid)
         if session.websocket is not None:
             session.websocket.close(code, text)
         self._trigger_event("disconnect", session.sid, reason, run_async=False)
@@ -600,6 +628,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
                 if now_s > turn_ends_s:
                     sleep(0)
                     turn_ends_s = monotonic() + TURN_S
+            for session in list(self._awaited.values()):
+                if monotonic() >= session.due_s:
+                    self._forget(session)
 
     def _look_at(self, session: Session) -> None:
         """Send a ping that is due, or end what is over."""

@@ -94,6 +94,16 @@ def test_some_clients_take_only_so_many_packets():
     assert outlet.poll() == b"4f"
 
 
+def test_nor_are_they_given_more_at_the_end():
+    outlet = PollOutlet(print, max_packets=2)
+    outlet.say(b"4a")
+    outlet.say(b"4b")
+    outlet.close(b"1")
+    assert outlet.poll() == b"4a\x1e4b"
+    assert outlet.has_rest
+    assert outlet.poll() == b"1"
+
+
 def test_what_had_no_room_is_handed_over_first():
     outlet = PollOutlet(print, max_packets=1)
     outlet.say(b"4a\x1e4b\x1e4c")

@@ -1064,6 +1064,19 @@ def test_everybody_is_closed(live):
     assert facts(live)["polling"] == facts(live)["websocket"] == 0
 
 
+def test_between_two_polls_one_is_told_of_the_end_by_the_next(live):
+    polled = live.poll()
+    polled.post("40/live,")
+    assert polled.packet().startswith("40/live,{")
+    live.server.get("/emit/last")
+    live.server.get("/close_all")
+    # What it says meanwhile is no reason to give up.
+    assert polled.post('42/live,["echo",1]') == (200, "ok")
+    assert polled.poll() == (200, '42/live,["last","last"]\x1e1')
+    assert polled.poll()[0] == 400
+    assert facts(live)["polling"] == 0
+
+
 def test_nothing_comes_behind_a_close(live):
     with connect(live, "/live") as client:
         client.send('42/live,["fat_feed",1000000]')

@@ -14,13 +14,14 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain, pairwise, permutations
 from typing import NamedTuple
 
 import psutil
 import pytest
 
+from tests.sockets.clients import Polling
 from tests.system.cutter import Cutter, Weather, close_by_reset
 from tests.system.feeds import GAP, LAST, READERS, RECONNECT, Publisher, resume, start_node
 from tests.system.server import ROOT, end_clients, is_gone, wait_until
@@ -375,6 +376,37 @@ def test_everybody_is_told_when_to_come_back(mortal, follow, topic):
     assert 0 < min(after_ms) < max(after_ms) < 10_000
     assert {reader.close_code for reader in readers["websocket"]} == {1012}
     assert "Traceback" not in server.log
+
+
+def test_between_two_polls_one_is_told_too(mortal, topic):
+    host = "127.0.0.1", mortal.port
+    with (
+        closing(http.client.HTTPConnection(*host, timeout=10)) as kept,
+        closing(http.client.HTTPConnection(*host, timeout=10)) as idle,
+    ):
+
+        def poll(sid=""):
+            kept.request("GET", f"/socket.io/?EIO=4&transport=polling{sid}")
+            answer = kept.getresponse()
+            assert answer.status == 200
+            return answer.read().decode()
+
+        sid = json.loads(poll()[1:])["sid"]
+        told = Polling(mortal.port, sid=sid)
+        told.post("40/live,")
+        assert "40/live" in poll(f"&sid={sid}")
+        told.post(f'42/live,0["subscribe",{{"topic":"{topic}"}}]')
+        while "43/live,0" not in poll(f"&sid={sid}"):
+            pass  # a tick
+        idle.request("GET", "/healthz")
+        idle.getresponse().read()
+        mortal.process.send_signal(signal.SIGTERM)
+        assert idle.sock.recv(1) == b""  # the drain has been round
+        *_, reconnect, last = poll(f"&sid={sid}").split("\x1e")
+        assert reconnect.startswith('42/live,["reconnect",')
+        assert last == "1"
+        assert kept.sock is None  # nothing more is awaited
+    assert mortal.process.wait(3) == 0
 
 
 def hear_the_end(reader):
