@@ -45,8 +45,8 @@ FIRST_SAVED_BYTES = 1 << 20
 MAX_LOOKED_AT = 64
 
 CANCELLED = Outcome("cancelled", "the export was cancelled")
-ABANDONED = Outcome("abandoned", "nobody was reading it any more; ask for it again")
-STOPPED = Outcome("interrupted", "the server was stopped; ask for it again")
+ABANDONED = Outcome("abandoned", "nobody was reading it any more; create it again")
+STOPPED = Outcome("interrupted", "the server was stopped; create it again")
 
 
 class _Underway(NamedTuple):

@@ -46,7 +46,7 @@ MAX_PER_OWNER = 1000
 # with the same bit only cost a resume: after 100,000 forgotten ones that is one in 42.
 FORGOTTEN_BITS = 1 << 22
 
-INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; ask for it again")
+INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; create it again")
 
 
 class _Ended(NamedTuple):

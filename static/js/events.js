@@ -122,7 +122,7 @@ function startToFollow() {
     // Nothing is kept meanwhile: the server has it, and the cursor says from where.
     cursor = feed.cursor ?? "now";
     feed.close();
-    pause.textContent = "Go on";
+    pause.textContent = "Resume";
     pause.setAttribute("aria-pressed", "true");
     tellBehind();
   });

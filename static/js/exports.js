@@ -23,7 +23,7 @@ function stateCell(it) {
   if (it.error && it.error.error !== it.state)
     cell.append(" ", make("small", { className: it.state === "failed" ? "error" : "" }, it.error.message));
   // Of what has failed the error says it.
-  if (it.state === "complete" && !it.kept) cell.append(" ", make("small", {}, "not kept any more: ask for it again"));
+  if (it.state === "complete" && !it.kept) cell.append(" ", make("small", {}, "expired: create it again"));
   if (it.state === "running" && it.rows_estimate) {
     const bar = make("progress", { max: it.rows_estimate, value: Math.min(it.rows, it.rows_estimate) });
     bar.setAttribute("aria-label", `${it.source}.${it.format}`);

@@ -175,7 +175,7 @@ document.querySelector("#end").addEventListener("click", () => {
 });
 pause.addEventListener("click", () => {
   isPaused = !isPaused;
-  pause.textContent = isPaused ? "Go on" : "Pause";
+  pause.textContent = isPaused ? "Resume" : "Pause";
   pause.setAttribute("aria-pressed", String(isPaused));
   if (isPaused) {
     cursor = feed?.cursor ?? cursor;

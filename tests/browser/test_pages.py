@@ -192,7 +192,7 @@ def test_what_is_not_kept_says_so(open_page, server):
     state = watching.locator(f"tr[id='{export_id}'] td").first
     assert state.inner_text() == "complete"
     watching.locator(f"tr[id='{export_id}']").get_by_label("Discard numbers.csv").click()
-    said = "complete not kept any more: ask for it again"
+    said = "complete expired: create it again"
     wait_until(lambda: state.inner_text() == said, "it says that its bytes are gone")
     assert watching.locator(f"tr[id='{export_id}'] :is(a, button)").count() == 0
     plain = open_page(f"{server.base}/exports", java_script_enabled=False)

@@ -309,9 +309,9 @@ NAMED = {
     "as before: halves": ("columns", '"x,y"', ('"x', 'y"')),
     "in quotes of its own, doubled": ("columns", '"""q"""', ('"q"',)),
     "a key": ("sort", '"City, State",-b', (("City, State", False), ("b", True))),
-    "a key, downwards": ("sort", '-"City, State",b', (("City, State", True), ("b", False))),
+    "a key, descending": ("sort", '-"City, State",b', (("City, State", True), ("b", False))),
     "a key that begins with a minus": ("sort", '"-a,b"', (("-a,b", False),)),
-    "it, downwards": ("sort", '-"-a,b"', (("-a,b", True),)),
+    "it, descending": ("sort", '-"-a,b"', (("-a,b", True),)),
 }
 
 

@@ -21,7 +21,7 @@ NUMBERS = {
     "an enormous one": (1e300, "1e+300"),
     "a tiny one": (1e-300, "1e-300"),
     "infinite": (math.inf, "∞"),
-    "infinite, downwards": (-math.inf, "−∞"),
+    "infinite, descending": (-math.inf, "−∞"),
 }
 
 

@@ -60,7 +60,7 @@ FORMS = {
         ["Boston, MA", "Bern, BE"],
     ),
     "an order": ({"columns": "id", "sort": "City, State"}, ["id"], ["2", "1"]),
-    "an order, downwards": ({"columns": "id", "sort": "-City, State"}, ["id"], ["1", "2"]),
+    "an order, descending": ({"columns": "id", "sort": "-City, State"}, ["id"], ["1", "2"]),
     "a list in the address": (
         {"columns": "id,day", "limit": "1"},
         ["id", "day"],
