@@ -19,12 +19,16 @@ from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_e
 
 # What is understood and kept in one go: they take about 3 ms; DESIGN.md: the hub never waits 5 ms.
 GROUP_LINES = 1000
+# So many publications at once: each line with a key is one, and takes 30 to 50 us.
+GROUP_PUBLICATIONS = 100
 # So many lines count as one request of those that one may make in a minute: what a POST may have.
 LINES_A_REQUEST = 10_000
 
 
 # What is published at once, and the numbers of its lines.
 _Group = tuple[list[int], Publication]
+# The number of a line that is refused by itself, and what the answer says of it.
+_Refused = tuple[int, bytes]
 
 
 class Asked(NamedTuple):
@@ -100,38 +104,43 @@ class Upload:
         if self._lines >= self._counted_lines:
             asked.note(asked.owner)
             self._counted_lines += LINES_A_REQUEST
-        self._until_s = asked.turns.go_on(asked.owner, self._until_s)
-        refused: list[tuple[int, Exception]] = []
+        self._go_on()
+        refused: list[_Refused] = []
         groups = list(_groups(self._parse(lines, refused), asked.owner))
         receipts, end = self._publish(groups, refused)
         ends_at, why = end or (self._lines + len(lines) + 1, None)
-        if told := _told(refused, receipts, ends_at):
-            yield told
+        told = [line for number, line in sorted(refused) if number < ends_at]
+        if answer := b"".join([*told, _receipts(receipts, ends_at)]):
+            yield answer
         self._lines = ends_at - 1
         self._count += sum(receipt.count for receipt in receipts)
         if why is not None:
             raise why
 
+    def _go_on(self) -> None:
+        """Give the others their turn, if this one has taken long enough."""
+        self._until_s = self._asked.turns.go_on(self._asked.owner, self._until_s)
+
     def _publish(
-        self, groups: list[_Group], refused: list[tuple[int, Exception]]
+        self, groups: list[_Group], refused: list[_Refused]
     ) -> tuple[list[Receipt], tuple[int, Exception] | None]:
         """Keep groups in their order; return the receipts, and where and why that has ended.
 
-        refused: where lines are put that are refused by themselves.
+        refused: where the refusals of single lines are put.
         """
         receipts: list[Receipt] = []
         while groups:
             try:
-                results = self._asked.publish([publication for _, publication in groups])
+                results = self._asked.publish([each for _, each in groups[:GROUP_PUBLICATIONS]])
             except tuple(ANSWERS) as error:
                 return receipts, (groups[0][0][0], error)
-            rest: list[_Group] = []
+            rest = groups[GROUP_PUBLICATIONS:]
             for place, result in enumerate(results):
                 numbers, publication = groups[place]
                 if isinstance(result, Receipt):
                     receipts.append(result)
                 elif isinstance(result, KeyReused):
-                    refused.append((numbers[0], result))
+                    refused.append((numbers[0], _refusal(numbers[0], result)))
                 elif not isinstance(result, JournalFull):
                     return receipts, (numbers[0], result)
                 else:
@@ -140,13 +149,14 @@ class Upload:
                     if len(numbers) > 1:
                         rest = [*_apart(numbers, publication), *rest]
                     else:
-                        refused.append((numbers[0], result))
+                        refused.append((numbers[0], _refusal(numbers[0], result)))
                     break
             groups = rest
+            self._go_on()
         return receipts, None
 
     def _parse(
-        self, lines: list[bytes], refused: list[tuple[int, Exception]]
+        self, lines: list[bytes], refused: list[_Refused]
     ) -> Iterator[tuple[int, NewEvent, str | None]]:
         """Yield number, event and key of each line that has an event; others are refused."""
         for number, line in enumerate(lines, self._lines + 1):
@@ -155,24 +165,26 @@ class Upload:
                     continue
                 event, key = parse_keyed_event(line)
             except MalformedEvent as error:
-                refused.append((number, error))
+                # The text alone: thousands of errors with their frames would be much to collect.
+                refused.append((number, _refusal(number, error)))
+                # To say why takes up to fifteen times as long as to understand an event.
+                self._go_on()
             else:
                 yield number, event, key
 
 
-def _told(refused: list[tuple[int, Exception]], receipts: list[Receipt], ends_at: int) -> bytes:
-    """Return the answer's lines for what became of the lines before ends_at."""
-    told = []
-    for number, error in sorted(refused, key=lambda each: each[0]):
-        if number < ends_at:
-            status, code = answer_of(error)
-            fields = {"message": str(error), "status": status, "detail": {}, "line": number}
-            told.append(_line(error=code, **fields))
-    if receipts:
-        count = sum(receipt.count for receipt in receipts)
-        newest = {"id": receipts[-1].id, "topic": receipts[-1].topic, "count": count}
-        told.append(_line(**newest, line=ends_at - 1))
-    return b"".join(told)
+def _refusal(number: int, error: Exception) -> bytes:
+    """Return the answer's line for a line that is refused by itself."""
+    status, code = answer_of(error)
+    return _line(error=code, message=str(error), status=status, detail={}, line=number)
+
+
+def _receipts(receipts: list[Receipt], ends_at: int) -> bytes:
+    """Return the answer's line for what was kept before the line ends_at, b"" for nothing."""
+    if not receipts:
+        return b""
+    count = sum(receipt.count for receipt in receipts)
+    return _line(id=receipts[-1].id, topic=receipts[-1].topic, count=count, line=ends_at - 1)
 
 
 def _groups(parsed: Iterable[tuple[int, NewEvent, str | None]], owner: str) -> Iterator[_Group]:

@@ -35,7 +35,7 @@ def topics(tmp_path):
 def upload(topics):
     """upload(*pieces): what is answered to a body that comes so; an error in it is raised."""
 
-    def send(*pieces, topic="demo/a", note=lambda owner: None):
+    def send(*pieces, topic="demo/a", note=lambda owner: None, turns=None):
         coming = iter([*pieces, b""])
 
         def read():
@@ -47,7 +47,7 @@ def upload(topics):
         def publish(publications: list[Publication]):
             return topics.publish_all(topic, publications, "me")
 
-        asked = Asked("me", read, publish, note, Turns(), lambda: topics.is_open)
+        asked = Asked("me", read, publish, note, turns or Turns(), lambda: topics.is_open)
         return [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]
 
     return send
@@ -106,6 +106,40 @@ def test_a_line_that_is_no_event_is_refused_by_itself(upload, kept):
     assert (receipt["count"], receipt["line"]) == (2, 3)
     assert done == {"done": True, "lines": 3, "count": 2}
     assert kept() == [1, 3]
+
+
+class CountedTurns(Turns):
+    """Turns that count how often others could have had theirs."""
+
+    offered = 0
+
+    def go_on(self, owner, until_s):
+        self.offered += 1
+        return super().go_on(owner, until_s)
+
+
+# Beside one in front of the group.
+OFFERED = {
+    "kept: behind them": ('{"data": 1}', 1),
+    "refused, which costs fifteen times as much: each": ("x", uploads.GROUP_LINES),
+    "with a key, ten times: so many at once": (
+        '{"data": 1, "key": "%d"}',
+        uploads.GROUP_LINES // uploads.GROUP_PUBLICATIONS,
+    ),
+    "with a key that is reused": (
+        '{"data": %d, "key": "a"}',
+        uploads.GROUP_LINES // uploads.GROUP_PUBLICATIONS,
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "offered"), OFFERED.values(), ids=OFFERED.keys())
+def test_others_have_their_turn_between_lines_that_cost_much(upload, line, offered):
+    turns = CountedTurns()
+    lines = [line % number if "%" in line else line for number in range(uploads.GROUP_LINES)]
+    *_, done = upload("\n".join(lines).encode() + b"\n", turns=turns)
+    assert done["lines"] == uploads.GROUP_LINES
+    assert turns.offered == 1 + offered
 
 
 @pytest.mark.parametrize("piece_bytes", [1000, 65536])
