@@ -69,6 +69,7 @@ STALLED = "stalled"
 BAD_REQUEST = "bad_request"
 NOT_FOUND = "not_found"
 IDLE = "idle"
+DISPLACED = "displaced"
 # The answer to a connection that is refused: status, code, message.
 REFUSED = {
     TOO_MANY_CONNECTIONS: (
@@ -89,6 +90,9 @@ HARDENED = [
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ]
+# While all places are taken, connections that ask nothing are looked for so often: 0.3 ms for
+# 2,000.
+LOOK_S = 0.05
 # When descriptors have run out the backlog stays readable, so accepting again at once would spin.
 ACCEPT_PAUSE_S = 0.5
 DRAIN_TICK_S = 0.1
@@ -109,14 +113,16 @@ _IN_TIME = nullcontext()
 class Connection:
     """One client: whether it waits for a request, since when, and how many it has made.
 
-    refusals, pending: the worker's. peer: the address that it is counted by in pending, None if it
-    is not. request, request_id: what is answered at the moment; the name stays with who takes over.
+    refusals, pending: the worker's. address: as it is counted, "" for a Unix socket. is_pending:
+    it is counted in pending by its address. request, request_id: what is answered at the moment;
+    the name stays with who takes over.
     """
 
     socket: Any
     refusals: Counter[str]
     pending: Counter[str]
-    peer: str | None
+    address: str
+    is_pending: bool
     waiting_since: float | None = field(default_factory=monotonic)
     requests: int = 0
     head_timeout: Any = None
@@ -142,8 +148,8 @@ class Connection:
     on_gone: Callable[[Connection], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.peer is not None:
-            self.pending[self.peer] += 1
+        if self.is_pending:
+            self.pending[self.address] += 1
 
     # What an application that speaks on the socket by itself is given; see topics/outlet.py.
 
@@ -159,11 +165,11 @@ class Connection:
 
     def end_pending(self) -> None:
         """Count it no longer by the address it comes from; again is harmless."""
-        if self.peer is not None:
-            self.pending[self.peer] -= 1
-            if not self.pending[self.peer]:
-                del self.pending[self.peer]
-            self.peer = None
+        if self.is_pending:
+            self.is_pending = False
+            self.pending[self.address] -= 1
+            if not self.pending[self.address]:
+                del self.pending[self.address]
 
     @staticmethod
     def spawn(work: Callable[[], None]) -> None:
@@ -231,6 +237,10 @@ class Connection:
         """Tell whether a drain may close it: nothing is running, nor about to be asked."""
         waited_s = 0.0 if self.waiting_since is None else monotonic() - self.waiting_since
         return self.waiting_since is not None and (self.requests > 0 or waited_s > NEWCOMER_S)
+
+    def asks_nothing(self) -> bool:
+        """Tell whether it waits for a request, the first or the next."""
+        return self.waiting_since is not None and self.request is None and not self.taken_over
 
     def cut(self) -> None:
         """End the connection as it is; its readers and writers find it closed."""
@@ -354,6 +364,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self.connections: dict[Any, Connection] = {}
         self.refusals: Counter[str] = Counter()
         self._pending: Counter[str] = Counter()
+        # Connections that ask nothing by their addresses, the longest waiting last.
+        self._waiting: dict[str, list[Connection]] = {}
+        self._looked_at = -LOOK_S
         self._refusal_logged_at = -1.0
         self._mount = ""
         self._ends_at_once = False
@@ -417,6 +430,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         """Tell the arbiter that the hub turns; then wait for a signal, at most so many seconds."""
         self.notify()
         self._end_idle()
+        self._waiting, self._looked_at = {}, -LOOK_S
         with eventlet.Timeout(seconds, False):
             os.read(self.PIPE[0], 64)
         if self._reopens_logs:
@@ -458,18 +472,44 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                     stall_ms = round(self.stall_s * 1000)
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
             # A Unix socket has no addresses: a proxy of this machine asks.
-            address = _address_of(addr)
-            peer = counted_address(address) if self.most_pending and address else None
-            if len(self.connections) >= self.worker_connections:
-                self._refuse(client, address, TOO_MANY_CONNECTIONS, self.worker_connections)
-            elif peer is not None and self._pending[peer] >= self.most_pending:
+            address = counted_address(_address_of(addr))
+            is_pending = bool(self.most_pending and address)
+            if is_pending and self._pending[address] >= self.most_pending:
                 self._refuse(client, address, TOO_MANY_PENDING, self.most_pending)
+            elif len(self.connections) >= self.worker_connections and not self._displace(address):
+                self._refuse(client, address, TOO_MANY_CONNECTIONS, self.worker_connections)
             else:
                 greenlet = eventlet.spawn(self._serve, listener, client, addr)
-                self.connections[greenlet] = Connection(client, self.refusals, self._pending, peer)
+                connection = Connection(client, self.refusals, self._pending, address, is_pending)
+                self.connections[greenlet] = connection
                 greenlet.link(self._forget)
+                if self._waiting:
+                    self._waiting.setdefault(address, []).insert(0, connection)
             # A flood of connects keeps the listener readable, so accept alone would never wait.
             eventlet.sleep(0)
+
+    def _displace(self, address: str) -> bool:
+        """End a connection that asks nothing, so that one of this address has its place.
+
+        It is the longest waiting one of the address that has the most of these, if that has more
+        than this address will have. Return whether there was one.
+        """
+        if monotonic() - self._looked_at >= LOOK_S:
+            self._looked_at = monotonic()
+            self._waiting = {}
+            idle = [each for each in self.connections.values() if each.asks_nothing()]
+            for each in sorted(idle, key=lambda each: each.waiting_since or 0.0, reverse=True):
+                self._waiting.setdefault(each.address, []).append(each)
+        while True:
+            most = max(self._waiting.values(), key=len, default=[])
+            if len(most) <= len(self._waiting.get(address, ())) + 1:
+                return False
+            connection = most.pop()
+            if connection.asks_nothing():
+                connection.waiting_since = None
+                self.refusals[DISPLACED] += 1
+                connection.stop_reading()
+                return True
 
     def _secure(self, client: FileSocket) -> Any:
         # The handshake waits for the client: it is left to the first read or write.
@@ -511,6 +551,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         connection = self.connections.pop(greenlet)
         if connection.work is not None:
             return
+        connection.waiting_since = None
         connection.end_pending()
         if connection.stalled:
             self.refusals[STALLED] += 1

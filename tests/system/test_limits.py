@@ -588,6 +588,49 @@ def serves(address, server):
         return status_of(client) == 200
 
 
+CROWDED = {
+    "HEADWATER_CONNECTIONS": "40",
+    "HEADWATER_CONNECTIONS_PENDING": "20",
+    "HEADWATER_CONNECTIONS_PER_PRINCIPAL": "20",
+}
+
+
+def crowd(stack, site, address):
+    """Hold as many connections that wait after a request, and before one, as an address may."""
+    clients = [connect_from(address, site.server, asked("/healthz")) for _ in range(20)]
+    for client in clients:
+        stack.enter_context(client)
+        status_of(client)
+    for _ in range(20):
+        stack.enter_context(connect_from(address, site.server))
+
+
+@pytest.mark.parametrize("addresses", [[OTHER], [OTHER, "127.0.0.3"]], ids=["one", "two"])
+def test_connections_that_ask_nothing_make_room_for_other_addresses(make_site, addresses):
+    site = make_site("ann", **CROWDED)
+    token = f"Authorization: Bearer {site.tokens['ann']}\r\n"
+    with ExitStack() as stack:
+        feed = stack.enter_context(closing(site.open("ann")))
+        for address in addresses:
+            crowd(stack, site, address)
+        asking = [connect_from("127.0.0.1", site.server, asked(fields=token)) for _ in range(5)]
+        assert [status_of(stack.enter_context(client)) for client in asking] == [200] * 5
+        assert refusals(site, "ann", "displaced") >= 5
+        # What asked something and is still answered keeps its place.
+        event = {"body": b'{"data": 1}', "Content_Type": "application/json"}
+        assert site.get("ann", "/events/demo/a", "POST", **event).status == 201
+        assert feed.read(7) == b'{"id":"'
+
+
+def test_an_address_displaces_none_of_its_own_connections(make_site):
+    site = make_site("ann", **CROWDED)
+    with ExitStack() as stack:
+        crowd(stack, site, OTHER)
+        with closing(connect_from(OTHER, site.server, asked("/healthz"))) as client:
+            assert status_of(client) == 429
+        assert refusals(site, "ann", "displaced") == 1  # the one on which this is asked
+
+
 KEPT = {"without a token": ("", 401, True), "with none that is good": (NO_TOKEN, 401, False)}
 
 
