@@ -30,12 +30,12 @@ from datetime import timedelta
 from functools import partial, partialmethod
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn import sock, util
 from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader
-from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.errors import InvalidHeader, InvalidHeaderName, NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.base_async import AsyncWorker
 
@@ -109,6 +109,13 @@ CUT_S = 1.0
 _IN_TIME = nullcontext()
 
 
+class Refusal(NamedTuple):
+    """The answer to a request that cannot be read, for the access log. sent: bytes of its body."""
+
+    status: str
+    sent: int
+
+
 @dataclass(eq=False, slots=True)
 class Connection:
     """One client: whether it waits for a request, since when, and how many it has made.
@@ -138,6 +145,7 @@ class Connection:
     began_s: float = 0.0
     sent_bytes: int | None = None
     told: str | None = None
+    refusal: Refusal | None = None
     # The client took nothing of what it was sent for so long that the kernel has given it up.
     stalled: bool = False
     # The application's: what the client has shown, and what was found by it.
@@ -671,6 +679,15 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         else:
             with self._turn_at(_address_of(addr)):
                 super().handle_error(req, client, addr, exc)
+            if isinstance(exc, InvalidHeader | InvalidHeaderName):
+                req = req or exc.req
+            if req is None and connection.refusal is not None:
+                # gunicorn logs only what it could read.
+                environ = {
+                    "REMOTE_ADDR": _address_of(addr),
+                    "headwater.request_id": connection.request_id,
+                }
+                self.log.access(connection.refusal, None, environ, timedelta())
             util.close_graceful(client, timeout=REFUSAL_S)
 
     def _call(self, app: Callable[..., Any], environ: dict[str, Any], start_response: Any) -> Any:
@@ -737,6 +754,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         connection = self.connections[eventlet.getcurrent()]
         named = f"X-Request-ID: {connection.request_id or connection.name()}\r\n"
         answer = error_answer(f"{status} {reason}", code, message or reason, {}, named)
+        connection.refusal = Refusal(str(status), len(answer.partition(b"\r\n\r\n")[2]))
         util.write_nonblock(client, answer)
 
     @staticmethod

@@ -33,15 +33,20 @@ def logged(server, message):
     return wait_until(found, f"{message!r} is logged")
 
 
-def accessed(server, path):
-    """Return the ids of a path's lines in the access log, once there is one."""
+def access_lines(server, what, value):
+    """Return the lines of the access log in which a field has this value, once there is one."""
     log = server.instance / "logs" / "access.log"
 
     def found():
         told = map(json.loads, log.read_text().splitlines()) if log.exists() else []
-        return [each["id"] for each in told if each["path"] == path]
+        return [each for each in told if each[what] == value]
 
-    return wait_until(found, f"{path} is in the access log")
+    return wait_until(found, f"the {what} {value} is in the access log")
+
+
+def accessed(server, path):
+    """Return the ids of a path's lines in the access log, once there is one."""
+    return [each["id"] for each in access_lines(server, "path", path)]
 
 
 def id_in(head):
@@ -81,15 +86,20 @@ def test_who_takes_over_keeps_the_id(server):
 
 REFUSED = {
     "no request": (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"400"),
+    "another field twice": (LINE % b"/" + b"Content-Length: 1\r\n" * 2 + b"\r\n", b"400"),
+    "too many fields": (LINE % b"/" + b"X: y\r\n" * 101 + b"\r\n", b"431"),
+    "a line that is none": (b"\x16\x03\x01\r\n\r\n", b"400"),
     "too long": (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", b"414"),
     "it fails": (LINE % b"/nowhere" + b"X-Request-ID: failing\r\n\r\n", b"500"),
 }
 
 
 @pytest.mark.parametrize(("data", "status"), REFUSED.values(), ids=REFUSED.keys())
-def test_an_error_of_the_worker_has_an_id(server, data, status):
+def test_an_error_of_the_worker_has_an_id_and_is_in_both_logs(server, data, status):
     with server.send(data) as client:
         head = read_to_end(client)
+    (line,) = access_lines(server, "id", id_in(head))
+    assert (line["status"], line["client"]) == (int(status), "127.0.0.1")
     assert head.startswith(b"HTTP/1.1 " + status)
     assert any(each.get("request") == id_in(head) for each in lines(server))
     assert status != b"500" or id_in(head) == "failing"
