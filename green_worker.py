@@ -680,7 +680,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             with self._turn_at(_address_of(addr)):
                 super().handle_error(req, client, addr, exc)
             if isinstance(exc, InvalidHeader | InvalidHeaderName):
-                req = req or exc.req
+                req = req or getattr(exc, "req", None)
             if req is None and connection.refusal is not None:
                 # gunicorn logs only what it could read.
                 environ = {

@@ -87,6 +87,7 @@ def test_who_takes_over_keeps_the_id(server):
 REFUSED = {
     "no request": (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"400"),
     "another field twice": (LINE % b"/" + b"Content-Length: 1\r\n" * 2 + b"\r\n", b"400"),
+    "a blank in a name": (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", b"400"),
     "too many fields": (LINE % b"/" + b"X: y\r\n" * 101 + b"\r\n", b"431"),
     "a line that is none": (b"\x16\x03\x01\r\n\r\n", b"400"),
     "too long": (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", b"414"),
