@@ -19,6 +19,7 @@ from werkzeug.routing import PathConverter
 from guard import Clients, EndedSessions, Gate, Links, NativeThreads, Rates, Tokens
 from guard.answers import SECURITY_HEADERS
 from guard.origins import Origins
+from guard.turns import turn_paused
 from journal import Retention, RunNative, run_here
 from settings import Settings
 from sockets import feeds
@@ -182,6 +183,7 @@ def create_app(
         gate.hearing,
     )
     app.turn_at = gate.turn_at  # type: ignore[attr-defined]
+    app.turn_paused = turn_paused  # type: ignore[attr-defined]
     live = Live(
         socketio, topics, exports, metronome, gate,
         rights.find_to_end, rights.narrow, rights.hides, refusals,

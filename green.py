@@ -13,7 +13,7 @@ import socket
 import struct
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import Any
 
@@ -135,6 +135,8 @@ class Input:
     broken: what stream raises for a body that cannot be read. go_ahead: called before each read.
     Each read raises LateInput when the time is over, and BrokenInput for one of those.
     on_wait: told True before `read_some`, which has no time of its own, and False after it.
+    paused: returns a context in which the turn of who reads rests. A body in chunks is received in
+    it, and understood in turn: chunks of one byte cost as much to read as thousands of bytes.
     """
 
     def __init__(
@@ -144,12 +146,17 @@ class Input:
         broken: tuple[type[Exception], ...],
         go_ahead: Callable[[], None],
         on_wait: Callable[[bool], None],
+        paused: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._stream = stream
         self._within_s = within_s
         self._broken = broken
         self._go_ahead = go_ahead
         self._on_wait = on_wait
+        self._paused = paused
+        if not hasattr(stream.reader, "length"):
+            # Its parser receives by itself; see the worker.
+            stream.reader.req.unreader.paused = paused
         self._ends_s: float | None = None
 
     @contextmanager
@@ -188,8 +195,12 @@ class Input:
         length = getattr(reader, "length", None)
         return length is not None and reader.unreader.buf.tell() >= length
 
+    def waits_in_turn(self) -> bool:
+        """Tell whether `read` waits in the turn of who reads: that rests for chunks only."""
+        return hasattr(self._stream.reader, "length") and not self.is_there()
+
     def read_some(self) -> bytes:
-        """Wait for more of the body and return what has come of it, b"" at its end.
+        """Return what has come of the body, b"" at its end; the turn rests while there is nothing.
 
         Raises ConnectionError where it was cut, or cannot be read.
         """
@@ -217,7 +228,8 @@ class Input:
             return b""
         if not reader.length:
             return b""
-        data: bytes = reader.unreader.read(None, read_ahead=min(reader.length, PIECE_BYTES))
+        with self._paused():
+            data: bytes = reader.unreader.read(None, read_ahead=min(reader.length, PIECE_BYTES))
         piece, behind = data[: reader.length], data[reader.length :]
         if behind:
             reader.unreader.unread(behind)

@@ -6,7 +6,8 @@ on connections, time for the request's head and body and for a client that takes
 bodies that nobody reads, a name for each request, the heartbeat and the drain. Knows nothing of the
 application, which may count what is refused here: in its attribute `refusals`, by the error's code.
 It may also have what is refused here wait for a turn: its attribute `turn_at`, called with the
-peer's address, returns a context manager that does so.
+peer's address, returns a context manager that does so; `turn_paused` returns one in which a turn
+rests while a body is waited for.
 AsyncWorker and the parser are internal to gunicorn, so gunicorn is pinned exactly, and
 tests/system/test_green_worker.py shows each of these on a real server.
 
@@ -301,16 +302,17 @@ def unread_bytes(request: Any) -> float:
     return length
 
 
-def _receive_in_turn(reader: Any, receive: Callable[..., bytes], size: int | None = None) -> bytes:
+def receive_in_turn(reader: Any, receive: Callable[..., bytes], size: int | None = None) -> bytes:
     """Receive by TLS after the other greenlets have had their turn.
 
     A receive does not wait while data is there, so gunicorn's loops over heads, chunks and bodies
     would hold the hub for as long as a client sends faster than they parse. FileSocket.recv, that
     knows whether it has waited, gives the others their turn by itself.
     """
-    if not isinstance(reader.sock, FileSocket):
-        eventlet.sleep(0)
-    return receive(reader, size)
+    with getattr(reader, "paused", nullcontext)():
+        if not isinstance(reader.sock, FileSocket):
+            eventlet.sleep(0)
+        return receive(reader, size)
 
 
 def take_host(environ: dict[str, Any]) -> str | None:
@@ -394,7 +396,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         eventlet.hubs.use_hub()
         go_green()
         util.write_error = self._write_error
-        SocketUnreader.chunk = partialmethod(_receive_in_turn, SocketUnreader.chunk)
+        SocketUnreader.chunk = partialmethod(receive_in_turn, SocketUnreader.chunk)
         # Nothing changes a setting in a worker, and a request reads thirty of them: found here, one
         # is an attribute, and no search. Properties of the class still come before it.
         self.cfg.__dict__.update({name: each.get() for name, each in self.cfg.settings.items()})
@@ -412,6 +414,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self._mount = util.unquote_to_wsgi_str(os.environ.pop("SCRIPT_NAME", "").rstrip("/"))
         # Called with a peer's address.
         self._turn_at: Callable[[str], Any] = getattr(self.wsgi, "turn_at", nullcontext)
+        self._turn_paused: Callable[[], Any] = getattr(self.wsgi, "turn_paused", nullcontext)
         self.wsgi = partial(self._call, self.wsgi)
 
     def run(self) -> None:
@@ -699,7 +702,12 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         request = connection.request  # which is gone once somebody has taken the connection over
         environ["headwater.request_id"] = connection.request_id
         environ["wsgi.input"] = Input(
-            environ["wsgi.input"], self.body_s, BROKEN, connection.go_ahead, connection.hear
+            environ["wsgi.input"],
+            self.body_s,
+            BROKEN,
+            connection.go_ahead,
+            connection.hear,
+            self._turn_paused,
         )
         wrong = take_host(environ)
         try:

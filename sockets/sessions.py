@@ -21,6 +21,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
@@ -445,8 +446,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         turns, unfinished = self.hearing
         try:
             unfinished.keep(session, visit.owner, self._body_bytes(environ))
-            with turn_paused():
-                body = environ["wsgi.input"].read(self.max_http_buffer_size + 1)
+            stream = environ["wsgi.input"]
+            with turn_paused() if getattr(stream, "waits_in_turn", bool)() else nullcontext():
+                body = stream.read(self.max_http_buffer_size + 1)
             if len(body) > self.max_http_buffer_size:
                 text = f"a payload may have {self.max_http_buffer_size} bytes"
                 raise BadSession(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

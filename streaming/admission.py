@@ -66,8 +66,8 @@ def register_admission(app: Flask, gate: Gate) -> None:
             return None
         if not is_streamed(asked):
             # A client that is still sending has not asked yet. Most bodies come with their head.
-            is_there = getattr(environ["wsgi.input"], "is_there", None)
-            with turn_paused() if is_there is not None and not is_there() else nullcontext():
+            waits_in_turn = getattr(environ["wsgi.input"], "waits_in_turn", bool)
+            with turn_paused() if waits_in_turn() else nullcontext():
                 asked.get_data()
         if visit.session or endpoint in ("login.log_in", "login.log_out"):
             try:

@@ -34,7 +34,8 @@ _Refused = tuple[int, bytes]
 class Asked(NamedTuple):
     """Who sends, and what becomes of it.
 
-    read: returns what has come, b"" at the end; raises ConnectionError where the body was cut.
+    read: returns what has come, b"" at the end, and lets the turn rest while it waits; raises
+    ConnectionError where the body was cut.
     publish: keeps publications in their order; returns each receipt, or why it is refused. note:
     counts a request of owner. is_open: whether anything is kept any more.
     """
@@ -83,20 +84,22 @@ class Upload:
         return {"detail": {}, "line": self._lines + 1}
 
     def _run(self) -> Iterator[bytes]:
-        rest = b""
-        while data := self._read():
-            lines = (rest + data).split(b"\n")
+        rest = bytearray()
+        while data := self._asked.read():
+            # A piece may be one byte, and be all that its line brings.
+            self._go_on()
+            first, *more = data.split(b"\n")
             # Of a line that is too long, no more is kept than tells so.
-            rest = lines.pop()[: MAX_EVENT_BYTES + 1]
+            rest += first[: MAX_EVENT_BYTES + 1 - len(rest)]
+            if not more:
+                continue
+            lines = [bytes(rest), *more]
+            rest = bytearray(lines.pop()[: MAX_EVENT_BYTES + 1])
             for start in range(0, len(lines), GROUP_LINES):
                 yield from self._keep(lines[start : start + GROUP_LINES])
         if rest:
-            yield from self._keep([rest])
+            yield from self._keep([bytes(rest)])
         yield _line(done=True, lines=self._lines, count=self._count)
-
-    def _read(self) -> bytes:
-        end_turn()
-        return self._asked.read()
 
     def _keep(self, lines: list[bytes]) -> Iterator[bytes]:
         """Publish lines and say what became of them. Raises what ends the upload."""

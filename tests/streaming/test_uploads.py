@@ -118,7 +118,7 @@ class CountedTurns(Turns):
         return super().go_on(owner, until_s)
 
 
-# Beside one in front of the group.
+# Beside one for the piece, and one for the group.
 OFFERED = {
     "kept: behind them": ('{"data": 1}', 1),
     "refused, which costs fifteen times as much: each": ("x", uploads.GROUP_LINES),
@@ -139,7 +139,7 @@ def test_others_have_their_turn_between_lines_that_cost_much(upload, line, offer
     lines = [line % number if "%" in line else line for number in range(uploads.GROUP_LINES)]
     *_, done = upload("\n".join(lines).encode() + b"\n", turns=turns)
     assert done["lines"] == uploads.GROUP_LINES
-    assert turns.offered == 1 + offered
+    assert turns.offered == 2 + offered
 
 
 @pytest.mark.parametrize("piece_bytes", [1000, 65536])

@@ -91,6 +91,18 @@ def test_a_receipt_comes_while_the_body_is_sent(server, topic):
         assert headers[b"x-content-type-options"] == b"nosniff"
 
 
+def test_chunks_of_one_byte_hold_nobody_up(server, topic):
+    """The watchdog of the hub looks on: a line of 64 KiB was joined anew for each of its bytes."""
+    head = f"POST /events/{topic}?receipts=stream HTTP/1.1\r\nHost: localhost\r\n"
+    head += "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n"
+    head += "Connection: close\r\n\r\n"
+    event = b'{"data": "' + b"x" * 60_000 + b'"}'
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in event)
+    with server.send(head.encode() + chunks + b"0\r\n\r\n") as client:
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert b'"done": true, "lines": 1, "count": 1' in answer
+
+
 def test_a_torn_upload_keeps_what_was_acknowledged_and_goes_on_by_keys(server, topic):
     with sending(server, topic) as sender:
         sender.lines(0, key="k0")
