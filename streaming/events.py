@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from guard.links import since_of
 from guard.turns import Turns, end_turn
-from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, is_streamed, owner
+from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, in_turns, is_streamed, owner
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import best_kind, is_set, require_words, wants_page
@@ -74,7 +74,8 @@ def make_blueprint(
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         if is_streamed(asked):
             return take_upload(topic)
-        events = list(_events_of(asked))
+        # As many as there may be take 30 ms.
+        events = list(in_turns(_events_of(asked)))
         publication = Publication(events, _key_of(asked), owner=owner())
         # It may wait for the disk, together with others.
         end_turn()

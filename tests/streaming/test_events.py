@@ -9,6 +9,7 @@ from flask import Flask, g
 
 from access import ANYONE
 from guard import Visit
+from guard.turns import Turns
 from journal import Retention
 from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
@@ -41,7 +42,11 @@ def topics(tmp_path):
 def client(topics):
     app = Flask(__name__)
     register_errors(app)
-    app.before_request(lambda: setattr(g, "visit", Visit("anyone", ANYONE)))
+
+    @app.before_request
+    def admit():
+        g.visit, g.turns = Visit("anyone", ANYONE), Turns()
+
     app.register_blueprint(make_blueprint(topics, Rights(None, None)))
     return app.test_client()
 
@@ -147,6 +152,14 @@ def test_one_line_that_is_none_refuses_all_and_is_named(client, topics):
 def test_as_many_as_may_be(publish, poll):
     assert publish("demo/a", *range(MAX_EVENTS)).json["count"] == MAX_EVENTS
     assert [event["data"] for event in poll("demo/a")] == list(range(MAX_EVENTS))
+
+
+def test_others_have_their_turn_while_a_body_is_read(publish, monkeypatch):
+    """As many as may be at once take 30 ms."""
+    offered, go_on = [], Turns.go_on
+    monkeypatch.setattr(Turns, "go_on", lambda *asked: offered.append(asked) or go_on(*asked))
+    assert publish("demo/a", *range(100)).status_code == 201
+    assert len(offered) >= 100
 
 
 NO_TOPICS = {
