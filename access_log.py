@@ -17,6 +17,7 @@ from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from math import inf
 from pathlib import Path
@@ -42,6 +43,9 @@ FLUSH_S = 2.0
 SWITCHED = "101"
 # Of what a client says of itself; gunicorn bounds the rest.
 MAX_FIELD_CHARACTERS = 500
+# Most lines say the same of a client and of what it asks: that is made once, of texts so short.
+MAX_KNOWN = 1024
+MAX_KNOWN_CHARACTERS = 400
 
 
 class _File(RotatingFileHandler):
@@ -164,13 +168,13 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
             """Write the line of a request, that is over now and took request_time."""
             client = environ.get("headwater.client")
             sent_bytes = client.sent_bytes if client is not None else None
-            fields = describe(environ, str(resp.status)[:3])
-            fields["bytes"] = resp.sent if sent_bytes is None else sent_bytes
-            self.end(json.dumps(fields), request_time.total_seconds())
+            sent_bytes = resp.sent if sent_bytes is None else sent_bytes
+            told = describe(environ, str(resp.status)[:3], sent_bytes)
+            self.end(told, request_time.total_seconds())
 
         def begin(self, environ: Any) -> str:
             """Return the fields of a request that takes its connection over; end writes it."""
-            return json.dumps(describe(environ, SWITCHED))
+            return describe(environ, SWITCHED)
 
         def end(self, told: str, seconds: float) -> None:
             """Write a line. told: the other fields, as JSON. seconds: how long it took."""
@@ -194,20 +198,44 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
     return AccessLog
 
 
-def describe(environ: Mapping[str, Any], status: str) -> dict[str, Any]:
-    """Return what is told of a request. environ: of WSGI, not whole if it never became one."""
-    return {
-        # A request that never became one has no more than that of the moment.
-        "id": environ.get("headwater.request_id") or current_request_id.get(),
-        "client": environ.get("REMOTE_ADDR"),
-        "method": environ.get("REQUEST_METHOD"),
-        "path": _shown(environ.get("RAW_URI")),
-        "protocol": environ.get("SERVER_PROTOCOL"),
-        "status": int(status) if status.isdecimal() else None,
-        "bytes": None,
-        "agent": _cut(_shown(environ.get("HTTP_USER_AGENT"))),
-        "referer": _cut(_shown(environ.get("HTTP_REFERER"))),
-    }
+def describe(environ: Mapping[str, Any], status: str, sent_bytes: int | None = None) -> str:
+    """Return what is told of a request, as JSON. environ: not whole if it never became one."""
+    # A request that never became one has no more than that of the moment.
+    request_id = environ.get("headwater.request_id") or current_request_id.get()
+    asked = _asked(
+        environ.get("REMOTE_ADDR"), environ.get("REQUEST_METHOD"), environ.get("RAW_URI"),
+        environ.get("SERVER_PROTOCOL"),
+    )  # fmt: skip
+    said = _said(environ.get("HTTP_USER_AGENT"), environ.get("HTTP_REFERER"))
+    number = int(status) if status.isdecimal() else "null"
+    size = "null" if sent_bytes is None else sent_bytes
+    return (
+        f'{{"id": {json.dumps(request_id)}, {asked}, "status": {number}, "bytes": {size}, {said}}}'
+    )
+
+
+def _remembering(make: Callable[..., str]) -> Callable[..., str]:
+    """Have make called once for the same texts, if they are short."""
+    known = lru_cache(MAX_KNOWN)(make)
+
+    def find(*texts: str | None) -> str:
+        is_short = sum([len(text) for text in texts if text]) <= MAX_KNOWN_CHARACTERS
+        return known(*texts) if is_short else make(*texts)
+
+    return find
+
+
+@_remembering
+def _asked(client: str | None, method: str | None, path: str | None, protocol: str | None) -> str:
+    """Return the fields that say what was asked, as the inside of an object of JSON."""
+    fields = {"client": client, "method": method, "path": _shown(path), "protocol": protocol}
+    return json.dumps(fields)[1:-1]
+
+
+@_remembering
+def _said(agent: str | None, referer: str | None) -> str:
+    """Return what a client says of itself, likewise."""
+    return json.dumps({"agent": _cut(_shown(agent)), "referer": _cut(_shown(referer))})[1:-1]
 
 
 def _shown(text: str | None) -> str | None:

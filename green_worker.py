@@ -34,7 +34,6 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from gunicorn import sock, util
-from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader
 from gunicorn.http.errors import InvalidHeader, InvalidHeaderName, NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
@@ -42,6 +41,7 @@ from gunicorn.workers.base_async import AsyncWorker
 
 from green import Body, BrokenInput, FileSocket, Input, LateInput, eventlet, go_green
 from green_answer import Answer
+from green_request import environ_of, know_heads
 from log_format import current_request_id, take_request_id
 from wire.addresses import counted_address
 from wire.hosts import parse_host, split_target
@@ -397,6 +397,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         go_green()
         util.write_error = self._write_error
         SocketUnreader.chunk = partialmethod(receive_in_turn, SocketUnreader.chunk)
+        know_heads()
         # Nothing changes a setting in a worker, and a request reads thirty of them: found here, one
         # is an attribute, and no search. Properties of the class still come before it.
         self.cfg.__dict__.update({name: each.get() for name, each in self.cfg.settings.items()})
@@ -620,8 +621,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         answer: Answer | None = None
         try:
             self.cfg.pre_request(self, req)
-            answer, environ = wsgi.create(
-                req, client, addr, listener_name, self.cfg, Answer, (connection.request_id,)
+            assert connection.request_id is not None
+            answer, environ = environ_of(
+                req, client, addr, listener_name, self.cfg, Answer, connection.request_id
             )
             environ["wsgi.multithread"] = True
             self.nr += 1
@@ -632,7 +634,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                 answer.force_close()
             body = self.wsgi(environ, answer.start_response)
             if self._is_answered(connection, answer):
-                body.close()
+                if hasattr(body, "close"):
+                    body.close()
                 raise StopIteration
             try:
                 if isinstance(body, environ["wsgi.file_wrapper"]):
@@ -735,6 +738,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             request.force_close()
         if isinstance(body, environ["wsgi.file_wrapper"]) and self._tls is None:
             return body  # gunicorn hands it to sendfile, which takes turns itself
+        if type(body) is list and len(body) == 1 and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
+            return body  # one write: there is nothing to cut, nor anybody to make wait
         return Body(body, client if environ["SERVER_PROTOCOL"] == "HTTP/1.0" else None)
 
     def _answer_unread(

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -113,8 +114,13 @@ def _cut_secret(found: re.Match[str]) -> str:
 
 def format_time(time_s: float) -> str:
     """Return unix seconds as both logs write them: ISO 8601, UTC, milliseconds."""
-    now = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
-    return now.replace("+00:00", "Z")
+    second, milliseconds = divmod(int(time_s * 1000), 1000)
+    return f"{_second(second)}.{milliseconds:03d}Z"
+
+
+@lru_cache(2)
+def _second(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat().removesuffix("+00:00")
 
 
 def _message(record: logging.LogRecord) -> str:

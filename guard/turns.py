@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 # Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
 LEASE_S = 0.05
@@ -23,7 +24,7 @@ TURN_S = 0.005
 
 
 class Turn:
-    """A request's. come: set when it may begin, if it had to wait long enough to need it."""
+    """A request's. come: released when it may begin, if it had to wait long enough to need it."""
 
     __slots__ = ("come", "has_begun", "owner", "turns")
 
@@ -31,7 +32,7 @@ class Turn:
         self.turns = turns
         self.owner = owner
         self.has_begun = False
-        self.come: threading.Event | None = None
+        self.come: Any = None
 
 
 _mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
@@ -151,7 +152,7 @@ class Turns:
             self._waiting[owner] = queue
         self._begin(turn)
         if turn.come is not None:
-            turn.come.set()
+            turn.come.release()
 
     def _wait(self, turn: Turn, *, is_next: bool) -> None:
         self._waiting.setdefault(turn.owner, deque()).append(turn)
@@ -163,10 +164,11 @@ class Turns:
                 if not self._is_taken():
                     self._begin_next()
             if not turn.has_begun:
-                # Most requests need no event, which costs as much as the rest of this.
-                turn.come = threading.Event()
+                # Most requests need none. An Event, of four locks, costs as much as all of this.
+                turn.come = threading.Lock()
+                turn.come.acquire()
                 self._end_leases_beside()
-                turn.come.wait()
+                turn.come.acquire()
         except BaseException:
             # The process stops.
             self._leave(turn)

@@ -47,17 +47,18 @@ def register_admission(app: Flask, gate: Gate) -> None:
 
     @app.before_request
     def admit() -> Response | None:
-        # What `request` stands for is found anew each time that it is named.
+        # What these stand for is found anew each time that they are named.
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         endpoint, environ = asked.endpoint, asked.environ
-        g.turns = gate.turns
+        kept = g._get_current_object()
+        kept.turns = gate.turns
         is_nothing = endpoint is None or asked.method == "OPTIONS"
         needs = None if is_nothing else needs_of(endpoint or "", asked.view_args or {})
         asked.max_content_length = BODY_BYTES.get(endpoint or "")
         if len(environ.get("HTTP_ACCEPT", "")) > MAX_ACCEPT_CHARS:
             environ["HTTP_ACCEPT"] = ""
         try:
-            visit = g.visit = gate.admit(environ, needs, is_counted=endpoint not in PROBES)
+            visit = kept.visit = gate.admit(environ, needs, is_counted=endpoint not in PROBES)
         except Unauthorized:
             if asked.method == "GET" and wants_page(asked):
                 return redirect(url_for("login.form", next=address_without_link(asked)), 303)

@@ -12,13 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from json import JSONEncoder
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Request, Response
 from flask.globals import request_ctx
+from flask.helpers import _split_blueprint_path
 from flask.json.provider import DefaultJSONProvider
+from flask.signals import request_tearing_down
 from werkzeug.datastructures import EnvironHeaders
+from werkzeug.http import parse_options_header
 from werkzeug.routing import BuildError, Map, MapAdapter, RequestRedirect, Rule
+from werkzeug.sansio.utils import get_content_length
+from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_host
 
 # Addresses are what clients send: a longer one is routed each time.
@@ -46,6 +51,7 @@ class Application(Flask):
         self.json = Json(self)
         self._find = lru_cache(MAX_ROUTES)(self._route)
         self._address_of = lru_cache(MAX_ROUTES)(self._build)
+        self._hooks_of = lru_cache(MAX_NAMES)(self._find_hooks)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         if request is None or "HTTP_UPGRADE" in request.environ:
@@ -66,6 +72,47 @@ class Application(Flask):
             return super().url_for(endpoint, **values)
         return self._address_of(adapter.script_name, endpoint, *values.items())
 
+    # What is registered for requests cannot change once there was one: Flask refuses that.
+
+    def preprocess_request(self) -> Any:
+        if self.url_value_preprocessors:
+            return super().preprocess_request()
+        for function in self._hooks_of(request_ctx.request.blueprint).before:
+            answer = function()
+            if answer is not None:
+                return answer
+        return None
+
+    def process_response(self, response: Response) -> Response:
+        context = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        hooks = self._hooks_of(context.request.blueprint)
+        for function in (*context._after_request_functions, *hooks.after):
+            response = function(response)
+        if not self.session_interface.is_null_session(context._session):
+            self.session_interface.save_session(self, context._session, response)
+        return response
+
+    def do_teardown_request(self, *error: Any) -> None:
+        if not error:
+            super().do_teardown_request()
+            return
+        for function in self._hooks_of(request_ctx.request.blueprint).teardown:
+            function(*error)
+        request_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=error[0])
+
+    def _find_hooks(self, blueprint: str | None) -> Hooks:
+        """Return what is called for a request of a blueprint, in order."""
+        names = [] if blueprint is None else _split_blueprint_path(blueprint)
+        return Hooks(
+            [each for name in (None, *reversed(names)) for each in self.before_request_funcs[name]],
+            [each for name in (*names, None) for each in reversed(self.after_request_funcs[name])],
+            [
+                each
+                for name in (*names, None)
+                for each in reversed(self.teardown_request_funcs[name])
+            ],
+        )
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the view; Flask would look at each function of a request whether it waits."""
         return func
@@ -79,6 +126,14 @@ class Application(Flask):
 
     def _route(self, path: str, method: str) -> _Found:
         return self.url_map.bind("").match(path, method, return_rule=True)
+
+
+class Hooks(NamedTuple):
+    """What is called before a view, after it, and at a request's end."""
+
+    before: Sequence[Callable[[], Any]]
+    after: Sequence[Callable[[Any], Any]]
+    teardown: Sequence[Callable[[Any], Any]]
 
 
 class Routes(MapAdapter):
@@ -109,12 +164,23 @@ class Asked(Request):
         super().__init__(environ, *args, **named)
         self.headers = Fields(environ)
 
+    @property
+    def mimetype(self) -> str:
+        text = self.environ.get("CONTENT_TYPE", "")
+        return super().mimetype if len(text) > MAX_ROUTE_CHARS else _mimetype_of(text)
+
+    @cached_property
+    def content_length(self) -> int | None:
+        environ = self.environ
+        return _length_of(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
+
     def get_data(self, *args: Any, **named: Any) -> Any:
+        if not args and not named and hasattr(self, "_cached_data"):
+            return self._cached_data
         length, most = self.content_length, self.max_content_length
         if args or named or length is None or (most is not None and length > most):
             return super().get_data(*args, **named)
-        if not hasattr(self, "_cached_data"):
-            self._cached_data = self.environ["wsgi.input"].read(length)
+        self._cached_data = self.environ["wsgi.input"].read(length)
         return self._cached_data
 
 
@@ -151,6 +217,16 @@ class Reply(Response):
             fields += [(name, value) for name, lower, value in self.of_pages if lower not in has]
         return self.get_app_iter(environ), self.status, fields
 
+    def get_app_iter(self, environ: dict[str, Any]) -> Iterable[bytes]:
+        # Werkzeug puts something around it that closes it, of which parts of a text have no need.
+        is_plain = type(self.response) is list and not self._on_close
+        if not is_plain or environ["REQUEST_METHOD"] == "HEAD" or self._has_no_body():
+            return super().get_app_iter(environ)
+        return list(self.iter_encoded())
+
+    def _has_no_body(self) -> bool:
+        return self.status_code < 200 or self.status_code in (204, 304)
+
     def _needs_length(self, has: Mapping[str, str]) -> bool:
         is_known = self.automatically_set_content_length and self.is_sequence
         return is_known and "content-length" not in has
@@ -168,7 +244,7 @@ class Json(DefaultJSONProvider):
     def response(self, *args: Any, **named: Any) -> Response:
         body = self._encode(self._prepare_response_obj(args, named)) + "\n"
         make: type[Response] = self._app.response_class  # type: ignore[assignment]
-        return make(body, content_type="application/json")
+        return make([body.encode()], content_type="application/json")
 
 
 def _asked_adapter() -> Routes | None:
@@ -186,6 +262,14 @@ def _is_short(values: Mapping[str, Any]) -> bool:
 
 def _lowered(fields: Standing) -> list[tuple[str, str, str]]:
     return [(name, name.lower(), value) for name, value in fields]
+
+
+@lru_cache(MAX_NAMES)
+def _mimetype_of(text: str) -> str:
+    return parse_options_header(text)[0].lower()
+
+
+_length_of = lru_cache(MAX_NAMES)(get_content_length)
 
 
 @lru_cache(MAX_NAMES)

@@ -14,10 +14,10 @@ def long_leases(monkeypatch):
     monkeypatch.setattr(module, "LEASE_S", 60.0)
 
 
-class Killed(threading.Event):
+class Killed:
     """What a thread waits for that is told to end."""
 
-    def wait(self, timeout=None):
+    def acquire(self):
         raise SystemExit
 
 
@@ -103,7 +103,7 @@ def test_who_waits_for_something_else_keeps_nobody(ask, begun, until, monkeypatc
 
 def test_who_is_ended_while_it_waits_leaves_no_turn_behind(ask, begun, until, monkeypatch):
     first = ask("ann")
-    killed = SimpleNamespace(Event=Killed, Thread=threading.Thread)
+    killed = SimpleNamespace(Lock=Killed, Thread=threading.Thread)
     with monkeypatch.context() as patch:
         patch.setattr(module, "threading", killed)
         with pytest.raises(SystemExit):

@@ -6,9 +6,10 @@ fails.
 
 import http.client
 import json
+import socket
 import sqlite3
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from itertools import count
 from typing import NamedTuple
 
@@ -468,6 +469,32 @@ def test_a_withdrawn_token_ends_what_is_open(site, server_turn):
         live.wait_until_left()
         assert time.monotonic() - began_s < 5
     assert site.server.get("/sources", **headers).status == 401
+
+
+def test_the_same_bytes_are_admitted_anew_each_time(site):
+    text = site.file.add("leaves", RIGHT, {})
+    head = f"GET /sources HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\n\r\n"
+
+    def ask(client):
+        """Return the status of one more answer, None when the connection was cut."""
+        with suppress(OSError, http.client.HTTPException):
+            client.sendall(head.encode())
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            answer.read()
+            return answer.status
+        return None
+
+    def connect():
+        return closing(socket.create_connection(("127.0.0.1", site.server.port), timeout=20))
+
+    with connect() as kept:
+        wait_until(lambda: ask(kept) == 200, "the token is known")
+        assert ask(kept) == 200
+        site.file.withdraw(text.split("_")[1])
+        wait_until(lambda: ask(kept) != 200, "the token is withdrawn")
+    with connect() as anew:
+        assert ask(anew) == 401
 
 
 def test_an_expired_link_ends_the_feed_that_it_opened(site):
