@@ -18,11 +18,11 @@ import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 
-from eventlet import tpool  # noqa: E402
 from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
 from commands import CHECK, register_commands  # noqa: E402
+from green_threads import NativePool  # noqa: E402
 from guard import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
 from guard.threads import IN_ALL  # noqa: E402
 from log_format import formatter_for  # noqa: E402
@@ -44,8 +44,10 @@ try:
     key = None if IS_COMMAND else read_secret(settings.instance / "secret.key")
     # The worker takes it from there for each request.
     mount = os.environ.get("SCRIPT_NAME", "").rstrip("/")
-    tpool.set_num_threads(IN_ALL)
-    app = create_app(settings, run_native=tpool.execute, key=key, mount=mount)
+    native = NativePool(IN_ALL)
+    # Before what may still need it is stopped: this comes last then.
+    atexit.register(native.stop)
+    app = create_app(settings, run_native=native.execute, key=key, mount=mount)
 except CatalogueError as error:
     if not IS_COMMAND:
         print(f"headwater cannot start:\n{error}", file=sys.stderr)

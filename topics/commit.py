@@ -43,18 +43,26 @@ class GroupCommit(Generic[Work, Result]):
         entry: _Entry[Work, Result] = _Entry(work)
         with self._changed:
             self._waiting.append(entry)
-        while not entry.is_done:
-            with self._changed:
-                self._changed.wait_for(lambda: entry.is_done or not self._is_committing)
-                if entry.is_done:
-                    break
-                self._is_committing = True
-                group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+            group = self._group_for(entry)
+        while group:
             self._lead(group)
+            if entry.is_done:
+                break
+            with self._changed:
+                group = self._group_for(entry)
         if entry.error is not None:
             raise entry.error
         assert entry.result is not None
         return entry.result
+
+    def _group_for(self, entry: _Entry[Work, Result]) -> list[_Entry[Work, Result]]:
+        """Return whom entry's caller is to commit for, none if another one has. With the lock."""
+        self._changed.wait_for(lambda: entry.is_done or not self._is_committing)
+        if entry.is_done:
+            return []
+        self._is_committing = True
+        group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+        return group
 
     def _lead(self, group: list[_Entry[Work, Result]]) -> None:
         results: list[Result] = []
