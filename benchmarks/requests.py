@@ -1,7 +1,8 @@
 """What a request costs: requests/s on kept connections, beside the limits that are set by others.
 
 The limits: a Flask view of the same bytes on the same worker, and a WSGI function on it. Beside
-them the commit before this was measured (BEFORE), stock Flask-SocketIO, Node, and nginx for files.
+them the commit before this was measured (BEFORE), stock Flask-SocketIO, Node, nginx for files, and
+Nchan for POSTs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import socket
 import statistics
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from benchmarks.client import TIMEOUT_S, Address, BadAnswer
 from benchmarks.kept import read_answer
 from benchmarks.load import loading
 from benchmarks.peers import plain
+from benchmarks.peers.broadcasters import serve_nchan
 from benchmarks.posts import request_of
 from benchmarks.processes import DidNotStart
 from benchmarks.results import Figure, Goal, interleave, ratio
@@ -59,6 +61,8 @@ KINDS = (
     Kind("a file of 1 KiB", _get("/files/bench/small.bin")),
     Kind("/", _get("/")),
 )
+# It publishes elsewhere, and answers with its own words, to a channel that nobody listens to.
+NCHAN = KINDS[0]._replace(request=request_of("/publish"))
 
 
 def run(database: Path) -> Iterator[Figure]:
@@ -75,6 +79,7 @@ def run(database: Path) -> Iterator[Figure]:
         yield from _stream(ours, old)
         for name, serve in plain.PEERS.items():
             yield from _peer(name, serve, folder)
+        yield from _peer("Nchan", lambda _: _nchan(database), folder, (NCHAN,))
 
 
 @contextmanager
@@ -165,10 +170,18 @@ def _loaded(server: Server, topic: str, how: str) -> float:
         return STREAMED / float(load.report(TIMEOUT_S)["seconds"])
 
 
-def _peer(name: str, serve: plain.Serve, folder: Path) -> Iterator[Figure]:
+@contextmanager
+def _nchan(database: Path) -> Iterator[Address]:
+    with serve_nchan(database) as running:
+        yield running.address
+
+
+def _peer(
+    name: str, serve: plain.Serve, folder: Path, kinds: Sequence[Kind] = KINDS
+) -> Iterator[Figure]:
     try:
         with serve(folder) as address:
-            for kind in KINDS:
+            for kind in kinds:
                 if not _can(address, kind):
                     continue
                 (samples,) = interleave(PEER_ROUNDS, lambda kind=kind: _rate(address, kind))
