@@ -20,8 +20,8 @@ from gunicorn.http.body import LengthReader
 from gunicorn.http.message import Request, _ip_in_allow_list
 from gunicorn.http.parser import Parser, RequestParser
 
-# How many heads are remembered, about 4 KB each with what was found: all are forgotten when there
-# are more. A longer one, as of a browser with many cookies, is parsed each time.
+# How many heads are remembered, with what was found at most 11 KB each: 5 MB. All are forgotten
+# when there are more. A longer one, as of a browser with many cookies, is parsed each time.
 MAX_HEADS = 512
 MAX_HEAD_BYTES = 2048
 # Peers for which it is remembered whether they are trusted.
