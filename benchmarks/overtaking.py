@@ -28,6 +28,7 @@ LARGE, SMALLS = 8, 60
 MANY, OWNERS = 20, 10
 ROWS = TABLES["big"]
 EVERY_S = 0.2
+PING_EVERY_S = 0.01
 ALONE_ROUNDS = 9
 IN_TURN = {"HEADWATER_EXPORTS_OPEN": "1"}
 MIB = 1024 * 1024
@@ -89,7 +90,11 @@ def _many(database: Path) -> Iterator[Figure]:
         with _crowd(database, "wal", settings) as server, _writing(database, "wal") as writer:
             idle = server.tree.memory()
             ask(server.address, "/_lag")
-            with Peak(server.tree) as peak, _curls(server, owners, 0) as running:
+            with (
+                Peak(server.tree) as peak,
+                _pinging(server) as outside_ms,
+                _curls(server, owners, 0) as running,
+            ):
                 ended[way] = [_ended(each) for each in running]
             lag = ask(server.address, "/_lag")
         grown = (peak.memory.pss - idle.pss) / MIB
@@ -98,7 +103,10 @@ def _many(database: Path) -> Iterator[Figure]:
         goal = Goal("<", 250) if is_ours else None
         yield Figure(NAME, f"20 of 10 owners, {way}, growth of PSS", grown, "MiB", goal)
         goal = Goal("<", 25) if is_ours else None
-        yield Figure(NAME, f"20 of 10 owners, {way}, hub lag p99", percentile(lag, 99), "ms", goal)
+        note = f"seen from outside {percentile(outside_ms, 99):.0f} ms, with the client's own waits"
+        yield Figure(
+            NAME, f"20 of 10 owners, {way}, hub lag p99", percentile(lag, 99), "ms", goal, note=note
+        )
     firsts = [min(ended["overtaking"][i : i + 2]).first_s for i in range(0, MANY, 2)]
     note = f"median {statistics.median(firsts):.2f} s"
     name = "20 of 10 owners, latest first byte of an owner's first"
@@ -167,11 +175,15 @@ def _address(number: int) -> str:
 def _crowd(
     database: Path, mode: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Serve the table `big` of a database of its own in that journal mode."""
+    """Serve the table `big` of a database of its own in that journal mode.
+
+    It has exported once: on a busy machine its recorders start after it does.
+    """
     with (
         _built(database, mode) as source,
         served(database, app=APP, settings=settings, catalogue=source) as server,
     ):
+        server.produce("/download/small.csv")
         yield server
 
 
@@ -271,3 +283,24 @@ def _writing(database: Path, mode: str) -> Iterator[_Writer]:
         yield writer
     finally:
         writer.stop()
+
+
+@contextmanager
+def _pinging(server: Server) -> Iterator[list[float]]:
+    """Ask for next to nothing every PING_EVERY_S; hand out how long each took, in milliseconds."""
+    took_ms: list[float] = []
+    stopped = Event()
+
+    def ping() -> None:
+        client = Connection(server.address)
+        while not stopped.wait(PING_EVERY_S):
+            took_ms.append(client.fetch("/_ping").seconds * 1000)
+        client.close()
+
+    thread = Thread(target=ping)
+    thread.start()
+    try:
+        yield took_ms
+    finally:
+        stopped.set()
+        thread.join()

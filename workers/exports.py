@@ -29,6 +29,7 @@ from workers.recorders import Recorders
 from workers.resumption import resumable, undecided
 from workers.schedule import CHANCE_S, Do, Move, Phase, Schedule
 from workers.shelf import MAX_EXPORTS, MAX_PER_OWNER, Shelf
+from workers.trial import WAITED
 
 log = logging.getLogger(__name__)
 
@@ -445,7 +446,7 @@ class Exports:
     def _on_exit(self, export: Export, status: int) -> None:
         if export.state == "queued":
             # It was tried; what it lacks is a place, or whatever has ended it ends it again.
-            self._schedule.undone(export.id)
+            self._schedule.undone(export.id, has_waited=status == WAITED)
             self._take_turns()
             return
         if export.is_open:

@@ -24,6 +24,7 @@ import sys
 import traceback
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from workers.recorders import LAST, PIECE_BYTES
@@ -34,7 +35,8 @@ from workers.recorders import LAST, PIECE_BYTES
 os.environ["POLARS_MAX_THREADS"] = "1"
 os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
 
-# Below the server: on a busy machine its hub goes first.
+# Below the server: on a busy machine its hub goes first. What is long is below what has just begun,
+# and below the next child, which warms up, by as much again.
 NICENESS = 5
 
 PR_SET_PDEATHSIG = 1
@@ -91,6 +93,8 @@ class ForkServer:
             pid, pipe = self._spare
             self._running[pid] = message["record"]["id"]
             _send(self._control, {"id": message["record"]["id"], "pid": pid})
+            if not message["record"]["chance_s"]:
+                _lower(pid)
             # A spare that died meanwhile is reaped as this job's process.
             with suppress(BrokenPipeError), os.fdopen(pipe, "w") as job:
                 json.dump(message["record"], job)
@@ -99,6 +103,8 @@ class ForkServer:
             ((order, wanted),) = message.items()
             for pid, export_id in self._running.items():
                 if export_id == wanted:
+                    if order == "resume":
+                        _lower(pid)
                     os.kill(pid, SIGNALS[order])
 
     def _reap(self) -> None:
@@ -133,6 +139,14 @@ class ForkServer:
         finally:
             sys.stderr.flush()
             os._exit(status)
+
+
+def _lower(pid: int) -> None:
+    """Let a child go behind those that have just begun. Each of its threads has a niceness."""
+    niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+    with suppress(OSError):  # it has just ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
 
 
 def _become_a_child(parent: int) -> None:
@@ -171,6 +185,8 @@ def main() -> None:
     # The server's green sockets do not block, and this one was made beside them.
     control.setblocking(True)
     os.nice(NICENESS)
+    # As one in the background we would be stopped by what we say on a terminal with `stty tostop`.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     import workers.recording  # noqa: F401 (loaded before the first fork)
 
     # Python 3.12 warns of forks beside threads. The ones here are the allocators' and polars' own,

@@ -60,7 +60,9 @@ class Recorders:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # Not the terminal's Ctrl-C: running exports may end within the server's grace.
-                start_new_session=True,
+                # No session of their own: Linux shares the cores out among sessions (autogroup),
+                # and then niceness has no effect between them and the server.
+                process_group=0,
             )
         except OSError:
             ours.close()

@@ -4,7 +4,8 @@ Pure: times and costs are given to it. Each export is in one of these phases:
 
 - waiting: in the queue. It has no process.
 - trying: it runs beside all others for CHANCE_S of processor time. If it ends within that time, it
-  is done; else it is back in the queue and nothing of it is left. Each is tried once.
+  is done; else it is back in the queue and nothing of it is left. Each is tried once, and up to
+  TRIES_OF_WAITING times while it is ended for waiting: for a lock, or for a busy processor.
 - opening: it has a place, and waits for its snapshot.
 - running: it has its snapshot. Without a place it runs for CHANCE_S.
 - paused: stopped, with its snapshot. Only what keeps no writer of its database waiting.
@@ -44,6 +45,8 @@ STUCK_S = 0.25
 TRIES = 4
 # Of one database, so that a locked one leaves some to others.
 TRIES_PER_DATABASE = 2
+# In 0.5 s on a machine with 10 times the work of its cores, a trial gets 50 ms of a processor.
+TRIES_OF_WAITING = 3
 # No export of so many rows ends within its chance: it is tried last, and one at a time, as the
 # number may be wrong.
 LARGE_ROWS = 300_000
@@ -96,7 +99,7 @@ class _Work:
     owners: list[str]
     phase: Phase = Phase.WAITING
     owner: str = ""
-    was_tried: bool = False
+    tries_left: int = TRIES_OF_WAITING
     may_stay: bool = False
     is_large: bool = False
     is_pausable: bool = False
@@ -159,11 +162,12 @@ class Schedule:
             work.enter(Phase.RUNNING, now_s, has_place=work.has_place)
             self._order = None
 
-    def undone(self, export_id: str) -> None:
-        """It was tried, and is back in the queue."""
+    def undone(self, export_id: str, *, has_waited: bool = False) -> None:
+        """It was tried, and is back in the queue. has_waited: it was not the processor time."""
         work = self._works[export_id]
         work.enter(Phase.WAITING, 0.0, has_place=False)
-        work.was_tried, self._order = True, None
+        work.tries_left = work.tries_left - 1 if has_waited else 0
+        self._order = None
 
     def ending(self, export_id: str) -> None:
         """It is complete or was killed: it keeps its place, if it has one, and is not paused."""
@@ -339,14 +343,16 @@ class Schedule:
     ) -> list[tuple[_Work, list[str]]]:
         """Return what may be tried now. busy: the owners of which none may stay; None: of all.
 
-        The newest first: the others have waited already, and one in a flood is no sooner done.
+        The newest first: the others have waited already, and one in a flood is no sooner done. But
+        first what was tried the least.
         """
         at = Counter(work.database for work in trying)
         found = [
             (work, owners)
             for work, owners in self._owned(Phase.WAITING)
-            if not work.was_tried and at[work.database] < TRIES_PER_DATABASE
+            if work.tries_left and at[work.database] < TRIES_PER_DATABASE
         ][::-1]
+        found.sort(key=lambda each: -each[0].tries_left)
 
         def is_worth_it(work: _Work) -> bool:
             if not work.is_large:

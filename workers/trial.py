@@ -12,6 +12,8 @@ from typing import Any
 
 # Processor time does not grow while it waits: for a lock, then perhaps for a disk.
 OPEN_WALL_S, READ_WALL_S = 0.5, 2.0
+# How a process ends that has waited, for that or for its turn on a busy processor.
+WAITED = -signal.SIGALRM
 
 Report = Callable[[dict[str, Any]], None]
 

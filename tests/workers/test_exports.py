@@ -26,6 +26,7 @@ from wire.ranges import IntRange, SuffixRange
 from workers import exports as exports_module
 from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
 from workers.export import record_path
+from workers.schedule import TRIES_OF_WAITING
 
 
 def process_of(export):
@@ -593,13 +594,26 @@ def test_what_is_long_and_blocks_writers_waits_without_a_trace(
 ):
     recorder = newest_recorder()
     export = crowded.submit(order(query("endless"), extension), prepared=True, owner="b")
-    until(lambda: crowded._schedule._works[export.id].was_tried)
+    until(lambda: not crowded._schedule._works[export.id].tries_left)
     assert (export.state, export.journal.size, export.started_s) == ("queued", 0, None)
     assert not export.journal.path.exists()
     until(lambda: len(recorder.children()) == 2, timeout_s=5)  # the blocker and the spare
     crowded.cancel(crowded.blocker)
     until(lambda: export.state == "running" and export.rows > 1000)
     crowded.cancel(export)
+
+
+def test_a_short_export_that_has_waited_for_a_lock_is_tried_again(
+    crowded, order, make_database, ended, until
+):
+    locked = TableSource("locked", make_database("create table l (x)", name="l.db"), "l")
+    wanted = order(locked)
+    with closing(sqlite3.connect(locked.database, isolation_level=None)) as writer:
+        writer.execute("begin exclusive")
+        export = crowded.submit(wanted, prepared=True, owner="b")
+        until(lambda: crowded._schedule._works[export.id].tries_left < TRIES_OF_WAITING)
+    assert ended(export).state == "complete"
+    assert crowded.blocker.state == "running"
 
 
 def test_what_is_cancelled_while_it_is_tried_is_cancelled(crowded, order, query, settled, until):

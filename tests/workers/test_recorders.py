@@ -122,6 +122,40 @@ def test_pause_stops_one_job_until_it_is_resumed(recorders, heard, job, query, u
     assert recorders.used_s("one") == 0.0
 
 
+@pytest.fixture
+def nicenesses(recorders):
+    """nicenesses(export_id): of each thread of its process."""
+
+    def look(export_id):
+        tasks = Path(f"/proc/{recorders._pids[export_id]}/task").iterdir()
+        return {os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks}
+
+    return look
+
+
+def test_a_recorder_is_nicer_within_the_servers_session(recorders, heard, job, query, until):
+    recorders.record(job("one", query("endless")))
+    until(lambda: "one" in recorders._pids)
+    pid = recorders._pids["one"]
+    assert os.getsid(pid) == os.getsid(0), "or niceness would not count where autogroup is on"
+    assert os.getpgid(pid) != os.getpgid(0), "a terminal's Ctrl-C would end it"
+
+
+def test_what_is_long_is_nicer_than_what_has_just_begun(
+    recorders, heard, job, query, nicenesses, until
+):
+    recorders.record(job("tried", query("endless"))._replace(chance_s=60.0))
+    until(lambda: "tried" in recorders._pids)
+    (fresh,) = nicenesses("tried")
+    assert fresh > os.getpriority(os.PRIO_PROCESS, 0)
+    recorders.record(job("long", query("endless")))
+    until(lambda: len(heard.of("long")) > 2)
+    (long,) = nicenesses("long")
+    assert long > fresh
+    recorders.resume("tried")
+    until(lambda: nicenesses("tried") == {long})
+
+
 CHANCES = {
     "it computes": ("silent", signal.SIGPROF),
     "it gives rows": ("endless", signal.SIGPROF),

@@ -15,6 +15,7 @@ from workers.schedule import (
     PATIENCE_S,
     SLICE_S,
     STUCK_S,
+    TRIES_OF_WAITING,
     TRIES_PER_DATABASE,
     Do,
     Phase,
@@ -85,7 +86,7 @@ class Run:
                     self.running.discard(name)
                     del self.tried[name]
                     self.used[name] = 0.0
-                    self.schedule.undone(name)
+                    self.schedule.undone(name, has_waited=is_locked)
             self.turn()
 
     def end(self, name):
@@ -224,6 +225,17 @@ def test_a_locked_database_leaves_tries_to_others():
     assert len(tried) == TRIES_PER_DATABASE
     run.short("a9r")
     assert run.said[-1] == "try a9r"
+
+
+def test_what_has_waited_is_tried_again_so_often():
+    run = Run(places=1)
+    run.ask("a0r")
+    run.locked = {"l"}
+    run.ask("a1l", "a2l", "a3l")
+    run.pass_(STUCK_S)
+    tried = [said for said in run.said if said.startswith("try")]
+    assert tried[:3] == ["try a1l", "try a2l", "try a3l"], "first what was not tried at all"
+    assert Counter(tried) == dict.fromkeys(tried, TRIES_OF_WAITING)
 
 
 def test_the_newest_is_tried_first():
