@@ -26,7 +26,6 @@ from wire.ranges import IntRange, SuffixRange
 from workers import exports as exports_module
 from workers.errors import OwnerQueueFull, QueueFull, RecordingGone
 from workers.export import record_path
-from workers.schedule import TRIES_OF_WAITING
 
 
 def process_of(export):
@@ -611,7 +610,9 @@ def test_a_short_export_that_has_waited_for_a_lock_is_tried_again(
     with closing(sqlite3.connect(locked.database, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
         export = crowded.submit(wanted, prepared=True, owner="b")
-        until(lambda: crowded._schedule._works[export.id].tries_left < TRIES_OF_WAITING)
+        work = crowded._schedule._works[export.id]
+        work.tries_left = 100  # a busy machine may use up three before the lock is free
+        until(lambda: work.tries_left < 100)
     assert ended(export).state == "complete"
     assert crowded.blocker.state == "running"
 
