@@ -1,14 +1,15 @@
 """Going green: eventlet imported quietly, the call that patches a process, and what eventlet lacks.
 
-Way in: go_green, for wsgi.py first thing and for the worker after the fork; FileSocket, Input and
-Body are the worker's. Importing this patches nothing: gunicorn's arbiter imports it through
-green_worker and has to stay an ordinary blocking process.
+Way in: go_green, for wsgi.py first thing and for the worker after the fork; FileSocket, Lookout,
+Input and Body are the worker's. Importing this patches nothing: gunicorn's arbiter imports it
+through green_worker and has to stay an ordinary blocking process.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 import warnings
@@ -19,6 +20,7 @@ from typing import Any
 
 # It takes select.poll as it is imported, which is gone once the process is patched.
 import inotify_simple
+from greenlet import greenlet  # type: ignore[import-untyped]
 
 with warnings.catch_warnings():
     # eventlet warns at its import that it gets bug fixes only. That is known and decided: DESIGN.md
@@ -28,10 +30,21 @@ with warnings.catch_warnings():
     import eventlet
     import eventlet.wsgi
 
-__all__ = ["Body", "BrokenInput", "FileSocket", "Input", "LateInput", "eventlet", "go_green"]
+__all__ = [
+    "Body",
+    "BrokenInput",
+    "FileSocket",
+    "Input",
+    "LateInput",
+    "Lookout",
+    "eventlet",
+    "go_green",
+]
 
 # How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
 TURN_S = 0.005
+# So many sockets are woken in one turn of the hub: others have theirs in between.
+MAX_WOKEN = 100
 # One turn of sendfile: 256 KiB take 0.1 ms from the page cache and 1 to 3 ms from a disk.
 SENDFILE_BYTES = 256 * 1024
 # Of a body that is read as it comes.
@@ -52,8 +65,18 @@ def go_green() -> None:
     os.open = eventlet.patcher.original("os").open
 
 
+_RealSocket = eventlet.patcher.original("socket").socket
+
+
 class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
-    """A green socket with sendfile; a listening one accepts its like."""
+    """A green socket with sendfile; a listening one accepts its like.
+
+    takes_turns: see recv; False for one that is read once each time it is ready.
+    """
+
+    takes_turns = True
+    # What is accepted is of the same; asked for once.
+    _kind: tuple[int, int, int] | None = None
 
     def __init__(self, family: Any = socket.AF_INET, *args: Any, **kwargs: Any) -> None:
         # What a patched socket accepts is green already; all traffic would go through both.
@@ -62,8 +85,23 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
             green.close = _leave_open  # it would close the socket when it is collected
         super().__init__(family, *args, **kwargs)
 
+    def accept(self) -> tuple[FileSocket, Any]:
+        """Accept a connection. eventlet would make a green socket, and of that another one."""
+        if self._kind is None:
+            self._kind = self.fd.family, self.fd.type, self.fd.proto
+        while True:
+            try:
+                descriptor, address = self.fd._accept()
+            except BlockingIOError:
+                self._read_trampoline()
+                continue
+            client = _RealSocket(*self._kind, descriptor)
+            client.setblocking(False)
+            eventlet.hubs.notify_opened(descriptor)
+            return FileSocket(client, set_nonblocking=False), address
+
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Receive; what is there already is had after the other greenlets have had their turn."""
+        """Receive; what is there already is had after the others' turn, if it takes_turns."""
         if self.act_non_blocking:
             return bytes(self.fd.recv(bufsize, flags))
         is_awaited = False
@@ -74,7 +112,8 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
         except OSError:
             pass  # as one that the client has reset, which is an end
         else:
-            eventlet.sleep(0)
+            if self.takes_turns:
+                eventlet.sleep(0)
             return data
         if is_awaited:
             # Not in the handler above, or an idle client would keep its error and the frames of it.
@@ -113,6 +152,39 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
             offset += sent
             eventlet.sleep(0)
         return count
+
+
+class Lookout:
+    """Sockets that no greenlet waits for, which would cost each 7 KB: once there is something to
+    read on one, or its end, wake is called with its client in a new greenlet.
+
+    They are closed only after that. Made in the worker, for the hub of its thread.
+    """
+
+    def __init__(self, wake: Callable[[Any], None]) -> None:
+        self._wake = wake
+        self._hub = eventlet.hubs.get_hub()
+        # A patched process has no epoll. The hub looks at this one.
+        self._epoll = eventlet.patcher.original("select").epoll()
+        self._clients: dict[int, Any] = {}
+        self._hub.add(self._hub.READ, self._epoll.fileno(), self._look, _nothing, _nothing)
+
+    def watch(self, descriptor: int, client: Any) -> None:
+        """Wake the client of a socket, once, when there is something to read."""
+        self._clients[descriptor] = client
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def forget(self, descriptor: int) -> None:
+        """Wake it no more, if it is watched."""
+        if self._clients.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def _look(self, _: int) -> None:
+        """Wake those that are ready; called by the hub."""
+        for descriptor, _events in self._epoll.poll(0, MAX_WOKEN):
+            self._epoll.unregister(descriptor)
+            # It comes back here when it waits for something, and at its end.
+            greenlet(self._wake, self._hub.greenlet).switch(self._clients.pop(descriptor))
 
 
 class LateInput(BaseException):
@@ -299,4 +371,8 @@ class Body:
 
 
 def _leave_open() -> None:
+    pass
+
+
+def _nothing(*of: Any) -> None:
     pass

@@ -32,7 +32,7 @@ class Turn:
         self.turns = turns
         self.owner = owner
         self.has_begun = False
-        self.come: Any = None
+        self.come: threading.Lock | None = None
 
 
 _mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
@@ -104,6 +104,12 @@ class Turns:
         _mine.set(turn)
         return waits
 
+    def keep(self, owner: str) -> None:
+        """Have a turn of owner's: the one that this thread has, or else the next."""
+        turn = _mine.get()
+        if turn is None or turn.owner != owner:
+            self.take(owner)
+
     @contextmanager
     def turn_of(self, owner: str) -> Iterator[None]:
         """Have a turn of owner's inside, which may end earlier."""
@@ -164,11 +170,12 @@ class Turns:
                 if not self._is_taken():
                     self._begin_next()
             if not turn.has_begun:
-                # Most requests need none. An Event, of four locks, costs as much as all of this.
-                turn.come = threading.Lock()
-                turn.come.acquire()
+                # Most requests need none. An Event would cost as much as the rest of this.
+                come = threading.Lock()
+                come.acquire()
+                turn.come = come
                 self._end_leases_beside()
-                turn.come.acquire()
+                come.acquire()
         except BaseException:
             # The process stops.
             self._leave(turn)

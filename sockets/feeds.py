@@ -19,7 +19,7 @@ from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
 from sockets.metronome import Metronome
 from sockets.sessions import SILENT
-from sockets.websocket import WebSocket, serve
+from sockets.websocket import Talk, WebSocket, serve
 from topics import Patterns, Reader, Topics
 from topics.lifetime import end_of
 from wire.events import HEARTBEAT, id_of
@@ -113,11 +113,12 @@ def make_blueprint(
         serve(request.environ, partial(talk, owner), owner, hearing)
         return Response()
 
-    def talk(owner: str, websocket: WebSocket) -> None:
+    def talk(owner: str, websocket: WebSocket) -> Talk:
         broadcasts.websockets[websocket] = None
         metronome.add(partial(_tick, websocket, end_of(connection_s)))
         try:
-            while (message := websocket.receive()) is not None:
+            while True:
+                message = yield
                 websocket.send_text(json.dumps(answer(websocket, owner, message)))
         finally:
             del broadcasts.websockets[websocket]
@@ -140,7 +141,7 @@ def make_blueprint(
     return blueprint
 
 
-def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> None:
+def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> Talk:
     """Have the reader pushed to until the WebSocket is closed."""
     reader.outlet = websocket.outlet
     reader.is_dead = partial(_is_silent, websocket)
@@ -152,13 +153,11 @@ def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> None:
     reader.end = end
     topics.follow(reader)
     try:
-        if websocket.receive() is not None:
-            websocket.close(
-                POLICY_VIOLATION, "nothing is said here; POST /events/<topic> publishes"
-            )
+        yield
+        websocket.close(POLICY_VIOLATION, "nothing is said here; POST /events/<topic> publishes")
+    finally:
         if _is_silent(websocket):
             websocket.refused(SILENT)
-    finally:
         topics.leave(reader)
 
 

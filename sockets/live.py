@@ -175,8 +175,8 @@ class Live(Namespace):  # type: ignore[misc]
         self._gate.rates.note_request(self._visits[sid].owner)
 
     def take_turn(self) -> None:
-        """Wait for the turn of what a client says."""
-        self._gate.turns.take(self._visits[_sid()].owner)
+        """Wait for the turn of what a client says, unless its session has had it."""
+        self._gate.turns.keep(self._visits[_sid()].owner)
 
     def refuse(self, error: Exception) -> Fields:
         """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""

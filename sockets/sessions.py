@@ -2,8 +2,8 @@
 
 A subclass of engineio.Server that keeps its interface and none of its machinery: a session has no
 queue, no writer and no timer. What is sent goes straight to the session's outlet, which has a
-bound; one thread watches all sessions, sends the pings and finds the dead. The greenlet of a
-WebSocket reads and runs the handlers, one after the other, so a client's events are handled in
+bound; one thread watches all sessions, sends the pings and finds the dead. The talk of a WebSocket
+runs the handlers, one after the other, so a client's events are handled in
 their order and a slow handler slows down nobody but its client.
 
 Way in: EngineServer, for sockets/server.py. Source:
@@ -57,7 +57,7 @@ from sockets.packets import (
 )
 from sockets.polling import PollOutlet
 from sockets.unasked import note_unasked
-from sockets.websocket import FrameOutlet, WebSocket, serve
+from sockets.websocket import FrameOutlet, Talk, WebSocket, serve
 from topics.lifetime import end_of
 from topics.outlet import UNREAD
 
@@ -479,11 +479,11 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     # WebSocket
 
-    def _talk(self, session: Session, websocket: WebSocket) -> None:
+    def _talk(self, session: Session, websocket: WebSocket) -> Talk:
         """Hear what comes until it is over."""
         try:
-            while not session.closed and (message := websocket.receive()) is not None:
-                self._hear(session, read_packet(message))
+            while not session.closed:
+                self._hear(session, read_packet((yield)))
         except BadPacket as error:
             self.refusals[error.code] += 1
             reason = self.reason.TRANSPORT_ERROR
@@ -494,7 +494,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _serve(
         self,
         environ: dict[str, Any],
-        talk: Callable[[WebSocket], None],
+        talk: Callable[[WebSocket], Talk],
         visit: Visit,
         first: bytes = b"",
     ) -> WebSocket:
@@ -512,17 +512,17 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         session.upgrade_by_s = monotonic() + self.upgrade_timeout_s
         session.set_due()
 
-    def _probe(self, session: Session, websocket: WebSocket) -> None:
+    def _probe(self, session: Session, websocket: WebSocket) -> Talk:
         """See whether the WebSocket carries; then change to it. Otherwise the polls go on."""
         polls = session.outlet
         assert isinstance(polls, PollOutlet)
         try:
-            if websocket.receive() != PROBE:
+            if (yield) != PROBE:
                 return
             websocket.send_text(PROBED)
             # Ends the poll that waits; what there is from now on is for the WebSocket.
             polls.hold(NOOP_PACKET.payload)
-            if websocket.receive() == str(UPGRADE) and not session.closed:
+            if (yield) == str(UPGRADE) and not session.closed:
                 self._change_over(session, polls, websocket)
         finally:
             session.upgrade_by_s = None
@@ -530,7 +530,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
                 session.websocket = None
                 polls.hold(None)
         if session.upgraded:
-            self._talk(session, websocket)
+            yield from self._talk(session, websocket)
 
     def _change_over(self, session: Session, polls: PollOutlet, websocket: WebSocket) -> None:
         ends_s = monotonic() + HAND_OVER_S
@@ -675,8 +675,9 @@ def _most_packets(environ: dict[str, Any]) -> int | None:
     return PYTHON_PACKETS if "python" in environ.get("HTTP_USER_AGENT", "").lower() else None
 
 
-def _leave(websocket: WebSocket) -> None:
+def _leave(websocket: WebSocket) -> Talk:
     """Talk about nothing."""
+    yield from ()
 
 
 def _anybody(environ: Mapping[str, Any], sid: str | None) -> Visit:

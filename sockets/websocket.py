@@ -1,8 +1,9 @@
 """A WebSocket on the connection of a client: whole messages in, frames out through its outlet.
 
-The opening handshake is answered on the client's own socket; then the greenlet that serves it
-waits in `receive`, and everything that is sent, by whomever, goes through the outlet, so nothing is
-queued here. An idle one is this object and its outlet: no greenlet beside the one it has, no timer,
+The opening handshake is answered on the client's own socket. What comes then is heard by a talk, a
+generator that is sent each message; it runs in a greenlet of its own while there is something to
+read, and none waits for that. Everything that is sent, by whomever, goes through the outlet, so
+nothing is queued here. An idle one is this object, its talk and its outlet: no greenlet, no timer,
 no buffer, no parser.
 
 Way in: serve, accept. Frames are read by wsproto, but for whole short texts. Source: RFC 6455; what
@@ -14,10 +15,9 @@ from __future__ import annotations
 import os
 import socket
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from fcntl import ioctl
-from functools import partial
 from termios import TIOCOUTQ
 from time import monotonic, sleep
 from types import TracebackType
@@ -60,6 +60,9 @@ TOO_BIG, INTERNAL_ERROR, TRY_AGAIN_LATER = 1009, 1011, 1013
 # How it is counted that a client broke the protocol.
 BAD_FRAME, MESSAGE_TOO_BIG = "bad_frame", "message_too_big"
 
+# What is said on a WebSocket: sent each message, closed when no more will come.
+Talk = Generator[None, str | bytes, None]
+
 
 def accept(
     environ: Mapping[str, Any],
@@ -83,7 +86,7 @@ def accept(
 
 def serve(
     environ: Mapping[str, Any],
-    talk: Callable[[WebSocket], None],
+    talk: Callable[[WebSocket], Talk],
     owner: str,
     hearing: Hearing,
     headers: Iterable[tuple[str, str]] = (),
@@ -92,9 +95,10 @@ def serve(
 ) -> WebSocket:
     """Do as accept, and call talk with the WebSocket when the view has returned.
 
-    So nothing of the request is kept while the WebSocket is open (there is no flask.request in
-    talk), and it takes 10 KB instead of 24. It is closed when talk returns, with 1011 when talk
-    raises. first: frames that go out together with the answer.
+    talk: returns a generator, which begins then; its `yield` returns the next message. It may wait
+    for other things in between. Nothing of the request is kept while the WebSocket is open (there
+    is no flask.request in talk), nor a greenlet, whose stacks take 7 KB. It is closed when the
+    generator ends, with 1011 when that raises. first: frames that go out together with the answer.
     """
     return _accept(environ, owner, hearing, headers, max_message_bytes, talk, first)
 
@@ -105,7 +109,7 @@ def _accept(
     hearing: Hearing,
     headers: Iterable[tuple[str, str]],
     max_message_bytes: int,
-    talk: Callable[[WebSocket], None] | None,
+    talk: Callable[[WebSocket], Talk] | None,
     first: bytes = b"",
 ) -> WebSocket:
     request_id = environ.get("headwater.request_id")
@@ -115,14 +119,13 @@ def _accept(
     if client is None:
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
     websocket = WebSocket(client, owner, hearing, max_message_bytes)
-    client.take_over(None if talk is None else partial(_talk, websocket, talk))
+    if talk is None:
+        client.take_over()
+    else:
+        websocket.talk = talk(websocket)
+        client.take_over(websocket.go_on)
     websocket.outlet.say(answer + first)
     return websocket
-
-
-def _talk(websocket: WebSocket, talk: Callable[[WebSocket], None]) -> None:
-    with websocket:
-        talk(websocket)
 
 
 class FrameOutlet(Outlet):
@@ -138,13 +141,14 @@ class WebSocket:
 
     outlet: what is to be sent goes there, as frames. last_heard_s: when something came from the
     client last, a pong or anything else, on the monotonic clock. close_code: what the client closed
-    with, 1006 when it is gone without a word; None before.
+    with, 1006 when it is gone without a word; None before. talk: see serve; None of accept, and
+    at the end.
     """
 
     __slots__ = (
         "__weakref__", "_client", "_close_by_s", "_hearing", "_is_cut", "_is_deaf", "_is_flushed",
         "_is_waiting", "_max_bytes", "_owner", "_paid_until_s", "_partial", "_protocol", "_socket",
-        "_turn_ends_s", "close_code", "last_heard_s", "outlet",
+        "_turn_ends_s", "close_code", "last_heard_s", "outlet", "talk",
     )  # fmt: skip
 
     def __init__(self, client: Any, owner: str, hearing: Hearing, max_message_bytes: int) -> None:
@@ -172,6 +176,7 @@ class WebSocket:
         self.last_heard_s = monotonic()
         self.close_code: int | None = None
         self.outlet = FrameOutlet(client, self.cut)
+        self.talk: Talk | None = None
 
     def receive(self) -> str | bytes | None:
         """Wait for the next message and return it whole; None when there will be no more.
@@ -180,16 +185,52 @@ class WebSocket:
         or both sides have said that they close, or the client took too long for that.
         """
         while not self._is_deaf:
-            pongs: list[bytes] = []
-            message = self._next_message(pongs)
-            if pongs:
-                self.outlet.say(b"".join(pongs))
+            message = self._take_message()
+            if message is None and not self._is_deaf:
+                message = self._read_on()
             if message is not None:
-                return message
-            if not self._is_deaf and (message := self._read_on()) is not None:
                 return message
         self._end()
         return None
+
+    def go_on(self) -> bool:
+        """Have the talk hear what there is to read; return whether to be called when there is more.
+
+        The first time it begins. What it raises is raised, once the WebSocket is closed.
+        """
+        talk, has_begun = self.talk, self._is_waiting
+        assert talk is not None
+        self._is_waiting = False
+        with self:
+            try:
+                if not has_begun:
+                    next(talk)
+                self._is_waiting = self._hear(talk, has_read=not has_begun)
+                if self._is_waiting:
+                    return True
+                talk.close()
+            except StopIteration:
+                pass
+        return False
+
+    def _hear(self, talk: Talk, *, has_read: bool) -> bool:
+        """Read once and send talk the messages that are whole; return whether there may be more.
+
+        So a client that never stops has its turns like all others. Where nobody would say that
+        there is more to read, and while the end is awaited, this waits for it.
+        """
+        while not self._is_deaf:
+            message = self._take_message()
+            if message is None and not self._is_deaf:
+                if has_read and self._client.calls_back and self._close_by_s is None:
+                    end_turn()
+                    return True
+                message = self._read_on()
+                has_read = True
+            if message is not None:
+                talk.send(message)
+        self._end()
+        return False
 
     def send_text(self, text: str) -> bool:
         """Say a text message, as Outlet.say does; False when it will not arrive."""
@@ -241,7 +282,10 @@ class WebSocket:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it if it is open, and see it to its end."""
+        """Close it if it is open, and see it to its end; not while it only waits."""
+        if self._is_waiting:
+            return
+        self.talk = None
         if kind is None:
             self.close(NORMAL)
         else:
@@ -252,12 +296,20 @@ class WebSocket:
 
     # Reading
 
-    def _next_message(self, pongs: list[bytes]) -> str | bytes | None:
-        """Return the next message that has arrived, None when there is none; or it is over."""
+    def _take_message(self) -> str | bytes | None:
+        """Return the next message that has arrived, None when there is none; answer pings."""
         if self._protocol is None:
             return None
+        pongs: list[bytes] = []
+        message = self._next_message(self._protocol, pongs)
+        if pongs:
+            self.outlet.say(b"".join(pongs))
+        return message
+
+    def _next_message(self, protocol: FrameProtocol, pongs: list[bytes]) -> str | bytes | None:
+        """Return the next message that has arrived, None when there is none; or it is over."""
         try:
-            for frame in self._protocol.received_frames():
+            for frame in protocol.received_frames():
                 self._take_turn()
                 if frame.opcode.iscontrol() or _is_scrap(frame):
                     self._paid_until_s = note_unasked(self._paid_until_s)

@@ -54,10 +54,11 @@ class Client(Protocol):
     send_now: Callable[[bytes], int] | None
     spawn: Callable[[Callable[[], None]], object]
 
-    def take_over(self, work: Callable[[], None] | None = None) -> None:
+    def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
         """From now on the worker neither writes to the socket nor keeps it for another request.
 
-        work: goes on when the request and what belonged to it is gone; then the socket is closed.
+        work: goes on when the request and what belonged to it is gone. If it returns True it is
+        called again when there is something to read; otherwise the socket is closed.
         """
 
     def stop_reading(self) -> None:

@@ -79,7 +79,7 @@ class _Perch:
         self.send_now: Callable[[bytes], int] | None = far.send
         self.spawn: Callable[[Callable[[], None]], object] = _spawn
 
-    def take_over(self, work: Callable[[], None] | None = None) -> None:
+    def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
         """Do nothing: there is no worker that would want it back."""
 
     def failed(self, error: OSError) -> None:

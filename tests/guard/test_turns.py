@@ -15,10 +15,15 @@ def long_leases(monkeypatch):
 
 
 class Killed:
-    """What a thread waits for that is told to end."""
+    """The lock at which a thread waits that is told to end."""
+
+    def __init__(self):
+        self._is_taken = False
 
     def acquire(self):
-        raise SystemExit
+        if self._is_taken:
+            raise SystemExit
+        self._is_taken = True
 
 
 class Asker:
@@ -118,6 +123,18 @@ def test_who_takes_another_turn_has_ended_the_one_before():
     turns.take("ann")
     turns.take("ann")
     end_turn()
+
+
+def test_who_keeps_a_turn_takes_none_beside_it():
+    turns = Turns()
+    turns.keep("ann")
+    first = turns._now
+    turns.keep("ann")
+    assert turns._now is first
+    turns.keep("bob")
+    assert (turns._now.owner, turns._waiting) == ("bob", {})
+    end_turn()
+    assert turns._now is None
 
 
 def test_who_waits_turn_paused_has_another_turn_afterwards():

@@ -43,29 +43,35 @@ OPEN = set()
 HEARING = Hearing(Turns(), Unfinished())
 
 
+def give_back(websocket, message):
+    (websocket.send_text if isinstance(message, str) else websocket.send_bytes)(message)
+
+
 def echo(websocket):
-    while (message := websocket.receive()) is not None:
-        (websocket.send_text if isinstance(message, str) else websocket.send_bytes)(message)
+    while True:
+        give_back(websocket, (yield))
 
 
 def last(websocket):
     """Say only the last message, `end`."""
-    while (message := websocket.receive()) is not None:
-        if message == "end":
-            websocket.send_text(message)
+    while True:
+        if (yield) == "end":
+            websocket.send_text("end")
 
 
 def leave(websocket, code, reason):
     websocket.close(code, reason)
+    yield from ()
 
 
 def fail(websocket):
-    return 1 / 0
+    yield from ()
+    raise ZeroDivisionError
 
 
 def flood(websocket):
     """Offer until the outlet is busy, when asked for `flood`."""
-    while websocket.receive() == "flood":
+    while (yield) == "flood":
         while websocket.outlet.offer(b"\x82\x7e\xff\xff" + bytes(65535)):
             pass
 
@@ -74,11 +80,23 @@ def registered(talk):
     def registered(websocket):
         OPEN.add(websocket)
         try:
-            talk(websocket)
+            yield from talk(websocket)
         finally:
             OPEN.remove(websocket)
 
     return registered
+
+
+def talk_within(websocket, talk):
+    """Fail or echo while the view runs."""
+    OPEN.add(websocket)
+    try:
+        if talk == "fail":
+            raise ZeroDivisionError
+        while (message := websocket.receive()) is not None:
+            give_back(websocket, message)
+    finally:
+        OPEN.remove(websocket)
 
 
 @raw.get("/<talk>", websocket=True)
@@ -92,7 +110,7 @@ def open_one(talk):
         serve(request.environ, lambda websocket: leave(websocket, code, reason), "", HEARING)
     elif "within" in request.args or talk == "within":
         with accept(request.environ, "", HEARING) as websocket:
-            registered({"within": echo, "fail": fail}[talk])(websocket)
+            talk_within(websocket, talk)
     else:
         talks = {"echo": echo, "fail": fail, "flood": flood, "last": last}
         limit = request.args.get("limit", MAX_MESSAGE_BYTES, int)
