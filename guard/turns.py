@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 # Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
 LEASE_S = 0.05
