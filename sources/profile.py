@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, cast
 
 import apsw
 
-from sources.column_types import comparison_of
-from sources.connections import bound, close, in_time, open_connection, own_name
 from sources.dates import moment_sql
 from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
+from sources.sqlite.column_types import comparison_of
+from sources.sqlite.connections import bound, close, in_time, open_connection, own_name
 from sources.time_bins import bins_for
 
 Number = int | float

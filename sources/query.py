@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from sources.tables import ColumnInfo
+from sources.sqlite.tables import ColumnInfo
 
 
 def computed_once(sql: str) -> str:
@@ -46,7 +46,7 @@ class Query(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A whole folder. hidden: as of sources.folders. digest: of what was in it when asked for."""
+    """A whole folder. hidden: as of a Folder. digest: of what was in it when asked for."""
 
     name: str
     path: str

@@ -3,8 +3,9 @@
 Pure: text in, a RowFilter out and what is wrong with it. Attributes are texts, always bound.
 A filter has to fail closed. To SQLite every text is greater than every number, so `level <= 'x'`
 is true of all levels, as is `level <> 'x'`: where an expression orders or negates, it must be plain
-as what each attribute is read. Way in: read_filter; sources.sql puts it into the statement, and
-catalogue_check asks the database about it. Source: https://sqlite.org/datatype3.html, 4.2.
+as what each attribute is read. Way in: read_filter; sources.sqlite.sql puts it into the
+statement, and the catalogue's check asks the database about it. Source:
+https://sqlite.org/datatype3.html, 4.2.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sources.errors import MissingAttribute
-from sources.statement import NAME, TOKEN
+from sources.sqlite.statement import NAME, TOKEN
 
-# A parameter of a query begins with a letter, one of sources.sql is _ and a number.
+# A parameter of a query begins with a letter, one of sources.sqlite.sql is _ and a number.
 _BOUND_AS = "_principal_"
 # One for each comparison that orders or negates: what is compared with numbers is bound as one.
 _ORDERED_AS = "_ordered_"

@@ -1,7 +1,7 @@
 """Which rows and columns of a source are wanted, as the words of a URL say it.
 
 Pure. Names are checked against the source's columns, values against their types.
-Way in: parse_selection; `sources.sql` makes SQL of what it returns.
+Way in: parse_selection; `sources.sqlite.sql` makes SQL of what it returns.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from sources.catalogue import Parameter
-from sources.column_types import comparison_of, takes_numbers_only
+from sources.catalogue.catalogue import Parameter
+from sources.catalogue.entry import INT64
 from sources.dates import read_date
-from sources.entry import INT64
 from sources.errors import BadSelection
 from sources.lists import item_text, list_text, quoted, read_list, split_list, unquoted
-from sources.tables import ColumnInfo
+from sources.sqlite.column_types import comparison_of, takes_numbers_only
+from sources.sqlite.tables import ColumnInfo
 from wire.nearest import Names
 
 Value = int | float | str | None

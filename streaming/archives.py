@@ -10,9 +10,9 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from journal import ReaderLeft, RunNative
-from sources.archives import Archive, ArchiveReader, Digests
-from sources.folders import Folder
-from sources.snapshots import take_snapshot
+from sources.folders.archives import Archive, ArchiveReader, Digests
+from sources.folders.folder import Folder
+from sources.folders.snapshots import take_snapshot
 from streaming.content import answer_content, etag_of
 from streaming.files import folder_named
 from streaming.presence import make_has_left

@@ -13,7 +13,7 @@ from flask import Blueprint, Request, Response, jsonify, render_template, reques
 
 from journal import RunNative
 from sources.errors import MalformedPath
-from sources.folders import Folder, OpenFile
+from sources.folders.folder import Folder, OpenFile
 from streaming.admission import can
 from streaming.content import answer_content, etag_of
 from streaming.errors import unknown

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template, request, session, url_for
 
-from sources.folders import Folder
+from sources.folders.folder import Folder
 from streaming.admission import asker
 from streaming.listings import (
     scopes_of,

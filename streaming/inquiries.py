@@ -22,11 +22,11 @@ from weakref import WeakValueDictionary
 from guard import NativeThreads, Places
 from guard.turns import TURN_S, act_for, owner_of_turn, turn_paused
 from journal import RunNative
-from sources.catalogue import Source
-from sources.connections import IN_MEMORY, LOOK_S
+from sources.catalogue.catalogue import Source
 from sources.descriptions import Descriptions, as_stored, fingerprint_of
 from sources.errors import SourceBusy, SourceUnavailable
-from sources.tables import Description, Stored
+from sources.sqlite.connections import IN_MEMORY, LOOK_S
+from sources.sqlite.tables import Description, Stored
 
 # What a list waits for all of its sources together: it is there within 2 s.
 LIST_S = 1.5

@@ -15,8 +15,8 @@ from flask import Blueprint, Request, Response, g, jsonify, render_template, req
 
 from guard.links import since_of
 from journal import JournalFailed, RunNative
-from sources.catalogue_logs import LogEntry
-from sources.log_bytes import find_log
+from sources.catalogue.logs import LogEntry
+from sources.logs.bytes import find_log
 from streaming.admission import can
 from streaming.errors import Refusal, unknown
 from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader

@@ -15,17 +15,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from guard import NativeThreads
-from sources.catalogue import Catalogue, QuerySource, Source
-from sources.connections import read_only_uri
+from sources.catalogue.catalogue import Catalogue, QuerySource, Source
 from sources.descriptions import as_stored, fingerprint_of
 from sources.errors import BadSelection, MissingAttribute, SourceBusy, SourceUnavailable
-from sources.folders import Folder
+from sources.folders.folder import Folder
+from sources.folders.snapshots import take_snapshot
 from sources.query import Query, Tree
 from sources.selection import Selection, parse_selection
-from sources.snapshots import take_snapshot
-from sources.sql import NOBODYS, selection_sql
-from sources.tables import Description, Stored, count_at_most
-from sources.volatility import CHANCE, PERHAPS, SHAREABLE, volatility_of
+from sources.sqlite.connections import read_only_uri
+from sources.sqlite.sql import NOBODYS, selection_sql
+from sources.sqlite.tables import Description, Stored, count_at_most
+from sources.sqlite.volatility import CHANCE, PERHAPS, SHAREABLE, volatility_of
 from streaming.errors import Refusal, unknown
 from streaming.files import folder_named
 from streaming.inquiries import Inquiries, Late

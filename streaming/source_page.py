@@ -17,8 +17,8 @@ from werkzeug.datastructures import MultiDict
 
 from sources.errors import BadSelection
 from sources.lists import item_text
-from sources.preview import Cell, first_rows
 from sources.query import Query
+from sources.sqlite.preview import Cell, first_rows
 from streaming.admission import asker, in_turns
 from streaming.orders import Orders
 from wire.formats import EXTENSIONS

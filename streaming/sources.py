@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
-from sources.catalogue import GeneratedSource, QuerySource, Source
-from sources.column_types import type_of
+from sources.catalogue.catalogue import GeneratedSource, QuerySource, Source
 from sources.errors import MissingAttribute, SourceUnavailable
-from sources.tables import Description
+from sources.sqlite.column_types import type_of
+from sources.sqlite.tables import Description
 from streaming.admission import asker, can, in_turns
 from streaming.inquiries import Late
 from streaming.orders import Orders

@@ -22,13 +22,13 @@ from flask import Flask
 
 from app import create_app
 from settings import Settings
-from sources.catalogue import QuerySource, TableSource
-from sources.connections import read_only_uri
-from sources.fingerprint import database_fingerprint
+from sources.catalogue.catalogue import QuerySource, TableSource
 from sources.query import Query
 from sources.selection import parse_selection
-from sources.sql import selection_sql
-from sources.tables import describe
+from sources.sqlite.connections import read_only_uri
+from sources.sqlite.fingerprint import database_fingerprint
+from sources.sqlite.sql import selection_sql
+from sources.sqlite.tables import describe
 from workers.export import Order
 from workers.exports import Exports
 

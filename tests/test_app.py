@@ -11,7 +11,7 @@ import pytest
 from app import MAX_BODY_BYTES, create_app
 from journal import Retention
 from settings import Settings
-from sources.catalogue import load_catalogue
+from sources.catalogue.catalogue import load_catalogue
 from sources.errors import CatalogueError
 from topics import Rule
 from topics.rules import BUILT_IN

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sources.catalogue import parse_catalogue
-from sources.catalogue_check import check_catalogue
+from sources.catalogue.catalogue import parse_catalogue
+from sources.catalogue.check import check_catalogue
 from sources.errors import CatalogueError
 
 ROOT = Path(__file__).parent.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sources.query import Query, Tree
-from sources.tables import ColumnInfo
+from sources.sqlite.tables import ColumnInfo
 
 
 class Job(NamedTuple):

@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 from encoders import EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
 from journal.disk import FULL
-from sources.connections import IN_MEMORY, read_only_uri
 from sources.errors import FolderError, SourceFailed
+from sources.folders.tarballs import pour_folder
 from sources.query import Query, Tree
-from sources.rows import Rows, open_rows
-from sources.spill import Spill, spill_rows
-from sources.tables import ColumnInfo
-from sources.tarballs import pour_folder
+from sources.sqlite.connections import IN_MEMORY, read_only_uri
+from sources.sqlite.rows import Rows, open_rows
+from sources.sqlite.spill import Spill, spill_rows
+from sources.sqlite.tables import ColumnInfo
 from wire.formats import parse_extension
 from workers.chain import Chain
 from workers.job import Job

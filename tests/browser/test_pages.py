@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sources.connections import quoted
+from sources.sqlite.connections import quoted
 from tests.system.server import CATALOGUE, ROOT, wait_until
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sources.catalogue import GeneratedSource, QuerySource, TableSource
+from sources.catalogue.catalogue import GeneratedSource, QuerySource, TableSource
 from sources.descriptions import Descriptions
 from sources.errors import SourceUnavailable
 

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources import connections, profile
-from sources.catalogue import TableSource
-from sources.connections import read_only_uri
+from sources import profile
+from sources.catalogue.catalogue import TableSource
 from sources.errors import SourceFailed
 from sources.profile import BINS, CUT, OWN_BINS, SHARES, Bin, Sample, Taken, TimeBin, Value
 from sources.query import Query
-from sources.tables import ColumnInfo, describe
+from sources.sqlite import connections
+from sources.sqlite.connections import read_only_uri
+from sources.sqlite.tables import ColumnInfo, describe
 
 MADE = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sources.catalogue import Parameter, QuerySource, TableSource
+from sources.catalogue.catalogue import Parameter, QuerySource, TableSource
 from sources.errors import MissingAttribute
 from sources.row_filter import read_filter, unclear_uses
 from sources.selection import parse_selection
-from sources.sql import selection_sql
-from sources.tables import ColumnInfo
+from sources.sqlite.sql import selection_sql
+from sources.sqlite.tables import ColumnInfo
 
 NOWHERE = Path("/nowhere.db")
 COLUMNS = [

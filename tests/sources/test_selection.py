@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.catalogue import Parameter, QuerySource, TableSource
+from sources.catalogue.catalogue import Parameter, QuerySource, TableSource
 from sources.errors import BadSelection
 from sources.selection import (
     MAX_PROBLEMS,
@@ -22,8 +22,8 @@ from sources.selection import (
     Selection,
     parse_selection,
 )
-from sources.sql import selection_sql
-from sources.tables import ColumnInfo
+from sources.sqlite.sql import selection_sql
+from sources.sqlite.tables import ColumnInfo
 
 NOWHERE = Path("nowhere.db")
 COLUMNS = [
@@ -227,7 +227,7 @@ def test_a_column_that_has_gone_is_no_text_of_its_name(query, kind):
         source = TableSource("s", NOWHERE, "t")
     sql, bound = selection_sql(source, parse(query, columns), columns)
     if (kind, query) == ("query", ""):
-        assert sql == source.query  # sources.rows looks at its columns
+        assert sql == source.query  # sources.sqlite.rows looks at its columns
         return
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("create table t (i integer)")

@@ -17,10 +17,10 @@ import pytest
 from flask import Flask, Response, request
 
 from journal import run_here
-from sources.archives import READ_BYTES, Archive, ArchiveReader, Digests
 from sources.errors import FileChanged
-from sources.folders import Folder, OpenFile
-from sources.snapshots import take_snapshot
+from sources.folders.archives import READ_BYTES, Archive, ArchiveReader, Digests
+from sources.folders.folder import Folder, OpenFile
+from sources.folders.snapshots import take_snapshot
 from streaming.archives import ZipPiece
 from streaming.content import answer_content, etag_of
 from streaming.errors import register_errors

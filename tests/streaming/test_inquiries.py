@@ -15,7 +15,7 @@ from guard import NativeThreads
 from guard.threads import STATEMENTS, STATEMENTS_OF_ONE
 from guard.turns import act_for
 from journal import run_here
-from sources.catalogue import GeneratedSource, TableSource
+from sources.catalogue.catalogue import GeneratedSource, TableSource
 from sources.errors import SourceBusy, SourceUnavailable
 from streaming import inquiries
 from streaming.inquiries import Inquiries, Late, Line

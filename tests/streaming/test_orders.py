@@ -7,11 +7,11 @@ import pytest
 
 from guard import NativeThreads
 from journal import run_here
-from sources.catalogue import load_catalogue, parse_catalogue
-from sources.connections import read_only_uri
+from sources.catalogue.catalogue import load_catalogue, parse_catalogue
 from sources.errors import BadSelection, MissingAttribute, SourceBusy, SourceUnavailable
-from sources.folders import Folder
-from sources.preview import first_rows
+from sources.folders.folder import Folder
+from sources.sqlite.connections import read_only_uri
+from sources.sqlite.preview import first_rows
 from streaming.errors import Refusal
 from streaming.orders import MAX_SELECTION_CHARS, Orders
 from wire.formats import FORMATS

@@ -8,7 +8,7 @@ import pytest
 
 from guard import NativeThreads
 from journal import run_here
-from sources.catalogue import load_catalogue
+from sources.catalogue.catalogue import load_catalogue
 from sources.errors import SourceFailed
 from sources.profile import Sample, Taken
 from streaming.errors import Refusal

@@ -146,7 +146,7 @@ class Database:
             for statement in statements:
                 connection.execute(statement)
             connection.commit()
-        # sources/fingerprint.py: what was written less than 50 ms ago is shared with nobody.
+        # sources/sqlite/fingerprint.py: what was written less than 50 ms ago is shared with nobody.
         wait_until(lambda: self.path.stat().st_mtime < time.time() - 0.1, "settled")
 
     def rows(self, sql):

@@ -14,7 +14,7 @@ from http.client import IncompleteRead
 
 import pytest
 
-from sources.folders import Version
+from sources.folders.folder import Version
 from sources.grain import COARSE_S
 from tests.system.server import wait_until
 

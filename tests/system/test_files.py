@@ -136,7 +136,7 @@ def server(serve_all, folders):
 
 
 def wait_until_settled(*paths):
-    """Wait until the next change of them can be told from the last one; see sources/folders.py."""
+    """Wait until the next change of them can be told from the last one."""
     newest_s = max(path.lstat().st_ctime for path in paths)
     wait_until(lambda: newest_s < time.time() - 0.1, "settled")
 

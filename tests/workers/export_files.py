@@ -21,7 +21,7 @@ import openpyxl
 import polars as pl
 import zstandard
 
-from sources.tables import ColumnInfo
+from sources.sqlite.tables import ColumnInfo
 
 EXACT = 2**53
 EPOCH = dt.date(1970, 1, 1).toordinal()

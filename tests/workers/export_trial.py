@@ -22,10 +22,10 @@ import pytest
 from apsw.ext import query_info
 
 from encoders import columnar, spreadsheet
-from sources import rows
-from sources.catalogue import QuerySource, TableSource
+from sources.catalogue.catalogue import QuerySource, TableSource
 from sources.errors import SourceUnavailable
-from sources.volatility import NEVER, SHAREABLE, volatility_of
+from sources.sqlite import rows
+from sources.sqlite.volatility import NEVER, SHAREABLE, volatility_of
 from tests.conftest import make_order
 from tests.workers.export_cases import Case, Limits, is_listed_as_it_is, make_case
 from tests.workers.export_files import File, kinds_of, plain, read_file

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from journal import JournalFailed
-from sources.catalogue import QuerySource, TableSource
+from sources.catalogue.catalogue import QuerySource, TableSource
 from sources.row_filter import read_filter
 from tests.conftest import QUERIES
 from wire.ranges import IntRange, SuffixRange

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from journal.disk import is_being_written
-from sources.catalogue import TableSource
+from sources.catalogue.catalogue import TableSource
 from workers.job import Job
 from workers.recording import BATCHES_AHEAD, read_ahead, record
 

@@ -1,0 +1,426 @@
+"""A folder that is served: the files and listings below it, and nothing outside of it.
+
+Names are followed one at a time, from descriptor to descriptor, so no link leads out, and neither
+does one that somebody puts in the way while we look. Everything here may wait for a disk.
+Way in: Folder. Source: path_resolution(7); openat2(2), whose RESOLVE_BENEATH this is.
+"""
+
+from __future__ import annotations
+
+import copy
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from sources.errors import (
+    FileChanged,
+    FolderGone,
+    IsAFile,
+    IsAFolder,
+    MalformedPath,
+    NoSuchFile,
+    Unreadable,
+)
+from sources.folders.cached_open import CachedOpen
+from sources.grain import is_settled
+
+# As the kernel: more are a circle.
+MAX_LINKS = 40
+
+# What is read again at a time.
+CONFIRM_BYTES = 256 * 1024
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ_FOLDER = _READ | os.O_DIRECTORY
+
+
+class Version(NamedTuple):
+    """Which content a file has: another one after every change of it, also of its rights."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Version:
+        return cls(
+            status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        )
+
+    def digest(self) -> str:
+        """Return 24 hexadecimal digits that stand for it and tell nobody inode numbers."""
+        return hashlib.blake2b(repr(tuple(self)).encode(), digest_size=12).hexdigest()
+
+    def is_settled(self, now_s: float) -> bool:
+        """Would every later change show? (Anybody may set the other time, also to the future.)"""
+        return is_settled(self.changed_ns, now_s)
+
+
+class Entry(NamedTuple):
+    """What a name in a folder stands for, or leads to if it is a link.
+
+    version: of a file, None of a folder.
+    """
+
+    name: str
+    is_link: bool
+    version: Version | None
+    modified_s: float
+
+    @property
+    def is_folder(self) -> bool:
+        return self.version is None
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 of a folder."""
+        return self.version.size if self.version else 0
+
+
+class OpenFile:
+    """A regular file, open for reading, by one reader at a time. version: when it was opened.
+
+    A change does not show in a version that is not settled, so what is read of it is read twice:
+    if both times it was the same, then so it was at the moment between them.
+    """
+
+    def __init__(self, descriptor: int, status: os.stat_result) -> None:
+        self.descriptor = descriptor
+        self.version = Version.of(status)
+        self.modified_s = status.st_mtime
+        self._doubt: _Doubt | None = None
+
+    def read(self, size: int, position: int) -> bytes:
+        """Return the bytes from position on, fewer than size only at the end of the file.
+
+        The end of the file confirms what was read. Raises as confirm.
+        """
+        # Before the read: a change that comes after it then shows, or is doubted.
+        is_settled = self.version.is_settled(time.time())
+        content = self._read(size, position)
+        if not is_settled and content:
+            if self._doubt is not None and self._doubt.stop != position:
+                self.confirm()
+            self._doubt = self._doubt or _Doubt(position)
+            self._doubt.take(content)
+        self.check()
+        if position + len(content) >= self.version.size:
+            self.confirm()
+        return content
+
+    def read_cached(self, size: int, position: int) -> bytes | None:
+        """Return size bytes at position if all are in memory, None where the disk is needed."""
+        if not self.version.is_settled(time.time()):
+            return None
+        buffer = bytearray(size)
+        with suppress(OSError):  # the file system cannot tell, or none of it is
+            if os.preadv(self.descriptor, [buffer], position, os.RWF_NOWAIT) == size:
+                self.check()
+                return bytes(buffer)
+        return None
+
+    @property
+    def is_doubted(self) -> bool:
+        """Is there something to confirm, before the last of what was read is handed on?"""
+        return self._doubt is not None
+
+    def confirm(self) -> None:
+        """Raise FileChanged unless all that was read is of one moment. May wait for a disk."""
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None:
+            again = _Doubt(doubt.start)
+            while size := min(CONFIRM_BYTES, doubt.stop - again.stop):
+                again.take(self._read(size, again.stop))
+            if again.digest() != doubt.digest():
+                raise FileChanged("the file was changed while it was read")
+        self.check()
+
+    def check(self) -> None:
+        """Raise FileChanged if the content is not any more what it was, as far as that shows."""
+        if Version.of(os.fstat(self.descriptor)) != self.version:
+            raise FileChanged("the file was changed while it was read")
+
+    def twin(self) -> OpenFile:
+        """Return another one of the same content, which is closed by itself."""
+        twin = copy.copy(self)
+        twin.descriptor = os.dup(self.descriptor)
+        twin._doubt = None
+        return twin
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _read(self, size: int, position: int) -> bytes:
+        """Return size bytes at position, fewer only at the end that the version has."""
+        left = min(size, self.version.size - position)
+        parts = []
+        while left > 0:
+            part = os.pread(self.descriptor, left, position)
+            if not part:
+                # Files of sysfs are so, files of network file systems may be.
+                raise FileChanged(f"the file ends at byte {position} of {self.version.size}")
+            parts.append(part)
+            position += len(part)
+            left -= len(part)
+        return b"".join(parts)
+
+
+class _Doubt:
+    """What was read of a version that was not settled: the bytes start <= i < stop."""
+
+    def __init__(self, start: int) -> None:
+        self.start = self.stop = start
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    def take(self, content: bytes) -> None:
+        """Go on with content, which begins at stop."""
+        self._hash.update(content)
+        self.stop += len(content)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+class Folder:
+    """See the module. path: where it is. hidden: whether what begins with a dot is served."""
+
+    def __init__(self, name: str, path: Path, *, hidden: bool = False) -> None:
+        self.name = name
+        self.path = path
+        self.hidden = hidden
+        self._cached = CachedOpen(path)
+
+    def open_cached(self, path: str) -> OpenFile | None:
+        """Return the file at path without waiting for a disk, None where `open` is needed.
+
+        Raises MalformedPath.
+        """
+        names = self._names(path)
+        if not self.hidden and any(name.startswith(".") for name in names):
+            return None
+        descriptor = self._cached.open(path)
+        if descriptor is None:
+            return None
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return OpenFile(descriptor, status)
+        os.close(descriptor)
+        return None
+
+    def open(self, path: str) -> OpenFile:
+        """Return the file at path, names joined by `/`; the caller closes it.
+
+        Raises MalformedPath, FolderGone, NoSuchFile, IsAFolder, Unreadable.
+        """
+        self._cached.look()
+        descriptor, status = self._walk(self._names(path))
+        if stat.S_ISDIR(status.st_mode):
+            os.close(descriptor)
+            raise IsAFolder("this is a folder: with a / at its end, its address lists it")
+        return OpenFile(descriptor, status)
+
+    def open_folder(self, path: str) -> int:
+        """Return a descriptor of the folder at path, "" for itself; the caller closes it.
+
+        Raises MalformedPath, FolderGone, NoSuchFile, IsAFile, Unreadable.
+        """
+        descriptor, status = self._walk(self._names(path) if path else [])
+        if not stat.S_ISDIR(status.st_mode):
+            os.close(descriptor)
+            raise IsAFile("this is a file: without the / at its end, its address is right")
+        return descriptor
+
+    def entries(self, path: str = "") -> list[Entry]:
+        """Return what is served of the folder at path, in no order.
+
+        Raises MalformedPath, FolderGone, NoSuchFile, IsAFile, Unreadable.
+        """
+        return [entry for _, entry in self.look(path) if entry is not None]
+
+    def look(
+        self, path: str = "", *, only_readable: bool = False
+    ) -> Iterator[tuple[str, Entry | None]]:
+        """Yield each name in the folder at path and what it stands for, None if that is not served.
+
+        Names that are hidden are left out. only_readable: None also for what the server may not
+        read. Raises as entries.
+        """
+        is_trusted = not only_readable or os.geteuid() == 0
+        descriptor = self.open_folder(path)
+        names = path.split("/") if path else []
+        try:
+            with os.scandir(descriptor) as found:
+                for each in found:
+                    name = each.name
+                    if name.startswith(".") and not self.hidden:
+                        continue
+                    entry = self._entry(names, each)
+                    if not is_trusted and not _may_read(name, descriptor):
+                        entry = None
+                    yield name, entry
+        finally:
+            os.close(descriptor)
+
+    def _entry(self, above: list[str], found: os.DirEntry[str]) -> Entry | None:
+        try:
+            if found.is_symlink():
+                descriptor, status = self._walk([*above, found.name])
+                os.close(descriptor)
+            else:
+                status = found.stat(follow_symlinks=False)
+        except (OSError, NoSuchFile, Unreadable):
+            return None
+        is_file = stat.S_ISREG(status.st_mode)
+        if not _is_text(found.name) or not (is_file or stat.S_ISDIR(status.st_mode)):
+            return None
+        version = Version.of(status) if is_file else None
+        return Entry(found.name, found.is_symlink(), version, status.st_mtime)
+
+    def _names(self, path: str) -> list[str]:
+        names = path.split("/")
+        if "\0" in path or not {"", ".", ".."}.isdisjoint(names) or not _is_text(path):
+            raise MalformedPath("a path is names joined by single /, none of them . or ..")
+        return names
+
+    def _walk(self, names: list[str]) -> tuple[int, os.stat_result]:
+        """Return a descriptor of the regular file or folder at names, and its status."""
+        try:
+            return _Walk(self.path, hidden=self.hidden).to(names)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise Unreadable("the server may not read it") from error
+            if error.errno in _NO_WAY:
+                if not self.path.is_dir():
+                    raise FolderGone(f"the folder {self.name} is not there now") from error
+                raise NoSuchFile(_NOTHING) from error
+            raise
+
+
+def open_beneath(folder: Path, name: str) -> int:
+    """Return a descriptor of the regular file or folder at name in folder; the caller closes it.
+
+    Raises OSError, and NoSuchFile for a link that leads out of the folder or to a device.
+    """
+    descriptor, _ = _Walk(folder, hidden=True).to([name])
+    return descriptor
+
+
+_NOTHING = "there is no such file"
+# The last two: something else has taken its place, no link where one was, or a socket.
+_NO_WAY = (
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO,
+)  # fmt: skip
+
+
+class InOrder:
+    """Opens many files of a folder: the folder of the last one stays open for the next."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._above: str | None = None
+        self._descriptor = -1
+
+    def open(self, path: str) -> OpenFile:
+        """Return the file at path, as Folder.open."""
+        above, _, name = path.rpartition("/")
+        if above != self._above:
+            self.close()
+            self._descriptor = self._folder.open_folder(above)
+            self._above = above
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self._descriptor)
+        except OSError:
+            # A link, or not there any more.
+            return self._folder.open(path)
+        return OpenFile(descriptor, os.fstat(descriptor))
+
+    def close(self) -> None:
+        """Let go of the folder; again is harmless."""
+        if self._above is not None:
+            os.close(self._descriptor)
+            self._above = None
+
+
+class _Walk:
+    """A walk below a folder. Raises OSError where there is no way, and NoSuchFile outwards."""
+
+    def __init__(self, root: Path, *, hidden: bool) -> None:
+        self._root = root
+        self._hidden = hidden
+        self._links = 0
+
+    def to(self, names: list[str]) -> tuple[int, os.stat_result]:
+        """Return a descriptor of the regular file or folder there, and its status."""
+        # The folders from the root down to where we are.
+        way = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        ahead = deque(names)
+        try:
+            while ahead:
+                name = ahead.popleft()
+                if name == "..":
+                    os.close(way.pop())
+                    if not way:
+                        raise NoSuchFile(_NOTHING)
+                    continue
+                if name.startswith(".") and not self._hidden:
+                    raise NoSuchFile(_NOTHING)
+                status = os.stat(name, dir_fd=way[-1], follow_symlinks=False)
+                if stat.S_ISLNK(status.st_mode):
+                    ahead.extendleft(reversed(self._target(name, way)))
+                elif stat.S_ISDIR(status.st_mode):
+                    way.append(os.open(name, _READ_FOLDER, dir_fd=way[-1]))
+                elif stat.S_ISREG(status.st_mode) and not ahead:
+                    return self._open_file(name, way[-1])
+                else:
+                    raise NoSuchFile(_NOTHING)
+            return way[-1], os.fstat(way.pop())
+        finally:
+            for descriptor in way:
+                os.close(descriptor)
+
+    def _target(self, name: str, way: list[int]) -> list[str]:
+        """Return the names that a link stands for; one from the root shortens the way to it."""
+        self._links += 1
+        target = os.readlink(name, dir_fd=way[-1])
+        if target.startswith("/"):
+            roots = [self._root, self._root.resolve()]
+            root = next((root for root in roots if Path(target).is_relative_to(root)), None)
+            if root is None:
+                raise NoSuchFile(_NOTHING)
+            while len(way) > 1:
+                os.close(way.pop())
+            target = str(Path(target).relative_to(root))
+        if self._links > MAX_LINKS:
+            raise NoSuchFile(_NOTHING)
+        return [part for part in target.split("/") if part not in ("", ".")]
+
+    @staticmethod
+    def _open_file(name: str, folder: int) -> tuple[int, os.stat_result]:
+        descriptor = os.open(name, _READ, dir_fd=folder)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            # Something else has taken its place.
+            os.close(descriptor)
+            raise NoSuchFile(_NOTHING)
+        return descriptor, status
+
+
+def _may_read(name: str, folder: int) -> bool:
+    return os.access(name, os.R_OK, dir_fd=folder, effective_ids=True)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

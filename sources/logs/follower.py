@@ -1,0 +1,205 @@
+"""Follows the catalogue's logs: each line becomes an event of the topic logs/<name>, once.
+
+One thread for each log, however many read the topic. The newest event says which line was the
+last, so after a crash it goes on exactly there. Which file that line was in, a small file of our
+own says; that is on the disk before the first line of a file is published.
+Way in: LogFollowers, started by a process entry.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from journal import JournalFailed, JournalFull, RunNative
+from sources.catalogue.logs import LogEntry
+from sources.logs.file import LogFile
+from sources.logs.folder_watch import FolderWatch
+from sources.logs.lines import LastLine, as_text
+from sources.logs.newest import Share
+from sources.logs.position import Position, load_position, save_position
+from topics import NotReady, Publication, Topics
+from wire.events import NewEvent
+from wire.log_lines import gap_event, is_gap, log_event, place_of
+
+log = logging.getLogger(__name__)
+
+# Between two rounds: at 20,000 lines/s, 500 lines are a write, a sync and a push together.
+PAUSE_S = 0.025
+# When there is more to read at once, the others have their turn all the same.
+TURN_S = 0.002
+# Where inotify says nothing: a file system of another machine, an event that was lost.
+LOOK_EVERY_S = 1.0
+# A renamed file may still be written to.
+LOOK_SOON_S = 0.05
+# After what cannot be read, or kept.
+RETRY_S = 1.0
+NOT_READY_S = 0.05
+# How often is written down where it is. The newest event says so too, while it is kept.
+NOTE_EVERY_S = 1.0
+# What is read of a log that nobody has followed yet; a hundred bytes a line become thrice as many.
+MOST_IMPORTED_BYTES = 64 * 1024 * 1024
+
+
+class LogFollowers:
+    """All of them. folder: where each writes down where it is."""
+
+    def __init__(
+        self, entries: Iterable[LogEntry], folder: Path, topics: Topics, run_native: RunNative
+    ) -> None:
+        self._all = [LogFollower(entry, folder, topics, run_native) for entry in entries]
+
+    def start(self) -> None:
+        for follower in self._all:
+            follower.start()
+
+    def stop(self) -> None:
+        for follower in self._all:
+            follower.stop()
+
+
+class _Round(NamedTuple):
+    """What one look at the log has brought. end: behind the last line; pause_s: until the next."""
+
+    events: list[NewEvent]
+    opened: Position | None
+    end: int
+    pause_s: float | None
+
+
+class LogFollower:
+    """See the module; one log."""
+
+    def __init__(
+        self, entry: LogEntry, folder: Path, topics: Topics, run_native: RunNative
+    ) -> None:
+        self._name = entry.name
+        self._topic = f"logs/{entry.name}"
+        self._path = entry.path
+        self._links = entry.links
+        size_bytes = min(MOST_IMPORTED_BYTES, entry.retain_bytes // 3)
+        self._share = Share(entry.retain_lines, size_bytes)
+        self._notes = folder / f"{entry.name}.json"
+        self._topics = topics
+        self._run_native = run_native
+        self._stopped = threading.Event()
+        self._trouble = ""
+        # Where it is, and what of that was written down when.
+        self._position: Position | None = None
+        self._noted: Position | None = None
+        self._noted_s = 0.0
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name=self._topic, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            # Whatever ends it, it goes on behind the newest event.
+            try:
+                self._follow()
+            except NotReady:
+                self._stopped.wait(NOT_READY_S)
+            except (OSError, JournalFailed) as error:
+                self._say(str(error))
+                self._stopped.wait(RETRY_S)
+            except Exception:
+                # One mistake of ours must not end it for good.
+                log.exception("following failed log=%s", self._name)
+                self._stopped.wait(RETRY_S)
+
+    def _follow(self) -> None:
+        """Publish what comes, from behind the newest event on, until it is stopped.
+
+        Raises NotReady, OSError, JournalFailed.
+        """
+        newest = self._topics.newest_event(self._topic)
+        file = self._run_native(lambda: self._open(newest))
+        with closing(file), closing(FolderWatch(self._path, self._run_native)) as watch:
+            while not self._stopped.is_set():
+                found = self._run_native(lambda: self._look(file))
+                self._say(file.trouble)
+                self._publish(found)
+                if found.pause_s is None:
+                    watch.wait(LOOK_EVERY_S)
+                else:
+                    self._stopped.wait(found.pause_s)
+
+    def _open(self, newest: bytes | None) -> LogFile:
+        """Return the log, to be read from behind the newest event on."""
+        topic = self._topics.get(self._topic)
+        noted = load_position(self._notes) if topic is not None and topic.last else None
+        last = None
+        if newest is not None and not is_gap(newest):
+            place = place_of(newest)
+            if noted is None or place.file > noted.number:
+                # Somebody has removed what was written down.
+                noted = Position(place.file, place.end, time.time())
+            if place.file == noted.number:
+                noted = noted.behind(place.end)
+            if (place.file, place.end) == (noted.number, noted.end):
+                last = LastLine(place.line, place.cut > 0)
+        self._position = self._noted = noted
+        return LogFile(self._path, noted, self._share, last, links=self._links)
+
+    def _look(self, file: LogFile) -> _Round:
+        """Read what there is, on a native thread. Raises OSError."""
+        if self._position != self._noted and time.monotonic() - self._noted_s >= NOTE_EVERY_S:
+            self._note(self._position)
+        batch = file.read()
+        events = [
+            log_event(as_text(line.text), batch.number, line.end, line.cut) for line in batch.lines
+        ]
+        pause_s: float | None = None
+        if batch.is_full:
+            pause_s = TURN_S
+        elif file.is_behind:
+            pause_s = PAUSE_S if events else 0.0
+        elif file.is_waiting:
+            pause_s = LOOK_SOON_S
+        if not events:
+            return _Round([], None, 0, pause_s)
+        topic = self._topics.get(self._topic)
+        if batch.is_after_loss and topic is not None:
+            # In one publication with what follows, so that the newest event is always a line.
+            events.insert(0, gap_event(topic.newest, topic.refetch))
+        opened = file.opened
+        if self._noted is None or self._noted.number != opened.number:
+            self._note(opened)
+        return _Round(events, opened, batch.lines[-1].end, pause_s)
+
+    def _note(self, position: Position | None) -> None:
+        if position is not None:
+            save_position(self._notes, position)
+            self._noted, self._noted_s = position, time.monotonic()
+
+    def _publish(self, found: _Round) -> None:
+        """Keep what was found. Raises NotReady."""
+        while found.opened is not None and not self._stopped.is_set():
+            try:
+                self._topics.publish(self._topic, Publication(found.events), by_client=False)
+            except JournalFull as error:
+                self._say(f"its lines cannot be kept: {error}")
+                self._stopped.wait(RETRY_S)
+            else:
+                self._position = found.opened.behind(found.end)
+                return
+
+    def _say(self, trouble: str) -> None:
+        """Log what is the matter, once."""
+        if trouble and trouble != self._trouble:
+            # One that was never read is not written yet, as the server's own at its first start.
+            if self._noted is None and trouble == os.strerror(errno.ENOENT):
+                log.info("log=%s path=%s: it is not there yet", self._name, self._path)
+            else:
+                log.warning("log=%s path=%s trouble=%s", self._name, self._path, trouble)
+        self._trouble = trouble

@@ -1,0 +1,229 @@
+"""Connections to source databases: one engine for everything that reads them, read-only.
+
+Catalogue checks, descriptions, pages, reports and exports all run the SQLite that apsw brings, so
+that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes,
+compiled tells what it may do. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+import apsw
+
+from sources.sqlite.wal_files import open_safely
+
+# How long a reader waits for the lock of a writer before it gives up.
+BUSY_TIMEOUT_S = 5.0
+
+# What can be answered without a look at all rows is looked for no longer than this; a view may
+# sort or group all there is before its first row.
+LOOK_S = 2.0
+# SQLite's steps between two looks at the clock: about 0.5 ms.
+STEPS_PER_LOOK = 50_000
+
+# A name that may have been made unlike another one.
+NUMBERED = re.compile(r":[0-9]+\Z")
+
+_FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+# SQLite has these, but asks for them all the same where texts are UTF-16.
+_BUILT_IN_COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
+
+# SQLite's name for a database that is empty and in memory.
+IN_MEMORY = Path(":memory:")
+
+
+def read_only_uri(database: Path) -> str:
+    """Return the URI that opens this file for reading only and never creates it."""
+    return f"file:{quote(str(database))}?mode=ro"
+
+
+def path_of(uri: str) -> Path:
+    """Return the file that read_only_uri has made this of."""
+    return Path(unquote(uri.removeprefix("file:").partition("?")[0]))
+
+
+def quoted(name: str) -> str:
+    """Return an SQL identifier for any name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+# What a request waits for is no longer than this, and looks for no longer patterns: a value is
+# copied, and a pattern compared, in one step that nothing breaks off. Exports have no such bounds.
+WAITED_FOR = {apsw.SQLITE_LIMIT_LENGTH: 8 << 20, apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 128}
+
+
+def bound(connection: apsw.Connection) -> None:
+    """Refuse values that a request must not hold: raises apsw.TooBigError where one is read."""
+    for limit, most in WAITED_FOR.items():
+        connection.limit(limit, most)
+
+
+@contextmanager
+def connect(uri: str, *, wait_s: float | None = None) -> Iterator[apsw.Connection]:
+    """Open a database for reading. wait_s: how long to wait for a lock, None for BUSY_TIMEOUT_S.
+
+    Raises SourceUnavailable when it cannot be opened without harm, and apsw.Error.
+    """
+    connection = open_connection(uri, wait_s=wait_s)
+    try:
+        yield connection
+    finally:
+        close(connection)
+
+
+def open_connection(
+    uri: str, *, wait_s: float | None = None, vfs: str | None = None
+) -> apsw.Connection:
+    """Open as connect does; the caller closes it with close().
+
+    vfs: the name of a registered one, None for the system's.
+    """
+    wait_s = BUSY_TIMEOUT_S if wait_s is None else wait_s
+
+    def open_it() -> apsw.Connection:
+        connection = apsw.Connection(uri, flags=_FLAGS, vfs=vfs)
+        try:
+            connection.set_busy_timeout(int(wait_s * 1000))
+            connection.collation_needed(_add_unknown_collation)
+            connection.execute("select count(*) from sqlite_schema").fetchall()
+        except BaseException:
+            close(connection)
+            raise
+        return connection
+
+    database = path_of(uri)
+    return open_it() if database == IN_MEMORY else open_safely(database, open_it, wait_s)
+
+
+def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:
+    """Let a column be read that only its application can compare, as Android's LOCALIZED."""
+    if name.upper() in _BUILT_IN_COLLATIONS:
+        return
+
+    def compare(one: str, other: str) -> int:
+        raise apsw.SQLError(f"only the application has the collation {name}; use `collate binary`")
+
+    connection.create_collation(name, compare)
+
+
+def close(connection: apsw.Connection) -> None:
+    """Close it, also in the middle of a statement."""
+    # The last statement's error is told again by the close.
+    with suppress(apsw.Error):
+        connection.close(True)
+
+
+# What in_time bounds at the moment, and until when: of this process, as its threads are. SQLite
+# counts steps, and one of them may be long; break_off_late counts no steps.
+_in_time: dict[object, tuple[apsw.Connection, float]] = {}
+# Nearly all are broken off by their steps before that.
+GRACE_S = 0.1
+
+
+@contextmanager
+def in_time(
+    connection: apsw.Connection, limit_s: float, has_left: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Break off what is run in here after limit_s, or once has_left: raises apsw.InterruptError."""
+    ends_s = time.monotonic() + limit_s
+    connection.set_progress_handler(lambda: has_left() or time.monotonic() > ends_s, STEPS_PER_LOOK)
+    key = object()
+    _in_time[key] = connection, ends_s
+    try:
+        yield
+    finally:
+        del _in_time[key]
+        connection.set_progress_handler(None)
+
+
+def break_off_late() -> None:
+    """Break off what is run in time and whose time is over. To be called again and again."""
+    late_s = time.monotonic() - GRACE_S
+    for key in list(_in_time):
+        connection, ends_s = _in_time.get(key, (None, math.inf))
+        if connection is not None and ends_s < late_s:
+            # It may have ended just now.
+            with suppress(apsw.Error):
+                connection.interrupt()
+
+
+def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:
+    """Return the (name, type) of each column of a SELECT, without running it.
+
+    Names that repeat get a number: `a`, `a:1`, `a:2`, as in SQLite, which makes up others from the
+    fifth on, each time anew.
+    body: may have parameters only where NULL can stand. type: as it was declared for a column of
+    a table, else SQLite's name of the expression's affinity, "" for none. Raises apsw.Error.
+    """
+    # A view tells the types of its columns without being run; only the temporary schema is written.
+    view = own_name()
+    names = ", ".join(map(quoted, _names_of(connection, body)))
+    connection.execute(f"create temp view {view}({names}) as {body}")
+    found = connection.execute(f"pragma temp.table_info({view})").fetchall()
+    connection.execute(f"drop view temp.{view}")
+    return [(str(name), str(declared)) for _, name, declared, *_ in found]
+
+
+def column_names(cursor: apsw.Cursor) -> list[str]:
+    """Return the names of the columns of a compiled statement, made unlike as by columns_of."""
+    names: dict[str, str] = {}
+    for name, *_ in cursor.get_description():
+        stem, number, unlike = NUMBERED.sub("", name), 0, name
+        while unlike.lower() in names:
+            number += 1
+            unlike = f"{stem}:{number}"
+        names[unlike.lower()] = unlike
+    return list(names.values())
+
+
+def _names_of(connection: apsw.Connection, body: str) -> list[str]:
+    names: list[str] = []
+
+    def look(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        names.extend(column_names(cursor))
+        return False  # it is compiled now, and is not run
+
+    cursor = connection.cursor()
+    cursor.exec_trace = look
+    with suppress(apsw.ExecTraceAbort):
+        cursor.execute(body)
+    return names
+
+
+class Instruction(NamedTuple):
+    """One of a compiled statement. p2, p4: its operands; https://sqlite.org/opcode.html."""
+
+    opcode: str
+    p2: int
+    p4: str | None
+
+
+def compiled(
+    connection: apsw.Connection, sql: str, parameters: Mapping[str, object]
+) -> Iterator[Instruction]:
+    """Compile a statement and yield its instructions, without running it. Raises apsw.Error."""
+    plan = iter(connection.execute(f"explain {sql}", dict(parameters)))
+    while True:
+        try:
+            _, opcode, _, p2, _, p4, *_ = next(plan)
+        except StopIteration:
+            return
+        except UnicodeDecodeError:
+            continue  # a blob among the literals, which is shown as it is
+        yield Instruction(str(opcode), int(p2), p4)
+
+
+def own_name() -> str:
+    """Return a name for something temporary that no table of theirs has."""
+    return f"headwater_{secrets.token_hex(8)}"

@@ -1,0 +1,70 @@
+"""The first rows of a selection, for people to look at. Way in: first_rows."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import NamedTuple, cast
+
+import apsw
+
+from sources.errors import SourceUnavailable
+from sources.query import Query
+from sources.sqlite.connections import LOOK_S, bound, connect, in_time, quoted
+
+# Longer texts are cut by the database; of those of more bytes only the size is told, for which
+# SQLite does not read them.
+CELL_CHARS = 200
+READ_BYTES = 1 << 20
+
+
+class Cell(NamedTuple):
+    """A value as it is shown. length: of a text in characters, else None.
+
+    value: cut to CELL_CHARS when it is a text. None for NULL, and for a blob or a text above
+    READ_BYTES: then length is its size in bytes.
+    """
+
+    value: int | float | str | None
+    length: int | None = None
+
+
+def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Cell]] | None:
+    """Return the first rows of a query, at most `most`; None if that takes longer than limit_s.
+
+    None, too, if larger values than a request may hold are in the way, to sort by for instance.
+    Text that is not UTF-8 is shown with replacement characters. Raises SourceUnavailable. May wait
+    for a lock or a disk.
+    """
+    cells = ", ".join(_shown(quoted(column.name)) for column in query.columns)
+    statement = f"select {cells} from ({query.subquery()}) limit {most:d}"
+    try:
+        with connect(query.database) as connection:
+            bound(connection)
+            # UTF-8 or UTF-16, which is what the bytes of a text are in.
+            encoding = str(connection.execute("pragma encoding").get)
+            too_much = (apsw.InterruptError, apsw.TooBigError)
+            with suppress(*too_much), in_time(connection, limit_s):
+                rows = connection.execute(statement, dict(query.parameters))
+                return [[_read(value, encoding) for value in row] for row in rows]
+            return None
+    except apsw.Error as error:
+        raise SourceUnavailable(f"the database answers: {error}") from error
+
+
+def _shown(name: str) -> str:
+    """Return an expression of one value for a cell; a text and a blob become a blob for _read."""
+    # One expression a column: SQLite gives at most 2,000, which a table may have.
+    text = f"cast('t' || length({name}) || ':' || substr({name}, 1, {CELL_CHARS}) as blob)"
+    size = f"cast('b' || octet_length({name}) || ':' as blob)"
+    is_measured = f"typeof({name}) = 'blob' or octet_length({name}) > {READ_BYTES}"
+    return (
+        f"case when typeof({name}) not in ('text', 'blob') then {name}"
+        f" when {is_measured} then {size} else {text} end"
+    )
+
+
+def _read(value: object, encoding: str) -> Cell:
+    if not isinstance(value, bytes):
+        return Cell(cast("int | float | None", value))
+    length, _, text = value.decode(encoding, "replace").partition(":")
+    return Cell(text if length.startswith("t") else None, int(length[1:]))

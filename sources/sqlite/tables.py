@@ -1,0 +1,204 @@
+"""What a source looks like: its columns and about how many rows it has.
+
+Asks the database for moments; it never reads the rows (that is `sources.sqlite.rows`, in a
+process of its own). Knows no HTTP. Way in: describe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import apsw
+
+from sources.catalogue.catalogue import QuerySource, TableSource
+from sources.errors import SourceUnavailable
+from sources.sqlite.connections import (
+    LOOK_S,
+    bound,
+    columns_of,
+    connect,
+    in_time,
+    quoted,
+    read_only_uri,
+)
+from sources.sqlite.statement import without_parameters
+
+# The sources that are in a database; generated rows become a query first (sqlite/generated.py).
+Stored = TableSource | QuerySource
+
+
+class ColumnInfo(NamedTuple):
+    """A column of a source.
+
+    affinity: SQLite's, `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class
+    of its first rows where they have just one and the affinity does not tell, else None; of
+    integers and reals it is `real`. None in a source with a row filter: its rows are not looked at.
+    declared: the type that its table declares, as it is written there; of an expression the name
+    of its affinity, "" for none.
+    """
+
+    name: str
+    affinity: str
+    stored: str | None = None
+    declared: str = ""
+
+
+class Description(NamedTuple):
+    """What a source looks like now. rows_estimate: None where only counting would tell."""
+
+    columns: tuple[ColumnInfo, ...]
+    rows_estimate: int | None
+
+
+# How many rows are looked at for `ColumnInfo.stored`: it is a guess, no promise.
+SAMPLE_ROWS = 100
+# For how long. A list of sources waits for it.
+SAMPLE_S = 0.1
+
+# https://sqlite.org/lang_createtable.html#rowid
+_ROWIDS = ("_rowid_", "rowid", "oid")
+
+# What SQLite itself calls the affinity of an expression (its createTableStmt).
+_OF_EXPRESSIONS = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC"}
+# https://sqlite.org/datatype3.html, 3.1: the first that the declared type contains.
+_RULES = (
+    ("INT", "INTEGER"),
+    ("CHAR", "TEXT"), ("CLOB", "TEXT"), ("TEXT", "TEXT"),
+    ("BLOB", "BLOB"),
+    ("REAL", "REAL"), ("FLOA", "REAL"), ("DOUB", "REAL"),
+)  # fmt: skip
+
+
+def describe(source: Stored) -> Description:
+    """Return the columns of a source and an estimate of its rows.
+
+    Raises SourceUnavailable when the database cannot be asked. May wait for a lock or a disk.
+    """
+    with _connect(source) as connection:
+        body = text_of(source, None)
+        columns = described_columns(connection, body)
+        defaults = {}
+        if isinstance(source, QuerySource):
+            defaults = {parameter.name: parameter.default for parameter in source.parameters}
+        # Columns of a source with a filter are not named by rows that some clients may not see.
+        if None not in defaults.values() and source.where is None:
+            columns = _with_stored(connection, body, defaults, columns)
+        # Nor does such a table tell how many rows it has.
+        if isinstance(source, QuerySource) or source.where:
+            return Description(columns, None)
+        return Description(columns, _estimate_rows(connection, source.table, columns))
+
+
+def count_at_most(
+    source: Stored,
+    sql: str,
+    parameters: Mapping[str, object],
+    most: int,
+    limit_s: float = LOOK_S,
+) -> int | None:
+    """Return how many rows the selection sql has, at most `most`: that many are read, no more.
+
+    None when it takes longer than limit_s to tell, or values that a request must not hold.
+    """
+    with _connect(source) as connection:
+        statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
+        too_much = (apsw.InterruptError, apsw.TooBigError)
+        with suppress(*too_much), in_time(connection, limit_s):
+            return int(connection.execute(statement, dict(parameters)).get)
+        return None
+
+
+@contextmanager
+def _connect(source: Stored) -> Iterator[apsw.Connection]:
+    try:
+        uri = read_only_uri(source.database)
+        with connect(uri) as connection:
+            bound(connection)
+            yield connection
+    except (apsw.Error, SourceUnavailable) as error:
+        raise SourceUnavailable(f"the database of {source.name} answers: {error}") from error
+
+
+def affinity_of(declared: str) -> str:
+    """Return the affinity of a column that is declared so, "" for not at all."""
+    upper = declared.upper()
+    # ANY has none in a STRICT table, and is NUMERIC in others, where it compares in the same way.
+    if upper in ("", "ANY"):
+        return "BLOB"
+    found = (affinity for part, affinity in _RULES if part in upper)
+    return _OF_EXPRESSIONS.get(upper) or next(found, "NUMERIC")
+
+
+def described_columns(connection: apsw.Connection, body: str) -> tuple[ColumnInfo, ...]:
+    """Return the columns of a SELECT, without a look at its rows. Raises apsw.Error."""
+    found = columns_of(connection, without_parameters(body))
+    return tuple(
+        ColumnInfo(name, affinity_of(declared), None, declared) for name, declared in found
+    )
+
+
+def text_of(source: Stored, allowed: str | None) -> str:
+    """Return the source as a SELECT. allowed: an expression that its rows are to meet, if any."""
+    if isinstance(source, TableSource):
+        rows = quoted(source.table)
+    elif allowed is None:
+        return source.query
+    else:
+        rows = f"({source.query})"
+    return f"select * from {rows}" + (f" where ({allowed})" if allowed is not None else "")
+
+
+def _with_stored(
+    connection: apsw.Connection,
+    body: str,
+    parameters: Mapping[str, object],
+    columns: tuple[ColumnInfo, ...],
+) -> tuple[ColumnInfo, ...]:
+    unclear = [column for column in columns if column.affinity in ("NUMERIC", "BLOB")]
+    if not unclear:
+        return columns
+    classes = ", ".join(f"typeof({quoted(column.name)})" for column in unclear)
+    sql = f"select {classes} from ({body}) limit {SAMPLE_ROWS}"
+    seen: list[set[str]] = [set() for _ in unclear]
+    # What fails for these rows fails for the export, which says so.
+    with suppress(apsw.Error), in_time(connection, SAMPLE_S):
+        for row in connection.execute(sql, dict(parameters)):
+            for classes_seen, each in zip(seen, row, strict=True):
+                classes_seen.add(each)
+    stored = {
+        column.name: _only_class(each - {"null"})
+        for column, each in zip(unclear, seen, strict=True)
+    }
+    return tuple(column._replace(stored=stored.get(column.name)) for column in columns)
+
+
+def _only_class(classes: set[str]) -> str | None:
+    return (
+        "real" if classes == {"integer", "real"} else classes.pop() if len(classes) == 1 else None
+    )
+
+
+def _estimate_rows(
+    connection: apsw.Connection, table: str, columns: Sequence[ColumnInfo]
+) -> int | None:
+    kinds = connection.execute(
+        "select type from sqlite_schema where name = ? collate nocase", [table]
+    )
+    # A column of the table's own may have one of the names of the rowid, and hold anything.
+    taken = {column.name.lower() for column in columns}
+    rowid = next((name for name in _ROWIDS if name not in taken), None)
+    if kinds.get != "table" or rowid is None:
+        return None
+    # The span of rowids costs two seeks at any size and is exact where nothing was deleted; of a
+    # virtual table it may be a look at all rows.
+    try:
+        with in_time(connection, SAMPLE_S):
+            low, high = connection.execute(
+                f"select (select min({rowid}) from {quoted(table)}),"
+                f" (select max({rowid}) from {quoted(table)})"
+            ).get
+    except (apsw.SQLError, apsw.InterruptError):  # a table WITHOUT ROWID, or such a look
+        return None
+    return 0 if high is None else int(high) - int(low) + 1
