@@ -1,7 +1,12 @@
 """What can be downloaded or followed: databases, folders and logs. Knows no HTTP.
 
-catalogue/: what is served. sqlite/: databases. folders/, logs/: files. Here is what they share:
-selection, lists: which rows and columns are wanted. row_filter: which rows a client may see.
-query: what is to be read, as plain data. descriptions: what sources look like. profile, time_bins:
-what the values of a column are like. grain: has a file changed? errors.
+catalogue/: what headwater.toml names. folders/, logs/: what is in files. sqlite/: a kind of
+database. Here is what kinds of database share:
+
+database: the contract. kinds, rows: the two tables of kinds, for the server and for the processes
+that record. columns, query, profile: data of the contract. selection, lists, dates: which rows and
+columns the URL asks for. row_filter: which rows a client may see. descriptions: what sources look
+like. time_bins: the bins of a histogram by time. grain: can a file have changed unseen? errors.
+
+rows needs pyarrow: only the recording processes import it.
 """

@@ -6,14 +6,8 @@ is told by two looks at its files. Way in: Descriptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-from sources.catalogue.catalogue import GeneratedSource, Source
-from sources.sqlite.connections import IN_MEMORY
-from sources.sqlite.fingerprint import database_fingerprint
-from sources.sqlite.generated import as_query
-from sources.sqlite.tables import Description, Stored, describe
+from sources.database import Description, GeneratedSource, Source
+from sources.kinds import as_stored
 
 
 class Descriptions:
@@ -29,11 +23,11 @@ class Descriptions:
         """
         stored = as_stored(source)
         # Before the database is asked: what is committed meanwhile makes another one.
-        fingerprint = fingerprint_of(stored)()
+        fingerprint = stored.database.fingerprint()
         known = self.known(source, fingerprint)
         if known is not None:
             return known
-        description = describe(stored)
+        description = stored.database.describe(stored)
         if isinstance(source, GeneratedSource):
             description = description._replace(rows_estimate=source.rows)
         self._known[source.name] = fingerprint, description
@@ -48,15 +42,3 @@ class Descriptions:
         """Return what a source looked like when its database answered last, None if never."""
         _, description = self._known.get(source.name, (None, None))
         return description
-
-
-def as_stored(source: Source) -> Stored:
-    """Return the source as one that a database has; generated rows become a query."""
-    return as_query(source) if isinstance(source, GeneratedSource) else source
-
-
-def fingerprint_of(source: Stored) -> Callable[[], str | None]:
-    """Return the function that says in what state the data is; None when that cannot be told."""
-    if source.database == IN_MEMORY:
-        return lambda: "always the same"
-    return partial(database_fingerprint, source.database)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+
+from sources.columns import INT64
+
+# A quoted name or value is cut here, so that a message stays a line.
+_SHOWN_CHARACTERS = 80
 
 
 class SourceError(Exception):
@@ -12,7 +18,7 @@ class SourceError(Exception):
     ├── CatalogueError      headwater.toml cannot be used; lists every problem
     ├── SampleError         the sample database could not be built
     ├── BadSelection        a selection names what is not there; lists every problem
-    ├── MissingAttribute    whose rows to show is not known of who asks
+    ├── MissingAttribute    a row filter needs an attribute that the client has not
     ├── SourceUnavailable   the database cannot be asked now
     │   ├── SourceLocked    a writer keeps its lock for too long
     │   └── SourceBusy      others are asked of it, or of other sources, for too long
@@ -24,7 +30,7 @@ class SourceError(Exception):
         ├── IsAFolder       a folder where a file was asked for
         ├── IsAFile         a file where a folder was asked for
         ├── Unreadable      it is there, and the server may not read it
-        ├── FileChanged     it is not any more what was promised
+        ├── FileChanged     it has changed since it was promised
         └── TooManyFiles    a folder that is too large for one archive
     """
 
@@ -50,7 +56,7 @@ class BadSelection(SourceError):
 
 
 class MissingAttribute(SourceError):
-    """A source shows rows by attributes that who asks does not have. names: of those."""
+    """A source shows rows by attributes that the client does not have. names: of those."""
 
     def __init__(self, source: str, names: Sequence[str]) -> None:
         given = " ".join(f"--attribute {name}=…" for name in names)
@@ -106,8 +112,19 @@ class Unreadable(FolderError):
 
 
 class FileChanged(FolderError):
-    """A file is not any more what its entity tag or its archive promised."""
+    """A file has changed since its entity tag was told or its archive began."""
 
 
 class TooManyFiles(FolderError):
     """A folder that is too large for one archive."""
+
+
+def shown(value: object) -> str:
+    """Return a value of the catalogue as a message shows it: on one line and not too long."""
+    if isinstance(value, str):
+        return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value not in INT64:
+        return "a number past 64 bits"
+    return str(value)[:_SHOWN_CHARACTERS]

@@ -1,61 +1,16 @@
-"""What the rows of a query are like: a sample of them, and a profile of each of its columns.
+"""What the rows of a query are like, as data: how a sample was taken, and a profile of a column.
 
-The rows are copied once, into a temporary table of a connection of our own, in one statement; then
-the database is let go, and all profiles are of the same rows, however slowly somebody reads them.
-Each statement is bounded in time. All counting is SQLite's own: Python's lock is free meanwhile.
-Knows no HTTP. Way in: Sample.
+Way in: Taken, Profile. A database's sample() makes them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, cast
-
-import apsw
-
-from sources.dates import moment_sql
-from sources.errors import SourceFailed, SourceUnavailable
-from sources.query import Query
-from sources.sqlite.column_types import comparison_of
-from sources.sqlite.connections import bound, close, in_time, open_connection, own_name
-from sources.time_bins import bins_for
+from typing import NamedTuple
 
 Number = int | float
 
-# 400,000 rows of 10 columns are copied in 1.0 s, and each column is profiled in 0.1 to 1.0 s.
-SAMPLE_ROWS = 400_000
-# 336,776 rows of 19 columns, and no more for wider ones.
-SAMPLE_CELLS = 8_000_000
-# Each has two of the 2,000 columns that a table may have; nobody reads as many profiles.
+# So many columns are profiled: more are not read.
 MOST_COLUMNS = 200
-# The temporary tables of one sample on the disk; what does not fit is tried with fewer rows.
-SAMPLE_PAGES = 65_536
-PAGE_BYTES = 4096
-# In memory, for the temporary tables, and for the database and sorting. More is no quicker, and
-# stays with the thread: with 16 MiB each the server grew by 50 MB a report, with 2 by 40 in all.
-CACHE_KIB = 2 * 1024
-# At most so many rows in so many seconds; where that is too much, the next. These and the following
-# are what is due to each step; Sample is given the most that any of them may take.
-TRIES = ((SAMPLE_ROWS, 3.0), (20_000, 1.0), (1_000, 1.0), (20, 1.0))
-COUNT_S = 2.0
-SPREAD_S = 5.0
-COLUMN_S = 3.0
-# A column that takes longer is profiled by this many rows of the sample.
-PART_ROWS = 20_000
-# Longer values are kept cut, with their length; those of more bytes are not read.
-CUT = 200
-READ_BYTES = 1 << 20
-FREQUENT = 10
-BINS = 20
-# So many whole numbers have a bin each: the minutes of an hour, the days of a month.
-OWN_BINS = 64
-SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-# Of a date all that is looked at is its moment m.
-_NUMBER = "typeof(v) in ('integer', 'real') and m is null"
-_FINITE = "v between -1.7976931348623157e308 and 1.7976931348623157e308"
 
 
 class Taken(NamedTuple):
@@ -71,9 +26,10 @@ class Taken(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A value. length: of a text in characters or of a blob in bytes, when value is cut to CUT.
+    """A value. length: of a text in characters or of a blob in bytes, when value is cut.
 
-    Of a value above READ_BYTES, `…` or an empty blob stands here, and the length is in bytes.
+    Of a value that is too long to be read, `…` or an empty blob stands here, and the length is in
+    bytes.
     """
 
     value: int | float | str | bytes
@@ -128,7 +84,7 @@ class TimeBin(NamedTuple):
 class Times(NamedTuple):
     """The dates of a column that is declared as one, or of texts that are all dates, in UTC.
 
-    earliest, latest: as of sources.dates.moment_sql. are_days: none has a time of day.
+    earliest, latest: as of sources.dates. are_days: none has a time of day.
     """
 
     rows: int
@@ -143,7 +99,7 @@ class Profile(NamedTuple):
 
     numbers, texts, blobs: those that are no dates of times.
 
-    distinct: values other than NULL; of values longer than CUT, those that begin alike and are of
+    distinct: values other than NULL; of values that are cut, those that begin alike and are of
     one length are one. frequent: those that are there more than once, the most frequent first.
     """
 
@@ -155,317 +111,3 @@ class Profile(NamedTuple):
     texts: Lengths | None
     blobs: Lengths | None
     frequent: tuple[tuple[Value, int], ...]
-
-
-class _TooLong(Exception):
-    """A statement took longer than it may, or more room."""
-
-
-class Sample:
-    """The rows of query as they are when take() is called. One call at a time, on any thread.
-
-    most_s: how long each statement may take at most.
-    """
-
-    def __init__(self, query: Query, most_s: float = math.inf) -> None:
-        self._query = query
-        self._most_s = most_s
-        # Names that no table of the database has.
-        self._first, self._spread = own_name(), own_name()
-        self._table = self._first
-        self._rows = 0
-        self._is_asked = False
-        self._is_left = False
-        # What takes it out of here closes it.
-        self._held: list[apsw.Connection] = []
-
-    def take(self) -> Taken:
-        """Copy the rows, or as many as there is time and room for; blocks for some 10 s at most.
-
-        Raises SourceFailed when the database cannot be read.
-        """
-        with self._asked() as connection:
-            width = min(MOST_COLUMNS, len(self._query.columns))
-            for tried, limit_s in TRIES:
-                most = min(tried, SAMPLE_CELLS // width)
-                try:
-                    rows = self._copy(connection, self._first, "", most + 1, limit_s)
-                    break
-                except _TooLong:
-                    continue
-            else:
-                return Taken("none", 0, None)
-            if rows <= most:
-                return self._taken(self._first, "all", rows, rows)
-            total = self._count(connection)
-            if total is not None and total > most:
-                with suppress(_TooLong):
-                    # A random integer is of 64 bits; this share of them is below.
-                    bound = math.floor(2**64 * (most / total)) - 2**63
-                    some = f"where random() < {bound}"
-                    spread = self._copy(connection, self._spread, some, -1, SPREAD_S)
-                    return self._taken(self._spread, "spread", spread, total)
-            connection.execute(f"delete from temp.{self._first} where _rowid_ > {most:d}")
-            return self._taken(self._first, "first", most, total)
-
-    def profile(self, index: int, *, is_brief: bool = False) -> Profile | None:
-        """Return what a column is like, None when that takes too long; blocks for 4 s at most.
-
-        index: of the query's columns, below MOST_COLUMNS. is_brief: look at a part of PART_ROWS.
-        Raises SourceFailed.
-        """
-        step = -(-self._rows // PART_ROWS) if self._rows > PART_ROWS else 1
-        with self._asked() as connection:
-            for rows_apart, limit_s in ((1, COLUMN_S), (step, 1.0)):
-                if is_brief and rows_apart < step:
-                    continue
-                try:
-                    with self._in_time(connection, limit_s):
-                        return self._profile(connection, index, rows_apart)
-                except _TooLong:
-                    continue
-            return None
-
-    def close(self) -> None:
-        """Free the rows. Ends a call that runs on another thread; then that frees them."""
-        self._is_left = True
-        if self._is_asked:
-            with suppress(IndexError, apsw.Error):
-                self._held[0].interrupt()
-        else:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        with suppress(IndexError):
-            close(self._held.pop())
-
-    @contextmanager
-    def _asked(self) -> Iterator[apsw.Connection]:
-        self._is_asked = True
-        try:
-            if self._is_left:
-                raise SourceFailed("the report was given up")
-            if not self._held:
-                self._held.append(_connect(self._query))
-            yield self._held[0]
-        except (apsw.Error, SourceUnavailable) as error:
-            raise SourceFailed(f"the database stopped: {error}") from error
-        finally:
-            self._is_asked = False
-            # Looked at after _is_asked is false: close() looks the other way round.
-            if self._is_left:
-                self._let_go()
-
-    @contextmanager
-    def _in_time(self, connection: apsw.Connection, limit_s: float) -> Iterator[None]:
-        """Break off what is run in here after limit_s. Raises _TooLong."""
-        try:
-            with in_time(connection, min(limit_s, self._most_s), lambda: self._is_left):
-                yield
-        except (apsw.InterruptError, apsw.FullError, apsw.TooBigError) as error:
-            if self._is_left:
-                raise
-            raise _TooLong from error
-
-    def _copy(
-        self, connection: apsw.Connection, table: str, which: str, most: int, limit_s: float
-    ) -> int:
-        """Make the table with at most `most` such rows of the query, -1 for all; return how many.
-
-        Raises _TooLong.
-        """
-        indexes = range(min(MOST_COLUMNS, len(self._query.columns)))
-        made = ", ".join(f"v{i}, l{i}" for i in indexes)
-        connection.execute(f"drop table if exists temp.{table}")
-        connection.execute(f"create table temp.{table} ({made})")
-        # The query's columns have any names: these are by place.
-        names = ", ".join(f"c{i}" for i in range(len(self._query.columns)))
-        cells = ", ".join(_cell(f"c{i}") for i in indexes)
-        rows = own_name()
-        with self._in_time(connection, limit_s):
-            connection.execute(
-                f"insert into temp.{table} with {rows}({names}) as not materialized"
-                f" ({self._query.subquery()}) select {cells} from {rows} {which} limit {most:d}",
-                dict(self._query.parameters),
-            )
-        return connection.changes()
-
-    def _count(self, connection: apsw.Connection) -> int | None:
-        with suppress(_TooLong), self._in_time(connection, COUNT_S):
-            sql = f"select count(*) from ({self._query.sql})"
-            return int(connection.execute(sql, dict(self._query.parameters)).get)
-        return None
-
-    def _taken(self, table: str, kind: str, rows: int, total: int | None) -> Taken:
-        self._table, self._rows = table, rows
-        return Taken(kind, rows, total)
-
-    def _profile(self, connection: apsw.Connection, index: int, rows_apart: int) -> Profile:
-        # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are one; r: how many
-        # of the n are reals. All else is asked of this, mostly much shorter, table.
-        moment = moment_sql("v")
-        is_declared = comparison_of(self._query.columns[index]) == "date"
-        if not is_declared:
-            moment = f"iif(typeof(v) = 'text', {moment}, null)"
-        connection.execute("drop table if exists temp.found")
-        connection.execute("create table temp.found (v, l, n, r, m)")
-        connection.execute(
-            f"insert into temp.found select v, l, n, r, {moment}"
-            " from (select v, l, count(*) as n, count(iif(typeof(v) = 'real', 1, null)) as r"
-            f" from (select v{index} as v, l{index} as l from temp.{self._table}"
-            f" where _rowid_ % {rows_apart:d} = 0) group by v, l) order by v, l"
-        )
-        if not is_declared:
-            # Texts are dates only where all values are.
-            connection.execute(
-                "update temp.found set m = null where m is not null"
-                " and exists (select 1 from temp.found where m is null and v is not null)"
-            )
-        rows, nulls, distinct = connection.execute(
-            "select coalesce(sum(n), 0), coalesce(sum(n) filter (where v is null), 0),"
-            " count(v) from temp.found"
-        ).get
-        frequent = connection.execute(
-            f"select {_SHOWN}, n from temp.found where n > 1 and v is not null"
-            f" order by n desc, _rowid_ limit {FREQUENT}"
-        )
-        return Profile(
-            rows=rows,
-            nulls=nulls,
-            distinct=distinct,
-            times=_times(connection),
-            numbers=_numbers(connection),
-            texts=_lengths(connection, "text"),
-            blobs=_lengths(connection, "blob"),
-            frequent=tuple((_value(*shown), count) for *shown, count in frequent),
-        )
-
-
-def _connect(query: Query) -> apsw.Connection:
-    connection = open_connection(query.database)
-    bound(connection)
-    connection.execute(f"pragma temp.page_size = {PAGE_BYTES}")
-    connection.execute(f"pragma temp.max_page_count = {SAMPLE_PAGES}")
-    connection.execute(f"pragma temp.cache_size = -{CACHE_KIB}")
-    connection.execute(f"pragma main.cache_size = -{CACHE_KIB}")
-    return connection
-
-
-# A value and its length, and the encoding of a text: that may be no UTF-8, so its bytes are read.
-_SHOWN = (
-    "iif(typeof(v) = 'text', cast(v as blob), v), l,"
-    " iif(typeof(v) = 'text', (select encoding from pragma_encoding), null)"
-)
-
-
-def _value(value: int | float | bytes, length: int | None, encoding: str | None) -> Value:
-    if encoding is None:
-        return Value(value, length)
-    return Value(cast("bytes", value).decode(encoding, "replace"), length)
-
-
-def _cell(column: str) -> str:
-    """Return a value, cut when it is long, and then its length, else NULL."""
-    # Of what is too long to be read, only the size is known: SQLite tells it without reading.
-    size = f"iif(typeof({column}) in ('text', 'blob'), octet_length({column}), 0)"
-    unread = f"iif(typeof({column}) = 'text', '…', x'')"
-    return (
-        f"case when {size} > {READ_BYTES} then {unread}"
-        f" when {size} > {CUT} and length({column}) > {CUT} then substr({column}, 1, {CUT})"
-        f" else {column} end,"
-        f" case when {size} > {READ_BYTES} then {size}"
-        f" when {size} > {CUT} and length({column}) > {CUT} then length({column}) end"
-    )
-
-
-def _times(connection: apsw.Connection) -> Times | None:
-    found: Any = connection.execute(
-        "select sum(n), min(m), max(m), count(iif(m not like '% 00:00:00', 1, null))"
-        " from temp.found where m is not null"
-    ).fetchone()
-    rows, earliest, latest, with_time = found
-    if rows is None:
-        return None
-    bins = bins_for(earliest, latest)
-    counts = [0] * len(bins.names)
-    by_unit: Any = connection.execute(
-        f"select substr(m, 1, {bins.chars}), sum(n) from temp.found where m is not null group by 1"
-    )
-    for moment, count in by_unit:
-        counts[bins.place(moment)] += count
-    named = zip(bins.names, counts, strict=True)
-    return Times(
-        rows, earliest, latest, not with_time, tuple(TimeBin(*name, count) for name, count in named)
-    )
-
-
-def _numbers(connection: apsw.Connection) -> Numbers | None:
-    rows, reals, infinite, least, most, total = connection.execute(
-        "select sum(n), sum(r), sum(iif(finite, 0, n)), min(iif(finite, v, null)),"
-        " max(iif(finite, v, null)), total(iif(finite, 1.0 * v * n, 0))"
-        f" from (select v, n, r, {_FINITE} as finite from temp.found where {_NUMBER})"
-    ).get
-    if rows is None:
-        return None
-    ranks = [math.ceil(share * rows) for share in SHARES]
-    wanted = ", ".join(f"min(iif(upto >= {rank:d}, v, null))" for rank in ranks)
-    quantiles = connection.execute(
-        f"select {wanted} from (select v, sum(n) over (order by _rowid_ rows unbounded preceding)"
-        f" as upto from temp.found where {_NUMBER})"
-    ).get
-    # The sum of the largest reals is none, nor is that of both infinities.
-    mean = None if total is None or rows == infinite else total / (rows - infinite)
-    return Numbers(
-        integers=rows - reals,
-        reals=reals,
-        infinite=infinite,
-        least=least,
-        most=most,
-        mean=mean if mean is not None and math.isfinite(mean) else None,
-        quantiles=tuple(zip(SHARES, quantiles, strict=True)),
-        bins=() if least is None else _bins(connection, least, most, is_whole=reals == 0),
-    )
-
-
-def _bins(
-    connection: apsw.Connection, least: Number, most: Number, *, is_whole: bool
-) -> tuple[Bin, ...]:
-    """Count the finite numbers in bins of one width; a few whole numbers have one each."""
-    edges: Sequence[Number]
-    if least == most:
-        edges = [least]
-    elif is_whole and isinstance(least, int):
-        span = int(most) - least + 1
-        edges = range(least, int(most) + 1, 1 if span <= OWN_BINS else -(-span // BINS))
-    else:
-        # Not by their difference, which may be too large for a real.
-        edges = [least * (1 - i / BINS) + most * (i / BINS) for i in range(BINS)]
-    place = " + ".join(["0", *(f"(v >= :e{i})" for i in range(1, len(edges)))])
-    found = connection.execute(
-        f"select {place} as place, sum(n) from temp.found where {_NUMBER} and {_FINITE} group by 1",
-        {f"e{i}": edge for i, edge in enumerate(edges)},
-    )
-    counts: dict[int, int] = dict(found)
-    is_own = len(edges) > 1 and edges[1] - edges[0] == 1 and is_whole
-    stops = edges if is_own else [*edges[1:], most]
-    return tuple(
-        Bin(start, stop, counts.get(i, 0))
-        for i, (start, stop) in enumerate(zip(edges, stops, strict=True))
-    )
-
-
-def _lengths(connection: apsw.Connection, kind: str) -> Lengths | None:
-    these = f"from temp.found where typeof(v) = '{kind}' and m is null"
-    length = "coalesce(l, length(v))"
-    rows, shortest, total = connection.execute(
-        f"select sum(n), min({length}), total({length} * n) {these}"
-    ).get
-    if rows is None:
-        return None
-    # Beside a max() alone, the other columns are those of its row.
-    *example, longest = connection.execute(f"select {_SHOWN}, max({length}) {these}").get
-    first = connection.execute(f"select {_SHOWN} {these} order by _rowid_ limit 1").get
-    last = connection.execute(f"select {_SHOWN} {these} order by _rowid_ desc limit 1").get
-    return Lengths(
-        rows, shortest, longest, total / rows, _value(*first), _value(*last), _value(*example)
-    )

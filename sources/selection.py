@@ -1,38 +1,45 @@
 """Which rows and columns of a source are wanted, as the words of a URL say it.
 
 Pure. Names are checked against the source's columns, values against their types.
-Way in: parse_selection; `sources.sqlite.sql` makes SQL of what it returns.
+Way in: parse_selection; a database's plan() makes a statement of what it returns.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from sources.catalogue.catalogue import Parameter
-from sources.catalogue.entry import INT64
+from sources.columns import INT64, ColumnInfo
 from sources.dates import read_date
 from sources.errors import BadSelection
 from sources.lists import item_text, list_text, quoted, read_list, split_list, unquoted
-from sources.sqlite.column_types import comparison_of, takes_numbers_only
-from sources.sqlite.tables import ColumnInfo
 from wire.nearest import Names
 
 Value = int | float | str | None
 
 # SQLite's own bound is 32,766 variables; a URL that long would have been refused before.
 MAX_VALUES_IN_A_LIST = 500
-# Nobody reads more at once.
+# More are not read at once.
 MAX_PROBLEMS = 20
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _REAL = re.compile(r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _YES_NO = {"1": True, "true": True, "0": False, "false": False}
 _A_DATE = "2026, 2026-03, 2026-03-05 or 2026-03-05T14:30:00Z would be right"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A typed value that the URL gives a query. default: None when the URL must give one."""
+
+    name: str
+    type: str  # `int float text`
+    default: int | float | str | None
 
 
 class Filter(NamedTuple):
@@ -213,15 +220,10 @@ class _Parser:
         if len(words) > MAX_VALUES_IN_A_LIST:
             self._note(f"{key}: at most {MAX_VALUES_IN_A_LIST} values can be listed")
             return ()
-        read_as = comparison_of(column)
-        if takes_numbers_only(column):
-            read_as = "number"
-        elif read_as == "number":
-            read_as = "number or text"
-        return tuple(_exact(word, self._value(key, word, read_as)) for word in words)
+        return tuple(_exact(word, self._value(key, word, column.read_as)) for word in words)
 
     def _value(self, key: str, text: str, read_as: str) -> Value:
-        """Return the text as a value: of column_types.comparison_of, or `number or text`."""
+        """Return the text as a value. read_as: of sources.columns.READINGS."""
         if read_as in ("text", "any"):
             return text
         if read_as == "date":

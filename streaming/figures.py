@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sources.columns import shown_type
 from sources.profile import Bin, Number, TimeBin, Value
-from sources.sqlite.column_types import type_of
 
 # A longer text is cut, and says how long it is. Of a blob, so many bytes.
 SHOWN_CHARS = 100
@@ -159,5 +159,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "length": length_of,
     "bars": bars,
     "time": show_time,
-    "type": type_of,
+    "type": shown_type,
 }

@@ -15,18 +15,16 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from guard import NativeThreads, Places
 from guard.turns import TURN_S, act_for, owner_of_turn, turn_paused
 from journal import RunNative
-from sources.catalogue.catalogue import Source
-from sources.descriptions import Descriptions, as_stored, fingerprint_of
+from sources.database import LOOK_S, Database, Description, Source, Stored
+from sources.descriptions import Descriptions
 from sources.errors import SourceBusy, SourceUnavailable
-from sources.sqlite.connections import IN_MEMORY, LOOK_S
-from sources.sqlite.tables import Description, Stored
+from sources.kinds import as_stored
 
 # What a list waits for all of its sources together: it is there within 2 s.
 LIST_S = 1.5
@@ -104,12 +102,12 @@ class Inquiries:
         self._statement_s = min(LOOK_S, statement_s)
         self._descriptions = Descriptions()
         # Of each database. What has not changed is told while the database is busy.
-        self._looks: dict[Path, Line] = defaultdict(lambda: Line(threads.files))
-        self._describing: dict[Path, Line] = defaultdict(lambda: Line(threads.descriptions))
-        self._places: dict[Path, Places] = defaultdict(lambda: Places(OF_ONE_DATABASE, 1))
+        self._looks: dict[Database, Line] = defaultdict(lambda: Line(threads.files))
+        self._describing: dict[Database, Line] = defaultdict(lambda: Line(threads.descriptions))
+        self._places: dict[Database, Places] = defaultdict(lambda: Places(OF_ONE_DATABASE, 1))
         self._lock = threading.Lock()
         # Of each owner, too, while it has something there.
-        self._questions: WeakValueDictionary[tuple[Path, str], Line] = WeakValueDictionary()
+        self._questions: WeakValueDictionary[tuple[Database, str], Line] = WeakValueDictionary()
 
     def describe(self, source: Source) -> Description:
         """Return what a source looks like now. Raises SourceUnavailable, also when that is late."""
@@ -156,7 +154,7 @@ class Inquiries:
             answer.cancel()
         return found
 
-    def _line_of(self, database: Path, owner: str) -> Line:
+    def _line_of(self, database: Database, owner: str) -> Line:
         """Return where owner's questions to a database wait for each other."""
 
         with self._lock:
@@ -174,7 +172,7 @@ class Inquiries:
         stored = as_stored(source)
         described: Future[Description] = Future()
         # Nothing is looked at to tell that rows which are made up are as they were.
-        state = fingerprint_of(stored)() if stored.database == IN_MEMORY else None
+        state = stored.database.fingerprint() if stored.database.is_constant else None
         if (known := self._descriptions.known(source, state)) is not None:
             described.set_result(known)
             return described
@@ -195,7 +193,7 @@ class Inquiries:
             else:
                 described.set_result(answer.result())
 
-        look = self._looks[stored.database].ask("look", fingerprint_of(stored))
+        look = self._looks[stored.database].ask("look", stored.database.fingerprint)
         look.add_done_callback(go_on)
         return described
 

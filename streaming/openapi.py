@@ -17,8 +17,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template, request
 from werkzeug.http import HTTP_STATUS_CODES
 
+from sources.columns import TYPES
 from sources.selection import OPERATORS
-from sources.sqlite.column_types import TYPES
 from wire.formats import EXTENSIONS, TARBALL, media_type_of
 
 ERROR_MEDIA = {"application/json": "Error", "text/html": "Page"}

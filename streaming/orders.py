@@ -10,22 +10,25 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
 from guard import NativeThreads
-from sources.catalogue.catalogue import Catalogue, QuerySource, Source
-from sources.descriptions import as_stored, fingerprint_of
+from sources.catalogue.catalogue import Catalogue
+from sources.database import (
+    NO_ATTRIBUTES,
+    Description,
+    Source,
+    Stored,
+    words_of,
+)
 from sources.errors import BadSelection, MissingAttribute, SourceBusy, SourceUnavailable
 from sources.folders.folder import Folder
 from sources.folders.snapshots import take_snapshot
-from sources.query import Query, Tree
+from sources.folders.tree import Tree
+from sources.kinds import as_stored
+from sources.query import Query
 from sources.selection import Selection, parse_selection
-from sources.sqlite.connections import read_only_uri
-from sources.sqlite.sql import NOBODYS, selection_sql
-from sources.sqlite.tables import Description, Stored, count_at_most
-from sources.sqlite.volatility import CHANCE, PERHAPS, SHAREABLE, volatility_of
 from streaming.errors import Refusal, unknown
 from streaming.files import folder_named
 from streaming.inquiries import Inquiries, Late
@@ -64,8 +67,7 @@ class Orders:
         self._sees = sees
         self._inquiries = Inquiries(threads, statement_s)
         self._definitions = {
-            name: _definition([type(source).__name__, asdict(source)])
-            for name, source in catalogue.sources.items()
+            name: _definition(words_of(source)) for name, source in catalogue.sources.items()
         }
         self._folder_definitions = {
             name: _definition(["Folder", name, folder.path, folder.hidden])
@@ -116,7 +118,7 @@ class Orders:
         name: str,
         extension: str,
         words: Iterable[tuple[str, str]],
-        attributes: Mapping[str, str] = NOBODYS,
+        attributes: Mapping[str, str] = NO_ATTRIBUTES,
     ) -> Order:
         """Return the order for the source `name` as `extension`.
 
@@ -129,43 +131,26 @@ class Orders:
         source = self.source(name)
         packaging = self.packaging(extension)
         stored = as_stored(source)
-        audience = _audience(stored, attributes)
+        audience = _audience(source, attributes)
         description = self.describe(source)
-        parameters = stored.parameters if isinstance(stored, QuerySource) else ()
-        selection = parse_selection(words, description.columns, parameters)
+        selection = parse_selection(words, description.columns, source.parameters)
         if selection.excel and packaging.format.name not in DELIMITED:
             raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
             raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
-        by_name = {column.name: column for column in description.columns}
-        columns = [by_name[column] for column in selection.names(description.columns)]
-
-        def query_of(*, is_by_chance: bool) -> Query:
-            sql, bound = selection_sql(
-                stored, selection, description.columns, attributes, is_by_chance=is_by_chance
-            )
-            uri = read_only_uri(stored.database)
-            return Query(uri, sql, bound, columns, is_by_chance=is_by_chance)
-
-        fingerprint = fingerprint_of(stored)
-
-        def choose_query() -> tuple[Query, str]:
-            query = query_of(is_by_chance=False)
-            volatility = volatility_of(query, fingerprint())
-            is_by_chance = volatility == CHANCE
-            return query_of(is_by_chance=True) if is_by_chance else query, volatility
-
         # 2,000 columns become SQL in 60 ms.
-        query, volatility = self._threads.descriptions(choose_query)
+        query = self._threads.descriptions(
+            partial(stored.database.plan, stored, selection, description.columns, attributes)
+        )
         self._check_it_fits(stored, packaging, query)
         return Order(
             source=name,
             extension=extension,
             selection=selection.canonical(),
             excel=selection.excel,
-            query=query._replace(watches_clock=volatility == PERHAPS),
+            query=query,
             rows_estimate=_rows_estimate(description, selection),
-            fingerprint=self._natively(fingerprint) if volatility in SHAREABLE else lambda: None,
+            fingerprint=self._fingerprint_of(stored) if query.is_shareable else lambda: None,
             audience=audience,
             definition=self._definitions[name],
         )
@@ -195,13 +180,13 @@ class Orders:
         if source is None:
             return "" if source_name in self._folders else None
         try:
-            return _audience(as_stored(source), attributes)
+            return _audience(source, attributes)
         except MissingAttribute:
             return None
 
-    def _natively(self, fingerprint: Callable[[], str | None]) -> Callable[[], str | None]:
-        # It looks at files, whose disk may be gone.
-        return lambda: self._threads.descriptions(fingerprint)
+    def _fingerprint_of(self, source: Stored) -> Callable[[], str | None]:
+        # It may look at files, whose disk may be gone.
+        return lambda: self._threads.descriptions(source.database.fingerprint)
 
     def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
@@ -227,7 +212,7 @@ class Orders:
             message = f"{len(query.columns)} columns: {name} holds at most {max_columns}"
             raise Refusal(422, "too_many_columns", f"{message}; choose {_or(roomy)}", detail)
         if max_rows is not None:
-            asked = partial(count_at_most, source, query.sql, query.parameters, max_rows + 1)
+            asked = partial(source.database.count_at_most, source, query, max_rows + 1)
             count = None
             # The recording finds out, too.
             with suppress(SourceBusy):
@@ -245,8 +230,8 @@ def _definition(words: list[Any]) -> str:
     return hashlib.sha256(json.dumps(words, default=str).encode()).hexdigest()
 
 
-def _audience(source: Stored, attributes: Mapping[str, str]) -> str:
-    return source.where.audience(source.name, attributes) if source.where else ""
+def _audience(source: Source, attributes: Mapping[str, str]) -> str:
+    return source.where.visibility_key(source.name, attributes) if source.where else ""
 
 
 def _rows_estimate(description: Description, selection: Selection) -> int | None:

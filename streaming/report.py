@@ -18,8 +18,10 @@ from flask import Blueprint, Response, current_app, request, stream_template, ur
 from guard import NativeThreads, Places
 from guard.threads import REPORTS, REPORTS_OF_ONE
 from guard.turns import turn_paused
+from sources.database import Sample
 from sources.errors import SourceFailed
-from sources.profile import MOST_COLUMNS, Profile, Sample, Taken
+from sources.kinds import database_of
+from sources.profile import MOST_COLUMNS, Profile, Taken
 from sources.query import Query
 from streaming.admission import asker, owner
 from streaming.bodies import Body, sent_bytes_of
@@ -61,7 +63,7 @@ def make_blueprint(orders: Orders, threads: NativeThreads, statement_s: float) -
     def show(name: str) -> Response:
         words = words_of(request)
         query, rows_estimate = _read(orders, name, words, asker().attributes)
-        sample = Sample(query, statement_s)
+        sample = database_of(query).sample(query, statement_s)
         report = Report(sample, desk, owner(), threads, make_has_left(request.environ))
         asked = f"?{urlencode(words)}" if words else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}

@@ -15,10 +15,11 @@ from urllib.parse import urlencode
 from flask import Request, render_template, url_for
 from werkzeug.datastructures import MultiDict
 
+from sources.database import Cell
 from sources.errors import BadSelection
+from sources.kinds import database_of
 from sources.lists import item_text
 from sources.query import Query
-from sources.sqlite.preview import Cell, first_rows
 from streaming.admission import asker, in_turns
 from streaming.orders import Orders
 from wire.formats import EXTENSIONS
@@ -50,7 +51,7 @@ def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -
         assert isinstance(order.query, Query)
         shown["names"] = [column.name for column in order.query.columns]
         query = order.query
-        rows = orders.ask(name, partial(first_rows, query, PREVIEW_ROWS))
+        rows = orders.ask(name, partial(database_of(query).preview, query, PREVIEW_ROWS))
         shown["rows"] = rows and [[_show(cell) for cell in row] for row in in_turns(rows)]
     except BadSelection as error:
         shown["problems"] = error.problems

@@ -9,10 +9,9 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 
-from sources.catalogue.catalogue import GeneratedSource, QuerySource, Source
+from sources.columns import shown_type
+from sources.database import Description, Source
 from sources.errors import MissingAttribute, SourceUnavailable
-from sources.sqlite.column_types import type_of
-from sources.sqlite.tables import Description
 from streaming.admission import asker, can, in_turns
 from streaming.inquiries import Late
 from streaming.orders import Orders
@@ -85,16 +84,15 @@ def _show_described(
 
 def _show_source(source: Source, description: Description) -> dict[str, Any]:
     stem = url_for("exports.download", file=f"{source.name}.")
-    parameters = source.parameters if isinstance(source, QuerySource) else ()
     denied = _why_denied(source)
     return {
         "name": source.name,
         **({"denied": denied} if denied else {}),
         "columns": [
-            {"name": column.name, "type": type_of(column)}
+            {"name": column.name, "type": shown_type(column)}
             for column in in_turns(description.columns)
         ],
-        "parameters": [parameter.__dict__ for parameter in parameters],
+        "parameters": [parameter.__dict__ for parameter in source.parameters],
         "rows_estimate": description.rows_estimate,
         "formats": list(FORMATS),
         "compressions": list(COMPRESSIONS),
@@ -104,10 +102,10 @@ def _show_source(source: Source, description: Description) -> dict[str, Any]:
 
 def _why_denied(source: Source) -> str:
     """Return why the asker gets no rows of a readable source, "" where it gets some."""
-    if isinstance(source, GeneratedSource) or source.where is None:
+    if source.where is None:
         return ""
     try:
-        source.where.audience(source.name, asker().attributes)
+        source.where.visibility_key(source.name, asker().attributes)
     except MissingAttribute as error:
         return str(error)
     return ""

@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,10 @@ from flask import Flask
 
 from app import create_app
 from settings import Settings
-from sources.catalogue.catalogue import QuerySource, TableSource
-from sources.query import Query
+from sources.database import QuerySource, TableSource
 from sources.selection import parse_selection
-from sources.sqlite.connections import read_only_uri
-from sources.sqlite.fingerprint import database_fingerprint
+from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.sql import selection_sql
-from sources.sqlite.tables import describe
 from workers.export import Order
 from workers.exports import Exports
 
@@ -94,7 +90,7 @@ def numbers(make_database):
         " insert into numbers select i, 'number ' || i from n",
         name="numbers.db",
     )
-    return TableSource("numbers", database, "numbers")
+    return TableSource("numbers", SqliteDatabase(database), "numbers")
 
 
 NUMBERS_CSV = b"id,name\n" + b"".join(b"%d,number %d\n" % (i, i) for i in range(1, 1001))
@@ -125,7 +121,7 @@ def query(make_database):
 
     def make(name: str, parameters: tuple[Any, ...] = ()) -> QuerySource:
         database = make_database("create table if not exists t (x)", name="queries.db")
-        return QuerySource("query", database, QUERIES.get(name, name), parameters)
+        return QuerySource("query", SqliteDatabase(database), QUERIES.get(name, name), parameters)
 
     return make
 
@@ -136,7 +132,7 @@ def make_order(
     words: Iterable[Any] = (),
     attributes: Mapping[str, str] | None = None,
 ) -> Order:
-    description = describe(source)
+    description = source.database.describe(source)
     parameters = source.parameters if isinstance(source, QuerySource) else ()
     selection = parse_selection(words, description.columns, parameters)
     sql, bound = selection_sql(source, selection, description.columns, attributes or {})
@@ -147,10 +143,10 @@ def make_order(
         extension=extension,
         selection=selection.canonical(),
         excel=selection.excel,
-        query=Query(read_only_uri(source.database), sql, bound, columns),
+        query=source.database.query(sql, bound, columns),
         rows_estimate=description.rows_estimate,
-        fingerprint=partial(database_fingerprint, source.database),
-        audience=source.where.audience(source.name, attributes or {}) if source.where else "",
+        fingerprint=source.database.fingerprint,
+        audience=source.where.visibility_key(source.name, attributes or {}) if source.where else "",
     )
 
 

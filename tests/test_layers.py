@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,13 @@ PROJECT = Path(__file__).parent.parent
 
 # What each floor may import of the project besides itself. A top-level module is a floor too; so is
 # a room in a package, or a module of one that may import more than its neighbours.
-_SOURCES = ("sources", "sources/catalogue", "sources/folders", "sources/logs", "sources/sqlite")
+_SOURCES = (
+    "sources",
+    "sources/kinds",
+    "sources/catalogue",
+    "sources/folders",
+    "sources/logs",
+)
 _BELOW_STREAMING = (
     "access",
     "needs",
@@ -35,9 +42,12 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "wire": (),
     "encoders": ("wire",),
     "journal": (),
-    "sources": ("sources/catalogue", "sources/sqlite", "wire"),
-    "sources/catalogue": ("sources", "sources/sqlite", "wire"),
-    "sources/sqlite": ("sources", "sources/catalogue", "encoders", "wire"),
+    # A kind of database is imported by the two tables of kinds only.
+    "sources": ("sources/kinds", "wire"),
+    "sources/kinds": ("sources", "sources/sqlite"),
+    "sources/rows": ("sources", "sources/sqlite", "encoders"),
+    "sources/sqlite": ("sources", "encoders"),
+    "sources/catalogue": ("sources", "sources/kinds", "wire"),
     "sources/folders": ("sources", "encoders", "wire"),
     "sources/logs": (
         "sources",
@@ -52,8 +62,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "wire",
         "encoders",
         "sources",
+        "sources/kinds",
+        "sources/rows",
         "sources/folders",
-        "sources/sqlite",
         "journal",
         "topics",
     ),
@@ -95,11 +106,12 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("eventlet", "greenlet"), ("green", "green_threads", "green_worker", "wsgi")),
     "re2": ("streaming/log_search.py",),
     "inotify_simple": ("green", "sources/logs/folder_watch.py"),
-    **dict.fromkeys(("apsw", "sqlite3"), ("sources",)),
+    **dict.fromkeys(("apsw", "sqlite3"), ("sources/sqlite",)),
     **dict.fromkeys(
         ("pyarrow", "polars"),
         (
             "encoders",
+            "sources/rows.py",
             "sources/sqlite/rows.py",
             "sources/sqlite/spill.py",
             "sources/sqlite/typed_values.py",
@@ -209,6 +221,16 @@ BAD_ARROWS = {
     "wire has no libraries": ("wire/a.py", "import sqlalchemy"),
     "encoders know no source": ("encoders/a.py", "from sources import rows"),
     "encoders know no journal": ("encoders/a.py", "from journal.contract import Journal"),
+    "only SQLite's room has its engine": ("sources/a.py", "import apsw"),
+    "nor is it asked elsewhere": ("workers/a.py", "import sqlite3"),
+    "streaming knows no kind of database": ("streaming/a.py", "from sources.sqlite import sql"),
+    "workers know no kind of database": ("workers/a.py", "import sources.sqlite.rows"),
+    "the catalogue knows no kind": ("sources/catalogue/a.py", "import sources.sqlite.tables"),
+    "what kinds share knows none": ("sources/a.py", "from sources.sqlite.tables import describe"),
+    "a kind knows no catalogue": ("sources/sqlite/a.py", "import sources.catalogue.entry"),
+    "a kind knows no folders": ("sources/sqlite/a.py", "from sources.folders.folder import Folder"),
+    "a room's name": ("sources/folders/a.py", "from sources import sqlite"),
+    "rows are for recorders": ("streaming/a.py", "from sources.rows import open_rows"),
     "sources and journal are beside each other": ("sources/a.py", "from journal import Reader"),
     "journal and sources are beside each other": ("journal/a.py", "from sources import query"),
     "journal stands alone": ("journal/a.py", "from wire.cursors import parse_cursor"),
@@ -259,6 +281,34 @@ BAD_ARROWS = {
     "in a package's table of contents": ("sources/__init__.py", "import journal"),
     "a package without a floor": ("helpers/a.py", "import os"),
 }
+
+
+def test_kinds_of_source_are_told_apart_in_sources_only():
+    kinds = {"TableSource", "QuerySource", "GeneratedSource", "Stored"}
+    found = [
+        path.relative_to(PROJECT).as_posix()
+        for path in files_of(PROJECT)
+        if floor_of(path.relative_to(PROJECT)).split("/")[0] != "sources"
+        for call in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) in ("isinstance", "type")
+        and kinds & {*re.findall(r"\w+", ast.unparse(call))}
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("room", [*_SOURCES, "sources/sqlite"])
+def test_a_room_has_a_true_table_of_contents(room):
+    folder = PROJECT / room
+    if not folder.is_dir():
+        return
+    told = ast.get_docstring(ast.parse((folder / "__init__.py").read_bytes())) or ""
+    # "one, two: what they are." is an entry.
+    entries = re.findall(r"(?:^|[.?] |\n|\.\n)((?:\w+, )*\w+): ", " ".join(told.splitlines()))
+    named = {name for entry in entries for name in entry.split(", ")}
+    there = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert there - {*re.findall(r"\w+", told)} == set()
+    assert named - there == set()
 
 
 def lay(root: Path, files: dict[str, str]) -> Path:

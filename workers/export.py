@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Complete, DiskJournal, Failed
-from sources.query import Query, Tree
+from sources.folders.tree import Tree
+from sources.query import Query
 from workers.chain import Beginning, Links
 from workers.errors import RecordingGone
 

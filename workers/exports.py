@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal import Reader, RunNative, run_here
-from sources.query import Tree
+from sources.folders.tree import Tree
 from wire.ranges import RangeSpec
 from workers.chain import MAX_MARKS
 from workers.errands import Errands

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sources.query import Query, Tree
-from sources.sqlite.tables import ColumnInfo
+from sources.columns import ColumnInfo
+from sources.folders.tree import Tree
+from sources.query import Query
 
 
 class Job(NamedTuple):

@@ -18,12 +18,11 @@ from encoders import EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
 from journal.disk import FULL
 from sources.errors import FolderError, SourceFailed
-from sources.folders.tarballs import pour_folder
-from sources.query import Query, Tree
-from sources.sqlite.connections import IN_MEMORY, read_only_uri
-from sources.sqlite.rows import Rows, open_rows
-from sources.sqlite.spill import Spill, spill_rows
-from sources.sqlite.tables import ColumnInfo
+from sources.folders.tarballs import pack_folder
+from sources.folders.tree import Tree
+from sources.kinds import one_row
+from sources.query import Query
+from sources.rows import Rows, TypedRows, open_rows
 from wire.formats import parse_extension
 from workers.chain import Chain
 from workers.job import Job
@@ -95,9 +94,9 @@ class _Recording:
     def run(self) -> None:
         try:
             if isinstance(self._job.query, Tree):
-                self._pour_folder(self._job.query)
+                self._pack_folder(self._job.query)
             else:
-                self._pour_rows(self._job.query)
+                self._record_rows(self._job.query)
             self._begin_late.cancel()
             self._pass()
         except BaseException:
@@ -135,12 +134,12 @@ class _Recording:
         if written:
             self._say_progress()
 
-    def _pour_folder(self, tree: Tree) -> None:
+    def _pack_folder(self, tree: Tree) -> None:
         self._opened(is_pausable=True)
         self._begin_late.start()
-        self._rows = pour_folder(tree, self, self._count)
+        self._rows = pack_folder(tree, self, self._count)
 
-    def _pour_rows(self, query: Query) -> None:
+    def _record_rows(self, query: Query) -> None:
         packaging = parse_extension(self._job.extension)
         assert packaging is not None, self._job.extension
         if packaging.format.typed:
@@ -151,14 +150,14 @@ class _Recording:
             source = opened.enter_context(closing(open_rows(query)))
             self._source = source
             self._opened(is_pausable=not source.blocks_writers())
-            rows: Rows | Spill = source
+            rows: Rows | TypedRows = source
             count = self._count
             if packaging.format.typed:
                 folder = Path(self._job.path).parent
-                spill = spill_rows(read_ahead(rows, BATCHES_AHEAD), query.columns, folder, count)
+                typed = source.typed(read_ahead(source, BATCHES_AHEAD), folder, count)
                 source.close()
                 self._report({"pausable": True})
-                rows = opened.enter_context(closing(spill))
+                rows = opened.enter_context(closing(typed))
                 count = self._count_again
             encoder = open_encoder(
                 packaging, rows.columns, self, excel=self._job.excel, title=self._job.source
@@ -258,9 +257,7 @@ def warm_up() -> None:
     """Do once what the first export of a process would wait for: lazy loading. 90 ms."""
     packaging = parse_extension("csv")
     assert packaging is not None
-    columns = [ColumnInfo("i", "INTEGER"), ColumnInfo("r", "REAL"), ColumnInfo("s", "TEXT")]
-    query = Query(read_only_uri(IN_MEMORY), "select 1 as i, 0.5 as r, 'x' as s", {}, columns)
-    with closing(open_rows(query)) as rows:
+    with closing(open_rows(one_row())) as rows:
         encoder = open_encoder(packaging, rows.columns, io.BytesIO())
         for batch in read_ahead(rows, BATCHES_AHEAD):
             encoder.write(batch)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from sources.sqlite.connections import break_off_late
+from sources.kinds import break_off_late
 
 EVERY_S = 0.1
 

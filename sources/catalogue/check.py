@@ -1,142 +1,21 @@
-"""Does each database hold what the catalogue says it holds?
-
-The catalogue's second reading, with I/O: every database is opened once, read-only, and asked for
-nothing but names and plans; no row is read. Way in: check_catalogue. Source: https://sqlite.org/uri.html
-and https://sqlite.org/opcode.html.
-"""
+"""Is there what the catalogue names? Its second reading, with I/O. Way in: check_catalogue."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-
-import apsw
-
-from sources.catalogue.catalogue import Catalogue, GeneratedSource, QuerySource, TableSource
+from sources.catalogue.catalogue import Catalogue
 from sources.catalogue.folders import check_folders
 from sources.catalogue.logs import check_logs
-from sources.errors import SourceLocked, SourceUnavailable
-from sources.row_filter import unclear_uses
-from sources.sqlite.connections import compiled, connect, quoted, read_only_uri
-from sources.sqlite.tables import described_columns, text_of
-
-log = logging.getLogger(__name__)
-
-# Somebody else's write lasts milliseconds; a lock held longer is a problem to be named.
-LOCK_WAIT_S = 2.0
-
-# What a parameter without a default is bound to while its query is only planned.
-_ANY_VALUE: dict[str, int | float | str] = {"int": 0, "float": 0.0, "text": ""}
+from sources.database import Database, GeneratedSource, Stored
 
 
 def check_catalogue(catalogue: Catalogue) -> list[str]:
-    """Return what the catalogue names and the databases lack, one line each; [] when all is there.
+    """Return what the catalogue names and is not there, one line each; [] when all is there.
 
-    Looks for: a file that is not there or not SQLite, a table or view that is not there or does
-    not work, a query that does not compile or would write, a filter of columns that are not
-    there. A locked database is not looked at. Blocks for the disk, and for at most LOCK_WAIT_S on
-    each locked database.
+    Blocks for databases and disks; each database is asked once.
     """
-    databases: dict[str, list[TableSource | QuerySource]] = {}
+    databases: dict[Database, list[Stored]] = {}
     for source in catalogue.sources.values():
         if not isinstance(source, GeneratedSource):
-            databases.setdefault(read_only_uri(source.database.absolute()), []).append(source)
-    problems = [p for uri, used in databases.items() for p in _check_database(uri, used)]
+            databases.setdefault(source.database, []).append(source)
+    problems = [p for database, used in databases.items() for p in database.check(used)]
     return problems + check_folders(catalogue.folders) + check_logs(catalogue.logs)
-
-
-def _check_database(uri: str, used: list[TableSource | QuerySource]) -> list[str]:
-    """Return the problems of one database and of the sources that use it, at least one."""
-    path = used[0].database
-    keys = f"sources.{used[0].name}.database"
-    if len(used) > 1:
-        keys += f" (and {len(used) - 1} more)"
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "not there"
-        return [f"{keys}: {path} is {found}; the path of an SQLite file would be right"]
-    try:
-        with connect(uri, wait_s=LOCK_WAIT_S) as connection:
-            return _check_sources(connection, used)
-    except (apsw.BusyError, SourceLocked):
-        # That passes, and the others do not wait for it. A worker that is started again meanwhile
-        # would end the server.
-        log.warning("%s is locked by a writer: its sources are not checked", path)
-        return []
-    except (apsw.Error, SourceUnavailable) as error:
-        return [f"{keys}: {path} cannot be read as an SQLite database ({error})"]
-
-
-def _check_sources(connection: apsw.Connection, used: list[TableSource | QuerySource]) -> list[str]:
-    names = _tables(connection)
-    problems = []
-    for source in used:
-        if isinstance(source, QuerySource):
-            problem = _query_problem(connection, source)
-            key = "query"
-        else:
-            problem = _table_problem(connection, source, names)
-            key = "table"
-        where = [] if problem else _where_problems(connection, source)
-        problems += [f"sources.{source.name}.where: {each}" for each in where]
-        if problem:
-            problems.append(f"sources.{source.name}.{key}: {problem}")
-    return problems
-
-
-def _tables(connection: apsw.Connection) -> list[str]:
-    rows = connection.execute(
-        "select name from sqlite_master where type in ('table', 'view') order by name"
-    )
-    return [name for (name,) in rows]
-
-
-def _table_problem(
-    connection: apsw.Connection, source: TableSource, names: list[str]
-) -> str | None:
-    if source.table not in names:
-        same = [name for name in names if name.lower() == source.table.lower()]
-        shown = ", ".join((same or names)[:20]) or "none"
-        return f'there is no table or view "{source.table}" in {source.database}; there is {shown}'
-    try:
-        # A view is only a text until it is used: what it reads may be gone.
-        next(compiled(connection, f"select * from {quoted(source.table)}", {}))
-    except apsw.Error as error:
-        return f'"{source.table}" cannot be read ({error})'
-    return None
-
-
-def _query_problem(connection: apsw.Connection, source: QuerySource) -> str | None:
-    bound = _values_for_a_plan(source)
-    try:
-        plan = list(compiled(connection, source.query, bound))
-    except apsw.Error as error:
-        return f"SQLite refuses it ({error})"
-    # Transaction's second operand is not 0 in a statement that writes.
-    if any(opcode == "Transaction" and p2 != 0 for opcode, p2, _ in plan):
-        return "it writes; a query that only reads would be right"
-    return None
-
-
-def _where_problems(
-    connection: apsw.Connection, source: TableSource | QuerySource
-) -> Sequence[str]:
-    if source.where is None:
-        return []
-    bound = _values_for_a_plan(source) if isinstance(source, QuerySource) else {}
-    anybody = source.where.bind(source.name, dict.fromkeys(source.where.attributes, ""))
-    try:
-        columns = described_columns(connection, text_of(source, None))
-        filtered = text_of(source, source.where.sql)
-        next(compiled(connection, filtered, {**bound, **anybody}))
-    except apsw.Error as error:
-        return [f"SQLite refuses it ({error}); an expression over the columns would be right"]
-    return unclear_uses(source.where, {column.name: column.affinity for column in columns})
-
-
-def _values_for_a_plan(source: QuerySource) -> dict[str, int | float | str]:
-    return {
-        parameter.name: _ANY_VALUE[parameter.type]
-        if parameter.default is None
-        else parameter.default
-        for parameter in source.parameters
-    }

@@ -7,18 +7,15 @@ Source: https://toml.io/en/v1.0.0.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-INT64 = range(-(2**63), 2**63)
+from sources.errors import shown
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# A quoted name or value is cut here, so that a message stays a line.
-_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -117,14 +114,3 @@ def _syntax_problem(message: str, text: str) -> str:
     if message.endswith(end):
         return f"line {len(text.splitlines())}: {message.removesuffix(end)}"
     return f"not TOML: {message}"
-
-
-def shown(value: object) -> str:
-    """Return a TOML value as a message shows it: on one line and not too long."""
-    if isinstance(value, str):
-        return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value not in INT64:
-        return "a number past 64 bits"
-    return str(value)[:_SHOWN_CHARACTERS]

@@ -10,7 +10,7 @@ from pathlib import Path
 from sources.catalogue.entry import Entry
 from sources.catalogue.names import check_name
 
-# It would be the address of who follows the topic.
+# It would be the address of the topic's readers.
 RESERVED_NAMES = ("readers",)
 
 _LEAST = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sources.catalogue.entry import Entry, shown
+from sources.catalogue.entry import Entry
+from sources.errors import shown
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Windows saves no con.csv, whatever the extension.

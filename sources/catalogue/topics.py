@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sources.catalogue.entry import Entry, shown
+from sources.catalogue.entry import Entry
+from sources.errors import shown
 
 # A name, or a prefix of names: demo/*. As topics/names.py takes them.
 _SEGMENT = r"(?!\.{1,2}(/|$))[A-Za-z0-9_.~-]{1,100}"

@@ -170,7 +170,7 @@ class ArchiveReader:
         return content
 
     def close(self) -> None:
-        """Let go of what is open. Raises ValueError while somebody reads; it is done after that."""
+        """Close what is open. Raises ValueError while a thread reads; it is done after that."""
         self._pieces.close()
 
     def _from(self, start: int) -> Generator[bytes, None, None]:
@@ -214,7 +214,7 @@ class ArchiveReader:
                 yield content
 
     def _learn(self, indexes: Iterable[int]) -> Generator[bytes, None, None]:
-        """Find the checksums of members, reading the files that nobody has read before."""
+        """Find the checksums of members, reading the files that were not read before."""
         unsaid = 0
         for index in indexes:
             if index in self._known:

@@ -19,7 +19,7 @@ _NO_XDEV, _NO_SYMLINKS, _BENEATH, _CACHED = 0x01, 0x04, 0x08, 0x20
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER_FLAGS = getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC
 
-# File systems whose `open` asks nobody else: ext2 to 4, XFS, Btrfs, F2FS, tmpfs.
+# File systems whose `open` asks no other machine: ext2 to 4, XFS, Btrfs, F2FS, tmpfs.
 _LOCAL = (0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994)
 
 _libc = ctypes.CDLL(None, use_errno=True)

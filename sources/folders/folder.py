@@ -57,11 +57,11 @@ class Version(NamedTuple):
         )
 
     def digest(self) -> str:
-        """Return 24 hexadecimal digits that stand for it and tell nobody inode numbers."""
+        """Return 24 hexadecimal digits that stand for it and do not tell inode numbers."""
         return hashlib.blake2b(repr(tuple(self)).encode(), digest_size=12).hexdigest()
 
     def is_settled(self, now_s: float) -> bool:
-        """Would every later change show? (Anybody may set the other time, also to the future.)"""
+        """Would every later change show? (The other time can be set, also to the future.)"""
         return is_settled(self.changed_ns, now_s)
 
 
@@ -145,7 +145,7 @@ class OpenFile:
         self.check()
 
     def check(self) -> None:
-        """Raise FileChanged if the content is not any more what it was, as far as that shows."""
+        """Raise FileChanged if the content has changed, as far as that shows."""
         if Version.of(os.fstat(self.descriptor)) != self.version:
             raise FileChanged("the file was changed while it was read")
 
@@ -344,7 +344,7 @@ class InOrder:
         return OpenFile(descriptor, os.fstat(descriptor))
 
     def close(self) -> None:
-        """Let go of the folder; again is harmless."""
+        """Close the folder; again is harmless."""
         if self._above is not None:
             os.close(self._descriptor)
             self._above = None

@@ -14,7 +14,7 @@ from sources.folders.folder import Folder, Version
 
 # Another one when archives of the same files become other bytes.
 LAYOUT = b"2"
-# As the kernel's PATH_MAX: nobody could unpack it.
+# As the kernel's PATH_MAX: a longer path could not be unpacked.
 MAX_PATH_BYTES = 4096
 # Each takes about 1 KB while its archive is sent.
 MAX_FILES = 200_000

@@ -1,6 +1,6 @@
 """A folder as a compressed tar: smaller than a ZIP, and not known in length before it is made.
 
-Way in: pour_folder. Source: POSIX.1-2001's pax format, as Python's tarfile writes it.
+Way in: pack_folder. Source: POSIX.1-2001's pax format, as Python's tarfile writes it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sources.errors import FileChanged
 from sources.folders.archives import manifest_name, manifest_text
 from sources.folders.folder import Folder, OpenFile
 from sources.folders.snapshots import Snapshot, SnapshotFile, take_snapshot
-from sources.query import Tree
+from sources.folders.tree import Tree
 
 # What tarfile hands on at a time.
 BUFFER_BYTES = 256 * 1024
 
 
-def pour_folder(tree: Tree, sink: Sink, done: Callable[[int], None]) -> int:
+def pack_folder(tree: Tree, sink: Sink, done: Callable[[int], None]) -> int:
     """Write the folder as .tar.zst into sink; return how many files it has.
 
     done: told how many files are written, as they are.

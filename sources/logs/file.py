@@ -1,13 +1,13 @@
 """A log, read as it grows, through whatever rotation does to it: each line once, and in order.
 
-Rotation renames the log, and somebody makes another; or copies it, and cuts it to nothing. What the
-log was at a time is here a *file*, numbered from 1. A file that was renamed is read to its end, for
-as long as somebody still writes to it, then the next one from its beginning. Of one that was cut,
-what had not been read is read from the copy; since writers cut where they like, half a line at the
-copy's end goes on in the log, whereas a renamed file's last line ends with it.
+Rotation renames the log, and makes another; or copies it, and cuts it to nothing. What the log was
+at a time is here a *file*, numbered from 1. A file that was renamed is read to its end, for as long
+as it is still written to, then the next one from its beginning. Of one that was cut, what had not
+been read is read from the copy; since writers cut where they like, half a line at the copy's end
+goes on in the log, whereas a renamed file's last line ends with it.
 
-Everything may wait for a disk and is called by one thread at a time. Knows nothing of who wants the
-lines. Way in: LogFile.
+Everything may wait for a disk and is called by one thread at a time. Knows no topics.
+Way in: LogFile.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TELLING_BYTES = 256
 # A log that was renamed is at its end when it was not written to for so long, and another has
 # begun; several processes are told one after another to write to that.
 QUIET_S = 0.3
-# Or when somebody writes to the next one for so long already, and to this one still.
+# Or when the next one has been written to for so long, and this one still is.
 MOST_GRACE_S = 10.0
 # How often it is looked again at what is there while gzip is at work, which puts one for another.
 MOST_LOOKS = 5
@@ -156,7 +156,7 @@ class LogFile:
         return Batch(number, lines, is_full, is_after_loss and bool(lines))
 
     def close(self) -> None:
-        """Let go of the file; the next `read` looks for it again, and goes on."""
+        """Close the file; the next `read` looks for it again, and goes on."""
         if self._file is not None:
             self._position = self.opened.behind(self._end)
             self._file.close()
@@ -346,7 +346,7 @@ class LogFile:
         return False
 
     def _find_copy(self) -> LogBytes | None:
-        """Return the copy of what the log was before it was cut, None if nobody has made one.
+        """Return the copy of what the log was before it was cut, None if there is none.
 
         It may be shorter than what was read.
         """
@@ -401,7 +401,7 @@ class LogFile:
     def _set_out(self, file: LogBytes, number: int, start: int, half: Half) -> None:
         self._replace(file, is_live=not file.is_gzip)
         self._identity = NO_FILE if file.is_gzip else file.identity
-        # As long as nobody was told.
+        # As long as it was not told.
         self._is_after_loss = self._is_after_loss and self._end == self._start
         self._number, self._start, self._first_half = number, start, half
         self._cutter = LineCutter(start, half, utf16_of(file.read(0, HEAD_BYTES)))

@@ -44,7 +44,7 @@ RETRY_S = 1.0
 NOT_READY_S = 0.05
 # How often is written down where it is. The newest event says so too, while it is kept.
 NOTE_EVERY_S = 1.0
-# What is read of a log that nobody has followed yet; a hundred bytes a line become thrice as many.
+# What is read of a log that was never followed; a hundred bytes a line become thrice as many.
 MOST_IMPORTED_BYTES = 64 * 1024 * 1024
 
 
@@ -142,7 +142,7 @@ class LogFollower:
         if newest is not None and not is_gap(newest):
             place = place_of(newest)
             if noted is None or place.file > noted.number:
-                # Somebody has removed what was written down.
+                # What was written down has been removed.
                 noted = Position(place.file, place.end, time.time())
             if place.file == noted.number:
                 noted = noted.behind(place.end)

@@ -1,4 +1,4 @@
-"""Where to begin in a log that nobody has followed yet: with its newest lines, a bounded share.
+"""Where to begin in a log that was never followed: with its newest lines, a bounded share.
 
 Everything here waits for a disk. Way in: find_newest.
 """

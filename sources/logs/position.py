@@ -22,10 +22,10 @@ class Position(NamedTuple):
 
     number: of the file, in the order in which they were the log, from 1. end: the offset in it.
     half: what it begins with when that is the end of a line that began in the file before it;
-    is_after_loss: lines between this file and what was read before may be lost, and nobody was told
-    so yet. Both only while end is where reading began. identity: of the file that had the log's
-    name. head: what it begins with. seen_s: when it was read, unix seconds: what was written later
-    is not known yet.
+    is_after_loss: lines between this file and what was read before may be lost, which was not told
+    yet. Both only while end is where reading began. identity: of the file that had the log's name.
+    head: what it begins with. seen_s: when it was read, unix seconds: what was written later is not
+    known yet.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Position(NamedTuple):
     is_after_loss: bool = False
 
     def behind(self, end: int) -> Position:
-        """Return where somebody is who has read on in the same file, or not."""
+        """Return where a reader is that has read on in the same file, or not."""
         if end <= self.end:
             return self
         return self._replace(end=end, half=_NOTHING, is_after_loss=False)

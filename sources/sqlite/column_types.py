@@ -1,8 +1,8 @@
-"""The type of a column as people name it, and as what its values are compared.
+"""The type of a column, and as what its values are compared.
 
 SQLite has no dates, decimals or booleans: it gives columns that are declared so NUMERIC affinity,
-and stores texts and numbers in them. Pure. Way in: type_of, declared_as, comparison_of. Source:
-https://sqlite.org/datatype3.html, 3.1.
+and stores texts and numbers in them. Pure. Way in: make_column, storage_of, declared_as,
+comparison_of. Source: https://sqlite.org/datatype3.html, 3.1.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from sources.sqlite.tables import ColumnInfo
+from sources.columns import ColumnInfo
 
 _DATE = frozenset(["DATE"])
 _TIMESTAMP = frozenset(
@@ -23,11 +23,41 @@ _TIMESTAMP = frozenset(
 _DECIMAL = frozenset(["DECIMAL", "DEC", "NUMERIC", "NUMBER", "MONEY", "SMALLMONEY"])
 _BOOLEAN = frozenset(["BOOLEAN", "BOOL"])
 
-# What type_of returns.
-TYPES = ("integer", "real", "text", "blob", "date", "timestamp", "decimal", "boolean", "any")
+# What SQLite itself calls the affinity of an expression (its createTableStmt).
+_OF_EXPRESSIONS = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC"}
+# https://sqlite.org/datatype3.html, 3.1: the first that the declared type contains.
+_RULES = (
+    ("INT", "INTEGER"),
+    ("CHAR", "TEXT"), ("CLOB", "TEXT"), ("TEXT", "TEXT"),
+    ("BLOB", "BLOB"),
+    ("REAL", "REAL"), ("FLOA", "REAL"), ("DOUB", "REAL"),
+)  # fmt: skip
+
+_ARROW_TYPES = {
+    "integer": "int64", "real": "double", "text": "string", "blob": "binary",
+    "date": "date32[day]", "timestamp": "timestamp[us]", "boolean": "bool",
+}  # fmt: skip
+_KINDS = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
+# What decimal128 holds.
+_MAX_PRECISION = 38
 
 _WORD = re.compile(r"\s*([0-9A-Z_]*)", re.IGNORECASE | re.ASCII)
 _SIZE = re.compile(r"\(\s*([0-9]{1,9})\s*(?:,\s*([0-9]{1,9})\s*)?\)")
+
+
+class Storage(NamedTuple):
+    """What SQLite knows of a column.
+
+    affinity: `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class of its first
+    rows where they have just one and the affinity does not tell, else None; of integers and reals
+    it is `real`. None in a source with a row filter: its rows are not looked at.
+    declared: the type that its table declares, as it is written there; of an expression the name
+    of its affinity, "" for none.
+    """
+
+    affinity: str
+    stored: str | None = None
+    declared: str = ""
 
 
 class Declared(NamedTuple):
@@ -42,7 +72,35 @@ class Declared(NamedTuple):
     scale: int | None = None
 
 
-def declared_as(column: ColumnInfo) -> Declared | None:
+def make_column(
+    name: str, affinity: str, stored: str | None = None, declared: str = ""
+) -> ColumnInfo:
+    """Return the column of a source with this storage."""
+    storage = Storage(affinity, stored, declared)
+    return ColumnInfo(name, _type_of(storage), _reading_of(storage), storage)
+
+
+def storage_of(column: ColumnInfo) -> Storage:
+    """Return what make_column was given, also in another process."""
+    return Storage(*column.native)  # type: ignore[arg-type]
+
+
+def affinity_of(declared: str) -> str:
+    """Return the affinity of a column that is declared so, "" for not at all."""
+    upper = declared.upper()
+    # ANY has none in a STRICT table, and is NUMERIC in others, where it compares in the same way.
+    if upper in ("", "ANY"):
+        return "BLOB"
+    found = (affinity for part, affinity in _RULES if part in upper)
+    return _OF_EXPRESSIONS.get(upper) or next(found, "NUMERIC")
+
+
+def kind_of(column: ColumnInfo) -> str:
+    """Return as what kind a column of nothing but NULL is encoded."""
+    return _KINDS.get(storage_of(column).affinity, "text")
+
+
+def declared_as(column: Storage) -> Declared | None:
     """Return which date, timestamp, decimal or boolean a column is declared as, None for none.
 
     The first word of the declared type decides: of a date and a timestamp whatever follows it, so
@@ -66,21 +124,7 @@ def declared_as(column: ColumnInfo) -> Declared | None:
     return Declared("decimal")
 
 
-def type_of(column: ColumnInfo) -> str:
-    """Return which of TYPES a column is of.
-
-    A column that declares none of them, an expression for instance, is named by what its first
-    rows hold; so is a decimal that holds texts.
-    """
-    declared = declared_as(column)
-    if declared is not None and not (declared.kind == "decimal" and _holds_texts(column)):
-        return declared.kind
-    if column.affinity in ("INTEGER", "REAL", "TEXT"):
-        return column.affinity.lower()
-    return column.stored or "any"
-
-
-def comparison_of(column: ColumnInfo) -> str:
+def comparison_of(column: Storage) -> str:
     """Return as what values are compared with those of a column.
 
     `integer`, `number`, `text`, `date`, `boolean`; `any`: a value that could be a number is
@@ -94,13 +138,36 @@ def comparison_of(column: ColumnInfo) -> str:
     return kinds.get(column.affinity, "any")
 
 
-def takes_numbers_only(column: ColumnInfo) -> bool:
-    """Is there nothing but numbers in a column, as far as it declares or its first rows tell?"""
+def _type_of(column: Storage) -> str:
+    """Return the Arrow type of a column.
+
+    A column that declares none, an expression for instance, has that of its first rows; so has a
+    decimal that holds texts.
+    """
+    declared = declared_as(column)
+    if declared is not None and not (declared.kind == "decimal" and _holds_texts(column)):
+        return _ARROW_TYPES.get(declared.kind) or _decimal_type(declared)
+    if column.affinity in ("INTEGER", "REAL", "TEXT"):
+        return _ARROW_TYPES[column.affinity.lower()]
+    return _ARROW_TYPES[column.stored] if column.stored else ""
+
+
+def _decimal_type(declared: Declared) -> str:
+    precision, scale = declared.precision, declared.scale
+    if precision is None or scale is None or not scale <= precision <= _MAX_PRECISION:
+        return "decimal128"
+    return f"decimal128({precision}, {scale})"
+
+
+def _reading_of(column: Storage) -> str:
+    """Return as what the value of a filter is read."""
     comparison = comparison_of(column)
     if comparison == "any":
-        return column.stored in ("integer", "real")
-    return comparison == "number" and not (column.affinity != "REAL" and _holds_texts(column))
+        return "number" if column.stored in ("integer", "real") else "any"
+    if comparison == "number" and column.affinity != "REAL" and _holds_texts(column):
+        return "number or text"
+    return comparison
 
 
-def _holds_texts(column: ColumnInfo) -> bool:
+def _holds_texts(column: Storage) -> bool:
     return column.stored in ("text", "blob")

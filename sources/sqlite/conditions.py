@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from sources.dates import dates_sql
+from sources.columns import ColumnInfo
 from sources.selection import Filter, Value, read_number
-from sources.sqlite.column_types import comparison_of
-from sources.sqlite.tables import ColumnInfo
+from sources.sqlite.column_types import comparison_of, storage_of
+from sources.sqlite.dates import dates_sql
 
 # Takes a value and returns SQL for it.
 Bind = Callable[[Value], str]
@@ -34,16 +34,17 @@ def condition_sql(cell: str, column: ColumnInfo, asked: Filter, bind: Bind) -> s
         return f"{cell} is null" if values[0] else f"{cell} is not null"
     if operator == "like":
         return f"{cell} like {bind(values[0])}"
-    comparison = comparison_of(column)
+    storage = storage_of(column)
+    comparison = comparison_of(storage)
     if comparison == "date":
         texts = [value for value in values if isinstance(value, str)]
-        return dates_sql(cell, column.affinity, operator, texts, bind)
+        return dates_sql(cell, storage.affinity, operator, texts, bind)
     if comparison == "boolean":
         return _boolean_sql(cell, operator, values, bind)
     readings = [each for value in values for each in _readings(value, comparison)]
     if operator in ("eq", "in", "ne"):
         # To read_number ` 5` is a text, as it is in an order. `5` is a number, too.
-        if column.affinity == "NUMERIC" and any(map(_is_text_like_a_number, readings)):
+        if storage.affinity == "NUMERIC" and any(map(_is_text_like_a_number, readings)):
             cell = f"+{cell}"
         negated = "not " if operator == "ne" else ""
         return f"{cell} {negated}in ({_bound(readings, bind)})"

@@ -24,9 +24,6 @@ from sources.sqlite.wal_files import open_safely
 # How long a reader waits for the lock of a writer before it gives up.
 BUSY_TIMEOUT_S = 5.0
 
-# What can be answered without a look at all rows is looked for no longer than this; a view may
-# sort or group all there is before its first row.
-LOOK_S = 2.0
 # SQLite's steps between two looks at the clock: about 0.5 ms.
 STEPS_PER_LOOK = 50_000
 

@@ -1,4 +1,4 @@
-"""Rows that are made up rather than stored: the textbook's users, in any number.
+"""Rows that are made up rather than stored: the original contract's users, in any number.
 
 They are written as a query on an empty database, so that selecting, filtering and exporting
 them is what it is for every other source.
@@ -6,8 +6,11 @@ them is what it is for every other source.
 
 from __future__ import annotations
 
-from sources.catalogue.catalogue import GeneratedSource, QuerySource
+from sources.database import GeneratedSource, QuerySource
+from sources.query import Query
+from sources.sqlite.column_types import make_column
 from sources.sqlite.connections import IN_MEMORY
+from sources.sqlite.database import SqliteDatabase
 
 _QUERIES = {
     "users": (
@@ -21,8 +24,18 @@ _QUERIES = {
     ),
 }
 
+GENERATORS = tuple(_QUERIES)
+# What is in it is always the same.
+_DATABASE = SqliteDatabase(IN_MEMORY)
+
 
 def as_query(source: GeneratedSource) -> QuerySource:
     """Return the query whose rows are the generated ones."""
     query = _QUERIES[source.generate].format(rows=source.rows)
-    return QuerySource(source.name, IN_MEMORY, query, ())
+    return QuerySource(source.name, _DATABASE, query, ())
+
+
+def one_row() -> Query:
+    """Return a query of one row and of no file, to load what is loaded lazily."""
+    columns = [make_column("i", "INTEGER"), make_column("r", "REAL"), make_column("s", "TEXT")]
+    return _DATABASE.query("select 1 as i, 0.5 as r, 'x' as s", {}, columns)

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import NamedTuple, cast
+from typing import cast
 
 import apsw
 
+from sources.database import LOOK_S, Cell
 from sources.errors import SourceUnavailable
 from sources.query import Query
-from sources.sqlite.connections import LOOK_S, bound, connect, in_time, quoted
+from sources.sqlite.connections import bound, connect, in_time, quoted
+from sources.sqlite.subqueries import subquery
 
 # Longer texts are cut by the database; of those of more bytes only the size is told, for which
 # SQLite does not read them.
 CELL_CHARS = 200
 READ_BYTES = 1 << 20
-
-
-class Cell(NamedTuple):
-    """A value as it is shown. length: of a text in characters, else None.
-
-    value: cut to CELL_CHARS when it is a text. None for NULL, and for a blob or a text above
-    READ_BYTES: then length is its size in bytes.
-    """
-
-    value: int | float | str | None
-    length: int | None = None
 
 
 def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Cell]] | None:
@@ -36,7 +27,7 @@ def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Ce
     for a lock or a disk.
     """
     cells = ", ".join(_shown(quoted(column.name)) for column in query.columns)
-    statement = f"select {cells} from ({query.subquery()}) limit {most:d}"
+    statement = f"select {cells} from ({subquery(query)}) limit {most:d}"
     try:
         with connect(query.database) as connection:
             bound(connection)

@@ -8,9 +8,10 @@ blocks. Way in: open_rows; sources.sqlite.spill gives columns one type for all r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from sys import getsizeof
 from types import NoneType
 from typing import Any
@@ -22,7 +23,9 @@ from encoders import Column, NotUtf8
 from encoders.contract import MEMBERS
 from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
+from sources.sqlite.column_types import kind_of
 from sources.sqlite.connections import close, column_names, in_time, open_connection, quoted
+from sources.sqlite.spill import Spill, spill_rows
 from sources.sqlite.volatility import ClockWatch
 
 # The first batch is one row, so that it goes out at once; each is larger than the one before by
@@ -46,12 +49,11 @@ MOST_BATCHES = 16
 NAMING_S = 2.0
 
 _KIND_OF = {int: "integer", float: "real", str: "text", bytes: "blob"}
-KIND_BY_AFFINITY = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
 
 Row = tuple[Any, ...]
 
 
-class Rows:
+class SqliteRows:
     """An open snapshot. Iterate once over its record batches, then close it.
 
     columns: what the batches hold, each `mixed`: in a batch it is an array of one kind, or a
@@ -66,7 +68,7 @@ class Rows:
         self._query = query
         self._clock = clock
         # Of a column that has only NULL in a batch: the kind that it had before.
-        self._kinds = [KIND_BY_AFFINITY.get(column.affinity, "text") for column in query.columns]
+        self._kinds = [kind_of(column) for column in query.columns]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         reader = _Reader(self._connection, len(self.columns))
@@ -84,6 +86,12 @@ class Rows:
             raise NotUtf8(self._column_of(error.object, reader.rows), reader.rows + 1) from error
         except apsw.Error as error:
             raise SourceFailed(f"the database stopped: {error}") from error
+
+    def typed(
+        self, batches: Iterable[pa.RecordBatch], folder: Path, count: Callable[[int], None]
+    ) -> Spill:
+        """Read all batches of this and return them with a type per column; see spill_rows."""
+        return spill_rows(batches, self._query.columns, folder, count)
 
     def has_asked_the_clock(self) -> bool:
         """Has the statement asked for the time? Known only of a query that watches the clock."""
@@ -189,7 +197,7 @@ class _Reader:
         return rows
 
 
-def open_rows(query: Query) -> Rows:
+def open_rows(query: Query) -> SqliteRows:
     """Open a snapshot of the rows of query. Raises SourceFailed when it cannot be read."""
     connection = None
     clock = ClockWatch() if query.watches_clock else None
@@ -202,4 +210,4 @@ def open_rows(query: Query) -> Rows:
         if connection is not None:
             close(connection)
         raise SourceFailed(f"the database stopped: {error}") from error
-    return Rows(connection, query, clock)
+    return SqliteRows(connection, query, clock)

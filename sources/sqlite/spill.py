@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from encoders import Column
 from encoders.contract import MEMBERS
-from sources.sqlite.rows import KIND_BY_AFFINITY
-from sources.sqlite.tables import ColumnInfo
+from sources.columns import ColumnInfo
+from sources.sqlite.column_types import kind_of
 from sources.sqlite.typed_values import candidates_of
 
 # Integers up to here are exact as a real.
@@ -102,7 +102,7 @@ class _Found:
             values = self._candidates[0].values
             return column, _or_nulls(column, values)
         if not kinds:
-            column = Column(name, KIND_BY_AFFINITY.get(self._info.affinity, "text"))
+            column = Column(name, kind_of(self._info))
             return column, _or_nulls(column, lambda array: array)
         if kinds == {"integer", "real"} and self._is_exact:
             column = Column(name, "real")

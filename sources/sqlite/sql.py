@@ -7,45 +7,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from sources.catalogue.catalogue import QuerySource, TableSource
-from sources.query import computed_once
+from sources.columns import ColumnInfo
+from sources.database import NO_ATTRIBUTES, QuerySource, Stored, TableSource
 from sources.selection import Selection, Value, read_number
+from sources.sqlite.column_types import storage_of
 from sources.sqlite.conditions import all_of, condition_sql
 from sources.sqlite.connections import NUMBERED, quoted
-from sources.sqlite.tables import ColumnInfo, Stored, text_of
+from sources.sqlite.filters import readings
+from sources.sqlite.subqueries import computed_once
+from sources.sqlite.tables import text_of
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
 # What a source is called whose columns we name.
 _NAMED = "headwater_source"
 
-# The attributes of who has none.
-NOBODYS: Mapping[str, str] = MappingProxyType({})
-
 
 def selection_sql(
     source: Stored,
     selection: Selection,
     columns: Sequence[ColumnInfo],
-    attributes: Mapping[str, str] = NOBODYS,
+    attributes: Mapping[str, str] = NO_ATTRIBUTES,
     *,
     is_by_chance: bool = False,
 ) -> tuple[str, Mapping[str, Value]]:
     """Return one SELECT and the values to bind by name.
 
-    columns: the source's own. attributes: of who asks, for the source's filter, which is below all
+    columns: the source's own. attributes: the client's, for the source's filter, which is below all
     that is selected. is_by_chance: whether a value of the source may be another one each time that
     it is computed; then what is compared is what comes out. Parameters of a query keep their names;
     ours begin with `_`.
     Raises MissingAttribute.
     """
     # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
-    allowed, values_of_who_asks = _allowed(source, columns, attributes)
+    allowed, client_values = _allowed(source, columns, attributes)
     if isinstance(source, QuerySource) and allowed is None and not selection.changes_rows():
         return source.query, dict(selection.parameters)
     # With neither, nothing of the client's takes part in how the rows are found.
@@ -55,7 +54,7 @@ def selection_sql(
     by_name = {column.name: column for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
     statement = statement.select_from(body)
-    bound: dict[str, Value] = {**dict(selection.parameters), **values_of_who_asks}
+    bound: dict[str, Value] = {**dict(selection.parameters), **client_values}
 
     def bind(value: Value) -> str:
         name = f"_{len(bound)}"
@@ -85,8 +84,8 @@ def _allowed(
     if source.where is None:
         return None, {}
     bound: dict[str, Value] = {**source.where.bind(source.name, attributes)}
-    affinities = {column.name: column.affinity for column in columns}
-    for use, affinity in source.where.readings(affinities):
+    affinities = {column.name: storage_of(column).affinity for column in columns}
+    for use, affinity in readings(source.where, affinities):
         value = _reading(attributes[use.attribute], affinity)
         if value is None:
             return "0", {}  # else it would be greater than every number

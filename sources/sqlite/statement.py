@@ -2,14 +2,15 @@
 
 Pure: text in, a Statement out. It knows where words, parameters and statements begin, and that what
 looks like one inside a literal, a quoted name or a comment is none; it knows no grammar. Way in:
-read_statement, without_parameters, and TOKEN for sources.row_filter. Source: SQLite's tokenizer,
+read_statement, without_parameters, and TOKEN for filters.py. Source: SQLite's tokenizer,
 https://sqlite.org/lang_expr.html#varparam and https://sqlite.org/lang_comment.html.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from sources.database import Statement
 
 # Every character of a name: SQLite takes any beyond ASCII.
 NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
@@ -27,20 +28,6 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One SQL text, read.
-
-    text: without the blanks, comments and semicolon that end it, so that it can be put in
-    parentheses. parameters: the names of `:name`, in the order of their first use.
-    problems: what speaks against it as the query of a source, each with what would be right.
-    """
-
-    text: str
-    parameters: tuple[str, ...]
-    problems: tuple[str, ...]
 
 
 def without_parameters(sql: str) -> str:

@@ -8,51 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
 
 import apsw
 
-from sources.catalogue.catalogue import QuerySource, TableSource
+from sources.columns import ColumnInfo
+from sources.database import LOOK_S, Description, QuerySource, Stored, TableSource
 from sources.errors import SourceUnavailable
+from sources.query import Query
+from sources.sqlite.column_types import affinity_of, make_column, storage_of
 from sources.sqlite.connections import (
-    LOOK_S,
     bound,
     columns_of,
     connect,
     in_time,
     quoted,
-    read_only_uri,
 )
 from sources.sqlite.statement import without_parameters
 
-# The sources that are in a database; generated rows become a query first (sqlite/generated.py).
-Stored = TableSource | QuerySource
-
-
-class ColumnInfo(NamedTuple):
-    """A column of a source.
-
-    affinity: SQLite's, `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class
-    of its first rows where they have just one and the affinity does not tell, else None; of
-    integers and reals it is `real`. None in a source with a row filter: its rows are not looked at.
-    declared: the type that its table declares, as it is written there; of an expression the name
-    of its affinity, "" for none.
-    """
-
-    name: str
-    affinity: str
-    stored: str | None = None
-    declared: str = ""
-
-
-class Description(NamedTuple):
-    """What a source looks like now. rows_estimate: None where only counting would tell."""
-
-    columns: tuple[ColumnInfo, ...]
-    rows_estimate: int | None
-
-
-# How many rows are looked at for `ColumnInfo.stored`: it is a guess, no promise.
+# How many rows are looked at for `Storage.stored`: it is a guess, no promise.
 SAMPLE_ROWS = 100
 # For how long. A list of sources waits for it.
 SAMPLE_S = 0.1
@@ -60,28 +33,16 @@ SAMPLE_S = 0.1
 # https://sqlite.org/lang_createtable.html#rowid
 _ROWIDS = ("_rowid_", "rowid", "oid")
 
-# What SQLite itself calls the affinity of an expression (its createTableStmt).
-_OF_EXPRESSIONS = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC"}
-# https://sqlite.org/datatype3.html, 3.1: the first that the declared type contains.
-_RULES = (
-    ("INT", "INTEGER"),
-    ("CHAR", "TEXT"), ("CLOB", "TEXT"), ("TEXT", "TEXT"),
-    ("BLOB", "BLOB"),
-    ("REAL", "REAL"), ("FLOA", "REAL"), ("DOUB", "REAL"),
-)  # fmt: skip
 
-
-def describe(source: Stored) -> Description:
-    """Return the columns of a source and an estimate of its rows.
+def describe(source: Stored, uri: str) -> Description:
+    """Return the columns of a source and an estimate of its rows. uri: of its database.
 
     Raises SourceUnavailable when the database cannot be asked. May wait for a lock or a disk.
     """
-    with _connect(source) as connection:
+    with _connect(source, uri) as connection:
         body = text_of(source, None)
         columns = described_columns(connection, body)
-        defaults = {}
-        if isinstance(source, QuerySource):
-            defaults = {parameter.name: parameter.default for parameter in source.parameters}
+        defaults = {parameter.name: parameter.default for parameter in source.parameters}
         # Columns of a source with a filter are not named by rows that some clients may not see.
         if None not in defaults.values() and source.where is None:
             columns = _with_stored(connection, body, defaults, columns)
@@ -91,29 +52,22 @@ def describe(source: Stored) -> Description:
         return Description(columns, _estimate_rows(connection, source.table, columns))
 
 
-def count_at_most(
-    source: Stored,
-    sql: str,
-    parameters: Mapping[str, object],
-    most: int,
-    limit_s: float = LOOK_S,
-) -> int | None:
-    """Return how many rows the selection sql has, at most `most`: that many are read, no more.
+def count_at_most(source: Stored, query: Query, most: int, limit_s: float = LOOK_S) -> int | None:
+    """Return how many rows the query has, at most `most`: that many are read, no more.
 
     None when it takes longer than limit_s to tell, or values that a request must not hold.
     """
-    with _connect(source) as connection:
-        statement = f"select count(*) from (select 1 from ({sql}) limit {most:d})"
+    with _connect(source, query.database) as connection:
+        statement = f"select count(*) from (select 1 from ({query.sql}) limit {most:d})"
         too_much = (apsw.InterruptError, apsw.TooBigError)
         with suppress(*too_much), in_time(connection, limit_s):
-            return int(connection.execute(statement, dict(parameters)).get)
+            return int(connection.execute(statement, dict(query.parameters)).get)
         return None
 
 
 @contextmanager
-def _connect(source: Stored) -> Iterator[apsw.Connection]:
+def _connect(source: Stored, uri: str) -> Iterator[apsw.Connection]:
     try:
-        uri = read_only_uri(source.database)
         with connect(uri) as connection:
             bound(connection)
             yield connection
@@ -121,21 +75,11 @@ def _connect(source: Stored) -> Iterator[apsw.Connection]:
         raise SourceUnavailable(f"the database of {source.name} answers: {error}") from error
 
 
-def affinity_of(declared: str) -> str:
-    """Return the affinity of a column that is declared so, "" for not at all."""
-    upper = declared.upper()
-    # ANY has none in a STRICT table, and is NUMERIC in others, where it compares in the same way.
-    if upper in ("", "ANY"):
-        return "BLOB"
-    found = (affinity for part, affinity in _RULES if part in upper)
-    return _OF_EXPRESSIONS.get(upper) or next(found, "NUMERIC")
-
-
 def described_columns(connection: apsw.Connection, body: str) -> tuple[ColumnInfo, ...]:
     """Return the columns of a SELECT, without a look at its rows. Raises apsw.Error."""
     found = columns_of(connection, without_parameters(body))
     return tuple(
-        ColumnInfo(name, affinity_of(declared), None, declared) for name, declared in found
+        make_column(name, affinity_of(declared), None, declared) for name, declared in found
     )
 
 
@@ -156,7 +100,7 @@ def _with_stored(
     parameters: Mapping[str, object],
     columns: tuple[ColumnInfo, ...],
 ) -> tuple[ColumnInfo, ...]:
-    unclear = [column for column in columns if column.affinity in ("NUMERIC", "BLOB")]
+    unclear = [column for column in columns if storage_of(column).affinity in ("NUMERIC", "BLOB")]
     if not unclear:
         return columns
     classes = ", ".join(f"typeof({quoted(column.name)})" for column in unclear)
@@ -167,11 +111,14 @@ def _with_stored(
         for row in connection.execute(sql, dict(parameters)):
             for classes_seen, each in zip(seen, row, strict=True):
                 classes_seen.add(each)
-    stored = {
-        column.name: _only_class(each - {"null"})
+    looked_at = {
+        column.name: make_column(
+            column.name,
+            **storage_of(column)._replace(stored=_only_class(each - {"null"}))._asdict(),
+        )
         for column, each in zip(unclear, seen, strict=True)
     }
-    return tuple(column._replace(stored=stored.get(column.name)) for column in columns)
+    return tuple(looked_at.get(column.name, column) for column in columns)
 
 
 def _only_class(classes: set[str]) -> str | None:

@@ -16,8 +16,8 @@ import pyarrow as pa
 from encoders import Column
 from encoders.contract import MAX_PRECISION
 from encoders.mixed import to_text
-from sources.sqlite.column_types import declared_as
-from sources.sqlite.tables import ColumnInfo
+from sources.columns import ColumnInfo
+from sources.sqlite.column_types import declared_as, storage_of
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-5][0-9](\.[0-9]{1,6})?)?"
@@ -47,7 +47,7 @@ class Candidate(NamedTuple):
 
 def candidates_of(info: ColumnInfo) -> list[Candidate]:
     """Return what a column that is declared so may be, the best first; none for others."""
-    declared = declared_as(info)
+    declared = declared_as(storage_of(info))
     name = info.name
     match declared:
         case ("date" | "timestamp", _, _):

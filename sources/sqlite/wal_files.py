@@ -104,7 +104,7 @@ def _connected(
 
 @contextmanager
 def _held(database: Path, ends_s: float) -> Iterator[bytes | None]:
-    """Yield the header and keep a shared lock: nobody removes the log or changes the journal mode.
+    """Yield the header and keep a shared lock: the log stays, and the journal mode.
 
     Yields None when it cannot be opened: SQLite says why when the caller opens it.
     """

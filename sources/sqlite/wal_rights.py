@@ -1,7 +1,7 @@
 """Who may write the files beside a database in WAL mode: pure rules, no file is touched.
 
 A file that the server creates belongs to the server's user. Programs that write the database must
-be able to write that file too, and nobody may gain rights by it: its writers are users who may
+be able to write that file too, and no user may gain rights by it: its writers are users who may
 write the database or replace files of its folder anyway, its readers those who may read the
 database. Way in: grant_for.
 """

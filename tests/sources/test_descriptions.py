@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from sources.catalogue.catalogue import GeneratedSource, QuerySource, TableSource
+from sources.database import GeneratedSource, QuerySource, TableSource
 from sources.descriptions import Descriptions
 from sources.errors import SourceUnavailable
+from sources.sqlite.database import SqliteDatabase
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def names(description):
 
 
 def test_a_database_that_has_not_changed_is_not_asked_again(descriptions, database):
-    source = TableSource("t", database, "t")
+    source = TableSource("t", SqliteDatabase(database), "t")
     first = descriptions.of(source)
     assert (names(first), first.rows_estimate) == (["i"], 2)
     # Nothing that is asked twice is the same object.
@@ -32,7 +33,7 @@ def test_a_database_that_has_not_changed_is_not_asked_again(descriptions, databa
 
 
 def test_after_a_commit_it_is_asked_anew(descriptions, database, change):
-    source = TableSource("t", database, "t")
+    source = TableSource("t", SqliteDatabase(database), "t")
     descriptions.of(source)
     change(database, "alter table t add column more text", "insert into t values (3, '')")
     assert names(descriptions.of(source)) == ["i", "more"]
@@ -40,21 +41,21 @@ def test_after_a_commit_it_is_asked_anew(descriptions, database, change):
 
 
 def test_what_was_just_written_is_asked_each_time(descriptions, database):
-    source = TableSource("t", database, "t")
+    source = TableSource("t", SqliteDatabase(database), "t")
     os.utime(database)
     assert descriptions.of(source) is not descriptions.of(source)
 
 
 def test_sources_of_one_database_are_kept_apart(descriptions, database):
-    table = TableSource("t", database, "t")
-    query = QuerySource("q", database, "select i * 2 as twice from t", ())
+    table = TableSource("t", SqliteDatabase(database), "t")
+    query = QuerySource("q", SqliteDatabase(database), "select i * 2 as twice from t", ())
     assert names(descriptions.of(table)) == ["i"]
     assert names(descriptions.of(query)) == ["twice"]
     assert names(descriptions.of(table)) == ["i"]
 
 
 def test_a_database_that_is_gone_has_no_description(descriptions, database):
-    source = TableSource("t", database, "t")
+    source = TableSource("t", SqliteDatabase(database), "t")
     descriptions.of(source)
     database.unlink()
     with pytest.raises(SourceUnavailable):

@@ -13,25 +13,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.catalogue.catalogue import Parameter, QuerySource, TableSource
+from sources.database import QuerySource, TableSource
 from sources.errors import BadSelection
 from sources.selection import (
     MAX_PROBLEMS,
     MAX_VALUES_IN_A_LIST,
     Filter,
+    Parameter,
     Selection,
     parse_selection,
 )
+from sources.sqlite.column_types import make_column
+from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.sql import selection_sql
-from sources.sqlite.tables import ColumnInfo
 
 NOWHERE = Path("nowhere.db")
 COLUMNS = [
-    ColumnInfo("i", "INTEGER"),
-    ColumnInfo("r", "REAL"),
-    ColumnInfo("s", "TEXT"),
-    ColumnInfo("n", "NUMERIC"),
-    ColumnInfo("b", "BLOB"),
+    make_column("i", "INTEGER"),
+    make_column("r", "REAL"),
+    make_column("s", "TEXT"),
+    make_column("n", "NUMERIC"),
+    make_column("b", "BLOB"),
 ]
 ROWS = [
     (1, 0.5, "one", 10, "1"),
@@ -57,7 +59,9 @@ def problems(query, columns=COLUMNS, parameters=()):
 
 def select(query, rows=ROWS):
     """Return what the selection gives of the table t with COLUMNS and these rows."""
-    sql, bound = selection_sql(TableSource("t", NOWHERE, "t"), parse(query), COLUMNS)
+    sql, bound = selection_sql(
+        TableSource("t", SqliteDatabase(NOWHERE), "t"), parse(query), COLUMNS
+    )
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("create table t (i integer, r real, s text, n numeric, b)")
         connection.executemany("insert into t values (?, ?, ?, ?, ?)", rows)
@@ -189,7 +193,7 @@ def test_problems_have_a_bound():
 
 def test_problems_with_a_wide_table_take_no_longer():
     """Each name was compared with each column: 20 with 2,000 took 540 ms."""
-    columns = [ColumnInfo(f"column_{i:04}", "TEXT") for i in range(2000)]
+    columns = [make_column(f"column_{i:04}", "TEXT") for i in range(2000)]
     began_s = time.thread_time()
     found = problems([(f"colum_{i:04}", "1") for i in range(0, 2000, 50)], columns)
     assert time.thread_time() - began_s < 0.05
@@ -221,10 +225,10 @@ def test_a_list_has_a_bound():
 @pytest.mark.parametrize("kind", ["table", "query"])
 def test_a_column_that_has_gone_is_no_text_of_its_name(query, kind):
     """SQLite takes a quoted name by itself that is no column for a text; ours are qualified."""
-    columns = [ColumnInfo("i", "INTEGER"), ColumnInfo("gone", "TEXT")]
-    source = QuerySource("s", NOWHERE, "select * from t", ())
+    columns = [make_column("i", "INTEGER"), make_column("gone", "TEXT")]
+    source = QuerySource("s", SqliteDatabase(NOWHERE), "select * from t", ())
     if kind == "table":
-        source = TableSource("s", NOWHERE, "t")
+        source = TableSource("s", SqliteDatabase(NOWHERE), "t")
     sql, bound = selection_sql(source, parse(query, columns), columns)
     if (kind, query) == ("query", ""):
         assert sql == source.query  # sources.sqlite.rows looks at its columns
@@ -249,12 +253,12 @@ ODD_NAMES = [
 def test_any_name_can_be_asked_for(name, kind):
     """As a column, as a table, as a column of a query; shown, filtered and sorted by."""
     identifier = '"' + name.replace('"', '""') + '"'
-    columns = [ColumnInfo(name, "INTEGER"), ColumnInfo("other", "TEXT")]
+    columns = [make_column(name, "INTEGER"), make_column("other", "TEXT")]
     words = [(f"{name}__eq", "7"), ("sort", f"-{name}"), ("columns", f"other,{name}")]
     if kind == "table":
-        source = TableSource("s", NOWHERE, name)
+        source = TableSource("s", SqliteDatabase(NOWHERE), name)
     else:
-        source = QuerySource("s", NOWHERE, f"select * from {identifier}", ())
+        source = QuerySource("s", SqliteDatabase(NOWHERE), f"select * from {identifier}", ())
     sql, bound = selection_sql(source, parse(words, columns), columns)
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"create table {identifier} ({identifier} integer, other text)")
@@ -265,20 +269,20 @@ def test_any_name_can_be_asked_for(name, kind):
 
 
 def test_a_name_that_looks_like_a_filter_is_a_column_first():
-    columns = [ColumnInfo("a", "INTEGER"), ColumnInfo("a__gt", "INTEGER")]
+    columns = [make_column("a", "INTEGER"), make_column("a__gt", "INTEGER")]
     assert parse("a__gt=1", columns).filters == (("a__gt", "eq", (1,)),)
     assert parse("a__gt__gt=1", columns).filters == (("a__gt", "gt", (1,)),)
     assert parse("a__lt=1", columns).filters == (("a", "lt", (1,)),)
 
 
 def test_a_column_called_as_a_word_of_ours_is_filtered_by_its_operator():
-    columns = [ColumnInfo("limit", "INTEGER")]
+    columns = [make_column("limit", "INTEGER")]
     assert parse("limit=3", columns) == Selection(limit=3)
     assert parse("limit__eq=3", columns).filters == (("limit", "eq", (3,)),)
 
 
 def test_a_name_that_begins_with_a_minus_sorts():
-    columns = [ColumnInfo("-a", "INTEGER"), ColumnInfo("a", "INTEGER")]
+    columns = [make_column("-a", "INTEGER"), make_column("a", "INTEGER")]
     assert parse("sort=-a", columns).sort == (("-a", False),)
     assert parse("sort=--a,a", columns).sort == (("-a", True), ("a", False))
 
@@ -298,7 +302,7 @@ COMMAS = [
     'y"',
     "x,y",
 ]
-COMMA_COLUMNS = [ColumnInfo(name, "TEXT") for name in COMMAS]
+COMMA_COLUMNS = [make_column(name, "TEXT") for name in COMMAS]
 NAMED = {
     "a name as it is": ("columns", "a,b,City", ("a", "b", "City")),
     "as before: two that are there": ("columns", "City, State", ("City", " State")),
@@ -322,7 +326,7 @@ def test_a_name_with_a_comma(word, text, want):
 
 @pytest.mark.parametrize("text", ["City, State", "-City, State"])
 def test_one_word_that_is_a_name_is_taken(text):
-    columns = [ColumnInfo("City, State", "TEXT"), ColumnInfo("id", "INTEGER")]
+    columns = [make_column("City, State", "TEXT"), make_column("id", "INTEGER")]
     assert parse([("sort", text)], columns).sort == (("City, State", text[0] == "-"),)
     if text[0] != "-":
         assert parse([("columns", text)], columns).columns == ("City, State",)
@@ -367,9 +371,11 @@ NAME = Parameter("name", "text", None)
 
 
 def ask(sql, query, parameters, columns=("x",)):
-    infos = [ColumnInfo(name, "BLOB") for name in columns]
+    infos = [make_column(name, "BLOB") for name in columns]
     selection = parse(query, infos, parameters)
-    text, bound = selection_sql(QuerySource("q", NOWHERE, sql, parameters), selection, infos)
+    text, bound = selection_sql(
+        QuerySource("q", SqliteDatabase(NOWHERE), sql, parameters), selection, infos
+    )
     with closing(sqlite3.connect(":memory:")) as connection:
         return connection.execute(text, bound).fetchall()
 
@@ -449,7 +455,7 @@ def test_canonical_is_the_same_for_every_order_of_the_words():
 
 
 def test_so_is_the_sql_by_which_exports_are_shared():
-    source = TableSource("t", NOWHERE, "t")
+    source = TableSource("t", SqliteDatabase(NOWHERE), "t")
     one, other = (parse(query) for query in ("i__gt=1&s=x", "s=x&i__gt=1"))
     assert one.canonical() == other.canonical()
     assert selection_sql(source, one, COLUMNS) == selection_sql(source, other, COLUMNS)
@@ -513,7 +519,7 @@ SAME = {
 @pytest.mark.parametrize("queries", SAME.values(), ids=SAME.keys())
 def test_canonical_is_the_same_for_every_way_to_write_a_value(queries):
     types = {"placed": "TIMESTAMP", "total": "DECIMAL", "active": "BOOLEAN"}
-    columns = [ColumnInfo(name, "NUMERIC", None, declared) for name, declared in types.items()]
+    columns = [make_column(name, "NUMERIC", None, declared) for name, declared in types.items()]
     made = {parse(query, columns).canonical() for query in queries}
     assert len(made) == 1
     assert parse(made.pop(), columns) == parse(queries[0], columns)

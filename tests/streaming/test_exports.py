@@ -16,7 +16,7 @@ def filled(own_site):
     answer = client.get("/download/numbers.csv", buffered=True)
     definition = exports.get(answer.headers["Headwater-Export"]).definition
     for number in range(499):
-        query = Query("file:x.db", f"select {number}", {}, [])
+        query = Query("sqlite", "3", "file:x.db", f"select {number}", {}, [])
         whose = definition if number < 449 else "of another source"
         order = Order(
             "numbers", "csv", f"limit={number}", False, query, None, lambda: None, "", whose

@@ -15,8 +15,9 @@ from guard import NativeThreads
 from guard.threads import STATEMENTS, STATEMENTS_OF_ONE
 from guard.turns import act_for
 from journal import run_here
-from sources.catalogue.catalogue import GeneratedSource, TableSource
+from sources.database import GeneratedSource, TableSource
 from sources.errors import SourceBusy, SourceUnavailable
+from sources.sqlite.database import SqliteDatabase
 from streaming import inquiries
 from streaming.inquiries import Inquiries, Late, Line
 
@@ -140,7 +141,7 @@ def databases(make_database):
     def make(name, tables):
         statements = [f"create table t{number} (i integer)" for number in range(tables)]
         path = make_database(*statements, name=f"{name}.db")
-        return [TableSource(f"{name}{n}", path, f"t{n}") for n in range(tables)]
+        return [TableSource(f"{name}{n}", SqliteDatabase(path), f"t{n}") for n in range(tables)]
 
     return make
 
@@ -174,7 +175,7 @@ def test_what_is_known_of_another_state_is_marked(databases, change, at_once, th
     [source] = databases("data", 1)
     asked = Inquiries(NativeThreads(threads))
     before = asked.describe(source)
-    change(source.database, "alter table t0 add column more")
+    change(source.database.path, "alter table t0 add column more")
     with locked(source):
         assert asked.describe_all([source]) == [Late(before)]
     threads.let_go()

@@ -10,7 +10,8 @@ from guard import NativeThreads
 from journal import run_here
 from sources.catalogue.catalogue import load_catalogue
 from sources.errors import SourceFailed
-from sources.profile import Sample, Taken
+from sources.profile import Taken
+from sources.sqlite.profiling import SqliteSample
 from streaming.errors import Refusal
 from streaming.orders import Orders
 from streaming.report import MOST_OF_ONE, MOST_OPEN, SEND, Desk, Page, Report, _read
@@ -28,7 +29,7 @@ def start(orders):
 
     def start(source="numbers", desk=None, has_left=lambda: False, owner="ann"):
         query, _ = _read(orders, source, [], {})
-        sample = Sample(query)
+        sample = SqliteSample(query)
         report = Report(sample, desk or Desk(), owner, NativeThreads(run_here), has_left)
         report.enter()
         started.append(report)
@@ -79,7 +80,7 @@ def test_what_fails_once_the_client_has_left_is_no_failure(start):
 
 
 def test_to_leave_frees_the_rows(orders):
-    sample = Sample(_read(orders, "numbers", [], {})[0])
+    sample = SqliteSample(_read(orders, "numbers", [], {})[0])
     report = Report(sample, Desk(), "ann", NativeThreads(run_here), bool)
     report.enter()
     report.take()

@@ -21,7 +21,8 @@ import openpyxl
 import polars as pl
 import zstandard
 
-from sources.sqlite.tables import ColumnInfo
+from sources.columns import ColumnInfo
+from sources.sqlite.column_types import storage_of
 
 EXACT = 2**53
 EPOCH = dt.date(1970, 1, 1).toordinal()
@@ -348,7 +349,8 @@ def kinds_of(column: ColumnInfo, values: Sequence[Any]) -> set[str]:
     some = [value for value in values if value is not None]
     if not some:
         return {"integer", "real", "text", "blob"}
-    word = column.declared.split("(")[0].split(" ")[0].lower()
+    declared = storage_of(column).declared
+    word = declared.split("(")[0].split(" ")[0].lower()
     if word in ("date", "datetime", "timestamp"):
         for kind in ("date", "timestamp", "timestamp_utc"):
             if all(as_time(value, kind) is not None for value in some):
@@ -358,7 +360,7 @@ def kinds_of(column: ColumnInfo, values: Sequence[Any]) -> set[str]:
     ):
         return {"boolean"}
     kind = _plain_kind(some)
-    if size := re.fullmatch(r"decimal\(([0-9]+), ?([0-9]+)\)", column.declared):
+    if size := re.fullmatch(r"decimal\(([0-9]+), ?([0-9]+)\)", declared):
         return _decimal_kinds(int(size[1]), int(size[2]), some, kind)
     return {kind}
 

@@ -22,9 +22,10 @@ import pytest
 from apsw.ext import query_info
 
 from encoders import columnar, spreadsheet
-from sources.catalogue.catalogue import QuerySource, TableSource
+from sources.database import QuerySource, TableSource
 from sources.errors import SourceUnavailable
 from sources.sqlite import rows
+from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.volatility import NEVER, SHAREABLE, volatility_of
 from tests.conftest import make_order
 from tests.workers.export_cases import Case, Limits, is_listed_as_it_is, make_case
@@ -96,9 +97,10 @@ class _Trial:
         answer = answer_of(self._database, case.sql)
         if case.table == "t" and answer.error is None:
             self._ask_another_engine(answer)
+        database = SqliteDatabase(self._database)
         source = (
-            TableSource("name", self._database, case.table) if case.table is not None
-            else QuerySource("name", self._database, case.sql, ())
+            TableSource("name", database, case.table) if case.table is not None
+            else QuerySource("name", database, case.sql, ())
         )  # fmt: skip
         words, answer = selected(case, answer)
         try:

@@ -19,8 +19,9 @@ import psutil
 import pytest
 
 from journal import JournalFailed
-from sources.catalogue.catalogue import QuerySource, TableSource
-from sources.row_filter import read_filter
+from sources.database import QuerySource, TableSource
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.filters import read_filter
 from tests.conftest import QUERIES
 from wire.ranges import IntRange, SuffixRange
 from workers import exports as exports_module
@@ -149,7 +150,7 @@ def test_what_is_not_the_same_is_not_shared(exports, order, numbers, extension, 
 
 def test_a_change_ends_sharing(exports, order, numbers, change, read_all):
     first = exports.submit(order(numbers), prepared=True)
-    change(numbers.database, "insert into numbers values (2000, 'later')")
+    change(numbers.database.path, "insert into numbers values (2000, 'later')")
     second = exports.submit(order(numbers), prepared=True)
     assert second is not first
     assert read_all(exports, second).endswith(b"2000,later\n")
@@ -157,7 +158,7 @@ def test_a_change_ends_sharing(exports, order, numbers, change, read_all):
 
 def test_what_was_written_just_now_is_not_shared(exports, order, numbers):
     def write():
-        with closing(sqlite3.connect(numbers.database)) as connection, connection:
+        with closing(sqlite3.connect(numbers.database.path)) as connection, connection:
             connection.execute("update numbers set name = name || '!'")
 
     write()
@@ -170,7 +171,7 @@ def test_a_commit_between_the_order_and_the_snapshot_ends_sharing(
     blocked, order, numbers, change, ended, read_all
 ):
     export = blocked.submit(order(numbers), prepared=True)
-    change(numbers.database, "insert into numbers values (2000, 'later')")
+    change(numbers.database.path, "insert into numbers values (2000, 'later')")
     blocked.cancel(blocked.blocker)
     assert read_all(blocked, ended(export)).endswith(b"2000,later\n")
     assert export.fingerprint is None
@@ -186,7 +187,7 @@ def test_what_was_cancelled_is_not_shared(exports, order, numbers):
 def test_made_at_finds_every_production_of_an_address(start_exports, order, numbers, change, ended):
     exports = start_exports()
     first = ended(exports.submit(order(numbers), prepared=True))
-    change(numbers.database, "alter table numbers add column more")
+    change(numbers.database.path, "alter table numbers add column more")
     second = ended(exports.submit(order(numbers), prepared=True))
     exports.cancel(first)
     assert exports.made_at(order(numbers).address()) == [second, first]
@@ -237,7 +238,7 @@ def made(start_exports, order, numbers, change, ended, settled):
     def make(*statements):
         first = submit()
         exports.cancel(first)
-        change(numbers.database, *statements)
+        change(numbers.database.path, *statements)
         return exports, first, submit()
 
     return make
@@ -333,7 +334,7 @@ def test_what_nobody_was_given_is_nobodys_beginning(
 ):
     exports = start_exports()
     first = ended(exports.submit(order(numbers), prepared=True, gives=True))
-    change(numbers.database, OTHER)
+    change(numbers.database.path, OTHER)
     second = ended(exports.submit(order(numbers), prepared=True))
     assert exports.resumable(first.address, REST) is first
     read_all(exports, second)
@@ -547,7 +548,7 @@ def in_wal(make_database):
     keeps_the_log.execute("pragma journal_mode = wal")
     keeps_the_log.execute("insert into t values (1)")
     keeps_the_log.commit()
-    yield lambda sql: QuerySource("query", database, QUERIES.get(sql, sql), ())
+    yield lambda sql: QuerySource("query", SqliteDatabase(database), QUERIES.get(sql, sql), ())
     keeps_the_log.close()
 
 
@@ -708,7 +709,9 @@ def test_a_locked_database_holds_up_its_own_exports_only(
     start_exports, order, query, numbers, make_database, until, ended
 ):
     exports = start_exports(running=2, most_open=12)
-    locked = TableSource("locked", make_database("create table l (x)", name="l.db"), "l")
+    locked = TableSource(
+        "locked", SqliteDatabase(make_database("create table l (x)", name="l.db")), "l"
+    )
     wanted = [order(locked, each) for each in ("csv", "tsv", "json", "ndjson")]
     long, short = order(query("endless")), order(numbers)
     with closing(sqlite3.connect(locked.database, isolation_level=None)) as writer:
@@ -784,7 +787,7 @@ def test_cancelling_before_the_file_is_made_leaves_none(
     recorder = newest_recorder()
     until(recorder.children)
     wanted = order(numbers)  # asks the database, which is locked then
-    with closing(sqlite3.connect(numbers.database, isolation_level=None)) as writer:
+    with closing(sqlite3.connect(numbers.database.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
         export = exports.submit(wanted, prepared=True)
         # The spare that is forked ahead says that the job has been handed over.
@@ -985,7 +988,9 @@ def test_a_very_wide_table(start_exports, make_database, order, ended):
         f"column {i:04} with a rather long name that says what it is all about" for i in range(1900)
     ]
     columns = ", ".join(f'"{name}" integer' for name in names)
-    source = TableSource("wide", make_database(f"create table wide ({columns})"), "wide")
+    source = TableSource(
+        "wide", SqliteDatabase(make_database(f"create table wide ({columns})")), "wide"
+    )
     export = ended(start_exports().submit(order(source), prepared=True), timeout_s=3)
     assert export.state == "complete"
 
@@ -996,7 +1001,9 @@ def test_a_very_long_failure(start_exports, make_database, order, numbers, ended
         f"create table long ({name} text)", "insert into long values (cast(x'ff' as text))"
     )
     exports = start_exports()
-    failing = exports.submit(order(TableSource("long", database, "long")), prepared=True)
+    failing = exports.submit(
+        order(TableSource("long", SqliteDatabase(database), "long")), prepared=True
+    )
     assert ended(failing).error.code == "cannot_encode"
     assert ended(exports.submit(order(numbers), prepared=True)).state == "complete"
 

@@ -169,7 +169,7 @@ def test_a_job_ends_without_a_trace_when_its_chance_is_over(
 ):
     source = query(name if name != "locked" else "select 1 as i")
     wanted = job("one", source)._replace(chance_s=0.05, may_stay=True)
-    with closing(sqlite3.connect(source.database, isolation_level=None)) as writer:
+    with closing(sqlite3.connect(source.database.path, isolation_level=None)) as writer:
         if name == "locked":
             writer.execute("begin exclusive")
         recorders.record(wanted)

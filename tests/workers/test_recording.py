@@ -12,7 +12,9 @@ import pyarrow as pa
 import pytest
 
 from journal.disk import is_being_written
-from sources.catalogue.catalogue import TableSource
+from sources.database import TableSource
+from sources.sqlite.column_types import storage_of
+from sources.sqlite.database import SqliteDatabase
 from workers.job import Job
 from workers.recording import BATCHES_AHEAD, read_ahead, record
 
@@ -133,9 +135,9 @@ def test_an_overflow_in_the_query_while_the_types_are_looked_for(reports, query)
 
 
 def test_a_table_that_has_gone(job, make_database, change):
-    source = TableSource("t", make_database("create table t (x integer)"), "t")
+    source = TableSource("t", SqliteDatabase(make_database("create table t (x integer)")), "t")
     gone = job(source)
-    change(source.database, "drop table t")
+    change(source.database.path, "drop table t")
     said = []
     record(gone, said.append)
     assert said[-1]["failed"] == "source_failed"
@@ -143,7 +145,7 @@ def test_a_table_that_has_gone(job, make_database, change):
 
 def test_a_column_that_has_gone_is_not_its_own_name(job, make_database, change):
     database = make_database("create table t (a integer, b text)", "insert into t values (1, 'x')")
-    gone = job(TableSource("t", database, "t"))
+    gone = job(TableSource("t", SqliteDatabase(database), "t"))
     change(database, "alter table t drop column b")
     said = []
     record(gone, said.append)
@@ -175,7 +177,7 @@ def test_a_job_crosses_as_json(job, numbers):
     sent = job(numbers)
     received = Job.from_json(sent.to_json())
     assert received == sent
-    assert received.query.columns[0].affinity == "INTEGER"
+    assert storage_of(received.query.columns[0]).affinity == "INTEGER"
 
 
 # read_ahead

@@ -38,7 +38,7 @@ def open_shelf(folder):
 
 def an_order(number=0):
     """An order of an address and a query of its own."""
-    query = Query("file:x.db", f"select {number}", {}, [])
+    query = Query("sqlite", "3", "file:x.db", f"select {number}", {}, [])
     return Order("numbers", "csv", f"limit={number}", False, query, None, lambda: None)
 
 

@@ -4,18 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from sources.catalogue.catalogue import (
-    Catalogue,
-    GeneratedSource,
-    Parameter,
-    QuerySource,
-    TableSource,
-    load_catalogue,
-    parse_catalogue,
-    sample_catalogue,
-)
+from sources.catalogue.catalogue import Catalogue, load_catalogue, parse_catalogue, sample_catalogue
+from sources.database import GeneratedSource, QuerySource, TableSource
 from sources.errors import CatalogueError, SourceError
 from sources.row_filter import RowFilter
+from sources.selection import Parameter
+from sources.sqlite.database import SqliteDatabase
 
 FOLDER = Path("/srv/headwater")
 
@@ -230,8 +224,8 @@ def test_every_kind_of_source_is_read():
     query = "select * from flights where dep_delay > :minutes and origin = :origin"
     parameters = (Parameter("minutes", "int", 60), Parameter("origin", "text", None))
     assert list(catalogue.sources.values()) == [
-        TableSource("flights", FOLDER / "data/flights.db", "Flights of 2013"),
-        QuerySource("late", Path("/var/lib/flights.db"), query, parameters),
+        TableSource("flights", SqliteDatabase(FOLDER / "data/flights.db"), "Flights of 2013"),
+        QuerySource("late", SqliteDatabase(Path("/var/lib/flights.db")), query, parameters),
         GeneratedSource("users", "users", 10000),
     ]
     assert all(name == source.name for name, source in catalogue.sources.items())
@@ -305,7 +299,7 @@ def test_no_parameter_may_have_this_name(name):
 def test_an_address_names_a_file(address, want):
     source = parse_catalogue(TABLE.replace("sqlite:///a.db", address), FOLDER).sources["a"]
     assert isinstance(source, TableSource)
-    assert source.database == want
+    assert source.database == SqliteDatabase(want)
 
 
 @pytest.mark.parametrize(("address", "want"), BAD_DATABASES.values(), ids=BAD_DATABASES.keys())
@@ -357,7 +351,7 @@ def test_a_file_is_loaded_and_databases_are_beside_it(tmp_path, monkeypatch):
     (tmp_path / "headwater.toml").write_text(TABLE, encoding="utf-8-sig")
     monkeypatch.chdir(tmp_path)
     catalogue = load_catalogue(Path("headwater.toml"))
-    assert catalogue == Catalogue({"a": TableSource("a", tmp_path / "a.db", "t")})
+    assert catalogue == Catalogue({"a": TableSource("a", SqliteDatabase(tmp_path / "a.db"), "t")})
 
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path):
@@ -376,9 +370,9 @@ def test_the_sample_is_what_the_design_says(tmp_path):
     sources, topics = sample_catalogue(tmp_path).sources, sample_catalogue(tmp_path).topics
     database = tmp_path / "sample.db"
     for name in ("flights", "weather", "planes", "airports", "airlines"):
-        assert sources[name] == TableSource(name, database, name)
+        assert sources[name] == TableSource(name, SqliteDatabase(database), name)
     query = "select * from flights where dep_delay > :minutes"
-    late = QuerySource("late", database, query, (Parameter("minutes", "int", 60),))
+    late = QuerySource("late", SqliteDatabase(database), query, (Parameter("minutes", "int", 60),))
     assert sources["late"] == late
     assert sources["users"] == GeneratedSource("users", "users", 10000)
     assert len(sources) == 7

@@ -11,9 +11,9 @@ import zstandard
 from sources.errors import FileChanged
 from sources.folders.folder import Folder
 from sources.folders.snapshots import take_snapshot
-from sources.folders.tarballs import pour_folder
+from sources.folders.tarballs import pack_folder
+from sources.folders.tree import Tree
 from sources.grain import TICK_S
-from sources.query import Tree
 
 FILES = {
     "a.txt": b"hello\n",
@@ -39,7 +39,7 @@ def tree_of(folder):
 
 def pour(tree, done=lambda number: None):
     sink = io.BytesIO()
-    count = pour_folder(tree, sink, done)
+    count = pack_folder(tree, sink, done)
     plain = zstandard.ZstdDecompressor().decompressobj().decompress(sink.getvalue())
     with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
         members = tar.getmembers()

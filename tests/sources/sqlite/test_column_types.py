@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sources.catalogue.catalogue import QuerySource
-from sources.sqlite.column_types import TYPES, Declared, declared_as, type_of
-from sources.sqlite.tables import ColumnInfo, affinity_of, describe
+from sources.columns import TYPES, shown_type
+from sources.database import QuerySource
+from sources.sqlite.column_types import Declared, affinity_of, declared_as, make_column, storage_of
+from sources.sqlite.database import SqliteDatabase
 
 DECLARED = {
     "DATE": ("date", Declared("date")),
@@ -44,8 +45,8 @@ DECLARED = {
 
 @pytest.mark.parametrize(("declared", "want"), DECLARED.items(), ids=DECLARED.keys())
 def test_a_declared_type(declared, want):
-    column = ColumnInfo("x", affinity_of(declared), None, declared)
-    assert (type_of(column), declared_as(column)) == want
+    column = make_column("x", affinity_of(declared), None, declared)
+    assert (shown_type(column), declared_as(storage_of(column))) == want
     assert want[0] in TYPES
 
 
@@ -66,7 +67,7 @@ STORED = {
 @pytest.mark.parametrize(("found", "want"), STORED.items(), ids=" of ".join)
 def test_what_is_stored(found, want):
     declared, stored = found
-    assert type_of(ColumnInfo("x", affinity_of(declared), stored, declared)) == want
+    assert shown_type(make_column("x", affinity_of(declared), stored, declared)) == want
 
 
 EXPRESSIONS = {
@@ -91,5 +92,7 @@ def test_an_expression_is_named_by_what_its_first_rows_hold(make_database, expre
         "create table t (i integer, d date)", "insert into t values (1, '2026-03-05'), (2, null)"
     )
     grouped = "" if "sum" in expression else "group by i"
-    source = QuerySource("q", database, f"select {expression} as x from t {grouped}", ())
-    assert [type_of(column) for column in describe(source).columns] == [want]
+    source = QuerySource(
+        "q", SqliteDatabase(database), f"select {expression} as x from t {grouped}", ()
+    )
+    assert [shown_type(column) for column in source.database.describe(source).columns] == [want]

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.catalogue.catalogue import QuerySource, TableSource
+from sources.database import QuerySource, TableSource
 from sources.errors import BadSelection
-from sources.row_filter import read_filter
 from sources.selection import MAX_VALUES_IN_A_LIST, parse_selection
 from sources.sqlite.connections import connect, read_only_uri
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.filters import read_filter
 from sources.sqlite.sql import selection_sql
-from sources.sqlite.tables import describe
 
 COMPARISONS = ("eq", "ne", "gt", "gte", "lt", "lte")
 
@@ -40,11 +40,11 @@ class Table:
             )
             connection.execute(extra)
             self.stored = dict(connection.execute("select id, x from t"))
-        self._source = TableSource("t", path, "t")
-        self.columns = describe(self._source).columns
+        self._source = TableSource("t", SqliteDatabase(path), "t")
+        self.columns = self._source.database.describe(self._source).columns
 
     def plan(self, words, source=None):
-        columns = describe(source).columns if source else self.columns
+        columns = source.database.describe(source).columns if source else self.columns
         source = source or self._source
         return selection_sql(source, parse_selection(words, columns), columns)
 
@@ -299,8 +299,8 @@ def test_an_index_is_used(make_table, operator):
 
 def test_a_view_has_the_dates_of_its_table(make_table):
     table = make_table("TIMESTAMP", TEXTS, "create view v as select id, x as placed from t")
-    view = TableSource("v", table.path, "v")
-    query = QuerySource("q", table.path, "select id, placed from v", ())
+    view = TableSource("v", SqliteDatabase(table.path), "v")
+    query = QuerySource("q", SqliteDatabase(table.path), "select id, placed from v", ())
     for source in (view, query):
         got = table.ids([("placed__lte", "2026-03-05")], source)
         assert got == [i for i, x in table.stored.items() if is_meant("lte", x, "2026-03-05")]
@@ -309,7 +309,7 @@ def test_a_view_has_the_dates_of_its_table(make_table):
 def test_a_table_made_of_a_query_has_texts(make_table):
     """SQLite declares its column NUM, which says nothing."""
     table = make_table("DATE", ["2025-12-31", "2026-01-01"], "create table u as select * from t")
-    assert table.ids([("x__gte", "2026")], TableSource("u", table.path, "u")) == [1]
+    assert table.ids([("x__gte", "2026")], TableSource("u", SqliteDatabase(table.path), "u")) == [1]
 
 
 # Numbers
@@ -391,8 +391,8 @@ NOT_A_NUMBER = {
 def test_where_numbers_are_a_number_is_demanded(make_database, declared, cell, operator):
     rows = "null" if "check" in declared else "1), (2"
     database = make_database(f"create table t ({declared})", f"insert into t values ({rows})")
-    source = QuerySource("q", database, f"select {cell} from t", ())
-    columns = describe(source).columns
+    source = QuerySource("q", SqliteDatabase(database), f"select {cell} from t", ())
+    columns = source.database.describe(source).columns
     with pytest.raises(BadSelection, match='"abc" is not a number'):
         parse_selection([(f"total__{operator}", "abc")], columns)
     assert parse_selection([(f"total__{operator}", "1.5")], columns).filters[0].values == (1.5,)
@@ -506,7 +506,7 @@ def test_no_filter_gives_rows_that_one_may_not_see(make_table, declared):
     table = make_table(declared, [*values, *values])
     row_filter, problems = read_filter("id < cast(:principal.level as integer)")
     assert not problems
-    own = TableSource("t", table.path, "t", row_filter)
+    own = TableSource("t", SqliteDatabase(table.path), "t", row_filter)
     asked = "2026-03-05" if declared == "TIMESTAMP" else "5"
     for operator in (*COMPARISONS, "in"):
         words = [(f"x__{operator}", asked)]
@@ -527,10 +527,10 @@ def test_a_row_filter_sees_the_values_by_chance_that_come_out(make_table, is_que
     )
     row_filter, problems = read_filter("x >= cast(:principal.level as integer) and y < 50")
     assert not problems
-    own = TableSource("v", table.path, "v", row_filter)
+    own = TableSource("v", SqliteDatabase(table.path), "v", row_filter)
     if is_query:
-        own = QuerySource("q", table.path, "select * from v", (), row_filter)
-    columns = describe(own).columns
+        own = QuerySource("q", SqliteDatabase(table.path), "select * from v", (), row_filter)
+    columns = own.database.describe(own).columns
     selection = parse_selection([("x__lt", "90")], columns)
     sql, bound = selection_sql(own, selection, columns, {"level": "10"}, is_by_chance=True)
     with connect(read_only_uri(table.path)) as connection:

@@ -5,10 +5,11 @@ from contextlib import closing
 
 import pytest
 
-from sources.catalogue.catalogue import GENERATORS, GeneratedSource
+from sources.database import GeneratedSource
+from sources.kinds import GENERATORS
+from sources.sqlite.column_types import storage_of
 from sources.sqlite.connections import read_only_uri
 from sources.sqlite.generated import as_query
-from sources.sqlite.tables import describe
 
 
 def rows_of(source):
@@ -33,5 +34,8 @@ def test_every_generator_of_the_catalogue_has_rows(generate):
 def test_it_is_a_source_like_others():
     query = as_query(GeneratedSource("people", "users", 5))
     assert (query.name, query.parameters) == ("people", ())
-    columns = [(column.name, column.affinity) for column in describe(query).columns]
+    columns = [
+        (column.name, storage_of(column).affinity)
+        for column in query.database.describe(query).columns
+    ]
     assert columns == [("id", "INTEGER"), ("name", "TEXT")], "what has none is read slowly"

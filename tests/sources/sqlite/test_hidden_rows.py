@@ -8,16 +8,17 @@ from contextlib import closing
 import apsw
 import pytest
 
-from sources.catalogue.catalogue import QuerySource, TableSource
-from sources.profile import Sample
-from sources.query import Query
-from sources.row_filter import read_filter
+from sources.database import Cell, QuerySource, TableSource
 from sources.selection import parse_selection
-from sources.sqlite.connections import connect, read_only_uri
-from sources.sqlite.preview import Cell, first_rows
+from sources.sqlite.column_types import storage_of
+from sources.sqlite.connections import connect
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.filters import read_filter
+from sources.sqlite.preview import first_rows
+from sources.sqlite.profiling import SqliteSample
 from sources.sqlite.rows import open_rows
 from sources.sqlite.sql import selection_sql
-from sources.sqlite.tables import count_at_most, describe
+from sources.sqlite.tables import count_at_most
 
 # Of the hidden rows none has the x and s of NONE, most have those of MANY.
 NONE, MANY = 1, 2
@@ -55,17 +56,17 @@ class Shown:
     def __init__(self, database, where, query=None):
         row_filter, problems = read_filter(where) if where else (None, [])
         assert problems == []
-        self.source = TableSource("t", database, "t", row_filter)
+        self.source = TableSource("t", SqliteDatabase(database), "t", row_filter)
         if query:
-            self.source = QuerySource("t", database, query, (), row_filter)
-        self.columns = describe(self.source).columns
+            self.source = QuerySource("t", SqliteDatabase(database), query, (), row_filter)
+        self.columns = self.source.database.describe(self.source).columns
 
     def see(self, words):
         selection = parse_selection(words, self.columns)
         sql, bound = selection_sql(self.source, selection, self.columns, {"region": "north"})
         by_name = {column.name: column for column in self.columns}
         columns = [by_name[name] for name in selection.names(self.columns)]
-        return Query(read_only_uri(self.source.database), sql, bound, columns)
+        return self.source.database.query(sql, bound, columns)
 
 
 @pytest.fixture(scope="module", params=WHERES.values(), ids=WHERES.keys())
@@ -104,11 +105,11 @@ def preview(shown, query):
 
 
 def count(shown, query):
-    assert count_at_most(shown.source, query.sql, query.parameters, 1000) == 0
+    assert count_at_most(shown.source, query, 1000) == 0
 
 
 def report(shown, query):
-    sample = Sample(query)
+    sample = SqliteSample(query)
     try:
         assert sample.take().rows == 0
     finally:
@@ -189,8 +190,14 @@ def test_columns_of_a_source_with_a_row_filter_are_not_named_by_rows(make_databa
     database = make_database("create table t (region, v)", "insert into t values ('south', 'x')")
     region = "region = :principal.region"
     for query in (None, "select * from t"):
-        assert [each.stored for each in Shown(database, region, query).columns] == [None, None]
-        assert [each.stored for each in Shown(database, None, query).columns] == ["text", "text"]
+        assert [storage_of(each).stored for each in Shown(database, region, query).columns] == [
+            None,
+            None,
+        ]
+        assert [storage_of(each).stored for each in Shown(database, None, query).columns] == [
+            "text",
+            "text",
+        ]
 
 
 def test_what_is_not_selected_is_not_read(make_database):

@@ -4,11 +4,9 @@ import tracemalloc
 
 import pytest
 
-from sources.catalogue.catalogue import QuerySource
-from sources.query import Query
-from sources.sqlite.connections import read_only_uri
-from sources.sqlite.preview import CELL_CHARS, READ_BYTES, Cell, first_rows
-from sources.sqlite.tables import describe
+from sources.database import Cell, QuerySource
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.preview import CELL_CHARS, READ_BYTES, first_rows
 
 
 @pytest.fixture
@@ -17,8 +15,12 @@ def preview(make_database):
 
     def look(*statements, sql="select * from t", most=20, by_chance=False):
         database = make_database(*statements)
-        columns = describe(QuerySource("t", database, sql, ())).columns
-        query = Query(read_only_uri(database), sql, {}, columns, is_by_chance=by_chance)
+        columns = (
+            SqliteDatabase(database)
+            .describe(QuerySource("t", SqliteDatabase(database), sql, ()))
+            .columns
+        )
+        query = SqliteDatabase(database).query(sql, {}, columns)._replace(is_by_chance=by_chance)
         return first_rows(query, most)
 
     return look

@@ -10,15 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encoders import NotUtf8
-from sources.catalogue.catalogue import QuerySource, TableSource
+from sources.database import QuerySource, TableSource
 from sources.errors import SourceFailed
-from sources.query import Query
 from sources.selection import parse_selection
 from sources.sqlite import rows
-from sources.sqlite.connections import read_only_uri
+from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.rows import open_rows
 from sources.sqlite.sql import selection_sql
-from sources.sqlite.tables import describe
 
 CLASSES = {
     "integer": st.integers(-(2**63), 2**63 - 1),
@@ -39,8 +37,8 @@ def database(tmp_path):
 
 
 def query(path, sql="select * from t", **parameters):
-    columns = describe(QuerySource("t", path, sql, ())).columns
-    return Query(read_only_uri(path), sql, parameters, columns)
+    columns = SqliteDatabase(path).describe(QuerySource("t", SqliteDatabase(path), sql, ())).columns
+    return SqliteDatabase(path).query(sql, parameters, columns)
 
 
 def insert(connection, sql, values):
@@ -192,13 +190,13 @@ def test_names_that_repeat_are_told_apart(database):
     connection, path = database
     connection.execute('create table t (a, "a:1")')
     insert(connection, "insert into t values (?, ?)", [(1, 2)])
-    source = QuerySource("t", path, "select *, a, a, a, A, a, a from t", ())
-    columns = describe(source).columns
+    source = QuerySource("t", SqliteDatabase(path), "select *, a, a, a, A, a, a from t", ())
+    columns = source.database.describe(source).columns
     names = ["a", "a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7"]
     assert [column.name for column in columns] == names
     selection = parse_selection([("columns", "a:7,a:5,a:1"), ("a:6", "1")], columns)
     sql, bound = selection_sql(source, selection, columns)
-    asked = Query(read_only_uri(path), sql, bound, [columns[7], columns[5], columns[1]])
+    asked = SqliteDatabase(path).query(sql, bound, [columns[7], columns[5], columns[1]])
     assert read_all(asked) == [(1, 1, 2)]
 
 
@@ -206,11 +204,13 @@ def test_a_query_of_which_nothing_is_selected_is_run_as_it_is(database):
     connection, path = database
     connection.execute("create table t (i integer, r real)")
     insert(connection, "insert into t values (?, 0.5)", [(2**53 + 1,)])
-    source = QuerySource("t", path, "select r as x from t union all select i from t", ())
-    columns = describe(source).columns
+    source = QuerySource(
+        "t", SqliteDatabase(path), "select r as x from t union all select i from t", ()
+    )
+    columns = source.database.describe(source).columns
     # Beneath another SELECT, SQLite makes reals of the integers.
     sql, bound = selection_sql(source, parse_selection([], columns), columns)
-    assert same(read_all(Query(read_only_uri(path), sql, bound, columns)), [(0.5,), (2**53 + 1,)])
+    assert same(read_all(SqliteDatabase(path).query(sql, bound, columns)), [(0.5,), (2**53 + 1,)])
 
 
 def test_a_text_that_is_no_utf8_is_told_with_its_place(database):
@@ -241,7 +241,10 @@ def test_the_collations_of_sqlite_are_its_own_where_texts_are_utf16(tmp_path, co
         connection.execute(f"create table t (t text collate {collation})")
         connection.executemany("insert into t values (?)", [("a",), ("A",), ("a ",)])
         want = connection.execute("select t from t where t = 'a'").fetchall()
-    assert describe(TableSource("t", path, "t")).rows_estimate == 3
+    assert (
+        SqliteDatabase(path).describe(TableSource("t", SqliteDatabase(path), "t")).rows_estimate
+        == 3
+    )
     assert read_all(query(path, "select t from t where t = 'a'")) == want
 
 
@@ -276,8 +279,8 @@ def test_parameters_are_bound(database):
     connection, path = database
     connection.execute("create table t (i integer)")
     insert(connection, "insert into t values (?)", [(i,) for i in range(10)])
-    asked = Query(
-        read_only_uri(path), "select i from t where i >= :low", {"low": 7}, query(path).columns
+    asked = SqliteDatabase(path).query(
+        "select i from t where i >= :low", {"low": 7}, query(path).columns
     )
     assert read_all(asked) == [(7,), (8,), (9,)]
 
@@ -291,13 +294,13 @@ def test_what_the_database_says_is_told(database, sql):
     connection, path = database
     connection.execute("create table t (i integer)")
     insert(connection, "insert into t values (?)", [(1,), (2,)])
-    asked = Query(read_only_uri(path), sql, {}, query(path).columns)
+    asked = SqliteDatabase(path).query(sql, {}, query(path).columns)
     with pytest.raises(SourceFailed, match=r"the database stopped: \w"):
         read_all(asked)
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path):
-    asked = Query(read_only_uri(tmp_path / "none.db"), "select 1 as i", {}, ())
+    asked = SqliteDatabase(tmp_path / "none.db").query("select 1 as i", {}, ())
     with pytest.raises(SourceFailed):
         open_rows(asked)
     assert not list(tmp_path.iterdir())

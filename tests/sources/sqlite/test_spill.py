@@ -9,13 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sources.catalogue.catalogue import QuerySource
+from sources.database import QuerySource
 from sources.errors import SourceFailed
-from sources.query import Query
-from sources.sqlite.connections import read_only_uri
+from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.rows import open_rows
 from sources.sqlite.spill import EXACT, spill_rows
-from sources.sqlite.tables import describe
 
 
 def value_of(cell):
@@ -27,9 +25,9 @@ def value_of(cell):
 
 def spill_of(path, sql):
     """The kinds of the columns, and the rows."""
-    columns = describe(QuerySource("t", path, sql, ())).columns
+    columns = SqliteDatabase(path).describe(QuerySource("t", SqliteDatabase(path), sql, ())).columns
     counts = []
-    with closing(open_rows(Query(read_only_uri(path), sql, {}, columns))) as rows:
+    with closing(open_rows(SqliteDatabase(path).query(sql, {}, columns))) as rows:
         opened = spill_rows(rows, columns, path.parent, counts.append)
     with closing(opened):
         table = [row.values() for batch in opened for row in batch.to_pylist()]
@@ -113,9 +111,13 @@ def test_every_value_is_equal_to_what_is_stored(tmp_path_factory, values):
 def test_a_failure_leaves_no_file(make_database):
     database = make_database("create table t (x)", "insert into t values (1)")
     sql = "select json('no') as x from t"
-    columns = describe(QuerySource("t", database, sql, ())).columns
+    columns = (
+        SqliteDatabase(database)
+        .describe(QuerySource("t", SqliteDatabase(database), sql, ()))
+        .columns
+    )
     with (
-        closing(open_rows(Query(read_only_uri(database), sql, {}, columns))) as rows,
+        closing(open_rows(SqliteDatabase(database).query(sql, {}, columns))) as rows,
         pytest.raises(SourceFailed, match="malformed JSON"),
     ):
         spill_rows(rows, columns, database.parent, lambda done: None)

@@ -7,11 +7,14 @@ from contextlib import closing
 import apsw
 import pytest
 
-from sources.catalogue.catalogue import Parameter, QuerySource, TableSource
+from sources.database import QuerySource, TableSource
 from sources.errors import SourceUnavailable
+from sources.selection import Parameter
 from sources.sqlite import connections, tables
+from sources.sqlite.column_types import make_column, storage_of
 from sources.sqlite.connections import quoted, read_only_uri
-from sources.sqlite.tables import ColumnInfo, count_at_most, describe
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.tables import count_at_most
 
 
 @pytest.fixture
@@ -21,14 +24,18 @@ def described(make_database):
     def describe_it(*statements, query=None, parameters=()):
         database = make_database(*statements)
         if query is None:
-            return describe(TableSource("t", database, "t"))
-        return describe(QuerySource("q", database, query, parameters))
+            return SqliteDatabase(database).describe(
+                TableSource("t", SqliteDatabase(database), "t")
+            )
+        return SqliteDatabase(database).describe(
+            QuerySource("q", SqliteDatabase(database), query, parameters)
+        )
 
     return describe_it
 
 
 def affinities(description):
-    return {column.name: column.affinity for column in description.columns}
+    return {column.name: storage_of(column).affinity for column in description.columns}
 
 
 # https://sqlite.org/datatype3.html, 3.1 and 3.1.1
@@ -102,7 +109,7 @@ def test_the_columns_of_a_query(described, query, want):
 def test_a_query_is_described_with_and_without_defaults(described):
     parameters = (Parameter("a", "int", 60), Parameter("b", "text", None))
     description = described("create table t (x)", query="select :a, :b", parameters=parameters)
-    assert [column.affinity for column in description.columns] == ["BLOB", "BLOB"]
+    assert [storage_of(column).affinity for column in description.columns] == ["BLOB", "BLOB"]
 
 
 def test_a_query_is_described_without_its_rows(described):
@@ -123,7 +130,7 @@ STORED = {
 @pytest.mark.parametrize(("declared", "values", "want"), STORED.values(), ids=STORED.keys())
 def test_the_class_of_the_first_rows(described, declared, values, want):
     found = described(f"create table t (x {declared})", f"insert into t values {values}")
-    assert found.columns[0].stored == want
+    assert storage_of(found.columns[0]).stored == want
 
 
 def test_only_the_first_rows_are_looked_at(described):
@@ -134,8 +141,8 @@ def test_only_the_first_rows_are_looked_at(described):
         f" limit {count + 1}) insert into t select 1, iif(i > {count}, 'late', 1) from n",
     )
     assert found.columns == (
-        ColumnInfo("a", "BLOB", "integer", "BLOB"),
-        ColumnInfo("b", "BLOB", "integer", "BLOB"),
+        make_column("a", "BLOB", "integer", "BLOB"),
+        make_column("b", "BLOB", "integer", "BLOB"),
     )
 
 
@@ -181,16 +188,20 @@ def test_a_view_has_no_estimate(described):
     assert found.rows_estimate is None
 
 
+def counted(source, sql, parameters, *bounds):
+    return count_at_most(source, source.database.query(sql, parameters, ()), *bounds)
+
+
 @pytest.mark.parametrize(("most", "want"), [(0, 0), (1, 1), (9, 9), (10, 10), (11, 10)])
 def test_counting_stops(make_database, most, want):
-    source = TableSource("t", make_database("create table t (x)", TEN), "t")
-    assert count_at_most(source, "select x from t", {}, most) == want
+    source = TableSource("t", SqliteDatabase(make_database("create table t (x)", TEN)), "t")
+    assert counted(source, "select x from t", {}, most) == want
 
 
 def test_counting_reads_no_more_than_it_must(make_database):
     endless = "with recursive n(i) as (select :_0 union all select i + 1 from n) select i from n"
-    source = QuerySource("q", make_database("create table t (x)"), endless, ())
-    assert count_at_most(source, endless, {"_0": 1}, 1000) == 1000
+    source = QuerySource("q", SqliteDatabase(make_database("create table t (x)")), endless, ())
+    assert counted(source, endless, {"_0": 1}, 1000) == 1000
 
 
 # What takes longer than it is looked for
@@ -202,20 +213,20 @@ SHORT_S = 0.01
 
 
 def test_what_takes_long_to_count_is_not_counted(make_database):
-    source = TableSource("t", make_database("create table t (x)", TEN), "t")
-    assert count_at_most(source, f"{ENDLESS} where i < 0", {}, 5, SHORT_S) is None
-    assert count_at_most(source, "select x from t", {}, 5, SHORT_S) == 5
+    source = TableSource("t", SqliteDatabase(make_database("create table t (x)", TEN)), "t")
+    assert counted(source, f"{ENDLESS} where i < 0", {}, 5, SHORT_S) is None
+    assert counted(source, "select x from t", {}, 5, SHORT_S) == 5
 
 
 def test_a_view_that_takes_long_to_its_first_row_is_described_without_it(described):
     slow = described("create table base (x)", f"create view t as {ENDLESS} where i < 0")
-    assert slow == ((ColumnInfo("i", "BLOB", None),), None)
+    assert slow == ((make_column("i", "BLOB", None),), None)
 
 
 def test_a_failure_while_it_is_looked_is_none_of_time(make_database):
-    source = TableSource("s", make_database("create table t (x)", TEN), "t")
+    source = TableSource("s", SqliteDatabase(make_database("create table t (x)", TEN)), "t")
     with pytest.raises(SourceUnavailable, match="malformed JSON"):
-        count_at_most(source, "select json('no') from t where json('no')", {}, 1, SHORT_S)
+        counted(source, "select json('no') from t where json('no')", {}, 1, SHORT_S)
 
 
 # A database that cannot be asked
@@ -223,57 +234,59 @@ def test_a_failure_while_it_is_looked_is_none_of_time(make_database):
 
 def deny(source):
     with pytest.raises(SourceUnavailable, match="the database of s answers: ") as caught:
-        describe(source)
+        source.database.describe(source)
     assert str(source.database) not in str(caught.value), "where files are is our own affair"
     with pytest.raises(SourceUnavailable):
-        count_at_most(source, f"select * from {quoted(source.table)}", {}, 1)
+        counted(source, f"select * from {quoted(source.table)}", {}, 1)
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path):
-    deny(TableSource("s", tmp_path / "missing.db", "t"))
+    deny(TableSource("s", SqliteDatabase(tmp_path / "missing.db"), "t"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_no_database(tmp_path):
-    deny(TableSource("s", tmp_path, "t"))
+    deny(TableSource("s", SqliteDatabase(tmp_path), "t"))
 
 
 def test_a_pipe_is_no_database(tmp_path):
     os.mkfifo(tmp_path / "pipe.db")
-    deny(TableSource("s", tmp_path / "pipe.db", "t"))
+    deny(TableSource("s", SqliteDatabase(tmp_path / "pipe.db"), "t"))
 
 
 def test_a_file_that_is_no_database(tmp_path):
     (tmp_path / "text.db").write_text("this is a text, and long enough to have a header" * 9)
-    deny(TableSource("s", tmp_path / "text.db", "t"))
+    deny(TableSource("s", SqliteDatabase(tmp_path / "text.db"), "t"))
 
 
 def test_a_table_that_is_not_there(make_database):
-    deny(TableSource("s", make_database("create table t (x)"), "unheard"))
+    deny(TableSource("s", SqliteDatabase(make_database("create table t (x)")), "unheard"))
 
 
 def test_a_locked_database(make_database, monkeypatch):
     monkeypatch.setattr(connections, "BUSY_TIMEOUT_S", 0.05)
-    source = TableSource("s", make_database("create table t (x)"), "t")
+    source = TableSource("s", SqliteDatabase(make_database("create table t (x)")), "t")
     with closing(apsw.Connection(str(source.database))) as writer:
         writer.execute("begin exclusive")
         deny(source)
         writer.execute("rollback")
-    assert affinities(describe(source)) == {"x": "BLOB"}
+    assert affinities(source.database.describe(source)) == {"x": "BLOB"}
 
 
 @pytest.mark.parametrize("table", ['a"b', '"', "a b", "select", "a'b", "größe"])
 def test_any_table_can_be_described(make_database, table):
-    source = TableSource("s", make_database(f"create table {quoted(table)} (x date)"), table)
+    source = TableSource(
+        "s", SqliteDatabase(make_database(f"create table {quoted(table)} (x date)")), table
+    )
     assert quoted('a"b') == '"a""b"'
-    assert describe(source) == ((ColumnInfo("x", "NUMERIC", None, "date"),), 0)
+    assert source.database.describe(source) == ((make_column("x", "NUMERIC", None, "date"),), 0)
 
 
 def test_nothing_is_written(make_database):
     database = make_database("create table t (x)")
     before = database.stat().st_mtime_ns, database.read_bytes()
-    describe(TableSource("t", database, "t"))
-    count_at_most(TableSource("t", database, "t"), "select * from t", {}, 1)
+    SqliteDatabase(database).describe(TableSource("t", SqliteDatabase(database), "t"))
+    counted(TableSource("t", SqliteDatabase(database), "t"), "select * from t", {}, 1)
     assert (database.stat().st_mtime_ns, database.read_bytes()) == before
 
 
@@ -283,7 +296,9 @@ ODD_PATHS = ["a b.db", "a?b.db", "a#b.db", "a%20b.db", "größe.db", "a'b.db", '
 @pytest.mark.parametrize("name", ODD_PATHS)
 def test_any_path_can_be_opened(make_database, name):
     database = make_database("create table t (only_here)", name=name)
-    assert affinities(describe(TableSource("t", database, "t"))) == {"only_here": "BLOB"}
+    assert affinities(
+        SqliteDatabase(database).describe(TableSource("t", SqliteDatabase(database), "t"))
+    ) == {"only_here": "BLOB"}
     with (
         closing(sqlite3.connect(read_only_uri(database), uri=True)) as connection,
         pytest.raises(sqlite3.OperationalError, match="readonly"),

@@ -4,10 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from sources.query import Query
-from sources.sqlite.connections import read_only_uri
+from sources.sqlite.column_types import make_column
+from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.rows import open_rows
-from sources.sqlite.tables import ColumnInfo
 from sources.sqlite.volatility import CHANCE, CLOCK, NEVER, PERHAPS, volatility_of
 
 
@@ -23,7 +22,7 @@ def database(make_database):
 
 
 def query(database, sql, parameters):
-    return Query(read_only_uri(database), sql, parameters, [ColumnInfo("x", "BLOB")])
+    return SqliteDatabase(database).query(sql, parameters, [make_column("x", "BLOB")])
 
 
 CASES = {
@@ -58,17 +57,17 @@ CASES = {
 
 @pytest.mark.parametrize(("sql", "want"), CASES.values(), ids=CASES.keys())
 def test_what_a_statement_depends_on(database, sql, want):
-    assert volatility_of(Query(read_only_uri(database), sql, {}, []), None) == want
+    assert volatility_of(SqliteDatabase(database).query(sql, {}, []), None) == want
 
 
 @pytest.mark.parametrize(("value", "want"), [("2026-03-05", PERHAPS), ("Now", CLOCK), (5, PERHAPS)])
 def test_a_parameter_can_be_the_clock(database, value, want):
-    asked = Query(read_only_uri(database), "select date(:day) as x", {"day": value}, [])
+    asked = SqliteDatabase(database).query("select date(:day) as x", {"day": value}, [])
     assert volatility_of(asked, "the same database") == want
 
 
 def test_a_view_that_has_changed_is_looked_at_again(database, change):
-    asked = Query(read_only_uri(database), "select * from years", {}, [])
+    asked = SqliteDatabase(database).query("select * from years", {}, [])
     assert volatility_of(asked, "one") == PERHAPS
     change(database, "drop view years", "create view years as select date() as year")
     assert volatility_of(asked, "another") == CLOCK

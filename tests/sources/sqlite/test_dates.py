@@ -7,7 +7,8 @@ from contextlib import closing
 import apsw
 import pytest
 
-from sources.dates import moment_sql, read_date
+from sources.dates import read_date
+from sources.sqlite.dates import moment_sql
 
 ASKED = {
     "2026": "2026",

@@ -11,19 +11,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sources.catalogue.catalogue import Parameter, QuerySource, TableSource
+from sources.database import QuerySource, TableSource
 from sources.errors import MissingAttribute
-from sources.row_filter import read_filter, unclear_uses
-from sources.selection import parse_selection
+from sources.selection import Parameter, parse_selection
+from sources.sqlite.column_types import make_column, storage_of
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.filters import read_filter, unclear_uses
 from sources.sqlite.sql import selection_sql
-from sources.sqlite.tables import ColumnInfo
 
 NOWHERE = Path("/nowhere.db")
 COLUMNS = [
-    ColumnInfo("id", "INTEGER"), ColumnInfo("region", "TEXT"), ColumnInfo("level", "INTEGER"),
-    ColumnInfo("weight", "REAL"), ColumnInfo("mixed", "BLOB"),
+    make_column("id", "INTEGER"), make_column("region", "TEXT"), make_column("level", "INTEGER"),
+    make_column("weight", "REAL"), make_column("mixed", "BLOB"),
 ]  # fmt: skip
-AFFINITIES = {column.name: column.affinity for column in COLUMNS}
+AFFINITIES = {column.name: storage_of(column).affinity for column in COLUMNS}
 ROWS = [
     (1, "north", 1, 0.5, 1),
     (2, "south", 2, 1.5, "2"),
@@ -40,7 +41,7 @@ def select(where, attributes, words=(), rows=ROWS):
     assert problems == []
     assert unclear_uses(row_filter, AFFINITIES) == []
     selection = parse_selection(words, COLUMNS)
-    source = TableSource("t", NOWHERE, "t", row_filter)
+    source = TableSource("t", SqliteDatabase(NOWHERE), "t", row_filter)
     sql, bound = selection_sql(source, selection, COLUMNS, attributes)
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(SCHEMA)
@@ -137,8 +138,8 @@ def test_a_value_of_no_reading_shows_no_rows(where, value):
 def test_a_column_that_has_lost_its_type_shows_no_rows():
     """The catalogue was checked when the server was started."""
     row_filter, _ = read_filter("level <= :principal.level")
-    columns = [ColumnInfo("level", "BLOB")]
-    source = TableSource("t", NOWHERE, "t", row_filter)
+    columns = [make_column("level", "BLOB")]
+    source = TableSource("t", SqliteDatabase(NOWHERE), "t", row_filter)
     sql, bound = selection_sql(source, parse_selection([], columns), columns, {"level": "2"})
     assert ("where (0)" in sql, bound) == (True, {})
 
@@ -181,7 +182,7 @@ def test_values_of_a_client_and_of_the_filter_are_apart():
 def test_all_that_is_bound_is_used():
     """What reads the rows may refuse a value that the statement has no name for."""
     row_filter, _ = read_filter("level <= :principal.level and region = :principal.level")
-    source = TableSource("t", NOWHERE, "t", row_filter)
+    source = TableSource("t", SqliteDatabase(NOWHERE), "t", row_filter)
     sql, bound = selection_sql(source, parse_selection([], COLUMNS), COLUMNS, {"level": "2"})
     assert bound == {"_ordered_0": 2, "_ordered_1": "2"}
     assert all(f":{name}" in sql for name in bound)
@@ -190,8 +191,10 @@ def test_all_that_is_bound_is_used():
 def test_a_query_is_filtered_by_what_it_gives():
     row_filter, _ = read_filter("place = :principal.region and twice <= cast(:principal.n as int)")
     query = "select region as place, level * 2 as twice from t where level < :n order by id desc"
-    source = QuerySource("q", NOWHERE, query, (Parameter("n", "int", 9),), row_filter)
-    columns = [ColumnInfo("place", "TEXT"), ColumnInfo("twice", "BLOB")]
+    source = QuerySource(
+        "q", SqliteDatabase(NOWHERE), query, (Parameter("n", "int", 9),), row_filter
+    )
+    columns = [make_column("place", "TEXT"), make_column("twice", "BLOB")]
     selection = parse_selection([("twice__gt", "1")], columns, source.parameters)
     sql, bound = selection_sql(source, selection, columns, {"region": "north", "n": "6"})
     with closing(sqlite3.connect(":memory:")) as connection:
@@ -313,13 +316,13 @@ def test_a_quoted_name_is_never_a_text():
 
 def test_an_audience_is_of_the_expression_and_the_values_bound():
     row_filter, _ = read_filter(f"{REGION} and level = :principal.level")
-    audience = row_filter.audience("t", {"level": "1", "region": "é'", "other": "x"})
-    assert audience == row_filter.audience("t", {"region": "é'", "level": "1"})
+    audience = row_filter.visibility_key("t", {"level": "1", "region": "é'", "other": "x"})
+    assert audience == row_filter.visibility_key("t", {"region": "é'", "level": "1"})
     sql = "region = :_principal_region and level = :_principal_level"
     assert json.loads(audience) == {":where": sql, "region": "é'", "level": "1"}
-    assert audience != row_filter.audience("t", {"region": "1", "level": "é'"})
+    assert audience != row_filter.visibility_key("t", {"region": "1", "level": "é'"})
     other, _ = read_filter(f"{REGION} and level = :principal.level and id > 1")
-    assert audience != other.audience("t", {"region": "é'", "level": "1"})
+    assert audience != other.visibility_key("t", {"region": "é'", "level": "1"})
 
 
 def test_an_attribute_that_is_missing_is_named_and_how_to_give_it():

@@ -8,16 +8,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from sources.catalogue import check as catalogue_check
-from sources.catalogue.catalogue import (
-    Catalogue,
-    GeneratedSource,
-    Parameter,
-    QuerySource,
-    TableSource,
-)
+from sources.catalogue.catalogue import Catalogue
 from sources.catalogue.check import check_catalogue
-from sources.row_filter import read_filter
+from sources.database import GeneratedSource, QuerySource, TableSource
+from sources.selection import Parameter
+from sources.sqlite import check
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.filters import read_filter
 
 SCHEMA = '''
 create table t (a integer, b text);
@@ -42,12 +39,12 @@ def problems_of(*sources: TableSource | QuerySource | GeneratedSource) -> list[s
 
 
 def query_problems(database: Path, query: str, *parameters: Parameter) -> list[str]:
-    return problems_of(QuerySource("q", database, query, parameters))
+    return problems_of(QuerySource("q", SqliteDatabase(database), query, parameters))
 
 
 @pytest.mark.parametrize("table", ["t", "v", 'T of "x"', "words"])
 def test_tables_and_views_are_found(database, table):
-    assert problems_of(TableSource("x", database, table)) == []
+    assert problems_of(TableSource("x", SqliteDatabase(database), table)) == []
 
 
 def test_generated_rows_need_nothing():
@@ -55,18 +52,18 @@ def test_generated_rows_need_nothing():
 
 
 def test_a_table_that_is_not_there_is_named_with_those_that_are(database):
-    [problem] = problems_of(TableSource("x", database, "u"))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(database), "u"))
     assert problem.startswith('sources.x.table: there is no table or view "u" in ')
     assert '; there is T of "x", broken, t, v, words' in problem
 
 
 def test_a_table_in_other_letters_gets_the_exact_name(database):
-    [problem] = problems_of(TableSource("x", database, "V"))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(database), "V"))
     assert problem.endswith("; there is v")
 
 
 def test_a_view_of_what_is_gone_is_a_problem(database):
-    [problem] = problems_of(TableSource("x", database, "broken"))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(database), "broken"))
     assert problem == 'sources.x.table: "broken" cannot be read (no such table: main.gone)'
 
 
@@ -129,57 +126,69 @@ BAD_FILTERS = {
 
 @pytest.mark.parametrize("text", FILTERS)
 def test_a_filter_of_a_table_is_planned(database, text):
-    assert problems_of(TableSource("x", database, "t", where(text))) == []
+    assert problems_of(TableSource("x", SqliteDatabase(database), "t", where(text))) == []
 
 
 @pytest.mark.parametrize(("text", "want"), BAD_FILTERS.values(), ids=BAD_FILTERS.keys())
 def test_a_filter_that_is_none_of_the_table_is_a_problem(database, text, want):
-    [problem] = problems_of(TableSource("x", database, "t", where(text)))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(database), "t", where(text)))
     assert problem.startswith(f"sources.x.where: {want}")
 
 
 def test_a_filter_of_a_query_is_over_what_it_gives(database):
     sql, parameters = "select a * :n as n, b from t", (Parameter("n", "int", None),)
     for text, is_right in {"n = :principal.x": True, "a = :principal.x": False}.items():
-        problems = problems_of(QuerySource("q", database, sql, parameters, where(text)))
+        problems = problems_of(
+            QuerySource("q", SqliteDatabase(database), sql, parameters, where(text))
+        )
         right = "an expression over the columns would be right"
         one = f"sources.q.where: SQLite refuses it (no such column: a); {right}"
         assert problems == ([] if is_right else [one])
 
 
 def test_filters_of_one_database_are_each_looked_at(database):
-    sources = [QuerySource(f"q{i}", database, "select a from t", (), where("c")) for i in range(3)]
-    assert len(problems_of(*sources, TableSource("x", database, "t", where("a")))) == 3
+    sources = [
+        QuerySource(f"q{i}", SqliteDatabase(database), "select a from t", (), where("c"))
+        for i in range(3)
+    ]
+    assert (
+        len(problems_of(*sources, TableSource("x", SqliteDatabase(database), "t", where("a")))) == 3
+    )
 
 
 def test_a_table_that_is_not_there_is_the_only_problem(database):
-    [problem] = problems_of(TableSource("x", database, "u", where("c = 1")))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(database), "u", where("c = 1")))
     assert problem.startswith("sources.x.table: ")
 
 
 def test_a_missing_database_is_one_problem_and_is_not_made(tmp_path):
     path = tmp_path / "no.db"
-    problems = problems_of(TableSource("x", path, "t"), TableSource("y", path, "t"))
+    problems = problems_of(
+        TableSource("x", SqliteDatabase(path), "t"), TableSource("y", SqliteDatabase(path), "t")
+    )
     right = "the path of an SQLite file would be right"
     assert problems == [f"sources.x.database (and 1 more): {path} is not there; {right}"]
     assert not path.exists()
 
 
 def test_a_folder_is_no_database(tmp_path):
-    [problem] = problems_of(TableSource("x", tmp_path, "t"))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(tmp_path), "t"))
     assert f"{tmp_path} is a folder" in problem
 
 
 def test_a_file_of_something_else_is_no_database(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a database, but long enough to have a header " * 20)
-    [problem] = problems_of(TableSource("x", path, "t"))
+    [problem] = problems_of(TableSource("x", SqliteDatabase(path), "t"))
     assert problem.startswith(f"sources.x.database: {path} cannot be read as an SQLite database (")
 
 
 def test_nothing_is_written(database):
     before = (database.read_bytes(), sorted(database.parent.iterdir()))
-    problems_of(TableSource("x", database, "t"), QuerySource("q", database, "select 1", ()))
+    problems_of(
+        TableSource("x", SqliteDatabase(database), "t"),
+        QuerySource("q", SqliteDatabase(database), "select 1", ()),
+    )
     assert (database.read_bytes(), sorted(database.parent.iterdir())) == before
 
 
@@ -192,15 +201,15 @@ def test_the_log_of_a_running_writer_is_left_alone(database, tmp_path):
         for end in ("", "-wal"):
             shutil.copy(f"{database}{end}", f"{copy}{end}")
     before = copy.read_bytes()
-    assert problems_of(TableSource("x", copy, "late")) == []
+    assert problems_of(TableSource("x", SqliteDatabase(copy), "late")) == []
     assert copy.read_bytes() == before
 
 
 def test_every_problem_is_named_at_once(database, tmp_path):
     problems = problems_of(
-        TableSource("a", database, "nope"),
-        TableSource("b", tmp_path / "no.db", "t"),
-        QuerySource("c", database, "select nope", ()),
+        TableSource("a", SqliteDatabase(database), "nope"),
+        TableSource("b", SqliteDatabase(tmp_path / "no.db"), "t"),
+        QuerySource("c", SqliteDatabase(database), "select nope", ()),
     )
     assert sorted(problem.split(": ")[0] for problem in problems) == [
         "sources.a.table",
@@ -210,9 +219,9 @@ def test_every_problem_is_named_at_once(database, tmp_path):
 
 
 def test_a_locked_database_is_no_problem_of_the_catalogue(database, monkeypatch, caplog):
-    monkeypatch.setattr(catalogue_check, "LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr(check, "LOCK_WAIT_S", 0.05)
     with closing(apsw.Connection(str(database))) as writer:
         writer.execute("begin exclusive")
-        assert problems_of(TableSource("x", database, "gone")) == []
+        assert problems_of(TableSource("x", SqliteDatabase(database), "gone")) == []
     assert "is locked by a writer" in caplog.text
-    assert len(problems_of(TableSource("x", database, "gone"))) == 1
+    assert len(problems_of(TableSource("x", SqliteDatabase(database), "gone"))) == 1

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources import profile
-from sources.catalogue.catalogue import TableSource
+from sources.database import TableSource
 from sources.errors import SourceFailed
-from sources.profile import BINS, CUT, OWN_BINS, SHARES, Bin, Sample, Taken, TimeBin, Value
-from sources.query import Query
-from sources.sqlite import connections
-from sources.sqlite.connections import read_only_uri
-from sources.sqlite.tables import ColumnInfo, describe
+from sources.profile import Bin, Taken, TimeBin, Value
+from sources.sqlite import connections, profiling
+from sources.sqlite.column_types import make_column
+from sources.sqlite.connections import IN_MEMORY
+from sources.sqlite.database import SqliteDatabase
+from sources.sqlite.profiling import BINS, CUT, OWN_BINS, SHARES, SqliteSample
 
 MADE = "with recursive n(i) as (select 1 union all select i + 1 from n limit {}) select i from n"
 
@@ -36,8 +36,8 @@ def open_sample(make_database):
         with closing(sqlite3.connect(database)) as connection:
             shape = f"select * from ({sql}) limit 0"
             names = [d[0] for d in connection.execute(shape, parameters or {}).description]
-        columns = [ColumnInfo(name, "BLOB") for name in names]
-        made.append(Sample(Query(read_only_uri(database), sql, parameters or {}, columns)))
+        columns = [make_column(name, "BLOB") for name in names]
+        made.append(SqliteSample(SqliteDatabase(database).query(sql, parameters or {}, columns)))
         return made[-1]
 
     yield open_it
@@ -47,10 +47,11 @@ def open_sample(make_database):
 
 def profile_of(values):
     """Return the profile of a column without affinity that has these values."""
-    source = "file::memory:?mode=ro"
     rows = " union all ".join(f"select :v{i} as x" for i in range(len(values)))
     bound = {f"v{i}": value for i, value in enumerate(values)}
-    with closing(Sample(Query(source, rows, bound, [ColumnInfo("x", "BLOB")]))) as sample:
+    with closing(
+        SqliteSample(SqliteDatabase(IN_MEMORY).query(rows, bound, [make_column("x", "BLOB")]))
+    ) as sample:
         assert sample.take() == Taken("all", len(values), len(values))
         return sample.profile(0)
 
@@ -178,7 +179,7 @@ def test_what_is_long_is_cut_with_its_length():
 def test_the_most_frequent():
     values = [letter for i, letter in enumerate("abcdefghijklm") for _ in range(i + 1)]
     found = profile_of(values)
-    want = Counter(values).most_common(profile.FREQUENT)
+    want = Counter(values).most_common(profiling.FREQUENT)
     assert [(value.value, count) for value, count in found.frequent] == want
 
 
@@ -199,7 +200,7 @@ def test_dates(open_sample):
     values = ["2026-03-05T10:30:00Z", "2025-12-31", 1772706605, "2026-01-01 00:30:00+02:00", "n/a"]
     rows = ", ".join(f"({value!r})" for value in [*values, values[0]]) + ", (null)"
     sample = open_sample("create table t (x timestamp)", f"insert into t values {rows}")
-    sample._query = sample._query._replace(columns=[ColumnInfo("x", "NUMERIC", None, "TIMESTAMP")])
+    sample._query = sample._query._replace(columns=[make_column("x", "NUMERIC", None, "TIMESTAMP")])
     sample.take()
     found = sample.profile(0)
     assert found.times[:4] == (5, "2025-12-31 00:00:00", "2026-03-05 10:30:05", False)
@@ -212,7 +213,7 @@ def test_dates(open_sample):
 
 def test_days(open_sample):
     sample = open_sample("create table t (x date)", "insert into t values ('2026-03-05')")
-    sample._query = sample._query._replace(columns=[ColumnInfo("x", "NUMERIC", None, "DATE")])
+    sample._query = sample._query._replace(columns=[make_column("x", "NUMERIC", None, "DATE")])
     sample.take()
     assert sample.profile(0).times.are_days
     assert sample.profile(0).texts is None
@@ -242,12 +243,16 @@ def test_odd_names_and_names_that_repeat(make_database):
     database = make_database(
         'create table t ("a ""quoted"" name" integer, "x.y" text)', "insert into t values (1, 'a')"
     )
-    columns = describe(TableSource("t", database, "t")).columns
-    with closing(Sample(Query(read_only_uri(database), "select * from t", {}, columns))) as sample:
+    columns = (
+        SqliteDatabase(database).describe(TableSource("t", SqliteDatabase(database), "t")).columns
+    )
+    with closing(
+        SqliteSample(SqliteDatabase(database).query("select * from t", {}, columns))
+    ) as sample:
         sample.take()
         assert sample.profile(0).numbers.least == 1
-    twice = Query(read_only_uri(database), "select 1 as x, 2 as x", {}, columns)
-    with closing(Sample(twice)) as sample:
+    twice = SqliteDatabase(database).query("select 1 as x, 2 as x", {}, columns)
+    with closing(SqliteSample(twice)) as sample:
         sample.take()
         assert [sample.profile(i).numbers.least for i in range(2)] == [1, 2]
 
@@ -265,14 +270,14 @@ def test_more_columns_than_are_profiled(open_sample):
     many = ", ".join(f"{i} as c{i}" for i in range(1500))
     sample = open_sample(sql=f"select {many}")
     assert sample.take().rows == 1
-    last = profile.MOST_COLUMNS - 1
+    last = profiling.MOST_COLUMNS - 1
     assert sample.profile(last).numbers.least == last
 
 
 @pytest.fixture
 def small(monkeypatch):
     """small(rows): a sample has at most so many."""
-    return lambda rows: monkeypatch.setattr(profile, "TRIES", ((rows, 20.0), (10, 20.0)))
+    return lambda rows: monkeypatch.setattr(profiling, "TRIES", ((rows, 20.0), (10, 20.0)))
 
 
 def test_of_more_rows_a_sample_is_spread_over_all(open_sample, small):
@@ -294,7 +299,7 @@ def test_what_cannot_be_counted_in_time_is_sampled_from_its_beginning(
     open_sample, small, monkeypatch
 ):
     small(1000)
-    monkeypatch.setattr(profile, "COUNT_S", 0.05)
+    monkeypatch.setattr(profiling, "COUNT_S", 0.05)
     endless = MADE.format(-1)
     sample = open_sample(sql=endless)
     assert sample.take() == Taken("first", 1000, None)
@@ -302,21 +307,21 @@ def test_what_cannot_be_counted_in_time_is_sampled_from_its_beginning(
 
 
 def test_a_query_without_end_and_without_rows(open_sample, monkeypatch):
-    monkeypatch.setattr(profile, "TRIES", ((1000, 0.05), (10, 0.05)))
+    monkeypatch.setattr(profiling, "TRIES", ((1000, 0.05), (10, 0.05)))
     sample = open_sample(sql=MADE.format(-1) + " where i < 0")
     assert sample.take() == Taken("none", 0, None)
 
 
 def test_fewer_rows_are_taken_when_more_are_slow(open_sample, monkeypatch):
-    monkeypatch.setattr(profile, "TRIES", ((10**9, 0.2), (50, 20.0)))
-    monkeypatch.setattr(profile, "SAMPLE_CELLS", 10**9)
-    monkeypatch.setattr(profile, "COUNT_S", 0.05)
+    monkeypatch.setattr(profiling, "TRIES", ((10**9, 0.2), (50, 20.0)))
+    monkeypatch.setattr(profiling, "SAMPLE_CELLS", 10**9)
+    monkeypatch.setattr(profiling, "COUNT_S", 0.05)
     assert open_sample(sql=MADE.format(-1)).take() == Taken("first", 50, None)
 
 
 def test_fewer_rows_are_taken_when_more_have_no_room(open_sample, monkeypatch):
-    monkeypatch.setattr(profile, "SAMPLE_PAGES", 100)
-    monkeypatch.setattr(profile, "TRIES", ((10_000, 20.0), (100, 20.0)))
+    monkeypatch.setattr(profiling, "SAMPLE_PAGES", 100)
+    monkeypatch.setattr(profiling, "TRIES", ((10_000, 20.0), (100, 20.0)))
     rows = "select hex(randomblob(100)) as x from n"
     sample = open_sample(
         f"create table t as {MADE.format(10_000).replace('select i from n', rows)}"
@@ -327,14 +332,14 @@ def test_fewer_rows_are_taken_when_more_have_no_room(open_sample, monkeypatch):
 
 
 def test_a_column_that_takes_long_is_profiled_by_a_part(open_sample, monkeypatch):
-    monkeypatch.setattr(profile, "PART_ROWS", 100)
+    monkeypatch.setattr(profiling, "PART_ROWS", 100)
     sample = open_sample(f"create table t as {MADE.format(20_000)}")
     sample.take()
-    monkeypatch.setattr(profile, "COLUMN_S", -1)
+    monkeypatch.setattr(profiling, "COLUMN_S", -1)
     found = sample.profile(0)
     assert found.rows == 100
     assert (found.numbers.least, found.numbers.most) == (200, 20_000)
-    monkeypatch.setattr(profile, "COLUMN_S", 20)
+    monkeypatch.setattr(profiling, "COLUMN_S", 20)
     assert sample.profile(0, is_brief=True).rows == 100
     assert sample.profile(0).rows == 20_000
 
@@ -361,7 +366,7 @@ FAILURES = {
 @pytest.mark.parametrize("sql", FAILURES.values(), ids=FAILURES.keys())
 def test_a_query_that_fails(make_database, sql):
     database = make_database("create table t (x)")
-    sample = Sample(Query(read_only_uri(database), sql, {}, [ColumnInfo("x", "")]))
+    sample = SqliteSample(SqliteDatabase(database).query(sql, {}, [make_column("x", "")]))
     with closing(sample), pytest.raises(SourceFailed, match="the database stopped: "):
         sample.take()
 
@@ -378,12 +383,12 @@ def test_a_locked_database(open_sample, monkeypatch):
 def test_a_database_that_is_not_there_is_not_made(tmp_path):
     path = tmp_path / "gone.db"
     with pytest.raises(SourceFailed):
-        Sample(Query(read_only_uri(path), "select 1", {}, [ColumnInfo("x", "")])).take()
+        SqliteSample(SqliteDatabase(path).query("select 1", {}, [make_column("x", "")])).take()
     assert not path.exists()
 
 
 def test_close_ends_what_runs_on_another_thread(open_sample, monkeypatch, until):
-    monkeypatch.setattr(profile, "TRIES", ((1000, 3600.0),))
+    monkeypatch.setattr(profiling, "TRIES", ((1000, 3600.0),))
     sample = open_sample(sql=MADE.format(-1) + " where i < 0")
     failures = []
 
@@ -413,7 +418,7 @@ def test_nothing_is_asked_of_a_closed_sample(open_sample):
 
 
 def test_long_values_are_not_read(open_sample):
-    size = profile.READ_BYTES + 1
+    size = profiling.READ_BYTES + 1
     sample = open_sample(
         "create table t (t text, b blob)",
         f"insert into t values (printf('%.*c', {size}, 'x'), zeroblob({size})), ('short', x'00')",
@@ -425,10 +430,10 @@ def test_long_values_are_not_read(open_sample):
 
 def test_values_by_chance_are_computed_once(make_database):
     sql = "select iif(random() % 2, 'text', 1.5) as x from t"
-    columns = [ColumnInfo("x", "BLOB")]
+    columns = [make_column("x", "BLOB")]
     database = make_database("create table t (x)", f"insert into t {MADE.format(2000)}")
-    asked = Query(read_only_uri(database), sql, {}, columns, is_by_chance=True)
-    with closing(Sample(asked)) as sample:
+    asked = SqliteDatabase(database).query(sql, {}, columns)._replace(is_by_chance=True)
+    with closing(SqliteSample(asked)) as sample:
         sample.take()
         found = sample.profile(0)
     assert found.distinct == 2
@@ -442,8 +447,8 @@ def test_texts_of_utf_16(make_database, encoding):
         "create table t (x)",
         "insert into t values ('größe'), ('日本'), ('größe')",
     )
-    asked = Query(read_only_uri(database), "select x from t", {}, [ColumnInfo("x", "BLOB")])
-    with closing(Sample(asked)) as sample:
+    asked = SqliteDatabase(database).query("select x from t", {}, [make_column("x", "BLOB")])
+    with closing(SqliteSample(asked)) as sample:
         sample.take()
         found = sample.profile(0)
     assert found.frequent == ((Value("größe", None), 2),)
