@@ -31,9 +31,9 @@ class TypedRows(Protocol):
 class Rows(Protocol):
     """An open snapshot. Iterate once over its record batches, then close it.
 
-    All rows are of one moment, whatever is committed meanwhile. The first batch is one row, so that
-    it goes out at once; each is bounded in bytes. The statement is run once. Iterating raises
-    SourceFailed when the database stops, and NotUtf8.
+    All rows are of the moment when it was opened, whatever is committed meanwhile. The first batch
+    is one row, so that it goes out at once; each is bounded in bytes. The statement is run once.
+    Iterating raises SourceFailed when the database stops, and NotUtf8.
     """
 
     @property
