@@ -646,7 +646,7 @@ def test_what_is_paused_holds_its_snapshot_and_blocks_no_writer(
     process_status(paused, psutil.STATUS_STOPPED)
     assert (paused.state, paused.journal.size > 0) == ("running", True)
     assert paused.describe(None)["paused"] is True
-    change(in_wal("endless").database, "insert into t values (2)")
+    change(in_wal("endless").database.path, "insert into t values (2)")
     size = paused.journal.size
     crowded.cancel(crowded.blocker)
     until(lambda: paused.journal.size > size)
@@ -714,7 +714,7 @@ def test_a_locked_database_holds_up_its_own_exports_only(
     )
     wanted = [order(locked, each) for each in ("csv", "tsv", "json", "ndjson")]
     long, short = order(query("endless")), order(numbers)
-    with closing(sqlite3.connect(locked.database, isolation_level=None)) as writer:
+    with closing(sqlite3.connect(locked.database.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
         waiting = [exports.submit(each, prepared=True, owner="a") for each in wanted]
         other = exports.submit(long, prepared=True, owner="a")
