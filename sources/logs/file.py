@@ -6,6 +6,16 @@ as it is still written to, then the next one from its beginning. Of one that was
 been read is read from the copy; since writers cut where they like, half a line at the copy's end
 goes on in the log, whereas a renamed file's last line ends with it.
 
+What the present file is, and what follows its last byte:
+
+=======  =================================  ===================================================
+none     none is open                       the file of `position`, else the newest lines
+the log  it has the log's name: live        it grows; or was cut: then its copy, else it anew
+renamed  it had the log's name: live        once it is quiet and there is another: the next one
+copy     of a log that was cut: not live    the log, where its half line goes on
+older    left by rotation: not live         the next one, the log itself at last
+=======  =================================  ===================================================
+
 Everything may wait for a disk and is called by one thread at a time. Knows no topics.
 Way in: LogFile.
 """
@@ -13,9 +23,8 @@ Way in: LogFile.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,15 +38,13 @@ from sources.logs.bytes import (
     LogBytes,
     PlainFile,
     Rotated,
-    find_log,
     identity_of,
-    likely_files,
-    rotated_files,
     why_not,
 )
-from sources.logs.lines import MAX_LINE_BYTES, Half, LastLine, LineCutter, LogLine, as_utf8
+from sources.logs.lines import Half, LastLine, LineCutter, LogLine
 from sources.logs.newest import Share, find_newest
 from sources.logs.position import Position
+from sources.logs.rotation import Rotation, Seen, holds, opened_of
 from wire.charsets import utf16_of
 
 # One read: about a thousand lines, which become events in a few milliseconds.
@@ -45,17 +52,11 @@ READ_BYTES = 128 * 1024
 MAX_LINES = 1000
 # What is compared with what was read, to see that the log was cut and has grown past it again.
 TAIL_BYTES = 256
-# A file whose name says nothing is the same if at least so much at its beginning is.
-TELLING_BYTES = 256
 # A log that was renamed is at its end when it was not written to for so long, and another has
 # begun; several processes are told one after another to write to that.
 QUIET_S = 0.3
 # Or when the next one has been written to for so long, and this one still is.
 MOST_GRACE_S = 10.0
-# How often it is looked again at what is there while gzip is at work, which puts one for another.
-MOST_LOOKS = 5
-# What was rotated longer ago cannot be taken for what was rotated since.
-RECENT_S = 5.0
 
 
 class Batch(NamedTuple):
@@ -94,6 +95,7 @@ class LogFile:
         self.is_behind = False
         self.is_waiting = False
         self.trouble = ""
+        self._rotation = Rotation(path, links=links)
         self._path = path
         self._links = links
         self._position = position
@@ -162,6 +164,10 @@ class LogFile:
             self._file.close()
             self._file = None
 
+    @property
+    def _seen(self) -> Seen:
+        return Seen(self._identity, self._head, self._tail, self._cutter.at)
+
     # Reading the present file.
 
     def _read_on(self, file: LogBytes) -> bytes | None:
@@ -178,7 +184,8 @@ class LogFile:
             utf16 = utf16_of(data)
             if utf16 is None and data.startswith(b"\0"):
                 # It was cut while a program wrote to it without appending, which leaves a hole.
-                return self._skip_nothing(file, data)
+                self._skip_hole(file)
+                return []
             self._cutter = LineCutter(0, self._cutter.half, utf16)
         pieces = data.split(b"\n", MAX_LINES)
         if len(pieces) > MAX_LINES:
@@ -192,20 +199,16 @@ class LogFile:
             self._head = file.read(0, min(HEAD_BYTES, self._cutter.at))
         return lines
 
-    def _skip_nothing(self, file: LogBytes, data: bytes) -> list[LogLine]:
-        start = file.skip_hole(0)
-        while (data := file.read(start, READ_BYTES)) and not data.lstrip(b"\0"):
-            start += len(data)
-        start += len(data) - len(data.lstrip(b"\0"))
-        if data:
+    def _skip_hole(self, file: LogBytes) -> None:
+        start = _end_of_hole(file)
+        if start is not None:
             self.is_behind = True
             self._cutter.at = start
             self._tail = b"\0"
             self._head = file.read(0, HEAD_BYTES)
-        return []
 
     def _at_end(self, file: LogBytes) -> list[LogLine]:
-        log = self._find_log()
+        log = self._rotation.find_log()
         found = NO_FILE if log is None else identity_of(log)
         if log is None and why_not(self._path, links=self._links) == LEADS_OUT:
             self.trouble = LEADS_OUT
@@ -228,8 +231,10 @@ class LogFile:
 
     def _has_ended(self, file: LogBytes) -> bool:
         """Is nothing more to come in a file that was the log?"""
-        log = self._find_log()
-        has_next = bool(self._younger(file)) or (log is not None and log.st_size > 0)
+        log = self._rotation.find_log()
+        has_next = bool(self._rotation.younger(file, self._seen)) or (
+            log is not None and log.st_size > 0
+        )
         if not has_next:
             return False
         self._succeeded_s = self._succeeded_s or time.monotonic()
@@ -243,7 +248,7 @@ class LogFile:
         return has_ended
 
     def _after_cut(self) -> list[LogLine]:
-        copy = self._find_copy()
+        copy = self._rotation.find_copy(self._seen)
         if copy is not None:
             # The rest of it, if there is any; then, from its end on, the log again.
             self._replace(copy, is_live=False)
@@ -262,132 +267,25 @@ class LogFile:
         if self._known is None:
             return False
         known, self._known = self._known, None
-        log = self._find_log()
+        log = self._rotation.find_log()
         if log is None or identity_of(log) != self._identity:
             # It was renamed: what others have left is younger.
             return False
-        for _ in range(MOST_LOOKS):
-            files = self._rotated()
-            if (opened := self._unseen_among(files, known)) is not None:
-                self._begin_rotated(opened, self._cutter.half)
-                return True
-            if _identities(files) == _identities(self._rotated()):
-                break
-        return False
-
-    def _unseen_among(self, files: list[Rotated], known: list[Fingerprint]) -> LogBytes | None:
-        for rotated in files:
-            is_new = latest_ns(rotated.status.st_mtime_ns) >= self._opened_ns
-            if not is_new or not rotated.status.st_size:
-                continue
-            if opened := rotated.open():
-                if opened.read(0, 1) and not any(head.is_of(opened) for head in known):
-                    return opened
-                opened.close()
-        return None
-
-    # What is in the folder.
-
-    def _find_log(self) -> os.stat_result | None:
-        return find_log(self._path, links=self._links)
-
-    def _rotated(self, known: Identity = NO_FILE) -> list[Rotated]:
-        return rotated_files(self._path, known, links=self._links)
-
-    def _alike(self, known: Identity) -> list[Rotated]:
-        return likely_files(self._path, known, links=self._links)
+        opened = self._rotation.find_unseen(known, self._opened_ns)
+        if opened is not None:
+            self._begin_rotated(opened, self._cutter.half)
+        return opened is not None
 
     # Which file comes next.
 
     def _go_on(self, file: LogBytes, half: Half) -> None:
         """Begin with the file after this one. half: of a line that goes on there."""
-        for rotated in self._younger(file):
+        for rotated in self._rotation.younger(file, self._seen):
             self.is_behind = True
             if opened := rotated.open():
                 self._begin_rotated(opened, half)
             return
         self._open_log(half)
-
-    def _younger(self, file: LogBytes) -> list[Rotated]:
-        """Return what rotation has left of the time after file, the oldest first."""
-        if (younger := self._behind(file.identity)) is not None:
-            return younger
-        # It was compressed meanwhile, and is among them under another identity; or removed.
-        files = self._rotated()
-        for rotated in reversed(self._likely() + files):
-            if (
-                self._has_become(rotated)
-                and (younger := self._behind(rotated.identity)) is not None
-            ):
-                return younger
-        written_ns = file.stat().st_mtime_ns
-        return [
-            each for each in files if each.status.st_size and each.status.st_mtime_ns > written_ns
-        ]
-
-    def _behind(self, known: Identity) -> list[Rotated] | None:
-        """Return what rotation has left of the time after a file, None when that is not found."""
-        files = self._rotated(known)
-        for index, rotated in enumerate(files):
-            if rotated.identity == known:
-                return [each for each in files[index + 1 :] if each.status.st_size]
-        return None
-
-    def _likely(self) -> list[Rotated]:
-        return self._alike(NO_FILE) if len(self._head) >= TELLING_BYTES else []
-
-    def _has_become(self, rotated: Rotated) -> bool:
-        """Is in it what was read?"""
-        at, tail = self._cutter.at, self._tail
-        for file in self._opened(iter([rotated] if self._head else [])):
-            with contextlib.closing(file), contextlib.suppress(OSError):
-                if file.read(0, len(self._head)) == self._head:
-                    return file.read(at - len(tail), len(tail)) == tail
-        return False
-
-    def _find_copy(self) -> LogBytes | None:
-        """Return the copy of what the log was before it was cut, None if there is none.
-
-        It may be shorter than what was read.
-        """
-        shorter: LogBytes | None = None
-        for _ in range(MOST_LOOKS if self._head else 0):
-            files = self._rotated()
-            copy, shorter = self._copy_among(files)
-            if copy is not None or _identities(files) == _identities(self._rotated()):
-                return copy or shorter
-            # A copy may have been compressed between two steps, and was then in neither.
-            if shorter is not None:
-                shorter.close()
-        return None
-
-    def _copy_among(self, files: list[Rotated]) -> tuple[LogBytes | None, LogBytes | None]:
-        """Return the copy, or else one that is shorter than what was read."""
-        at, tail = self._cutter.at, self._tail
-        shorter: LogBytes | None = None
-        rotated = _identities(files)
-        for file in self._opened(reversed(self._likely() + files)):
-            with contextlib.suppress(OSError):
-                head = file.read(0, len(self._head))
-                if file.identity != self._identity and head and self._head.startswith(head):
-                    found = file.read(at - len(tail), len(tail))
-                    if found == tail:
-                        if shorter is not None:
-                            shorter.close()
-                        return file, None
-                    is_shorter = len(found) < len(tail) and file.identity in rotated
-                    if is_shorter and shorter is None:
-                        shorter = file
-                        continue
-            file.close()
-        return None, shorter
-
-    @staticmethod
-    def _opened(files: Iterator[Rotated]) -> Iterator[LogBytes]:
-        for rotated in files:
-            with contextlib.suppress(OSError):
-                if opened := rotated.open():
-                    yield opened
 
     # Beginning with a file.
 
@@ -410,7 +308,7 @@ class LogFile:
         self._tail = file.read(max(0, start - TAIL_BYTES), min(TAIL_BYTES, start))
 
     def _begin_rotated(self, file: LogBytes, half: Half) -> None:
-        log = self._find_log()
+        log = self._rotation.find_log()
         was_cut = log is not None and identity_of(log) == self._identity != NO_FILE
         identity = self._identity
         self._set_out(file, self._number + 1, 0, half)
@@ -420,7 +318,7 @@ class LogFile:
 
     def _open_log(self, half: Half) -> None:
         """Begin with the log itself, if it is still the file that was seen last."""
-        seen = self._find_log()
+        seen = self._rotation.find_log()
         if seen is None:
             return
         opened = PlainFile(self._path, links=self._links)
@@ -428,14 +326,7 @@ class LogFile:
             opened.close()
             self.is_behind = True
             return
-        known: list[Fingerprint] = []
-        for _ in range(MOST_LOOKS):
-            files = self._rotated()
-            now_s = self._clock()
-            recent = [each for each in files if now_s - each.status.st_mtime < RECENT_S]
-            known += [head for head in _heads_of(recent) if head.length]
-            if _identities(files) == _identities(self._rotated()):
-                break
+        known = self._rotation.recent_heads(self._clock)
         self._set_out(opened, self._number + 1, 0, half)
         self._known, self._opened_ns = known, time.time_ns()
 
@@ -457,39 +348,17 @@ class LogFile:
 
     def _find_place(self, position: Position) -> None:
         """Find the file of position, whatever has become of it."""
-        log = self._find_log()
-        files = self._rotated()
+        log = self._rotation.find_log()
+        files = self._rotation.files()
         if log is not None:
             files.append(Rotated(self._path, log, self._links))
-        likely = self._alike(position.identity)
-        if position.head.length < TELLING_BYTES:
-            likely = [each for each in likely if each.identity == position.identity]
-        # The newest first, and before all others what has not even been copied.
-        found = (likely + files)[::-1]
-        found.sort(key=lambda rotated: rotated.identity != position.identity)
-        for file in self._opened(iter(found)):
+        for file in opened_of(self._rotation.candidates(position, files)):
             with contextlib.suppress(OSError):
-                if self._is_at(file, position):
+                if holds(file, position, self._last):
                     self._resume(file, position, log is not None and identity_of(log))
                     return
             file.close()
         self._begin_after(position, files)
-
-    def _is_at(self, file: LogBytes, position: Position) -> bool:
-        """Does file begin as it did, and end a line there, the one that was read last?"""
-        if not position.head.length and self._last is None:
-            return False
-        if position.head.length and not position.head.is_of(file):
-            return False
-        length = min(position.end, MAX_LINE_BYTES)
-        before = file.read(position.end - length, length)
-        if len(before) < length:
-            return False
-        if self._last is None or not length:
-            return True
-        before = as_utf8(before, utf16_of(file.read(0, HEAD_BYTES)))
-        _, feed, found = before.removesuffix(b"\n").rpartition(b"\n")
-        return self._last.is_at(found, is_whole=bool(feed))
 
     def _resume(self, file: LogBytes, position: Position, log: Identity | bool) -> None:
         is_copy = log == position.identity and file.identity != position.identity
@@ -512,13 +381,9 @@ class LogFile:
                         return
 
 
-def _identities(files: Iterable[Rotated]) -> set[Identity]:
-    return {each.identity for each in files}
-
-
-def _heads_of(files: Iterable[Rotated]) -> Iterator[Fingerprint]:
-    for rotated in files:
-        with contextlib.suppress(OSError):
-            if opened := rotated.open():
-                with contextlib.closing(opened):
-                    yield Fingerprint.of(opened.read(0, HEAD_BYTES))
+def _end_of_hole(file: LogBytes) -> int | None:
+    """Return where a file that begins with zeros has other bytes, None if it has none yet."""
+    start = file.skip_hole(0)
+    while (data := file.read(start, READ_BYTES)) and not data.lstrip(b"\0"):
+        start += len(data)
+    return start + len(data) - len(data.lstrip(b"\0")) if data else None
