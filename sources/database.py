@@ -1,4 +1,4 @@
-"""The contract of a database, and of a kind of database. It comes before the kinds.
+"""The contract of a database, and of a kind of database.
 
 A kind is a folder in sources/, a row in sources/kinds.py and one in sources/rows.py, for the
 processes that record. Nothing else knows which kinds there are. A database is only read. All of it

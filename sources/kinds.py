@@ -33,8 +33,3 @@ def break_off_late() -> None:
     """End statements of requests whose time is over, also in the middle of a long step."""
     for kind in KINDS.values():
         kind.break_off_late()
-
-
-def one_row() -> Query:
-    """Return a query of one row and of no file: to load what its recording would load lazily."""
-    return generated.one_row()

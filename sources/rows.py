@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from encoders import Column
 from sources.query import Query
-from sources.sqlite.rows import open_rows as open_sqlite_rows
+from sources.sqlite import rows as sqlite_rows
 
 
 class TypedRows(Protocol):
@@ -61,9 +61,14 @@ class Rows(Protocol):
         """End the transaction and free the connection."""
 
 
-OPENERS: Mapping[str, Callable[[Query], Rows]] = {"sqlite": open_sqlite_rows}
+OPENERS: Mapping[str, Callable[[Query], Rows]] = {"sqlite": sqlite_rows.open_rows}
 
 
 def open_rows(query: Query) -> Rows:
     """Open a snapshot of the rows of query. Raises SourceFailed when it cannot be read."""
     return OPENERS[query.kind](query)
+
+
+def one_row() -> Query:
+    """Return a query of one row and of no file: to load what a recording would load lazily."""
+    return sqlite_rows.one_row()

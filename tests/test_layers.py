@@ -356,3 +356,9 @@ def test_the_servers_side_does_not_load(library):
     """Directly or through another module: what importing the app has loaded is looked through."""
     program = f"import app, sys; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=60).returncode == 0
+
+
+def test_recorders_do_not_load_what_plans_queries():
+    """It is a third of what they would load, and each is forked from the process that has it."""
+    program = "import sys, workers.recording; sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=60).returncode == 0

@@ -20,9 +20,8 @@ from journal.disk import FULL
 from sources.errors import FolderError, SourceFailed
 from sources.folders.tarballs import pack_folder
 from sources.folders.tree import Tree
-from sources.kinds import one_row
 from sources.query import Query
-from sources.rows import Rows, TypedRows, open_rows
+from sources.rows import Rows, TypedRows, one_row, open_rows
 from wire.formats import parse_extension
 from workers.chain import Chain
 from workers.job import Job

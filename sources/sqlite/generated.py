@@ -7,8 +7,6 @@ them is what it is for every other source.
 from __future__ import annotations
 
 from sources.database import GeneratedSource, QuerySource
-from sources.query import Query
-from sources.sqlite.column_types import make_column
 from sources.sqlite.connections import IN_MEMORY
 from sources.sqlite.database import SqliteDatabase
 
@@ -33,9 +31,3 @@ def as_query(source: GeneratedSource) -> QuerySource:
     """Return the query whose rows are the generated ones."""
     query = _QUERIES[source.generate].format(rows=source.rows)
     return QuerySource(source.name, _DATABASE, query, ())
-
-
-def one_row() -> Query:
-    """Return a query of one row and of no file, to load what is loaded lazily."""
-    columns = [make_column("i", "INTEGER"), make_column("r", "REAL"), make_column("s", "TEXT")]
-    return _DATABASE.query("select 1 as i, 0.5 as r, 'x' as s", {}, columns)

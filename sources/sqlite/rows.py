@@ -23,8 +23,16 @@ from encoders import Column, NotUtf8
 from encoders.contract import MEMBERS
 from sources.errors import SourceFailed, SourceUnavailable
 from sources.query import Query
-from sources.sqlite.column_types import kind_of
-from sources.sqlite.connections import close, column_names, in_time, open_connection, quoted
+from sources.sqlite.column_types import kind_of, make_column
+from sources.sqlite.connections import (
+    IN_MEMORY,
+    close,
+    column_names,
+    in_time,
+    open_connection,
+    quoted,
+    read_only_uri,
+)
 from sources.sqlite.spill import Spill, spill_rows
 from sources.sqlite.volatility import ClockWatch
 
@@ -211,3 +219,10 @@ def open_rows(query: Query) -> SqliteRows:
             close(connection)
         raise SourceFailed(f"the database stopped: {error}") from error
     return SqliteRows(connection, query, clock)
+
+
+def one_row() -> Query:
+    """Return a query of one row and of no file, to load what is loaded lazily."""
+    columns = [make_column("i", "INTEGER"), make_column("r", "REAL"), make_column("s", "TEXT")]
+    sql = "select 1 as i, 0.5 as r, 'x' as s"
+    return Query("sqlite", "", read_only_uri(IN_MEMORY), sql, {}, columns)
