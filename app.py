@@ -20,7 +20,7 @@ from guard import Clients, EndedSessions, Gate, Links, NativeThreads, Rates, Tok
 from guard.answers import SECURITY_HEADERS
 from guard.origins import Origins
 from guard.turns import turn_paused
-from journal import Retention, RunNative, run_here
+from journal import EVENTS, DiskLog, Retention, RunNative, Size, run_here
 from settings import Settings
 from sockets import feeds
 from sockets.engine import make_socketio
@@ -45,7 +45,7 @@ from streaming.login import register_sessions
 from streaming.orders import Orders
 from streaming.pace import Paced
 from streaming.rights import Rights
-from topics import Limits, Rule, Topics
+from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from workers.announcer import Announcer
 from workers.canary import Canary
@@ -121,16 +121,11 @@ def create_app(
     Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
     """
     catalogue = _read_catalogue(settings)
-    limits = Limits(
-        settings.topics_per_principal,
-        settings.topics_memory_max_bytes,
-        settings.topics_disk_max_bytes,
-    )
+    most = Size(settings.topics_memory_max_bytes, settings.topics_disk_max_bytes)
     rules = _topic_rules(catalogue, mount)
     threads = NativeThreads(run_native)
-    topics = Topics(
-        settings.instance / "topics", rules, threads.commits, limits, settings.connection_s
-    )
+    event_log = DiskLog(settings.instance / "topics", EVENTS, most, threads.commits)
+    topics = Topics(event_log, rules, settings.topics_per_principal, settings.connection_s)
     exports = Exports(
         settings.instance / "recordings",
         running=settings.exports_running,

@@ -14,7 +14,7 @@ _NO_NOWAIT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 class Descriptor:
-    """A file descriptor that is closed when the last who holds this object lets go of it.
+    """A file descriptor that is closed when nothing refers to this object any more.
 
     So one thread may forget a file while another still reads from it: its number cannot meanwhile
     become that of another file.

@@ -1,6 +1,6 @@
 """A journal of records on disk: one folder, in it segments of lines; what was appended is synced.
 
-A topic's folder belongs to one process at a time; people may read its files. What was let go of,
+A topic's folder belongs to one process at a time; people may read its files. What was evicted,
 but stands in one file with what is kept, is there again after a restart, until the first `expire`.
 Way in: DiskRecords.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from journal.descriptor import Descriptor
 from journal.errors import JournalFailed, JournalFull
 from journal.native import Result, RunNative, run_here
-from journal.records import Layout, Retention
+from journal.records import Bounds, Layout, Retention
 from journal.segment import BLOCK_BYTES, Mark, Segment, increasing_ids, list_segments
 from journal.segments import Segments
 
@@ -64,7 +64,7 @@ class DiskRecords:
         except OSError as error:
             raise JournalFailed("unreadable", str(error)) from error
         self.first = self._segments.items[0].first
-        self.let_go: bytes | None = b"" if self.first == 1 else None
+        self.evicted: bytes | None = b"" if self.first == 1 else None
         # What the first segment holds before the block of the first that is kept.
         self._front_bytes = 0
 
@@ -75,6 +75,12 @@ class DiskRecords:
     @property
     def size_bytes(self) -> int:
         return self._stored_bytes() - self._front_bytes
+
+    def bounds(self) -> Bounds:
+        # Asked several times for each chunk that is read.
+        stop, size_bytes = self._segments.items[-1].extent
+        size_bytes += self._segments.older_bytes() - self._front_bytes
+        return Bounds(self.first, stop - 1, size_bytes, self.evicted)
 
     def append(self, lines: Sequence[bytes]) -> int:
         if self._is_busy:
@@ -107,7 +113,7 @@ class DiskRecords:
         )
         if first > before:
             (newest,) = self._segments.read(first - 1, 1)
-            self.let_go = self._layout.id_of(newest)
+            self.evicted = self._layout.id_of(newest)
         self.first = first
         if not self._is_busy and self.first > self.last:
             # An empty segment tells the next ordinal.
@@ -135,10 +141,11 @@ class DiskRecords:
             else:
                 return max(self.first, last + 1 if found is None else found)
 
-    # What is let go of.
+    # What is evicted.
 
     def _stored_bytes(self) -> int:
-        return sum(segment.extent.size_bytes for segment in self._segments.items)
+        segments = self._segments
+        return segments.older_bytes() + segments.newest.extent.size_bytes
 
     def _first_within(self, max_bytes: int) -> int:
         """Return where the last block begins from which on are at least max_bytes."""

@@ -11,6 +11,13 @@ class JournalError(Exception):
     +-- JournalEnded     append: the journal has already ended
     +-- JournalFailed    read: the journal ended without its end
     +-- ReaderLeft       read: the client that was reading is gone
+    +-- TopicsFull       more bytes than all topics of a log together may have
+    +-- KeyReused        an idempotency key that came with another content before
+    +-- NotReady         the log is not open yet, or not any more
+    +-- ConditionFailed  what a publication demanded of its topic does not hold
+        +-- SequenceConflict   the topic is not where the publisher expected it
+        +-- StaleProducer      a later incarnation of the producer has published
+        +-- TopicClosed        an earlier publication has closed the topic
     """
 
 
@@ -35,3 +42,31 @@ class JournalFailed(JournalError):
 
 class ReaderLeft(JournalError):
     """Nobody is there any more to read for."""
+
+
+class TopicsFull(JournalError):
+    """All topics together hold as many bytes as they may."""
+
+
+class KeyReused(JournalError):
+    """The Idempotency-Key was used before, for something else."""
+
+
+class NotReady(JournalError):
+    """The topics are not open yet, or not any more: another process of the server has them."""
+
+
+class ConditionFailed(JournalError):
+    """What a publication demanded of its topic does not hold."""
+
+
+class SequenceConflict(ConditionFailed):
+    """The newest event of the topic is not the one that the publisher expected."""
+
+
+class StaleProducer(ConditionFailed):
+    """The topic has accepted a later incarnation of this producer."""
+
+
+class TopicClosed(ConditionFailed):
+    """The topic was closed: it accepts nothing any more."""

@@ -1,6 +1,6 @@
 """A journal of records in memory: quick, bounded, gone with the process.
 
-Way in: MemoryRecords. Its records are one list that grows at its end; what is let go of stays in
+Way in: MemoryRecords. Its records are one list that grows at its end; what is evicted stays in
 front of `first` until it is worth copying the rest.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from journal.errors import JournalFull
-from journal.records import Layout, Retention
+from journal.records import Bounds, Layout, Retention
 
 # The list is copied without its dead front when that is this part of it: so each record is copied
 # about seven times in its life (some 10 ns in all), and memory is an eighth above what is kept.
@@ -28,12 +28,15 @@ class MemoryRecords:
         self.first = 1
         self.last = 0
         self.size_bytes = 0
-        self.let_go: bytes | None = b""
+        self.evicted: bytes | None = b""
         self._layout = layout
         self._retention = retention
         # The ordinal of the list's first line, and the list. Replaced together, so that a reader on
         # another thread has both of one moment: it asks for `last` before and for `first` after.
         self._held: tuple[int, list[bytes]] = (1, [])
+
+    def bounds(self) -> Bounds:
+        return Bounds(self.first, self.last, self.size_bytes, self.evicted)
 
     def append(self, lines: Sequence[bytes]) -> int:
         size_bytes = sum(map(len, lines))
@@ -76,7 +79,7 @@ class MemoryRecords:
 
     def expire(self, now_s: float) -> int:
         before = self.first
-        self._let_go(self.since(now_s - self._retention.max_age_s))
+        self._evict(self.since(now_s - self._retention.max_age_s))
         return self.first - before
 
     def close(self) -> None:
@@ -85,20 +88,20 @@ class MemoryRecords:
         self._held = (self.first, [])
 
     def _keep_to_bounds(self) -> None:
-        """Let go of the oldest until the rest is within max_records and max_bytes."""
+        """Evict the oldest until the rest is within max_records and max_bytes."""
         base, held = self._held
         first = max(self.first, self.last + 1 - self._retention.max_records)
         size_bytes = self.size_bytes - sum(map(len, held[self.first - base : first - base]))
         while size_bytes > self._retention.max_bytes:
             size_bytes -= len(held[first - base])
             first += 1
-        self._let_go(first)
+        self._evict(first)
 
-    def _let_go(self, first: int) -> None:
+    def _evict(self, first: int) -> None:
         """Keep only the records from first on."""
         base, held = self._held
         if first > self.first:
-            self.let_go = self._layout.id_of(held[first - 1 - base])
+            self.evicted = self._layout.id_of(held[first - 1 - base])
         self.size_bytes -= sum(map(len, held[self.first - base : first - base]))
         self.first = first
         dead = first - base

@@ -1,7 +1,7 @@
 """What every journal of records promises: the journals that topics keep their events in.
 
 A record is a line: bytes that end with b"\\n" and have no other. Records are numbered from 1
-without a hole; the number is the record's ordinal and never changes. The oldest are let go: beyond
+without a hole; the number is the record's ordinal and never changes. The oldest are evicted: beyond
 max_records and max_bytes by `append` (memory) or by `expire`, beyond max_age_s by `expire`.
 
 Each record holds its id and its time, which Layout knows how to find: ids are bytes that sort in
@@ -38,6 +38,20 @@ class Retention(NamedTuple):
     max_bytes: int
 
 
+class Bounds(NamedTuple):
+    """What is kept: the ordinals first to last.
+
+    first: last + 1 when none is kept. last: of the newest that can be read, 0 before the first; it
+    never decreases. size_bytes: of what is kept (disk: up to a block more). evicted: the id of the
+    newest that was evicted; b"" when there was none, None when it is not known (any more).
+    """
+
+    first: int
+    last: int
+    size_bytes: int
+    evicted: bytes | None
+
+
 class Records(Protocol):
     """Append-only lines with ordinals.
 
@@ -58,11 +72,14 @@ class Records(Protocol):
         """How many bytes the kept records have (disk: up to a block more)."""
 
     @property
-    def let_go(self) -> bytes | None:
-        """The id of the newest record that was let go of; None when that is not known (any more).
+    def evicted(self) -> bytes | None:
+        """The id of the newest record that was evicted; None when that is not known (any more).
 
         b"" when there was none: first is 1.
         """
+
+    def bounds(self) -> Bounds:
+        """Return all of these in one call."""
 
     def append(self, lines: Sequence[bytes]) -> int:
         """Keep the lines, all or none, and return the new last.
@@ -85,7 +102,7 @@ class Records(Protocol):
         """Return the ordinal of the first kept record of that time or later; last + 1 if none."""
 
     def expire(self, now_s: float) -> int:
-        """Let go of what the retention does not keep; return how many records went.
+        """Evict what the retention does not keep; return how many records went.
 
         Exactly by count and age; by bytes, the disk kind keeps up to a block too much.
         """

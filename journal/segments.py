@@ -38,10 +38,20 @@ class Segments:
         self._run_native = run_native
         self._files: dict[int, Descriptor] = {}
         self._places: dict[int, int] = {}
+        # The list whose bytes are known, and how many those of all but its newest are.
+        self._counted: tuple[list[Segment], int] | None = None
 
     @property
     def newest(self) -> Segment:
         return self.items[-1]
+
+    def older_bytes(self) -> int:
+        """Return how many bytes the segments before the newest have."""
+        items, counted = self.items, self._counted
+        if counted is None or counted[0] is not items:
+            counted = (items, sum(segment.extent.size_bytes for segment in items[:-1]))
+            self._counted = counted
+        return counted[1]
 
     def index_of(self, ordinal: int) -> int:
         """Return the index of the segment that has or would have this ordinal."""
@@ -102,10 +112,12 @@ class Segments:
                 self._run_native(lambda: segment.find_marks(self._layout))
             except OSError as error:
                 raise JournalFailed("unreadable", str(error)) from error
+            # It may have fewer bytes than its file's size has promised.
+            self._counted = None
         return segment.marks or []
 
     def forget(self, segment: Segment) -> None:
-        """Let go of what is open of a segment, and do not look for marks that it lacks."""
+        """Close what is open of a segment, and do not look for marks that it lacks."""
         self._files.pop(segment.first, None)
         segment.marks = segment.marks or []
 

@@ -98,11 +98,11 @@ class _Numbers(Collector):
             "topics": ("Topics that were published to.", len(topics.all())),
             "topics_memory_bytes": (
                 "What topics keep in memory, receipts included.",
-                topics.room.memory_bytes,
+                topics.log.used().memory_bytes,
             ),
             "topics_disk_bytes": (
                 "What topics keep on the disk, receipts included.",
-                topics.room.disk_bytes,
+                topics.log.used().disk_bytes,
             ),
             "topics_bytes": ("Size of all topics' journals.", topics.size_bytes()),
             "recordings_bytes": ("Size of all exports that are kept.", exports.size_bytes()),

@@ -99,13 +99,14 @@ def _size_of(entry: LogEntry) -> int | None:
 def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
     """size_bytes: of the file that is the log now, None when there is none."""
     topic = topics.get(f"logs/{name}")
-    oldest = topic.records.read(topic.records.first, 1) if topic else []
+    bounds = topic.records.bounds() if topic else None
+    oldest = topic.records.read(bounds.first, 1) if topic and bounds else []
     return {
         "name": name,
         "url": url_for("logs.show", name=name),
         "topic": f"logs/{name}",
         "size_bytes": size_bytes,
-        "lines": topic.records.last - topic.records.first + 1 if topic else 0,
+        "lines": bounds.last - bounds.first + 1 if bounds else 0,
         "first": id_of(oldest[0]).decode() if oldest else None,
         "newest": topic.newest if topic else None,
         "readers": len(topic.readers) if topic else 0,
@@ -181,7 +182,7 @@ def _last(
     place = topic.last + 1 - count
     if is_wanted is not None:
         place = _find_last(topic, count, is_wanted, run_native)
-    if place <= topic.records.first:
+    if place <= topic.records.bounds().first:
         return All()
     _, cursor = topic.start_from(place)
     return After(parse_cursor(cursor), cursor)
@@ -191,7 +192,7 @@ def _time_s_before(topic: Topic, time_s: float, count: int | None) -> float:
     """Return the time of the count-th last line before time_s, 0 for all of them."""
     records = topic.records
     place = records.since(time_s) - count if count is not None else 0
-    if place <= records.first:
+    if place <= records.bounds().first:
         return 0.0
     lines = _read(topic, place)
     return min(time_s, time_s_of(lines[0])) if lines else time_s
@@ -205,8 +206,8 @@ def _find_last(
     Where there are fewer in the last MOST_SEARCHED_BYTES, that of the first one looked at.
     """
     stop, searched_bytes = topic.last + 1, 0
-    while stop > topic.records.first and searched_bytes < MOST_SEARCHED_BYTES:
-        start = max(topic.records.first, stop - SEARCH_LINES)
+    while stop > topic.records.bounds().first and searched_bytes < MOST_SEARCHED_BYTES:
+        start = max(topic.records.bounds().first, stop - SEARCH_LINES)
         wanted: list[int] = []
         at = start
         while at < stop and (lines := _read(topic, at)[: stop - at]):

@@ -319,3 +319,25 @@ def own_site(tmp_path):
 def client(site):
     with site.test_client() as client:
         yield client
+
+
+class Clock:
+    """The time, as the test wants it."""
+
+    def __init__(self, now_s):
+        self.now_s = now_s
+
+    def time(self):
+        return self.now_s
+
+    def time_ns(self):
+        return int(self.now_s * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The wall clock, which stands still: clock.now_s sets it."""
+    made = Clock(1_764_000_000.0)
+    monkeypatch.setattr(time, "time", made.time)
+    monkeypatch.setattr(time, "time_ns", made.time_ns)
+    return made

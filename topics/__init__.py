@@ -1,29 +1,23 @@
 """Live events: topics that are published to, and readers that miss nothing.
 
-topics: all of them; the way in. topic, publisher, receipts, commit, sequence: one topic, and how
-events come into it. reader, outlet, dispatcher: how they reach a client. names, rules, room: which
-topics there may be, and how much of them. lifetime: how long they are followed. Knows no Flask, no
-Socket.IO and no green library.
+topics: all of them, over an event log; the way in. topic: one of them. reader, outlet, dispatcher:
+how events reach a client. names, rules, quota: which topics there may be, and how many. lifetime:
+how long they are followed. Knows no Flask, no Socket.IO and no green library.
 """
 
+from journal import KeyReused, NotReady, Publication, Receipt, TopicsFull
 from topics.errors import (
     FutureCursor,
-    KeyReused,
     MalformedTopic,
-    NotReady,
     NotWritable,
     TooManyTopics,
     TopicError,
     TopicQuota,
-    TopicsFull,
     UnknownTopic,
 )
 from topics.names import Patterns
 from topics.outlet import Client, Outlet
-from topics.publisher import Publication
 from topics.reader import Reader
-from topics.receipts import Receipt
-from topics.room import Limits
 from topics.rules import Rule
 from topics.topics import Topics
 
@@ -31,7 +25,6 @@ __all__ = [
     "Client",
     "FutureCursor",
     "KeyReused",
-    "Limits",
     "MalformedTopic",
     "NotReady",
     "NotWritable",

@@ -28,15 +28,15 @@ def show_topics(topics: Topics) -> list[dict[str, Any]]:
 
 
 def _show_topic(topics: Topics, topic: Topic) -> dict[str, Any]:
-    records, rule = topic.records, topic.rule
-    oldest = records.read(records.first, 1)
+    bounds, rule = topic.records.bounds(), topic.rule
+    oldest = topic.records.read(bounds.first, 1)
     return {
         "topic": topic.name,
         "durable": rule.durable,
         "latest": rule.latest,
         "writable": rule.writable,
-        "events": records.last - records.first + 1,
-        "bytes": records.size_bytes,
+        "events": bounds.last - bounds.first + 1,
+        "bytes": bounds.size_bytes,
         "first": id_of(oldest[0]).decode() if oldest else None,
         "newest": topic.newest,
         "readers": len(topic.readers.keys() & topics.readers.keys()),
@@ -71,18 +71,22 @@ def _show_reader(
     behind = {
         topic: place
         for topic, place in reader.places.items()
-        if place <= topic.records.last and patterns.match(topic.name) and not is_hidden(topic.name)
+        if place <= topic.records.bounds().last
+        and patterns.match(topic.name)
+        and not is_hidden(topic.name)
     }
     ages = [now_s - _time_s_at(topic, place) for topic, place in behind.items()]
     return {
         "connection": reader.connection,
         "transport": reader.framing.transport,
-        "lag_events": sum(topic.records.last + 1 - place for topic, place in behind.items()),
+        "lag_events": sum(
+            topic.records.bounds().last + 1 - place for topic, place in behind.items()
+        ),
         "lag_s": round(max(ages, default=0.0), 3),
         "behind": reader.behind,
     }
 
 
 def _time_s_at(topic: Topic, place: int) -> float:
-    lines = topic.records.read(max(place, topic.records.first), 1)
+    lines = topic.records.read(max(place, topic.records.bounds().first), 1)
     return time_s_of(lines[0]) if lines else time.time()

@@ -155,7 +155,9 @@ class Reader:
         """Be pushed to from now on, if everything was told that there is; return whether it was."""
         if self._gaps or self._has_missed():
             return False
-        is_current = all(place > topic.records.last for topic, place in self.places.items())
+        is_current = all(
+            place > topic.records.bounds().last for topic, place in self.places.items()
+        )
         if is_current:
             self.live = self._was_live = True
         return is_current
@@ -163,7 +165,7 @@ class Reader:
     def _history(self) -> bytes | None:
         """Return a chunk of the one topic's records: what nearly every reader is told."""
         ((topic, place),) = self.places.items()
-        if place > topic.records.last or self._skips(topic):
+        if place > topic.records.bounds().last or self._skips(topic):
             return None
         lines = self._read(topic, place, CHUNK_BYTES)
         if not lines or len(self.places) > 1:
@@ -179,7 +181,9 @@ class Reader:
         return topic.rule.latest and self._was_live
 
     def _has_missed(self) -> bool:
-        return any(p < t.records.first and not self._skips(t) for t, p in self.places.items())
+        return any(
+            p < t.records.bounds().first and not self._skips(t) for t, p in self.places.items()
+        )
 
     def _read(self, topic: Topic, place: int, max_bytes: int) -> list[bytes]:
         """Return records from place on; [] where they are damaged: then there is a gap."""
@@ -193,7 +197,7 @@ class Reader:
 
     def _look_for_gaps(self) -> None:
         for topic, place in list(self.places.items()):
-            first = topic.records.first
+            first = topic.records.bounds().first
             if place < first and not self._skips(topic):
                 known = self._gaps.get(topic)
                 reason = known.reason if known else TOO_SLOW if self._was_live else EXPIRED
@@ -210,14 +214,14 @@ class Reader:
         before = self._first_to_come(self.places)
         share_bytes = CHUNK_BYTES // len(self.places) if self.places else 0
         for topic, place in list(self.places.items()):
-            if place > topic.records.last:
+            if place > topic.records.bounds().last:
                 continue
             found = self._items(topic, place, share_bytes)
             if not found and not self._skips(topic):
                 # What was there has been let go of, or is damaged: first of all that gap.
                 return []
             items += found
-            if found and found[-1].next_place <= topic.records.last:
+            if found and found[-1].next_place <= topic.records.bounds().last:
                 # What comes next of this topic may come before what others have.
                 before = min(before, found[-1].id + b"~")
         items = sorted([item for item in items if item.id < before], key=lambda item: item.id)

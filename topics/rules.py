@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from journal import Retention
+from journal import Policy, Retention
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Rule:
     def has_place(self) -> bool:
         """Is there always room for its topics? Not where clients may make any number of them."""
         return not self.writable or not self.pattern.endswith("/*")
+
+    @property
+    def policy(self) -> Policy:
+        """How the event log is to keep its topics."""
+        return Policy(self.retention, self.durable, self.latest, self.has_place)
 
     def covers(self, name: str) -> bool:
         """Is name one of its topics?"""

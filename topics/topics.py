@@ -5,42 +5,39 @@ Way in: Topics. Knows no transport and no green library; `start` is for the proc
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import IO
 from weakref import WeakSet
 
-from journal import DiskRecords, JournalFailed, Layout, MemoryRecords, Records, RunNative, run_here
+from journal import (
+    EventLog,
+    JournalFailed,
+    News,
+    NotReady,
+    Publication,
+    Receipt,
+    Retained,
+)
 from topics.dispatcher import Dispatcher
-from topics.errors import FutureCursor, NotReady, NotWritable, UnknownTopic
+from topics.errors import FutureCursor, NotWritable, UnknownTopic
 from topics.lifetime import end_of
 from topics.names import Patterns, check_name
-from topics.publisher import Publication, Publisher
+from topics.quota import MAX_PER_OWNER, check_new
 from topics.reader import Reader
-from topics.receipts import Receipt, Receipts
-from topics.room import Limits, Room
 from topics.rules import Rule, find_rule
-from topics.sequence import Sequence as Order
-from topics.topic import Topic
+from topics.topic import NothingKept, Topic
 from wire.cursors import topic_mark
-from wire.events import HEARTBEAT, RECONNECT, format_event, id_of, time_s_of
+from wire.events import HEARTBEAT, RECONNECT, format_event
 from wire.framing import Framing
 from wire.since import After, Since
 
 log = logging.getLogger(__name__)
-
-# A topic with nothing in it takes a few KB; a catalogue's pattern lets anybody make them. Those of
-# the server and those that the catalogue names are not counted.
-MAX_TOPICS = 1000
-LAYOUT = Layout(id_of, time_s_of)
 
 HOUSEKEEPING_S = 1.0
 # Half of what proxies commonly wait; each reader has its own second of them.
@@ -49,31 +46,25 @@ HEARTBEAT_S = 15
 RECONNECT_MS = range(500, 5500)
 # Who has been connected for long enough comes back to this one; the ends are spread already.
 RETURN_MS = range(100, 600)
-LOCK_TICK_S = 0.05
-# A topic's folder is named as it is, with one sign for another: names of 200 characters fit.
-_SLASH = ","
-# How long an event that is on its way to the disk may take when the server stops.
-STOP_S = 5.0
-
-DEFAULT_LIMITS = Limits()
+OPEN_TICK_S = 0.05
 
 
 class Topics:
     """See the module.
 
-    folder: holds the durable topics. rules: which topics there may be. run_native: runs what waits
-    for the disk. limits: of what clients make. connection_s: how long one reader is pushed to, 0
-    for any time. readers: everybody who follows something. room: what all topics hold.
+    log: keeps the events; opened by start, closed by stop. rules: which topics there may be.
+    per_owner: how many topics of one pattern a principal makes. connection_s: how long one reader
+    is pushed to, 0 for any time. readers: the clients that follow something.
     """
 
     def __init__(
         self,
-        folder: Path,
+        log: EventLog,
         rules: Sequence[Rule],
-        run_native: RunNative = run_here,
-        limits: Limits = DEFAULT_LIMITS,
+        per_owner: int = MAX_PER_OWNER,
         connection_s: float = 0.0,
     ) -> None:
+        self.log = log
         self.rules = rules
         self.readers: dict[Reader, None] = {}
         # Whom events are pushed to: clients, and the server's own.
@@ -81,34 +72,30 @@ class Topics:
         # Also who only polls, and who has not begun to follow yet.
         self._made: WeakSet[Reader] = WeakSet()
         self.dispatcher = Dispatcher()
-        self._folder = folder
-        self._run_native = run_native
+        self._per_owner = per_owner
         self._connection_s = connection_s
-        self._order = Order()
-        self._publishers: dict[str, Publisher] = {}
-        self.room = Room(limits)
-        # On the disk, and could not be opened.
+        self._topics: dict[str, Topic] = {}
+        # In the log, and could not be opened.
         self._unopened: set[str] = set()
         self._making = threading.Lock()
         self._sent_bytes = 0
         self._gaps_told = 0
-        self._lock_file: IO[str] | None = None
         self._stopped = threading.Event()
+        log.subscribe(self._on_news, self._on_topic)
 
     # Starting and stopping.
 
     def start(self) -> None:
         """Open what is kept; push, expire and beat from now on. By a process entry, once.
 
-        Where the process before us still has the folder, that happens as soon as it lets go; what
-        is asked meanwhile raises NotReady.
+        Where the process before us still has the log, that happens as soon as it has closed it;
+        what is asked meanwhile raises NotReady.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._take_folder():
+        if self.log.try_open():
             self._load()
         else:
-            log.info("waiting for the process before us to let go of %s", self._folder)
-            threading.Thread(target=self._wait_for_folder, daemon=True).start()
+            log.info("waiting for the process before us to close the event log")
+            threading.Thread(target=self._wait_for_log, daemon=True).start()
         self.dispatcher.start()
         threading.Thread(target=self._keep_house, daemon=True).start()
 
@@ -129,50 +116,29 @@ class Topics:
             return
         self._stopped.set()
         self.dispatcher.stop()
-        ends = time.monotonic() + STOP_S
-        while not self._order.is_quiet() and time.monotonic() < ends:
-            time.sleep(LOCK_TICK_S)
-        for publisher in self._publishers.values():
-            publisher.close()
-        if self._lock_file is not None:
-            self._lock_file.close()
+        self.log.close()
 
-    def _take_folder(self) -> bool:
-        file = open(self._folder / "@lock", "w")  # noqa: SIM115 (held until stop)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        self._lock_file = file
-        return True
-
-    def _wait_for_folder(self) -> None:
-        while not self._stopped.wait(LOCK_TICK_S):
-            if self._run_native(self._take_folder):
+    def _wait_for_log(self) -> None:
+        while not self._stopped.wait(OPEN_TICK_S):
+            if self.log.try_open():
                 self._load()
                 return
 
     def _load(self) -> None:
-        """Begin a new epoch, and open every durable topic that is there."""
-        self._run_native(lambda: self._order.begin(self._folder / "@epoch"))
-        for folder in self._run_native(self._folders):
-            name = folder.name.replace(_SLASH, "/")
+        """Open every durable topic that is there."""
+        for name in self.log.topics():
             rule = find_rule(self.rules, name)
             if rule is not None and rule.durable:
                 try:
-                    made = self._make(name, rule)
+                    topic = self._make(name, rule)
                 except JournalFailed as error:
                     self._unopened.add(name)
                     log.error("cannot open topic=%s error=%s", name, error)
                     continue
-                if not made.topic.last:
+                if not topic.last:
                     # Nothing was ever published to it: it has no place yet.
-                    del self._publishers[name]
-                    made.close()
-
-    def _folders(self) -> list[Path]:
-        return sorted(folder for folder in self._folder.iterdir() if folder.is_dir())
+                    del self._topics[name]
+                    self.log.forget(name)
 
     def _check_ready(self) -> None:
         if not self.is_open:
@@ -182,12 +148,11 @@ class Topics:
 
     def all(self) -> list[Topic]:
         """Return the topics that were published to, by name."""
-        return [self._publishers[name].topic for name in sorted(self._publishers)]
+        return [self._topics[name] for name in sorted(self._topics)]
 
     def get(self, name: str) -> Topic | None:
         """Return the topic of that name, None when nothing was published to it yet."""
-        found = self._publishers.get(name)
-        return found.topic if found else None
+        return self._topics.get(name)
 
     def newest_event(self, name: str) -> bytes | None:
         """Return the newest event that is kept of a topic, as a line; None if there is none.
@@ -196,9 +161,8 @@ class Topics:
         Raises NotReady, MalformedTopic, UnknownTopic, JournalFailed.
         """
         self._check_ready()
-        found = self._publishers.get(name) or self._make(name, self.rule_of(name))
-        records = found.topic.records
-        lines = records.read(records.last, 1)
+        found = self._topics.get(name) or self._make(name, self.rule_of(name))
+        lines = found.records.read(found.records.bounds().last, 1)
         return lines[0] if lines else None
 
     def rule_of(self, name: str) -> Rule:
@@ -216,7 +180,10 @@ class Topics:
         then nothing is kept.
         """
         owner = publication.owner if by_client else None
-        return self._publisher(name, owner).publish(publication)
+        (result,) = self._append(name, [publication], owner)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def publish_all(
         self, name: str, publications: list[Publication], owner: str
@@ -225,7 +192,7 @@ class Topics:
 
         As publish; what keeps all of it from being kept is raised.
         """
-        return self._publisher(name, owner).publish_all(publications)
+        return self._append(name, publications, owner)
 
     def check_writable(self, name: str) -> None:
         """Raise what publish would raise for its name alone."""
@@ -233,46 +200,49 @@ class Topics:
         if not self.rule_of(name).writable:
             raise NotWritable(f"only the server itself publishes to {name}")
 
-    def _publisher(self, name: str, owner: str | None) -> Publisher:
-        """Return the topic's publisher. owner: of the client that asks, None for the server."""
+    def _append(
+        self, name: str, publications: list[Publication], owner: str | None
+    ) -> list[Receipt | Exception]:
+        """See EventLog.append; the topic is made if need be. owner: None for the server itself."""
         self._check_ready()
-        found = self._publishers.get(check_name(name))
-        rule = found.topic.rule if found else self.rule_of(name)
+        found = self._topics.get(check_name(name))
+        rule = found.rule if found else self.rule_of(name)
         if owner is not None and not rule.writable:
             raise NotWritable(f"only the server itself publishes to {name}")
-        return found or self._make(name, rule, owner)
+        if found is None:
+            self._make(name, rule, owner)
+        return self.log.append(name, publications)
 
     def close(self, name: str) -> bool:
-        """Let go of a topic in memory, and of what it kept; it may come into being again.
+        """Forget a topic in memory, and what it kept; it may come into being again.
 
         False when it stays: it is on the disk, or there are readers that have not had all of it.
         """
-        found = self._publishers.get(name)
-        if found is None:
+        topic = self._topics.get(name)
+        if topic is None:
             return True
-        topic = found.topic
         readers = [reader for reader in self._made if topic in reader.places]
         if topic.rule.durable or any(reader.places[topic] <= topic.last for reader in readers):
             return False
-        del self._publishers[name]
+        del self._topics[name]
         for reader in readers:
             del reader.places[topic]
         topic.readers.clear()
-        found.close()
+        self.log.forget(name)
         return True
 
     @property
     def is_open(self) -> bool:
         """Can it be published and followed? Not before start, nor once it is stopped."""
-        return bool(self._order.epoch) and not self._stopped.is_set()
+        return bool(self.log.epoch) and not self._stopped.is_set()
 
     def behind(self) -> int:
         """Return how many readers read what they have missed."""
         return sum(not reader.live for reader in self.readers)
 
     def size_bytes(self) -> int:
-        """Return the size of all topics' journals."""
-        return sum(topic.records.size_bytes for topic in self.all())
+        """Return the size of what all topics keep."""
+        return sum(topic.records.bounds().size_bytes for topic in self.all())
 
     def gaps_told(self) -> int:
         """Return how many gaps readers have been told of so far."""
@@ -288,56 +258,48 @@ class Topics:
 
     @property
     def published(self) -> int:
-        """How many events there have been in this life of the server."""
-        return self._order.position
+        """How many events there have been in this incarnation of the log."""
+        return self.log.published
 
-    def _make(self, name: str, rule: Rule, owner: str | None = None) -> Publisher:
-        """Return the publisher of a topic that is made if need be.
+    def _make(self, name: str, rule: Rule, owner: str | None = None) -> Topic:
+        """Return a topic that is made if need be.
 
-        owner: the client's that makes it, None for what is on the disk or the server publishes.
+        owner: the client's that makes it, None for what is there or the server publishes.
         """
         with self._making:
-            # Somebody else may have made it while this one waited.
-            if found := self._publishers.get(name):
+            # Another caller may have made it while this one waited.
+            if found := self._topics.get(name):
                 return found
             if owner is not None and name not in self._unopened:
-                others = [each.topic for each in self._publishers.values()]
-                self.room.check_new(rule, owner, others, MAX_TOPICS)
-            return self._make_alone(name, rule, owner or "")
+                check_new(rule, owner, self._topics.values(), self._per_owner)
+            self.log.declare(name, rule.policy, owner or "")
+            self._check_ready()
+            return self._topics[name]
 
-    def _make_alone(self, name: str, rule: Rule, owner: str) -> Publisher:
-        records, receipts, maker = self._open_journal(name, rule, owner)
-        if self._stopped.is_set():
-            records.close()
-        self._check_ready()
-        topic = Topic(name, rule, records, self._order.epoch, maker)
-        ring = self.dispatcher.ring
-        made = Publisher(topic, receipts, self._order, self._run_native, ring, self.room)
-        self._publishers[name] = made
+    # What the log says.
+
+    def _on_topic(self, name: str, maker: str, records: Retained) -> None:
+        """Take in a topic that has come into being, of this process or of another."""
+        rule = find_rule(self.rules, name)
+        if rule is None:
+            return
+        topic = Topic(name, rule, records, self.log.epoch, maker)
+        self._topics[name] = topic
         self._unopened.discard(name)
         for reader in self._made:
             if reader.patterns.match(name):
                 reader.begin(topic, topic.last + 1)
                 if reader in self._pushed:
                     topic.readers[reader] = None
-        return made
 
-    def _open_journal(self, name: str, rule: Rule, owner: str) -> tuple[Records, Receipts, str]:
-        """Return a topic's journal and receipts, and its maker; owner: of one that is new."""
-        if not rule.durable:
-            return MemoryRecords(LAYOUT, rule.retention), Receipts(None), owner
-        folder = self._folder / name.replace("/", _SLASH)
-
-        def open_on_disk() -> tuple[Records, Receipts, str]:
-            records = DiskRecords(folder, LAYOUT, rule.retention, self._run_native)
-            receipts = Receipts(folder / "receipts")
-            receipts.load(records.last)
-            return records, receipts, _maker_of(folder, owner, is_new=not records.last)
-
-        try:
-            return self._run_native(open_on_disk)
-        except OSError as error:
-            raise JournalFailed("unreadable", str(error)) from error
+    def _on_news(self, news: News) -> None:
+        topic = self._topics.get(news.topic)
+        if topic is None:
+            return
+        if news.lines:
+            topic.add(news.first, news.lines)
+        if topic.has_news():
+            self.dispatcher.ring(topic)
 
     # Following.
 
@@ -356,19 +318,19 @@ class Topics:
         MalformedTopic, UnknownTopic, FutureCursor, NotReady, JournalFailed.
         """
         self._check_ready()
-        if isinstance(since, After) and self._order.is_ahead(since.cursor):
+        if isinstance(since, After) and self.log.is_ahead(since.cursor):
             raise FutureCursor("since is ahead of everything that this server has published")
         absent = []
         for name in sorted(patterns.names):
             rule = self.rule_of(name)
-            if name not in self._publishers and self._may_have_had(name, rule, since):
+            if name not in self._topics and self._may_have_had(name, rule, since):
                 if name in self._unopened:
                     self._make(name, rule)
                 else:
                     # The client may have events of it, and we have none: it is told so.
                     absent.append(self._absent(name, rule))
-        reader = Reader(patterns, connection, framing, self._order.first_to_come)
-        reader.cursor = self._order.now()
+        reader = Reader(patterns, connection, framing, self._horizon)
+        reader.cursor = self.log.now()
         self._made.add(reader)
         topics = [topic for topic in self.all() if patterns.match(topic.name)]
         for topic in topics:
@@ -385,11 +347,14 @@ class Topics:
         reader.cursor = since.text if isinstance(since, After) else self._start_of(reader)
         return reader
 
+    def _horizon(self, topics: Iterable[Topic]) -> bytes:
+        return self.log.horizon(topic.name for topic in topics)
+
     def _may_have_had(self, name: str, rule: Rule, since: Since) -> bool:
         """Can who comes with since have been told of a topic that there is not?"""
         if not isinstance(since, After):
             return False
-        is_of_before = not rule.durable and since.cursor.epoch < self._order.epoch
+        is_of_before = not rule.durable and since.cursor.epoch < self.log.epoch
         return is_of_before or since.cursor.mark == topic_mark(name)
 
     def _lost(self, patterns: Patterns, since: Since) -> list[Topic]:
@@ -397,7 +362,7 @@ class Topics:
 
         Nobody knows any more which there were in memory: their gap has the name of the pattern.
         """
-        if not isinstance(since, After) or since.cursor.epoch >= self._order.epoch:
+        if not isinstance(since, After) or since.cursor.epoch >= self.log.epoch:
             return []
         lost = []
         for name in {both for rule in self.rules for both in patterns.common(rule.pattern)}:
@@ -408,8 +373,7 @@ class Topics:
 
     def _absent(self, name: str, rule: Rule) -> Topic:
         """Return a topic that is not there, for the gap in front of it."""
-        records = MemoryRecords(LAYOUT, rule.retention)
-        return Topic(name, rule, records, self._order.epoch, is_there=False)
+        return Topic(name, rule, NothingKept(), self.log.epoch, is_there=False)
 
     def _start_of(self, reader: Reader) -> str:
         """Return the cursor after which comes what the reader will be told."""
@@ -488,8 +452,7 @@ class Topics:
         reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
 
     def _expire(self) -> None:
-        for publisher in list(self._publishers.values()):
-            publisher.expire()
+        self.log.expire(time.time())
 
     def _beat(self, second: int) -> None:
         """Send this second's share of the heartbeats; drop who is dead."""
@@ -505,17 +468,3 @@ class Topics:
         """Return what the server says by itself, with the id of what the reader was told last."""
         line = format_event(reader.cursor, reader.patterns.text, name, data, time.time())
         return reader.framing.notice(name, line)
-
-
-def _maker_of(folder: Path, owner: str, *, is_new: bool) -> str:
-    """Return who has made the topic of this folder. owner: who makes it now, "" for nobody.
-
-    It is written down: a restart gives nobody another share. Raises OSError.
-    """
-    path = folder / "maker"
-    if owner and is_new:
-        path.write_text(owner, "utf-8", "surrogatepass")
-    try:
-        return path.read_text("utf-8", "surrogatepass")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return ""

@@ -175,10 +175,10 @@ def test_the_newest_that_was_let_go_of_is_known(make):
     journal = make(max_records=3)
     journal.append(records_of(range(1, 4)))
     journal.expire(0.0)
-    assert journal.let_go == b""
+    assert journal.evicted == b""
     journal.append(records_of(range(4, 9)))
     journal.expire(0.0)
-    assert journal.let_go == id_of(record(5))
+    assert journal.evicted == id_of(record(5))
 
 
 def test_what_could_never_be_kept_is_refused_whole(make):

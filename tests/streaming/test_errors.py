@@ -36,6 +36,15 @@ NEVER_MET = {
     sources.errors.CatalogueError: "stops the start",
     sources.errors.SampleError: "stops `make run`",
     encoders.errors.EncodeError: "raised in recording processes; it comes as JournalFailed",
+    **dict.fromkeys(
+        (
+            journal.errors.ConditionFailed,
+            journal.errors.SequenceConflict,
+            journal.errors.StaleProducer,
+            journal.errors.TopicClosed,
+        ),
+        "no request can set a condition yet",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from flask import Flask, g
 from access import ANYONE
 from guard import Visit
 from guard.turns import Turns
-from journal import Retention
+from journal import EVENTS, DiskLog, Retention
 from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
 from streaming.events import MAX_EVENTS, RETRY_MS, make_blueprint
@@ -32,7 +32,7 @@ NDJSON = "application/x-ndjson"
 
 @pytest.fixture
 def topics(tmp_path):
-    topics = Topics(tmp_path / "topics", RULES)
+    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), RULES)
     topics.start()
     yield topics
     topics.stop()

@@ -8,10 +8,10 @@ import pytest
 
 from access import TooMany
 from guard.turns import Turns
-from journal import Retention
+from journal import EVENTS, DiskLog, Retention, Size
 from streaming import uploads
 from streaming.uploads import Asked, Upload
-from topics import Limits, Publication, Rule, Topics
+from topics import Publication, Rule, Topics
 from wire.events import MAX_EVENT_BYTES
 
 KEEP = Retention(1000, 3600.0, 1 << 24)
@@ -25,7 +25,7 @@ RULES = [
 
 @pytest.fixture
 def topics(tmp_path):
-    topics = Topics(tmp_path / "topics", RULES)
+    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), RULES)
     topics.start()
     yield topics
     topics.stop()
@@ -234,8 +234,8 @@ def test_an_event_larger_than_the_topic_is_refused_by_itself(upload, kept, large
 @pytest.mark.parametrize("keys", [(None, "a", None), ("a", None, "b"), (None, None, None)])
 def test_where_all_topics_are_full_it_is_said_from_which_line_on(tmp_path, keys):
     """Sent again from there, there are all of them, once and in their order."""
-    limits = Limits(memory_bytes=2000)
-    topics = Topics(tmp_path / "full", RULES, limits=limits)
+    log = DiskLog(tmp_path / "full", EVENTS, Size(memory_bytes=2000, disk_bytes=1 << 30))
+    topics = Topics(log, RULES)
     topics.start()
     lines = [body(number * 100 + n, key=key and f"{key}{number}") for number in range(9)
              for n, key in enumerate(keys)]  # fmt: skip

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from journal import run_here
+from journal import EVENTS, DiskLog
 from tests.topics.world import RULES, Client, publish_each
 from topics import Outlet, Patterns, Publication, Topics
 from topics.dispatcher import MAX_REST_S, REST_SHARE, TURN_S
@@ -238,7 +238,7 @@ class Broken(Ndjson):
 @pytest.fixture
 def pushing(tmp_path, until):
     """Topics that push by themselves, in a thread."""
-    topics = Topics(tmp_path / "pushing", RULES, run_here)
+    topics = Topics(DiskLog(tmp_path / "pushing", EVENTS), RULES)
     topics.start()
     until(lambda: topics.dispatcher)
     yield topics

@@ -7,10 +7,9 @@ from functools import partial
 
 import pytest
 
-from journal import JournalFull, run_here
+from journal import EVENTS, DiskLog, JournalFull
 from tests.topics.world import AMPLE, full_disk, ids_of
 from topics import KeyReused, NotReady, NotWritable, Publication, Rule, Topics, UnknownTopic
-from topics.publisher import Publisher
 from wire.cursors import parse_cursor, topic_mark
 from wire.events import NewEvent
 
@@ -19,7 +18,7 @@ BOTH = pytest.mark.parametrize("topic", ["memory/a", "disk/a"])
 
 def read_all(world, topic):
     records = world.topics.get(topic).records
-    return [json.loads(line) for line in records.read(records.first, 1 << 30)]
+    return [json.loads(line) for line in records.read(records.bounds().first, 1 << 30)]
 
 
 def data_of(world, topic):
@@ -256,7 +255,7 @@ def test_a_full_disk_fails_the_group_and_then_takes_the_next(world):
 
 
 def test_who_waits_when_the_server_stops_is_told_so_and_nothing_is_written(world, monkeypatch):
-    monkeypatch.setattr("topics.topics.STOP_S", 0)
+    monkeypatch.setattr("journal.memory_log.STOP_S", 0)
     world.publish("disk/a", "first")
     outcomes = publish_together(world, "a", "b")
     world.topics.stop()
@@ -282,7 +281,7 @@ def counting(monkeypatch):
 
 def test_many_threads_share_writes_and_every_receipt_is_of_what_is_on_the_disk(tmp_path, counting):
     rule = Rule("disk/*", True, AMPLE)
-    topics = Topics(tmp_path, [rule], run_here)
+    topics = Topics(DiskLog(tmp_path, EVENTS), [rule])
     topics.start()
     receipts = []
 
@@ -308,7 +307,7 @@ def test_many_threads_share_writes_and_every_receipt_is_of_what_is_on_the_disk(t
 
 def test_a_publication_is_not_made_twice_by_two_threads(tmp_path, counting):
     """All retry at once, as after a time-out: one event, and everybody has its receipt."""
-    topics = Topics(tmp_path, [Rule("disk/*", True, AMPLE)], run_here)
+    topics = Topics(DiskLog(tmp_path, EVENTS), [Rule("disk/*", True, AMPLE)])
     topics.start()
     receipts = []
 
@@ -322,13 +321,13 @@ def test_a_publication_is_not_made_twice_by_two_threads(tmp_path, counting):
         thread.join(60)
     assert len(set(receipts)) == 1
     assert len(receipts) == 8
-    assert topics.get("disk/a").records.last == 1
+    assert topics.get("disk/a").records.bounds().last == 1
     topics.stop()
 
 
 def test_a_closed_publisher_keeps_nothing(world):
     world.publish("disk/a", 1)
-    publisher: Publisher = world.topics._publishers["disk/a"]
-    publisher.close()
+    kept = world.topics.get("disk/a").records
+    kept.close()
     with pytest.raises(NotReady):
-        publisher.publish(Publication([NewEvent("m", "1")]))
+        kept.append([Publication([NewEvent("m", "1")])])

@@ -78,7 +78,7 @@ def test_what_is_acknowledged_later_is_told_though_the_disk_has_it(world):
     world.publish("disk/a", "before")
     world.hub.spawn(lambda: world.publish("disk/a", "on its way"))
     (thread,) = world.hub.ready()
-    while world.topics.get("disk/a").records.last == 1:
+    while world.topics.get("disk/a").records.bounds().last == 1:
         world.hub.turn(thread)
     follower = world.follow("disk/a")
     assert len(world.published["disk/a"]) == 1

@@ -1,11 +1,13 @@
 """How many topics clients make, and how many bytes all topics keep."""
 
+import time
+
 import pytest
 
 from journal import JournalFull, Retention
-from tests.topics.world import AMPLE, publish_each
-from topics import KeyReused, Limits, Rule, TooManyTopics, TopicQuota, TopicsFull
-from topics.receipts import RECEIPT_BYTES, Kept, Receipts
+from journal.receipts import RECEIPT_BYTES, Kept, Receipts
+from tests.topics.world import AMPLE, Limits, publish_each
+from topics import KeyReused, Rule, TooManyTopics, TopicQuota, TopicsFull
 from wire.since import All
 
 SMALL = Retention(1_000_000, 1e9, 10_000)
@@ -71,7 +73,7 @@ def test_the_quota_holds_for_those_who_come_at_once(few_world):
 
 @pytest.mark.parametrize("name", ["named", "named-on-disk"])
 def test_what_the_catalogue_names_has_its_place(make_world, monkeypatch, name):
-    monkeypatch.setattr("topics.topics.MAX_TOPICS", 3)
+    monkeypatch.setattr("topics.quota.MAX_TOPICS", 3)
     world = make_world(RULES)
     for letter in "abc":
         world.publish(f"disk/{letter}", 1)
@@ -101,7 +103,7 @@ def test_a_topic_without_an_event_has_no_place_after_a_restart(make_world):
 def test_topics_of_patterns_do_not_grow_beyond_what_all_may_have(full_world, name):
     with pytest.raises(TopicsFull, match="20000 bytes"):
         full_world.publish(name, KILOBYTE * 2)
-    room = full_world.topics.room
+    room = full_world.topics.log.used()
     assert 18_000 < room.memory_bytes <= 20_000
     assert 18_000 < room.disk_bytes <= 20_000
 
@@ -127,7 +129,7 @@ def test_a_topic_that_lets_go_of_as_much_as_it_takes_goes_on(make_world):
     world = make_world(RULES, limits=Limits(memory_bytes=12_000))
     for _ in range(30):
         world.publish("small/a", KILOBYTE)
-    assert world.topics.room.memory_bytes <= 10_000
+    assert world.topics.log.used().memory_bytes <= 10_000
 
 
 def test_what_expires_makes_room(make_world, clock):
@@ -144,7 +146,7 @@ def test_a_closed_topic_makes_room(make_world):
     world = make_world(RULES, limits=Limits(memory_bytes=2_000))
     world.publish("memory/a", KILOBYTE)
     assert world.topics.close("memory/a")
-    assert world.topics.room.memory_bytes == 0
+    assert world.topics.log.used().memory_bytes == 0
     world.publish("memory/b", KILOBYTE)
 
 
@@ -156,23 +158,23 @@ def test_receipts_take_room(make_world):
 
 
 def test_what_is_on_the_disk_is_counted_after_a_restart(full_world):
-    before = full_world.topics.room.disk_bytes
+    before = full_world.topics.log.used().disk_bytes
     full_world.restart()
-    assert full_world.topics.room.disk_bytes == before
+    assert full_world.topics.log.used().disk_bytes == before
     assert isinstance(full_world.try_publish("disk/b", KILOBYTE * 2), TopicsFull)
 
 
 def test_what_cannot_be_kept_takes_no_room(make_world):
     world = make_world(RULES)
     world.publish("disk/a", 1)
-    before = world.topics.room.disk_bytes
+    before = world.topics.log.used().disk_bytes
     world.hub.is_full = True
     assert isinstance(world.try_publish("disk/a", KILOBYTE, key="k"), JournalFull)
-    assert world.topics.room.disk_bytes == before
+    assert world.topics.log.used().disk_bytes == before
 
 
 def test_receipts_that_are_forgotten_take_none(monkeypatch):
-    monkeypatch.setattr("topics.receipts.MAX_RECEIPTS", 3)
+    monkeypatch.setattr("journal.receipts.MAX_RECEIPTS", 3)
     receipts = Receipts(None)
     for number in range(9):
         receipts.add([Kept(f"{number}", "digest", "id", 1, "ann")])
@@ -206,9 +208,9 @@ def test_a_topic_that_is_closed_while_others_are_expired(world):
     """Expiring another one waits for the disk."""
     publish_each(world, "disk/a", 1)
     publish_each(world, "memory/a", 1)
-    closed = world.topics._publishers["memory/a"]
+    closed = world.topics.get("memory/a").records
     assert world.topics.close("memory/a")
-    closed.expire()
+    closed.expire(time.time())
 
 
 def test_a_topic_that_is_closed_while_a_reader_looks_for_its_place(world, monkeypatch):

@@ -141,8 +141,8 @@ def small(monkeypatch):
     """Everything is so small that it overflows."""
     # One event or two are a chunk, and four are not pushed.
     monkeypatch.setattr("topics.reader.CHUNK_BYTES", 250)
-    monkeypatch.setattr("topics.topic.MAX_FRESH_BYTES", 500)
-    monkeypatch.setattr("topics.topics.STOP_S", 0)
+    monkeypatch.setattr("topics.topic.MAX_BATCH_BYTES", 500)
+    monkeypatch.setattr("journal.memory_log.STOP_S", 0)
     # Every read waits for the disk: what is in the page cache, only the kernel knows.
     monkeypatch.setattr("journal.segments.read_cached", lambda fd, start, length: b"")
 

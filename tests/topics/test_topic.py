@@ -2,11 +2,10 @@
 
 import pytest
 
-from journal import MemoryRecords
+from journal import EVENTS, MemoryRecords
 from tests.topics.world import AMPLE
 from topics import Rule
 from topics.topic import EXPIRED, RESTARTED, Topic
-from topics.topics import LAYOUT
 from wire.cursors import Cursor, format_cursor, topic_mark
 from wire.events import format_event
 from wire.since import After, Age, All, Now
@@ -35,11 +34,11 @@ class Reader:
 def make_topic():
     """make_topic(count, first, **rule): a topic of so many events; those before first are gone."""
 
-    def make(count, first=1, durable=True, latest=False):
+    def make(count, first=1, durable=True):
         # Of each event, the age lets go.
         retention = AMPLE._replace(max_age_s=1)
-        rule = Rule("demo/*", durable, retention, latest)
-        topic = Topic("demo/a", rule, MemoryRecords(LAYOUT, retention), EPOCH)
+        rule = Rule("demo/*", durable, retention)
+        topic = Topic("demo/a", rule, MemoryRecords(EVENTS.record, retention), EPOCH)
         for ordinal in range(1, count + 1):
             append(topic, ordinal)
         topic.records.expire(10.0 * first)
@@ -48,10 +47,10 @@ def make_topic():
     return make
 
 
-def append(topic, *ordinals, keys=None, size=0):
+def append(topic, *ordinals, size=0):
     lines = [line_of(ordinal, size=size) for ordinal in ordinals]
     topic.records.append(lines)
-    topic.add(lines, keys or ["message"] * len(lines))
+    topic.add(topic.records.last + 1 - len(lines), lines)
 
 
 # Of a topic of five events at the positions 3, 6, 9, 12, 15 that keeps the last three: since, the
@@ -128,7 +127,7 @@ def test_after_a_restart_nobody_is_told_of_a_gap_behind_his_cursor(make_topic):
     """What is gone of a life before is not after a cursor of this one."""
     full = make_topic(5, first=9)
     topic = Topic("demo/a", full.rule, full.records, EPOCH + 1)
-    full.records.let_go = None
+    full.records.evicted = None
     assert topic.newest is None
     assert topic.seek(cursor(1, epoch=EPOCH + 1), 50.0) == (6, None)
     _, gap = topic.seek(cursor(14), 50.0)
@@ -184,7 +183,7 @@ def test_what_the_disk_has_but_nobody_was_told_of_is_not_counted(make_topic):
     assert topic.take_fresh() == (1, [line_of(1)])
     assert topic.last == 1
     assert topic.seek(Now(), 50.0) == (2, None)
-    topic.add([line_of(2)], ["message"])
+    topic.add(2, [line_of(2)])
     assert topic.take_fresh() == (2, [line_of(2)])
 
 
@@ -198,7 +197,7 @@ def test_what_a_killed_publisher_left_on_the_disk_can_only_be_read(make_topic):
 
 
 def test_what_is_too_much_is_not_pushed_at_all(make_topic, monkeypatch):
-    monkeypatch.setattr("topics.topic.MAX_FRESH_BYTES", 500)
+    monkeypatch.setattr("topics.topic.MAX_BATCH_BYTES", 500)
     topic = make_topic(0)
     topic.readers[Reader()] = None
     for ordinal in range(1, 10):
@@ -206,31 +205,3 @@ def test_what_is_too_much_is_not_pushed_at_all(make_topic, monkeypatch):
     assert topic.take_fresh() == (10, [])
     append(topic, 10)
     assert topic.take_fresh() == (10, [line_of(10)])
-
-
-# The newest of each key
-
-
-def test_the_newest_of_each_key_oldest_first(make_topic):
-    topic = make_topic(0, latest=True)
-    append(topic, 1, 2, 3, 4, 5, keys=["a", "b", "a", "c", "b"])
-    assert topic.newest_from(1) == [3, 4, 5]
-    assert topic.newest_from(4) == [4, 5]
-    assert topic.newest_from(6) == []
-
-
-def test_what_is_let_go_of_is_the_newest_of_nothing(make_topic):
-    topic = make_topic(0, latest=True)
-    append(topic, 1, 2, 3, keys=["a", "b", "c"])
-    topic.records.expire(20 + 1)
-    assert topic.newest_from(1) == [2, 3]
-
-
-def test_keys_are_forgotten_with_their_events(make_topic):
-    """Keys that never come again are a number that somebody else chooses."""
-    topic = make_topic(0, latest=True)
-    for ordinal in range(1, 1001):
-        append(topic, ordinal, keys=[f"key {ordinal}"])
-        topic.records.expire(10.0 * (ordinal - 4))
-    assert topic.records.last - topic.records.first == 4
-    assert len(topic._newest_of) <= 12

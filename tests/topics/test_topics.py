@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from journal import run_here
+from journal import EVENTS, DiskLog
 from tests.topics.world import AMPLE, RULES, Follower, World, full_disk, publish_each
 from topics import NotReady, Patterns, Publication, Rule, TooManyTopics, Topics
-from topics.topics import HEARTBEAT_S, MAX_TOPICS, RECONNECT_MS
+from topics.quota import MAX_TOPICS
+from topics.topics import HEARTBEAT_S, RECONNECT_MS
 from wire.cursors import parse_cursor
 from wire.events import NewEvent
 from wire.framing import NDJSON, WHOLE_SSE
@@ -27,7 +29,7 @@ def open_topics(tmp_path):
     opened = []
 
     def open_it(folder=tmp_path / "shared"):
-        opened.append(Topics(folder, RULES, run_here))
+        opened.append(Topics(DiskLog(folder, EVENTS), RULES))
         opened[-1].start()
         return opened[-1]
 
@@ -50,7 +52,7 @@ def read_all(topics, name):
 
 
 def test_nothing_happens_before_the_start(tmp_path):
-    topics = Topics(tmp_path / "topics", RULES, run_here)
+    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), RULES)
     with pytest.raises(NotReady):
         publish(topics, "memory/a", 1)
     with pytest.raises(NotReady):
@@ -146,12 +148,12 @@ def test_who_never_gets_the_folder_stops_all_the_same(open_topics):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from journal import run_here
+from journal import EVENTS, DiskLog
 from tests.topics.world import RULES
 from topics import Publication, Topics
 from wire.events import NewEvent
 
-topics = Topics(Path(sys.argv[1]), RULES, run_here)
+topics = Topics(DiskLog(Path(sys.argv[1]), EVENTS), RULES)
 topics.start()
 topics.publish("disk/a", Publication([NewEvent("m", "1")], "key"))
 print("ready", flush=True)
@@ -276,7 +278,7 @@ def test_what_is_on_its_way_to_the_disk_is_waited_for(tmp_path, until):
         return work()
 
     publisher = threading.Thread(target=lambda: receipts.append(publish(topics, "disk/a", 1)))
-    topics = Topics(tmp_path / "topics", RULES, run_native)
+    topics = Topics(DiskLog(tmp_path / "topics", EVENTS, run_native=run_native), RULES)
     topics.start()
     publish(topics, "disk/a", 0)
     publisher.start()
@@ -289,7 +291,7 @@ def test_what_is_on_its_way_to_the_disk_is_waited_for(tmp_path, until):
     publisher.join(20)
     stopping.join(20)
     assert receipts[0].count == 1
-    again = Topics(tmp_path / "topics", RULES, run_here)
+    again = Topics(DiskLog(tmp_path / "topics", EVENTS), RULES)
     again.start()
     assert read_all(again, "disk/a") == [0, 1]
     again.stop()
@@ -308,7 +310,7 @@ def test_a_topic_that_is_opened_when_the_server_stops_is_closed_again(world):
 
 
 def test_a_stop_does_not_wait_for_ever(world, monkeypatch):
-    monkeypatch.setattr("topics.topics.STOP_S", 0.01)
+    monkeypatch.setattr("journal.memory_log.STOP_S", 0.01)
     world.publish("disk/a", 1)
     world.hub.spawn(lambda: world.try_publish("disk/a", 2))
     world.hub.turn(world.hub.ready()[0])
@@ -371,7 +373,7 @@ def test_the_house_is_kept_by_itself(make_world, monkeypatch, until):
     publish_each(world, "few", *range(10))
     follower = Follower(world, "few")
     world.hub.run()
-    until(lambda: world.topics.get("few").records.first == 9)
+    until(lambda: world.topics.get("few").records.bounds().first == 9)
     until(lambda: follower.items)
     assert follower.items[0]["name"] == "heartbeat"
 
@@ -425,7 +427,7 @@ def test_a_full_disk_does_not_stop_what_is_in_memory(world):
 
 def test_there_are_so_many_topics_at_most(world, monkeypatch):
     assert MAX_TOPICS == 1000
-    monkeypatch.setattr("topics.topics.MAX_TOPICS", 3)
+    monkeypatch.setattr("topics.quota.MAX_TOPICS", 3)
     for name in "abc":
         world.publish(f"memory/{name}", 1)
     with pytest.raises(TooManyTopics):
@@ -434,7 +436,7 @@ def test_there_are_so_many_topics_at_most(world, monkeypatch):
 
 
 def test_the_servers_own_topics_have_room_whatever_clients_make(world, monkeypatch):
-    monkeypatch.setattr("topics.topics.MAX_TOPICS", 3)
+    monkeypatch.setattr("topics.quota.MAX_TOPICS", 3)
     for name in "abc":
         world.publish(f"disk/{name}", 1)
     world.publish("own", 1, by_client=False)
@@ -571,10 +573,10 @@ def test_no_descriptor_is_left(tmp_path):
 
 def test_a_topic_that_is_closed_meanwhile_does_not_end_the_housekeeping(world):
     publish_each(world, "few/a", 1, 2, 3)
-    publisher = world.topics._publishers["few/a"]
-    publisher.expire()
+    kept = world.topics.get("few/a").records
+    kept.expire(time.time())
     assert world.topics.close("few/a")
-    publisher.expire()
+    kept.expire(time.time())
 
 
 def test_who_has_nothing_to_catch_up_with_is_live_at_once_and_starts_no_thread(world):

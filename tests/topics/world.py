@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import pairwise
 from types import MappingProxyType, SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 from greenlet import getcurrent, greenlet
 
-from journal import JournalError, Retention
+from journal import EVENTS, DiskLog, JournalError, Retention, Size
 from topics import Outlet, Patterns, Publication, Rule, TopicError, Topics
-from topics.topics import DEFAULT_LIMITS
+from topics.quota import MAX_PER_OWNER
 from wire.cursors import format_cursor, parse_cursor
 from wire.events import GAP, HEARTBEAT, RECONNECT, NewEvent
 from wire.framing import NDJSON
@@ -33,6 +34,17 @@ RULES = [
     Rule("own", durable=False, retention=AMPLE, writable=False, refetch="/fresh/{topic}"),
 ]
 AMPLE_ROOM = 1 << 40
+
+
+class Limits(NamedTuple):
+    """Of what clients make: topics of a pattern, and the bytes of all topics."""
+
+    per_owner: int = MAX_PER_OWNER
+    memory_bytes: int = 512 * 1024**2
+    disk_bytes: int = 10 * 1024**3
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class Thread(greenlet):
@@ -248,8 +260,8 @@ class World:
         self.hub = Hub()
         self.patch = pytest.MonkeyPatch()
         green = SimpleNamespace(**{**vars(threading), **self.hub.threading()})
-        for module in ("commit", "publisher", "topics"):
-            self.patch.setattr(f"topics.{module}.threading", green)
+        for module in ("journal.commit", "journal.topic_log", "topics.topics"):
+            self.patch.setattr(f"{module}.threading", green)
         self.folder = folder
         self.rules = rules
         self.limits = limits
@@ -257,7 +269,9 @@ class World:
         self.open()
 
     def open(self):
-        self.topics = Topics(self.folder, self.rules, self.hub.run_native, self.limits)
+        most = Size(self.limits.memory_bytes, self.limits.disk_bytes)
+        log = DiskLog(self.folder, EVENTS, most, self.hub.run_native)
+        self.topics = Topics(log, self.rules, self.limits.per_owner)
         others = threading.enumerate()
         self.topics.start()
         # It is the test that pushes.

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from journal import DiskJournal
+from journal import EVENTS, DiskJournal, DiskLog
 from topics import Patterns, Topics
 from topics.rules import BUILT_IN
 from wire.framing import NDJSON
@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def topics(tmp_path):
-    topics = Topics(tmp_path / "topics", BUILT_IN)
+    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), BUILT_IN)
     topics.start()
     yield topics
     topics.stop()
@@ -123,7 +123,7 @@ def test_who_fell_behind_gets_the_newest_of_each_export(announcer, topics, make_
 
 
 def test_while_nothing_can_be_published_nothing_fails(tmp_path, make_export):
-    Announcer(Topics(tmp_path, BUILT_IN)).announce(make_export(), None)
+    Announcer(Topics(DiskLog(tmp_path, EVENTS), BUILT_IN)).announce(make_export(), None)
 
 
 def test_topics_of_exports_are_let_go_of(announcer, topics, make_export):

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from journal import Retention
+from journal import EVENTS, DiskLog, Retention
 from topics import Patterns, Publication, Rule, Topics
 from topics.rules import BUILT_IN
 from wire.events import NewEvent
@@ -22,7 +22,7 @@ ANY = Rule("a", False, Retention(100, 100, 1 << 20))
 
 @pytest.fixture
 def topics(tmp_path):
-    topics = Topics(tmp_path / "topics", [*BUILT_IN, ANY])
+    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), [*BUILT_IN, ANY])
     yield topics
     topics.stop()
 

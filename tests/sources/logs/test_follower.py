@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from journal import JournalFailed, JournalFull, Retention
+from journal import EVENTS, DiskLog, JournalFailed, JournalFull, Retention
 from sources.catalogue.logs import LogEntry
 from sources.logs.folder_watch import FolderWatch
 from sources.logs.follower import LogFollowers
@@ -32,7 +32,7 @@ class House:
 
     def start(self):
         rule = Rule("logs/app", True, self.retention, writable=False)
-        self.topics = Topics(self.folder / "topics", [rule])
+        self.topics = Topics(DiskLog(self.folder / "topics", EVENTS), [rule])
         entry = LogEntry("app", self.log.path, *map(int, self.retention))
         self.notes = self.folder / "notes"
         self.logs = LogFollowers([entry], self.notes, self.topics, lambda work: work())

@@ -1,7 +1,8 @@
 """Receipts: what was published under which Idempotency-Key, so that a retry adds nothing.
 
-Way in: Receipts. Those of a durable topic are in a file beside its journal and are written before
-the events: a receipt whose events never came is taken back, or known by its id at the next start.
+Beside them are fences: which incarnation of a producer has published last, and that a topic is
+closed. Way in: Receipts. Those of a durable topic are in a file beside its records and are written
+before the events: one whose events never came is taken back, or known by its id at the next start.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import errno
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
-from journal import JournalFull, RunNative
+from journal.errors import JournalFull, StaleProducer
+from journal.native import RunNative
 from wire.cursors import parse_cursor
 
 log = logging.getLogger(__name__)
@@ -24,15 +26,9 @@ log = logging.getLogger(__name__)
 MAX_RECEIPTS = 10_000
 # What one takes in memory besides its key (measured: 590 bytes).
 RECEIPT_BYTES = 600
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What a publisher is told. id: of the last event."""
-
-    id: str
-    topic: str
-    count: int
+# Producers of a topic that name their epoch. Forgetting one would let in its earlier incarnation,
+# so one more is refused.
+MAX_PRODUCERS = 1000
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,24 @@ class Kept:
     owner: str = ""
 
 
+@dataclass(frozen=True)
+class Fence:
+    """What an accepted condition forbids from then on. id: of the last event that came with it.
+
+    producer, epoch: earlier incarnations of this producer; "" for none. closes: everything.
+    """
+
+    producer: str
+    epoch: int
+    id: str
+    closes: bool = False
+
+
+Entry = Kept | Fence
+
+
 class Receipts:
-    """The receipts of one topic. path: None keeps them in memory only.
+    """The receipts and fences of one topic. path: None keeps them in memory only.
 
     memory_bytes, file_bytes: what they take there.
     """
@@ -58,6 +70,8 @@ class Receipts:
         self.file_bytes = 0
         self._path = path
         self._kept: dict[tuple[str, str], Kept] = {}
+        self._fences: dict[str, Fence] = {}
+        self._closing: Fence | None = None
         self._lines = 0
         self._size_bytes = 0
 
@@ -69,40 +83,74 @@ class Receipts:
         lines = data.splitlines()
         for line in lines:
             with suppress(ValueError, TypeError):  # the last one may be torn
-                kept = Kept(*json.loads(line))
-                if parse_cursor(kept.id).ordinal <= last:
-                    self.add([kept])
+                fields = json.loads(line)
+                entry = Fence(**fields) if isinstance(fields, dict) else Kept(*fields)
+                if parse_cursor(entry.id).ordinal <= last:
+                    self.add([entry])
         self._lines, self.file_bytes = len(lines), len(data)
-        if len(self._kept) < len(lines) or not data.endswith(b"\n"):
+        if len(self._entries()) < len(lines) or not data.endswith(b"\n"):
             self._rewrite()
 
     def get(self, owner: str, key: str) -> Kept | None:
         return self._kept.get((owner, key))
 
-    def add(self, receipts: Iterable[Kept]) -> None:
-        """Remember receipts; the oldest beyond MAX_RECEIPTS are forgotten."""
+    @property
+    def is_closed(self) -> bool:
+        """Was the topic closed by a publication?"""
+        return self._closing is not None
+
+    def check_producer(self, producer: str, epoch: int, pending: Mapping[str, Fence]) -> None:
+        """Raise StaleProducer for an earlier epoch than the last, JournalFull for one too many.
+
+        pending: fences that are added together with this one, by producer.
+        """
+        latest = pending.get(producer) or self._fences.get(producer)
+        if latest is None:
+            if len(self._fences.keys() | pending.keys()) >= MAX_PRODUCERS:
+                raise JournalFull(f"a topic has at most {MAX_PRODUCERS} producers with an epoch")
+        elif latest.epoch > epoch:
+            raise StaleProducer(f"the topic has events of epoch {latest.epoch} of this producer")
+
+    def add(self, receipts: Iterable[Entry]) -> None:
+        """Remember entries; the oldest receipts beyond MAX_RECEIPTS are forgotten."""
         for kept in receipts:
+            if isinstance(kept, Fence):
+                self._add_fence(kept)
+                continue
             self._forget(kept.owner, kept.key)
             self._kept[kept.owner, kept.key] = kept
             self.memory_bytes += size_of(kept.owner, kept.key)
             if len(self._kept) > MAX_RECEIPTS:
                 self._forget(*next(iter(self._kept)))
 
+    def _add_fence(self, fence: Fence) -> None:
+        if fence.producer:
+            if fence.producer not in self._fences:
+                self.memory_bytes += size_of(fence.producer, "")
+            self._fences[fence.producer] = fence
+        if fence.closes:
+            self._closing = fence
+
+    def _entries(self) -> list[Entry]:
+        closing = self._closing
+        others = [closing] if closing and closing not in self._fences.values() else []
+        return [*self._fences.values(), *others, *self._kept.values()]
+
     def _forget(self, owner: str, key: str) -> None:
         if self._kept.pop((owner, key), None) is not None:
             self.memory_bytes -= size_of(owner, key)
 
-    def write(self, receipts: list[Kept], run_native: RunNative) -> None:
+    def write(self, receipts: list[Entry], run_native: RunNative) -> None:
         """Put receipts on the disk, if that is where they are kept. Raises JournalFull."""
         if self._path is not None and receipts:
             run_native(lambda: self._write(receipts))
 
-    def take_back(self, receipts: list[Kept], run_native: RunNative) -> None:
+    def take_back(self, receipts: list[Entry], run_native: RunNative) -> None:
         """Undo the last `write`, which was of receipts: their events could not be kept."""
         if self._path is not None and receipts:
             run_native(self._cut_back)
 
-    def _write(self, receipts: list[Kept]) -> None:
+    def _write(self, receipts: list[Entry]) -> None:
         try:
             if self._lines > 2 * MAX_RECEIPTS:
                 self._rewrite()
@@ -136,12 +184,13 @@ class Receipts:
         assert self._path is not None
         fresh = self._path.with_suffix(".new")
         with open(fresh, "wb") as file:
-            file.writelines(map(_line, self._kept.values()))
+            entries = self._entries()
+            file.writelines(map(_line, entries))
             file.flush()
             os.fsync(file.fileno())
             self.file_bytes = file.tell()
         fresh.replace(self._path)
-        self._lines = len(self._kept)
+        self._lines = len(entries)
 
 
 def size_of(owner: str, key: str) -> int:
@@ -149,5 +198,6 @@ def size_of(owner: str, key: str) -> int:
     return RECEIPT_BYTES + len(owner) + len(key)
 
 
-def _line(kept: Kept) -> bytes:
-    return json.dumps(astuple(kept)).encode() + b"\n"
+def _line(entry: Entry) -> bytes:
+    fields = asdict(entry) if isinstance(entry, Fence) else astuple(entry)
+    return json.dumps(fields).encode() + b"\n"

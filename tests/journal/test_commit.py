@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from topics.commit import MAX_GROUP, GroupCommit
+from journal.commit import MAX_GROUP, GroupCommit
 
 
 class Commits:
@@ -111,7 +111,7 @@ def test_who_was_in_the_group_of_a_killed_leader_is_told(commits, publish, until
 
 def test_a_group_is_bounded_and_everybody_gets_his_turn(commits, publish, until, monkeypatch):
     assert MAX_GROUP > 1000
-    monkeypatch.setattr("topics.commit.MAX_GROUP", 2)
+    monkeypatch.setattr("journal.commit.MAX_GROUP", 2)
     start_group(commits, publish, until, 1, 2, 3, 4, 5, 6)
     commits.may_go_on.release(10)
     until(lambda: len(publish.outcomes) == 6)

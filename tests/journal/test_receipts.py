@@ -6,8 +6,8 @@ import os
 import pytest
 
 from journal import JournalFull, run_here
+from journal.receipts import MAX_RECEIPTS, Kept, Receipts
 from tests.topics.world import full_disk
-from topics.receipts import MAX_RECEIPTS, Kept, Receipts
 from wire.cursors import Cursor, format_cursor
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_taken_back_by_who_wrote_nothing(opened, path):
 
 def test_the_newest_are_remembered(opened, path, monkeypatch):
     assert MAX_RECEIPTS == 10_000
-    monkeypatch.setattr("topics.receipts.MAX_RECEIPTS", 3)
+    monkeypatch.setattr("journal.receipts.MAX_RECEIPTS", 3)
     receipts = opened(0)
     for number in range(1, 21):
         keep(receipts, kept(number))
@@ -162,7 +162,7 @@ def test_the_newest_are_remembered(opened, path, monkeypatch):
 
 
 def test_the_file_is_bounded_while_it_grows(opened, path, monkeypatch):
-    monkeypatch.setattr("topics.receipts.MAX_RECEIPTS", 3)
+    monkeypatch.setattr("journal.receipts.MAX_RECEIPTS", 3)
     receipts = opened(0)
     sizes = []
     for number in range(1, 31):

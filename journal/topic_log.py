@@ -1,0 +1,260 @@
+"""One topic of an event log of this process: its records, receipts, and the commit of both.
+
+Way in: TopicLog. With a durable topic all who append at the same time share a write and a sync.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from journal.capacity import Capacity
+from journal.commit import GroupCommit
+from journal.errors import (
+    ConditionFailed,
+    JournalFull,
+    KeyReused,
+    NotReady,
+    SequenceConflict,
+    TopicClosed,
+    TopicsFull,
+)
+from journal.event_log import News, PayloadLayout, Policy, Publication, Receipt, Size
+from journal.native import RunNative
+from journal.receipts import Entry, Fence, Kept, Receipts, size_of
+from journal.records import Records
+from journal.sequence import Sequence as Order
+from wire.cursors import topic_mark
+
+Result = Receipt | Exception
+
+
+class Shared(NamedTuple):
+    """What the topics of a log have in common. tell: told the news of a topic; must not wait."""
+
+    layout: PayloadLayout
+    order: Order
+    capacity: Capacity
+    run_native: RunNative
+    tell: Callable[[News], None]
+
+
+class _Batch:
+    """What a commit is about to keep. last: the ordinal of the topic's newest event before it."""
+
+    def __init__(self, last: int, *, is_closed: bool) -> None:
+        self.last = last
+        self.lines: list[bytes] = []
+        self.size_bytes = 0
+        self.keys: list[str] = []
+        self.receipts: dict[tuple[str, str], Kept] = {}
+        self.fences: dict[str, Fence] = {}
+        self.is_closed = is_closed
+
+
+class TopicLog:
+    """See the module; what it keeps is a Retained. maker: the principal that had it made."""
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        records: Records,
+        receipts: Receipts,
+        maker: str,
+        shared: Shared,
+    ) -> None:
+        self.name = name
+        self.maker = maker
+        self.records = records
+        # What is read goes straight there.
+        self.bounds, self.read = records.bounds, records.read
+        self.after, self.since = records.after, records.since
+        self._policy = policy
+        self._receipts = receipts
+        self._shared = shared
+        self._mark = topic_mark(name)
+        self._newest_of: dict[str, int] = {}
+        self._group = GroupCommit(self._commit)
+        # The records are appended to or expire, one at a time.
+        self._writing = threading.Lock()
+        self._is_closed = False
+        newest = records.read(records.last, 1)
+        self._last_time_s = shared.layout.record.time_s_of(newest[0]) if newest else 0.0
+        self._note_size()
+
+    def append(self, publications: Sequence[Publication]) -> list[Result]:
+        """See EventLog.append. Waits for the disk when the topic is durable."""
+        if self._policy.is_durable:
+            return self._group.run(publications)
+        (results,) = self._commit([publications])
+        return results
+
+    def newest(self, start: int) -> list[int]:
+        """See Retained.newest."""
+        self._forget_evicted()
+        return [ordinal for ordinal in self._newest_of.values() if ordinal >= start]
+
+    def expire(self, now_s: float) -> None:
+        """Evict what is not to be kept any more. Waits for the disk when there is something."""
+        with self._writing:
+            # Housekeeping goes through a list; while it waits for another, this one may be closed.
+            if self._is_closed:
+                return
+            self.records.expire(now_s)
+            self._note_size()
+
+    def close(self) -> None:
+        """Close the records; what still waits to be kept gets NotReady."""
+        self._is_closed = True
+        self.records.close()
+        self._shared.capacity.forget(self.name)
+
+    def _note_size(self) -> None:
+        """Have the capacity of all topics know what this one holds."""
+        if self._is_closed:
+            return
+        records_bytes, receipts = self.records.size_bytes, self._receipts
+        if self._policy.is_durable:
+            size = Size(receipts.memory_bytes, records_bytes + receipts.file_bytes)
+        else:
+            size = Size(records_bytes + receipts.memory_bytes, 0)
+        self._shared.capacity.note(self.name, size)
+
+    # Appending.
+
+    def _commit(self, works: list[Sequence[Publication]]) -> list[list[Result]]:
+        """Keep what is new of works, all or none; a publication may be refused by itself."""
+        if self._is_closed:
+            raise NotReady("the server is stopping: try again in a second")
+        order = self._shared.order
+        batch = _Batch(self.records.last, is_closed=self._receipts.is_closed)
+        told: list[bytes] = []
+        order.begin(self.name)
+        try:
+            results = [self._accept_all(work, batch) for work in works]
+            if batch.lines:
+                self._keep(batch)
+                told = batch.lines
+        finally:
+            self._note_size()
+            order.end(self.name)
+            # Also of what failed: readers of several topics wait for what is in flight.
+            self._shared.tell(News(self.name, self.records.last + 1 - len(told), told))
+        return results
+
+    def _accept_all(self, work: Sequence[Publication], batch: _Batch) -> list[Result]:
+        """Return the receipt of each publication, whose lines are then in batch, or its refusal."""
+        results: list[Result] = []
+        for publication in work:
+            try:
+                results.append(self._known(publication, batch) or self._accept(publication, batch))
+            except (KeyReused, ConditionFailed) as error:
+                results.append(error)
+            except (JournalFull, TopicsFull) as error:
+                return results + [error] * (len(work) - len(results))
+        return results
+
+    def _known(self, publication: Publication, batch: _Batch) -> Receipt | None:
+        """Return the receipt that the publication's key has already. Raises KeyReused."""
+        if publication.key is None:
+            return None
+        owner, key = publication.owner, publication.key
+        kept = batch.receipts.get((owner, key)) or self._receipts.get(owner, key)
+        if kept is None:
+            return None
+        if kept.digest != publication.digest():
+            raise KeyReused("this Idempotency-Key came with other events before")
+        return Receipt(kept.id, self.name, kept.count)
+
+    def _accept(self, publication: Publication, batch: _Batch) -> Receipt:
+        """Add a publication to batch. Raises ConditionFailed, JournalFull, TopicsFull."""
+        last = batch.last + len(batch.lines)
+        self._check(publication, batch, last)
+        ids, lines = self._stamp(publication, last + 1)
+        size_bytes = self._take_room(publication, lines, batch)
+        batch.lines += lines
+        batch.size_bytes += size_bytes
+        if self._policy.is_latest:
+            key_of = self._shared.layout.key_of
+            batch.keys += publication.keys or map(key_of, publication.events)
+        owner, key, count = publication.owner, publication.key, len(lines)
+        receipt = Receipt(ids[-1], self.name, count)
+        if key is not None:
+            batch.receipts[owner, key] = Kept(key, publication.digest(), ids[-1], count, owner)
+        if condition := publication.condition:
+            producer = condition.producer or ""
+            if producer or condition.closes:
+                fence = Fence(producer, condition.epoch, ids[-1], condition.closes)
+                batch.fences[producer] = fence
+            batch.is_closed = condition.closes
+        return receipt
+
+    def _check(self, publication: Publication, batch: _Batch, last: int) -> None:
+        """Raise ConditionFailed where the publication may not come behind the event last."""
+        if batch.is_closed:
+            raise TopicClosed(f"{self.name} is closed: it accepts nothing any more")
+        condition = publication.condition
+        if condition is None:
+            return
+        if condition.expected is not None and condition.expected != last:
+            raise SequenceConflict(f"{self.name} has {last} events, not {condition.expected}")
+        if condition.producer is not None:
+            self._receipts.check_producer(condition.producer, condition.epoch, batch.fences)
+
+    def _stamp(self, publication: Publication, first: int) -> tuple[list[str], list[bytes]]:
+        """Return the ids and the lines of the events, the first of which is the first-th."""
+        # A clock that was set back must not take the topic with it: times never decrease.
+        now_s = self._last_time_s = max(time.time(), self._last_time_s)
+        ids = self._shared.order.take(self._mark, first, len(publication.events))
+        return ids, self._shared.layout.lines_of(ids, self.name, publication.events, now_s)
+
+    def _take_room(self, publication: Publication, lines: list[bytes], batch: _Batch) -> int:
+        """Set bytes aside for lines, which come behind batch; return how many they have.
+
+        Raises JournalFull where an event is too large for the topic, TopicsFull for all topics.
+        """
+        policy = self._policy
+        max_bytes = policy.retention.max_bytes
+        if (longest := max(map(len, lines))) > max_bytes:
+            raise JournalFull(f"{self.name} keeps {max_bytes} bytes, and one event has {longest}")
+        size_bytes = sum(map(len, lines))
+        free_bytes = max(0, max_bytes - self.records.size_bytes - batch.size_bytes)
+        grown_bytes = min(size_bytes, free_bytes)
+        receipt_bytes = size_of(publication.owner, publication.key) if publication.key else 0
+        growth = (
+            Size(receipt_bytes, grown_bytes + receipt_bytes)
+            if policy.is_durable
+            else Size(grown_bytes + receipt_bytes, 0)
+        )
+        self._shared.capacity.take(self.name, growth, has_place=policy.has_place)
+        return size_bytes
+
+    def _keep(self, batch: _Batch) -> None:
+        """Put all of it where the topic is kept, or nothing. Raises JournalFull."""
+        entries: list[Entry] = [*batch.receipts.values(), *batch.fences.values()]
+        run_native = self._shared.run_native
+        with self._writing:
+            self._receipts.write(entries, run_native)
+            try:
+                self.records.append(batch.lines)
+            except Exception:
+                self._receipts.take_back(entries, run_native)
+                raise
+        self._receipts.add(entries)
+        self._note_newest(batch)
+
+    def _note_newest(self, batch: _Batch) -> None:
+        first = self.records.last + 1 - len(batch.lines)
+        for ordinal, key in enumerate(batch.keys, first):
+            self._newest_of.pop(key, None)
+            self._newest_of[key] = ordinal
+        if len(self._newest_of) > 2 * (self.records.last + 1 - self.records.first):
+            # Half of them or more are of what is not kept any more.
+            self._forget_evicted()
+
+    def _forget_evicted(self) -> None:
+        first = self.records.first
+        self._newest_of = {key: n for key, n in self._newest_of.items() if n >= first}
