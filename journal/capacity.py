@@ -14,10 +14,11 @@ AMPLE = Size(512 * 1024**2, 10 * 1024**3)
 
 
 class Capacity:
-    """most: what all topics may hold. used: what they hold, as they noted it last."""
+    """most: what all topics may hold. memory_bytes, disk_bytes: what they noted last."""
 
     def __init__(self, most: Size) -> None:
-        self.used = NOTHING
+        self.memory_bytes = 0
+        self.disk_bytes = 0
         self._most = most
         self._sizes: dict[str, Size] = {}
 
@@ -25,7 +26,8 @@ class Capacity:
         """Take in what a topic holds now."""
         before = self._sizes.get(topic, NOTHING)
         self._sizes[topic] = size
-        self.used = Size(self.used[0] + size[0] - before[0], self.used[1] + size[1] - before[1])
+        self.memory_bytes += size[0] - before[0]
+        self.disk_bytes += size[1] - before[1]
 
     def forget(self, topic: str) -> None:
         self.note(topic, NOTHING)
@@ -37,10 +39,13 @@ class Capacity:
         Raises TopicsFull when all topics would hold more than they may, unless it has its place.
         """
         most = self._most
+        memory_bytes = self.memory_bytes + growth[0]
+        disk_bytes = self.disk_bytes + growth[1]
         if not has_place:
-            if growth.memory_bytes and self.used[0] + growth[0] > most.memory_bytes:
+            if growth[0] and memory_bytes > most[0]:
                 raise TopicsFull(f"all topics have {most.memory_bytes} bytes in memory")
-            if growth.disk_bytes and self.used[1] + growth[1] > most.disk_bytes:
+            if growth[1] and disk_bytes > most[1]:
                 raise TopicsFull(f"all topics have {most.disk_bytes} bytes on the disk")
         before = self._sizes.get(topic, NOTHING)
-        self.note(topic, Size(before[0] + growth[0], before[1] + growth[1]))
+        self.memory_bytes, self.disk_bytes = memory_bytes, disk_bytes
+        self._sizes[topic] = Size(before[0] + growth[0], before[1] + growth[1])

@@ -123,7 +123,7 @@ class MemoryLog:
         return self._order.is_ahead(cursor)
 
     def used(self) -> Size:
-        return self._capacity.used
+        return Size(self._capacity.memory_bytes, self._capacity.disk_bytes)
 
     def _tell(self, news: News) -> None:
         for on_news, _ in self._listeners:

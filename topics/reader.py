@@ -165,11 +165,11 @@ class Reader:
     def _history(self) -> bytes | None:
         """Return a chunk of the one topic's records: what nearly every reader is told."""
         ((topic, place),) = self.places.items()
-        if place > topic.records.bounds().last or self._skips(topic):
+        if self._skips(topic):
             return None
         lines = self._read(topic, place, CHUNK_BYTES)
         if not lines or len(self.places) > 1:
-            # Meanwhile it is damaged or let go of, or not the only one any more.
+            # There is none, or it is damaged or evicted, or meanwhile not the only topic any more.
             return None
         self.places[topic] = place + len(lines)
         self.cursor = id_of(lines[-1]).decode()

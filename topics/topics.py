@@ -205,7 +205,7 @@ class Topics:
     ) -> list[Receipt | Exception]:
         """See EventLog.append; the topic is made if need be. owner: None for the server itself."""
         self._check_ready()
-        found = self._topics.get(check_name(name))
+        found = self._topics.get(name) if isinstance(name, str) else None
         rule = found.rule if found else self.rule_of(name)
         if owner is not None and not rule.writable:
             raise NotWritable(f"only the server itself publishes to {name}")
