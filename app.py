@@ -141,9 +141,11 @@ def create_app(
     )
     status = StatusClock(
         topics,
-        connections=topics.connections,
+        connections=topics.subscriptions.connections,
         exports_running=exports.running,
-        sent_bytes=lambda: topics.sent_bytes() + exports.sent_bytes() + sent_bytes_of(app).total(),
+        sent_bytes=lambda: (
+            topics.subscriptions.sent_bytes() + exports.sent_bytes() + sent_bytes_of(app).total()
+        ),
     )
     canary = Canary(topics)
     metronome = Metronome()

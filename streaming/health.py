@@ -94,7 +94,10 @@ class _Numbers(Collector):
                 sum(self.clients.counts().values()),
             ),
             "readers": ("Readers of topics, on all transports.", len(topics.readers)),
-            "readers_behind": ("Readers that are reading what they missed.", topics.behind()),
+            "readers_behind": (
+                "Readers that are reading what they missed.",
+                topics.subscriptions.behind(),
+            ),
             "topics": ("Topics that were published to.", len(topics.all())),
             "topics_memory_bytes": (
                 "What topics keep in memory, receipts included.",
@@ -115,7 +118,7 @@ class _Numbers(Collector):
                 "Events pushed to readers that were up to date.",
                 topics.dispatcher.delivered,
             ),
-            "gaps_told": ("Gaps that readers were told of.", topics.gaps_told()),
+            "gaps_told": ("Gaps that readers were told of.", topics.subscriptions.gaps_told()),
         }
         for name, (text, number) in counters.items():
             yield CounterMetricFamily(f"headwater_{name}", text, number)
@@ -123,7 +126,7 @@ class _Numbers(Collector):
             GaugeMetricFamily(
                 "headwater_connections", "Readers of topics, by transport.", labels=["transport"]
             ),
-            topics.connections(),
+            topics.subscriptions.connections(),
         )
         yield _labelled(
             GaugeMetricFamily("headwater_exports", "Exports that are known.", labels=["state"]),
@@ -131,7 +134,7 @@ class _Numbers(Collector):
         )
         text = "Sent to clients: events (and lines of logs), exports, files (and ZIPs), reports."
         sent = CounterMetricFamily("headwater_sent_bytes", text, labels=["kind"])
-        own = {"events": topics.sent_bytes(), "exports": exports.sent_bytes()}
+        own = {"events": topics.subscriptions.sent_bytes(), "exports": exports.sent_bytes()}
         yield _labelled(sent, {**own, **sent_bytes_of(current_app)})
         text = "Answers to requests, by class of status."
         answered = CounterMetricFamily("headwater_responses", text, labels=["status"])

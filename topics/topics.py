@@ -6,14 +6,9 @@ Way in: Topics. Knows no transport and no green library; `start` is for the proc
 from __future__ import annotations
 
 import logging
-import math
-import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from weakref import WeakSet
 
 from journal import (
     EventLog,
@@ -26,26 +21,20 @@ from journal import (
 )
 from topics.dispatcher import Dispatcher
 from topics.errors import FutureCursor, NotWritable, UnknownTopic
-from topics.lifetime import end_of
+from topics.missing import absent, lost, may_have_had
 from topics.names import Patterns, check_name
+from topics.notices import beat, end_old, send_all_back, send_back
 from topics.quota import MAX_PER_OWNER, check_new
 from topics.reader import Reader
 from topics.rules import Rule, find_rule
-from topics.topic import NothingKept, Topic
-from wire.cursors import topic_mark
-from wire.events import HEARTBEAT, RECONNECT, format_event
+from topics.subscriptions import Subscriptions
+from topics.topic import Topic
 from wire.framing import Framing
 from wire.since import After, Since
 
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 1.0
-# Half of what proxies commonly wait; each reader has its own second of them.
-HEARTBEAT_S = 15
-# On shutdown readers come back spread over this, none before the next process may listen.
-RECONNECT_MS = range(500, 5500)
-# Who has been connected for long enough comes back to this one; the ends are spread already.
-RETURN_MS = range(100, 600)
 OPEN_TICK_S = 0.05
 
 
@@ -66,20 +55,16 @@ class Topics:
     ) -> None:
         self.log = log
         self.rules = rules
-        self.readers: dict[Reader, None] = {}
-        # Whom events are pushed to: clients, and the server's own.
-        self._pushed: dict[Reader, None] = {}
-        # Also who only polls, and who has not begun to follow yet.
-        self._made: WeakSet[Reader] = WeakSet()
         self.dispatcher = Dispatcher()
+        self.subscriptions = Subscriptions(connection_s)
+        self.readers = self.subscriptions.readers
+        self.follow, self.watch = self.subscriptions.follow, self.subscriptions.watch
+        self.leave, self.send_back = self.subscriptions.leave, send_back
         self._per_owner = per_owner
-        self._connection_s = connection_s
         self._topics: dict[str, Topic] = {}
         # In the log, and could not be opened.
         self._unopened: set[str] = set()
         self._making = threading.Lock()
-        self._sent_bytes = 0
-        self._gaps_told = 0
         self._stopped = threading.Event()
         log.subscribe(self._on_news, self._on_topic)
 
@@ -103,12 +88,7 @@ class Topics:
         """Tell every reader to come back, each at another moment, and close the topics."""
         self.dispatcher.flush()
         self.stop()
-        # One of each connection, which may have several, is told.
-        last = {reader.connection: reader for reader in self.readers}
-        for reader in self.readers:
-            reader.is_over = True
-        for index, reader in enumerate(last.values()):
-            self._send_back(reader, RECONNECT_MS[index * len(RECONNECT_MS) // len(last)])
+        send_all_back(self.readers)
 
     def stop(self) -> None:
         """Close everything; again is harmless."""
@@ -221,13 +201,9 @@ class Topics:
         topic = self._topics.get(name)
         if topic is None:
             return True
-        readers = [reader for reader in self._made if topic in reader.places]
-        if topic.rule.durable or any(reader.places[topic] <= topic.last for reader in readers):
+        if topic.rule.durable or not self.subscriptions.end(topic):
             return False
         del self._topics[name]
-        for reader in readers:
-            del reader.places[topic]
-        topic.readers.clear()
         self.log.forget(name)
         return True
 
@@ -236,25 +212,9 @@ class Topics:
         """Can it be published and followed? Not before start, nor once it is stopped."""
         return bool(self.log.epoch) and not self._stopped.is_set()
 
-    def behind(self) -> int:
-        """Return how many readers read what they have missed."""
-        return sum(not reader.live for reader in self.readers)
-
     def size_bytes(self) -> int:
         """Return the size of what all topics keep."""
         return sum(topic.records.bounds().size_bytes for topic in self.all())
-
-    def gaps_told(self) -> int:
-        """Return how many gaps readers have been told of so far."""
-        return self._gaps_told + sum(reader.gaps_told for reader in self.readers)
-
-    def sent_bytes(self) -> int:
-        """Return how many bytes of events readers have been given so far."""
-        return self._sent_bytes + sum(reader.sent_bytes for reader in self.readers)
-
-    def connections(self) -> dict[str, int]:
-        """Return how many readers there are, by transport."""
-        return dict(Counter(reader.framing.transport for reader in self.readers))
 
     @property
     def published(self) -> int:
@@ -286,11 +246,7 @@ class Topics:
         topic = Topic(name, rule, records, self.log.epoch, maker)
         self._topics[name] = topic
         self._unopened.discard(name)
-        for reader in self._made:
-            if reader.patterns.match(name):
-                reader.begin(topic, topic.last + 1)
-                if reader in self._pushed:
-                    topic.readers[reader] = None
+        self.subscriptions.begin(topic)
 
     def _on_news(self, news: News) -> None:
         topic = self._topics.get(news.topic)
@@ -311,7 +267,7 @@ class Topics:
         framing: Framing,
         not_before_s: float = 0.0,
     ) -> Reader:
-        """Return a reader that begins at since; for one that is to be pushed to, see follow.
+        """Return a reader that begins at since; for one that is pushed to, see Subscriptions.
 
         not_before_s: unix seconds; older events are not told, and no gap of them.
         It makes no topic; what comes into being later is followed from its first event on. Raises
@@ -320,18 +276,18 @@ class Topics:
         self._check_ready()
         if isinstance(since, After) and self.log.is_ahead(since.cursor):
             raise FutureCursor("since is ahead of everything that this server has published")
-        absent = []
+        epoch, missing = self.log.epoch, list[Topic]()
         for name in sorted(patterns.names):
             rule = self.rule_of(name)
-            if name not in self._topics and self._may_have_had(name, rule, since):
+            if name not in self._topics and may_have_had(name, rule, since, epoch):
                 if name in self._unopened:
                     self._make(name, rule)
                 else:
                     # The client may have events of it, and we have none: it is told so.
-                    absent.append(self._absent(name, rule))
+                    missing.append(absent(name, rule, epoch))
         reader = Reader(patterns, connection, framing, self._horizon)
         reader.cursor = self.log.now()
-        self._made.add(reader)
+        self.subscriptions.made.add(reader)
         topics = [topic for topic in self.all() if patterns.match(topic.name)]
         for topic in topics:
             # One may be closed while another one's disk is waited for.
@@ -339,84 +295,16 @@ class Topics:
                 place, gap = topic.seek(since, time.time())
                 first = topic.records.since(not_before_s) if not_before_s else 0
                 reader.begin(topic, max(place, first), gap if place >= first else None)
-        for topic in (*absent, *self._lost(patterns, since)):
+        for topic in (*missing, *lost(patterns, since, self.rules, epoch)):
             place, gap = topic.seek(since, time.time())
             if gap is not None and isinstance(since, After):
                 # It leads nobody back to what others have had of other topics.
                 reader.begin(topic, place, gap._replace(to=max(gap.to, since.text)))
-        reader.cursor = since.text if isinstance(since, After) else self._start_of(reader)
+        reader.cursor = since.text if isinstance(since, After) else _start_of(reader)
         return reader
 
     def _horizon(self, topics: Iterable[Topic]) -> bytes:
         return self.log.horizon(topic.name for topic in topics)
-
-    def _may_have_had(self, name: str, rule: Rule, since: Since) -> bool:
-        """Can who comes with since have been told of a topic that there is not?"""
-        if not isinstance(since, After):
-            return False
-        is_of_before = not rule.durable and since.cursor.epoch < self.log.epoch
-        return is_of_before or since.cursor.mark == topic_mark(name)
-
-    def _lost(self, patterns: Patterns, since: Since) -> list[Topic]:
-        """Return an empty topic for each pattern whose topics ended with the life of since.
-
-        Nobody knows any more which there were in memory: their gap has the name of the pattern.
-        """
-        if not isinstance(since, After) or since.cursor.epoch >= self.log.epoch:
-            return []
-        lost = []
-        for name in {both for rule in self.rules for both in patterns.common(rule.pattern)}:
-            rule = find_rule(self.rules, name)
-            if rule is not None and not rule.durable:
-                lost.append(self._absent(name, replace(rule, refetch=Rule.refetch)))
-        return lost
-
-    def _absent(self, name: str, rule: Rule) -> Topic:
-        """Return a topic that is not there, for the gap in front of it."""
-        return Topic(name, rule, NothingKept(), self.log.epoch, is_there=False)
-
-    def _start_of(self, reader: Reader) -> str:
-        """Return the cursor after which comes what the reader will be told."""
-        begins = {}
-        for topic, place in list(reader.places.items()):
-            if place <= topic.last or len(reader.places) == 1:
-                reader.places[topic], begins[topic] = topic.start_from(place)
-        # That of a single topic tells later how many were lost.
-        others = [] if begins and len(reader.places) == 1 else [reader.cursor]
-        return min([*begins.values(), *others])
-
-    def follow(self, reader: Reader, *, is_bounded: bool = True) -> None:
-        """Push to reader's outlet from now on, after what it has not had, until it is gone.
-
-        is_bounded: it is told to come back when it has lasted for as long as one may.
-        """
-        self.readers[reader] = None
-        if is_bounded:
-            reader.ends_s = end_of(self._connection_s)
-        self.watch(reader)
-
-    def watch(self, reader: Reader) -> None:
-        """Push to reader as well, without counting it: it is the server's own, and no client."""
-        assert reader.outlet is not None
-        self._pushed[reader] = None
-        for topic in reader.places:
-            topic.readers[reader] = None
-        # Nearly all who come have nothing to catch up with: no thread is started to find that out.
-        reader.outlet.feed_from(reader, at_once=not reader.become_live())
-
-    def leave(self, reader: Reader) -> None:
-        """Push nothing to reader any more; again is harmless."""
-        if reader not in self._made:
-            return
-        self._made.discard(reader)
-        self.readers.pop(reader, None)
-        self._pushed.pop(reader, None)
-        self._sent_bytes += reader.sent_bytes
-        self._gaps_told += reader.gaps_told
-        for topic in reader.places:
-            topic.readers.pop(reader, None)
-        if reader.outlet is not None:
-            reader.outlet.forget(reader)
 
     # What happens by itself.
 
@@ -425,46 +313,20 @@ class Topics:
         while not self._stopped.wait(HOUSEKEEPING_S):
             second += 1
             try:
-                self._end_old()
-                self._expire()
-                self._beat(second)
+                end_old(self.readers)
+                self.log.expire(time.time())
+                beat(self.readers, second)
             except Exception:
                 # One mistake of ours must not end the housekeeping for good.
                 log.exception("housekeeping failed")
 
-    def _end_old(self) -> None:
-        """Have those come back who have lasted for long enough."""
-        now_s = time.monotonic()
-        for reader in [reader for reader in self.readers if reader.ends_s <= now_s]:
-            self.send_back([reader])
 
-    def send_back(self, readers: Sequence[Reader]) -> None:
-        """Tell the client of these readers, all of one connection, to go on from its cursors.
-
-        What a reader was given before still arrives. Nothing comes after this.
-        """
-        for reader in readers:
-            reader.is_over = True
-            reader.ends_s = math.inf
-        self._send_back(readers[-1], random.choice(RETURN_MS))
-
-    def _send_back(self, reader: Reader, after_ms: int) -> None:
-        reader.end(self._notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
-
-    def _expire(self) -> None:
-        self.log.expire(time.time())
-
-    def _beat(self, second: int) -> None:
-        """Send this second's share of the heartbeats; drop who is dead."""
-        for reader in list(self.readers):
-            if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.outlet is None:
-                continue
-            if reader.is_dead():
-                reader.outlet.close()
-            elif reader.live and not reader.outlet.busy:
-                reader.outlet.offer(self._notice(reader, HEARTBEAT, "{}"))
-
-    def _notice(self, reader: Reader, name: str, data: str) -> bytes:
-        """Return what the server says by itself, with the id of what the reader was told last."""
-        line = format_event(reader.cursor, reader.patterns.text, name, data, time.time())
-        return reader.framing.notice(name, line)
+def _start_of(reader: Reader) -> str:
+    """Return the cursor after which comes what the reader will be told."""
+    begins = {}
+    for topic, place in list(reader.places.items()):
+        if place <= topic.last or len(reader.places) == 1:
+            reader.places[topic], begins[topic] = topic.start_from(place)
+    # That of a single topic tells later how many were lost.
+    others = [] if begins and len(reader.places) == 1 else [reader.cursor]
+    return min([*begins.values(), *others])

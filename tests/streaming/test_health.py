@@ -45,7 +45,7 @@ def test_the_canary_goes_out_again_when_its_feed_has_failed(own_site, parts, unt
 
 def test_the_canary_is_no_client(own_site, parts, until):
     _followers_of_status(parts, until)
-    assert parts.topics.connections() == {}
+    assert parts.topics.subscriptions.connections() == {}
     client = own_site.test_client()
     assert client.get("/events/status/readers").json["count"] == 0
     (status,) = [t for t in client.get("/events").json["topics"] if t["topic"] == "status"]

@@ -15,7 +15,7 @@ from wire.framing import NDJSON, chunked
 @pytest.mark.parametrize("kind", ["few", "few-on-disk"])
 def test_who_comes_back_too_late_is_told_how_many_are_gone(world, kind):
     ids = publish_each(world, f"{kind}/a", *range(12))
-    world.topics._expire()
+    world.expire()
     follower = world.follow(f"{kind}/a", ids[2])
     world.settle()
     (gap,) = follower.gaps
@@ -43,9 +43,9 @@ def test_whatever_lets_go_the_gap_is_of_what_is_gone(make_world, clock, retentio
         world.publish("a", "x" * 200)
         clock.now_s += 10
     clock.now_s -= 10
-    world.topics._expire()
+    world.expire()
     world.restart() if durable else None
-    world.topics._expire()
+    world.expire()
     follower = world.follow("a", world.published["a"][0])
     world.settle()
     (gap,) = follower.gaps
@@ -86,7 +86,7 @@ def test_what_is_let_go_of_while_it_is_read_is_a_gap(make_world, monkeypatch):
     follower = world.follow("disk/a", "all")
     (pump,) = world.hub.ready()
     world.hub.turn(pump)
-    world.topics._expire()
+    world.expire()
     world.settle()
     assert follower.data[-2:] == [6, 7]
     world.check_told(follower.patterns, follower.start, follower.items)
@@ -110,7 +110,7 @@ def test_the_end_of_a_gap_of_one_topic_is_not_before_what_came_in_another(make_w
     publish_each(world, "small", *["x" * 40_000] * 10)
     last = world.publish("large", "last").id
     publish_each(world, "small", *["y" * 40_000] * 5)
-    world.topics._expire()
+    world.expire()
     # Now nobody knows whether what was let go of came before `last` or after it.
     world.restart()
     told = world.follow("small,large", last)

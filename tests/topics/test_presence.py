@@ -18,7 +18,7 @@ def shown(topics, name):
 def test_a_topic_shows_what_it_keeps(world, durable):
     name = "few-on-disk/a" if durable else "few/a"
     ids = publish_each(world, name, *range(8))
-    world.topics._expire()
+    world.expire()
     world.follow(name)
     topic = shown(world.topics, name)
     assert topic.pop("bytes") > 0

@@ -138,7 +138,7 @@ def test_what_expires_makes_room(make_world, clock):
     world.publish("memory/a", KILOBYTE)
     assert isinstance(world.try_publish("memory/b", KILOBYTE), TopicsFull)
     clock.now_s += 11
-    world.topics._expire()
+    world.expire()
     world.publish("memory/b", KILOBYTE)
 
 

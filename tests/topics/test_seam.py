@@ -111,7 +111,7 @@ class Seam:
         self.topics.dispatcher.flush()
 
     def expire(self):
-        self.hub.spawn(self.topics._expire)
+        self.hub.spawn(self.world.expire)
 
     def beat(self):
         self.world.beat()

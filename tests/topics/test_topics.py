@@ -13,8 +13,8 @@ import pytest
 from journal import EVENTS, DiskLog
 from tests.topics.world import AMPLE, RULES, Follower, World, full_disk, publish_each
 from topics import NotReady, Patterns, Publication, Rule, TooManyTopics, Topics
+from topics.notices import HEARTBEAT_S, RECONNECT_MS, beat
 from topics.quota import MAX_TOPICS
-from topics.topics import HEARTBEAT_S, RECONNECT_MS
 from wire.cursors import parse_cursor
 from wire.events import NewEvent
 from wire.framing import NDJSON, WHOLE_SSE
@@ -202,7 +202,7 @@ def test_everybody_is_told_to_come_back_each_at_another_moment(world):
 
 
 def test_more_readers_than_moments_are_told_too(world, monkeypatch):
-    monkeypatch.setattr("topics.topics.RECONNECT_MS", range(500, 503))
+    monkeypatch.setattr("topics.notices.RECONNECT_MS", range(500, 503))
     followers = [world.follow("memory/a", connection=f"{n}") for n in range(7)]
     world.settle()
     world.topics.drain()
@@ -352,7 +352,7 @@ def test_everybody_has_one_in_fifteen_seconds(world):
     world.settle()
     counts = []
     for second in range(7, 7 + HEARTBEAT_S):
-        world.topics._beat(second)
+        beat(world.topics.readers, second)
         counts.append(sum(len(follower.items) for follower in followers))
     assert counts[-1] == 200
     assert all(len(follower.items) == 1 for follower in followers)
@@ -402,7 +402,7 @@ def test_expiring_while_somebody_publishes_costs_him_nothing(make_world, clock):
     world = make_world([Rule("disk/*", True, AMPLE._replace(max_age_s=10))])
     world.publish("disk/a", 1)
     clock.now_s += 100
-    world.hub.spawn(world.topics._expire)
+    world.hub.spawn(world.expire)
     (housekeeping,) = world.hub.ready()
     world.hub.turn(housekeeping)
     outcomes = []
@@ -455,8 +455,8 @@ def test_nothing_stays_of_who_has_left(world):
     del follower
     topics = world.topics
     assert (topics.readers, topics.get("memory/a").readers) == ({}, {})
-    assert len(topics._made) == 0
-    assert topics.connections() == {}
+    assert len(topics.subscriptions.made) == 0
+    assert topics.subscriptions.connections() == {}
 
 
 def test_who_leaves_twice_is_counted_once(world):
@@ -465,16 +465,16 @@ def test_who_leaves_twice_is_counted_once(world):
     world.settle()
     world.topics.leave(follower.reader)
     world.topics.leave(follower.reader)
-    assert world.topics.sent_bytes() == len(follower.line.got) > 0
+    assert world.topics.subscriptions.sent_bytes() == len(follower.line.got) > 0
 
 
 def test_what_is_counted(world):
     followers = [world.follow("memory/a"), world.follow("memory/a", framing=WHOLE_SSE)]
     publish_each(world, "memory/a", 1, 2, 3)
     world.settle()
-    assert world.topics.connections() == {"ndjson": 1, "sse": 1}
+    assert world.topics.subscriptions.connections() == {"ndjson": 1, "sse": 1}
     assert world.topics.published == 3
-    assert world.topics.sent_bytes() == sum(len(each.line.got) for each in followers)
+    assert world.topics.subscriptions.sent_bytes() == sum(len(each.line.got) for each in followers)
 
 
 # Closing one
@@ -489,7 +489,7 @@ def test_the_servers_own_is_pushed_to_and_is_no_client(world, is_there):
     world.publish("memory/a", 1)
     world.settle()
     assert own.data == [1]
-    assert world.topics.connections() == {}
+    assert world.topics.subscriptions.connections() == {}
     world.topics.leave(own.reader)
     world.publish("memory/a", 2)
     world.settle()

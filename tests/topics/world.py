@@ -7,6 +7,7 @@ connection is a Line that takes as many bytes as it has room for.
 import json
 import resource
 import threading
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import pairwise
@@ -18,6 +19,7 @@ from greenlet import getcurrent, greenlet
 
 from journal import EVENTS, DiskLog, JournalError, Retention, Size
 from topics import Outlet, Patterns, Publication, Rule, TopicError, Topics
+from topics.notices import beat
 from topics.quota import MAX_PER_OWNER
 from wire.cursors import format_cursor, parse_cursor
 from wire.events import GAP, HEARTBEAT, RECONNECT, NewEvent
@@ -320,7 +322,10 @@ class World:
 
     def beat(self):
         for second in range(15):
-            self.topics._beat(second)
+            beat(self.topics.readers, second)
+
+    def expire(self):
+        self.topics.log.expire(time.time())
 
     def check_told(self, patterns, start, items, places=MappingProxyType({})):
         """After start every event was told once and in order, or is counted by a gap.

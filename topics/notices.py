@@ -1,0 +1,70 @@
+"""What the server itself says in feeds: heartbeats, and that a client is to come back.
+
+Way in: beat, end_old, send_back, send_all_back. A notice has the id of what its reader was told
+last, so that a client that keeps ids goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Collection, Sequence
+
+from topics.reader import Reader
+from wire.events import HEARTBEAT, RECONNECT, format_event
+
+# Half of what proxies commonly wait; each reader has its own second of them.
+HEARTBEAT_S = 15
+# On shutdown readers come back spread over this, none before the next process may listen.
+RECONNECT_MS = range(500, 5500)
+# A client that has been connected for long enough comes back to this process; ends are spread.
+RETURN_MS = range(100, 600)
+
+
+def beat(readers: Collection[Reader], second: int) -> None:
+    """Send this second's share of the heartbeats; drop those that are dead."""
+    for reader in list(readers):
+        if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.outlet is None:
+            continue
+        if reader.is_dead():
+            reader.outlet.close()
+        elif reader.live and not reader.outlet.busy:
+            reader.outlet.offer(_notice(reader, HEARTBEAT, "{}"))
+
+
+def end_old(readers: Collection[Reader]) -> None:
+    """Send back those that have lasted for long enough."""
+    now_s = time.monotonic()
+    for reader in [reader for reader in readers if reader.ends_s <= now_s]:
+        send_back([reader])
+
+
+def send_back(readers: Sequence[Reader]) -> None:
+    """Tell the client of these readers, all of one connection, to go on from its cursors.
+
+    What a reader was given before still arrives. Nothing comes after this.
+    """
+    for reader in readers:
+        reader.is_over = True
+        reader.ends_s = math.inf
+    _send_back(readers[-1], random.choice(RETURN_MS))
+
+
+def send_all_back(readers: Collection[Reader]) -> None:
+    """Tell everybody to come back, each connection at another moment."""
+    # One reader of each connection, which may have several, is told.
+    last = {reader.connection: reader for reader in readers}
+    for reader in readers:
+        reader.is_over = True
+    for index, reader in enumerate(last.values()):
+        _send_back(reader, RECONNECT_MS[index * len(RECONNECT_MS) // len(last)])
+
+
+def _send_back(reader: Reader, after_ms: int) -> None:
+    reader.end(_notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
+
+
+def _notice(reader: Reader, name: str, data: str) -> bytes:
+    line = format_event(reader.cursor, reader.patterns.text, name, data, time.time())
+    return reader.framing.notice(name, line)
