@@ -41,10 +41,14 @@ class DiskLog(MemoryLog):
         self._lock_file: IO[str] | None = None
 
     def try_open(self) -> bool:
-        is_ours = not self._is_closed and self._run_native(self._take_folder)
-        if is_ours:
-            self._order.epoch = self._run_native(lambda: begin_epoch(self.folder / "@epoch"))
-        return is_ours
+        if self._is_closed or not self._run_native(self._take_folder):
+            return False
+        if self._is_closed:
+            # It was closed while it waited: the next one must have the folder.
+            self.close()
+            return False
+        self._order.epoch = self._run_native(lambda: begin_epoch(self.folder / "@epoch"))
+        return True
 
     def _take_folder(self) -> bool:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
 """Live events: topics that are published to, and readers that miss nothing.
 
-topics: all of them, over an event log; the way in. topic: one of them. names, rules, quota: which
-there may be, and how many. missing: what a client has had of topics that are gone. subscriptions,
-reader, outlet, dispatcher: how events reach a client; lifetime: for how long. notices: what the
-server itself says. presence: who follows what. errors: what can go wrong. Knows no Flask, no
-Socket.IO and no green library.
+topics: all of them, over an event log; the way in. registry: which there are. topic: one of them.
+names, rules, quota: which there may be, and how many. missing: what a client has had of topics that
+are gone. subscriptions, reader, outlet, dispatcher: how events reach a client; lifetime: for how
+long. notices: what the server itself says. presence: who follows what. errors: what can go wrong.
+Knows no Flask, no Socket.IO and no green library.
 """
 
 from journal import KeyReused, NotReady, Publication, Receipt, TopicsFull

@@ -10,23 +10,16 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 
-from journal import (
-    EventLog,
-    JournalFailed,
-    News,
-    NotReady,
-    Publication,
-    Receipt,
-    Retained,
-)
+from journal import EventLog, News, NotReady, Publication, Receipt
 from topics.dispatcher import Dispatcher
-from topics.errors import FutureCursor, NotWritable, UnknownTopic
+from topics.errors import FutureCursor, NotWritable
 from topics.missing import absent, lost, may_have_had
-from topics.names import Patterns, check_name
+from topics.names import Patterns
 from topics.notices import beat, end_old, send_all_back, send_back
-from topics.quota import MAX_PER_OWNER, check_new
+from topics.quota import MAX_PER_OWNER
 from topics.reader import Reader
-from topics.rules import Rule, find_rule
+from topics.registry import Registry
+from topics.rules import Rule
 from topics.subscriptions import Subscriptions
 from topics.topic import Topic
 from wire.framing import Framing
@@ -41,32 +34,31 @@ OPEN_TICK_S = 0.05
 class Topics:
     """See the module.
 
-    log: keeps the events; opened by start, closed by stop. rules: which topics there may be.
+    event_log: keeps the events; opened by start, closed by stop. rules: which topics there may be.
     per_owner: how many topics of one pattern a principal makes. connection_s: how long one reader
     is pushed to, 0 for any time. readers: the clients that follow something.
     """
 
     def __init__(
         self,
-        log: EventLog,
+        event_log: EventLog,
         rules: Sequence[Rule],
         per_owner: int = MAX_PER_OWNER,
         connection_s: float = 0.0,
     ) -> None:
-        self.log = log
+        self.log = event_log
         self.rules = rules
         self.dispatcher = Dispatcher()
         self.subscriptions = Subscriptions(connection_s)
+        # Callers need not know which part of this does what.
         self.readers = self.subscriptions.readers
         self.follow, self.watch = self.subscriptions.follow, self.subscriptions.watch
         self.leave, self.send_back = self.subscriptions.leave, send_back
-        self._per_owner = per_owner
-        self._topics: dict[str, Topic] = {}
-        # In the log, and could not be opened.
-        self._unopened: set[str] = set()
-        self._making = threading.Lock()
+        self._registry = Registry(event_log, rules, per_owner, self.subscriptions)
+        self.all, self.get = self._registry.all, self._registry.get
+        self.rule_of = self._registry.rule_of
         self._stopped = threading.Event()
-        log.subscribe(self._on_news, self._on_topic)
+        event_log.subscribe(self._on_news, self._registry.add)
 
     # Starting and stopping.
 
@@ -77,7 +69,7 @@ class Topics:
         what is asked meanwhile raises NotReady.
         """
         if self.log.try_open():
-            self._load()
+            self._registry.load()
         else:
             log.info("waiting for the process before us to close the event log")
             threading.Thread(target=self._wait_for_log, daemon=True).start()
@@ -101,38 +93,14 @@ class Topics:
     def _wait_for_log(self) -> None:
         while not self._stopped.wait(OPEN_TICK_S):
             if self.log.try_open():
-                self._load()
+                self._registry.load()
                 return
-
-    def _load(self) -> None:
-        """Open every durable topic that is there."""
-        for name in self.log.topics():
-            rule = find_rule(self.rules, name)
-            if rule is not None and rule.durable:
-                try:
-                    topic = self._make(name, rule)
-                except JournalFailed as error:
-                    self._unopened.add(name)
-                    log.error("cannot open topic=%s error=%s", name, error)
-                    continue
-                if not topic.last:
-                    # Nothing was ever published to it: it has no place yet.
-                    del self._topics[name]
-                    self.log.forget(name)
 
     def _check_ready(self) -> None:
         if not self.is_open:
             raise NotReady("the server is starting or stopping: try again in a second")
 
     # Topics and publishing.
-
-    def all(self) -> list[Topic]:
-        """Return the topics that were published to, by name."""
-        return [self._topics[name] for name in sorted(self._topics)]
-
-    def get(self, name: str) -> Topic | None:
-        """Return the topic of that name, None when nothing was published to it yet."""
-        return self._topics.get(name)
 
     def newest_event(self, name: str) -> bytes | None:
         """Return the newest event that is kept of a topic, as a line; None if there is none.
@@ -141,16 +109,9 @@ class Topics:
         Raises NotReady, MalformedTopic, UnknownTopic, JournalFailed.
         """
         self._check_ready()
-        found = self._topics.get(name) or self._make(name, self.rule_of(name))
+        found = self.get(name) or self._registry.make(name, self.rule_of(name))
         lines = found.records.read(found.records.bounds().last, 1)
         return lines[0] if lines else None
-
-    def rule_of(self, name: str) -> Rule:
-        """Return the rule of a topic that there may be. Raises MalformedTopic, UnknownTopic."""
-        rule = find_rule(self.rules, check_name(name))
-        if rule is None:
-            raise UnknownTopic(f"there is no topic {name}; GET /events lists what there may be")
-        return rule
 
     def publish(self, name: str, publication: Publication, *, by_client: bool = True) -> Receipt:
         """Keep the events and return their receipt; then everybody who follows gets them.
@@ -185,12 +146,12 @@ class Topics:
     ) -> list[Receipt | Exception]:
         """See EventLog.append; the topic is made if need be. owner: None for the server itself."""
         self._check_ready()
-        found = self._topics.get(name) if isinstance(name, str) else None
+        found = self.get(name) if isinstance(name, str) else None
         rule = found.rule if found else self.rule_of(name)
         if owner is not None and not rule.writable:
             raise NotWritable(f"only the server itself publishes to {name}")
         if found is None:
-            self._make(name, rule, owner)
+            self._registry.make(name, rule, owner)
         return self.log.append(name, publications)
 
     def close(self, name: str) -> bool:
@@ -198,13 +159,12 @@ class Topics:
 
         False when it stays: it is on the disk, or there are readers that have not had all of it.
         """
-        topic = self._topics.get(name)
+        topic = self.get(name)
         if topic is None:
             return True
         if topic.rule.durable or not self.subscriptions.end(topic):
             return False
-        del self._topics[name]
-        self.log.forget(name)
+        self._registry.forget(name)
         return True
 
     @property
@@ -221,35 +181,8 @@ class Topics:
         """How many events there have been in this incarnation of the log."""
         return self.log.published
 
-    def _make(self, name: str, rule: Rule, owner: str | None = None) -> Topic:
-        """Return a topic that is made if need be.
-
-        owner: the client's that makes it, None for what is there or the server publishes.
-        """
-        with self._making:
-            # Another caller may have made it while this one waited.
-            if found := self._topics.get(name):
-                return found
-            if owner is not None and name not in self._unopened:
-                check_new(rule, owner, self._topics.values(), self._per_owner)
-            self.log.declare(name, rule.policy, owner or "")
-            self._check_ready()
-            return self._topics[name]
-
-    # What the log says.
-
-    def _on_topic(self, name: str, maker: str, records: Retained) -> None:
-        """Take in a topic that has come into being, of this process or of another."""
-        rule = find_rule(self.rules, name)
-        if rule is None:
-            return
-        topic = Topic(name, rule, records, self.log.epoch, maker)
-        self._topics[name] = topic
-        self._unopened.discard(name)
-        self.subscriptions.begin(topic)
-
     def _on_news(self, news: News) -> None:
-        topic = self._topics.get(news.topic)
+        topic = self.get(news.topic)
         if topic is None:
             return
         if news.lines:
@@ -279,9 +212,9 @@ class Topics:
         epoch, missing = self.log.epoch, list[Topic]()
         for name in sorted(patterns.names):
             rule = self.rule_of(name)
-            if name not in self._topics and may_have_had(name, rule, since, epoch):
-                if name in self._unopened:
-                    self._make(name, rule)
+            if self.get(name) is None and may_have_had(name, rule, since, epoch):
+                if name in self._registry.unopened:
+                    self._registry.make(name, rule)
                 else:
                     # The client may have events of it, and we have none: it is told so.
                     missing.append(absent(name, rule, epoch))

@@ -233,6 +233,17 @@ def test_who_was_closed_does_not_take_the_folder(kind, reopen):
     reopen()
 
 
+def test_one_that_is_closed_while_it_takes_the_folder_gives_it_back(kind, reopen):
+    def run_native(work):
+        done = work()
+        late.close()
+        return done
+
+    late = DiskLog(kind.folder, EVENTS, run_native=run_native)
+    assert not late.try_open()
+    reopen()
+
+
 def test_a_topic_that_cannot_be_read_is_an_error_and_holds_nothing(kind, reopen):
     log, _ = reopen()
     (kind.folder / "b" / "receipts").mkdir(parents=True)

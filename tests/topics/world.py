@@ -262,7 +262,7 @@ class World:
         self.hub = Hub()
         self.patch = pytest.MonkeyPatch()
         green = SimpleNamespace(**{**vars(threading), **self.hub.threading()})
-        for module in ("journal.commit", "journal.topic_log", "topics.topics"):
+        for module in ("journal.commit", "journal.topic_log", "topics.registry"):
             self.patch.setattr(f"{module}.threading", green)
         self.folder = folder
         self.rules = rules
