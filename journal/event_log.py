@@ -1,7 +1,7 @@
 """What every event log promises: the contract that topics stand on.
 
 An event log mints ids, keeps events, answers reads by cursor and by time, gives receipts for
-idempotency keys, and tells the news, whoever published them. A second process may publish to the
+idempotency keys, and tells the news of every publisher. A second process may publish to the
 same log (an engine); the memory and the disk kind belong to one process.
 
 Order: ids of all topics sort in one order. Events of a topic are numbered from 1 without a hole;

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from topics.reader import News, Reader
+from topics.reader import Batch, Reader
 from topics.topic import Topic
 from wire.framing import Framing
 
@@ -43,7 +43,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.delivered = 0
-        self._news: dict[Topic, None] = {}
+        self._pending: dict[Topic, None] = {}
         self._bell = threading.Event()
         self._stopped = False
         self._turn_ends_s = 0.0
@@ -60,12 +60,12 @@ class Dispatcher:
 
     def flush(self) -> None:
         """Push what there is, on the caller's thread."""
-        while self._news:
+        while self._pending:
             self._round()
 
     def ring(self, topic: Topic) -> None:
         """Say that topic has news. Never waits."""
-        self._news[topic] = None
+        self._pending[topic] = None
         self._bell.set()
 
     def _run(self) -> None:
@@ -78,15 +78,15 @@ class Dispatcher:
         self._rest(self._round())
 
     def _round(self) -> float:
-        """Push the news of each topic that has some now; return the seconds that this took."""
+        """Push the batch of each topic that has one now; return the seconds that this took."""
         began_s, others_s = time.monotonic(), self._others_s
         self._turn_ends_s = began_s + TURN_S
-        for _ in range(len(self._news)):
-            topic = next(iter(self._news), None)
+        for _ in range(len(self._pending)):
+            topic = next(iter(self._pending), None)
             if topic is None:
                 # Another thread has pushed them.
                 break
-            del self._news[topic]
+            del self._pending[topic]
             try:
                 self.push(topic)
             except Exception:
@@ -107,7 +107,7 @@ class Dispatcher:
             left_s -= time.monotonic() - began_s
             if is_idle or left_s <= 0 or not self._bell.is_set():
                 break
-        if self._news:
+        if self._pending:
             self._bell.set()
 
     def _let_others_go_on(self, most_s: float) -> bool:
@@ -123,13 +123,15 @@ class Dispatcher:
             turn_began_s = now_s
 
     def push(self, topic: Topic) -> None:
-        """Push what is fresh of topic; wake the readers that have to merge or catch up."""
-        start, lines = topic.take_fresh()
+        """Push what is pending of topic; wake the readers that have to merge or catch up."""
+        start, lines = topic.take_batch()
         made: dict[tuple[Framing, int], bytes] = {}
-        news = News(topic, start, start + len(lines), topic.newest or "", _frame_once(lines, made))
+        batch = Batch(
+            topic, start, start + len(lines), topic.newest or "", _frame_once(lines, made)
+        )
         framings = 0
         for index, reader in enumerate(list(topic.readers)):
-            self._give(reader, news)
+            self._give(reader, batch)
             # A framing of a log's followers searches, which takes longer than many writes.
             is_time_to_look = index % WRITES_A_LOOK == 0 or len(made) > framings
             framings = len(made)
@@ -137,14 +139,14 @@ class Dispatcher:
                 self._let_others_go_on(TURN_S)
                 self._turn_ends_s = time.monotonic() + TURN_S
 
-    def _give(self, reader: Reader, news: News) -> None:
+    def _give(self, reader: Reader, batch: Batch) -> None:
         outlet = reader.outlet
-        if outlet is None or reader not in news.topic.readers:
+        if outlet is None or reader not in batch.topic.readers:
             # It has left since this push began.
             return
         if reader.live and len(reader.places) == 1:
-            if reader.push(news):
-                self.delivered += news.stop - news.start
+            if reader.push(batch):
+                self.delivered += batch.stop - batch.start
                 return
         else:
             reader.live = False

@@ -29,7 +29,7 @@ CHUNK_BYTES = 64 * 1024
 FULL = "its connection is full"
 
 
-class News(NamedTuple):
+class Batch(NamedTuple):
     """Events of a topic that are pushed: start <= ordinal < stop.
 
     newest: the id of the last. framed: the bytes in a framing, without so many of the first.
@@ -64,12 +64,12 @@ class Reader:
     sent_bytes, gaps_told: what it was given, how many it was told of. outlet, is_dead, end: set
     by who serves the client: where it is pushed to; whether nothing was heard of it for too long;
     what says some last bytes and ends it. ends_s: when that is due, on the monotonic clock.
-    first_to_come: asked for the id of the first event that some topics do not have yet.
+    horizon: asked for an id that sorts before all that cannot be read yet of some topics.
     is_over: it has been told its last, and is told nothing more, be it on its way from the disk.
     """
 
     __slots__ = (
-        "__weakref__", "_first_to_come", "_gaps", "_was_live", "behind", "connection", "cursor",
+        "__weakref__", "_gaps", "_horizon", "_was_live", "behind", "connection", "cursor",
         "end", "ends_s", "framing", "gaps_told", "is_dead", "is_over", "live", "outlet", "patterns",
         "places", "sent_bytes",
     )  # fmt: skip
@@ -79,7 +79,7 @@ class Reader:
         patterns: Patterns,
         connection: str,
         framing: Framing,
-        first_to_come: Callable[[Iterable[Topic]], bytes],
+        horizon: Callable[[Iterable[Topic]], bytes],
     ) -> None:
         self.patterns = patterns
         self.connection = connection
@@ -95,7 +95,7 @@ class Reader:
         self.is_dead: Callable[[], bool] = _never
         self.end: Callable[[bytes], None] = _ignore
         self.ends_s = math.inf
-        self._first_to_come = first_to_come
+        self._horizon = horizon
         self._was_live = False
         self._gaps: dict[Topic, Gap] = {}
 
@@ -105,22 +105,22 @@ class Reader:
         if gap is not None:
             self._gaps[topic] = gap
 
-    def push(self, news: News) -> bool:
+    def push(self, batch: Batch) -> bool:
         """Give a live reader of one topic what has come.
 
         False when it is not taken; then the reader has fallen behind. Never waits.
         """
-        place = self.places[news.topic]
-        if place >= news.stop:
+        place = self.places[batch.topic]
+        if place >= batch.stop:
             return True
         assert self.outlet is not None
-        skip = place - news.start
-        chunk = news.framed(self.framing, skip) if skip >= 0 else None
+        skip = place - batch.start
+        chunk = batch.framed(self.framing, skip) if skip >= 0 else None
         # A framing may leave out all of it: there is nothing to write, and it is taken.
         if chunk is not None and (not chunk or self.outlet.offer(chunk)):
             self.sent_bytes += len(chunk)
-            self.places[news.topic] = news.stop
-            self.cursor = news.newest
+            self.places[batch.topic] = batch.stop
+            self.cursor = batch.newest
             return True
         self.live = False
         self.behind = FULL
@@ -211,14 +211,14 @@ class Reader:
         """Return the gaps and the next of all topics, in the order of their ids."""
         items: list[_Item] = []
         # Asked first: while one topic is read, what comes in another is left for the next time.
-        before = self._first_to_come(self.places)
+        before = self._horizon(self.places)
         share_bytes = CHUNK_BYTES // len(self.places) if self.places else 0
         for topic, place in list(self.places.items()):
             if place > topic.records.bounds().last:
                 continue
             found = self._items(topic, place, share_bytes)
             if not found and not self._skips(topic):
-                # What was there has been let go of, or is damaged: first of all that gap.
+                # What was there was evicted, or is damaged: first of all that gap.
                 return []
             items += found
             if found and found[-1].next_place <= topic.records.bounds().last:

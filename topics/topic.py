@@ -103,11 +103,11 @@ class Topic:
         if self._pending_bytes <= MAX_BATCH_BYTES:
             self._pending.extend(lines)
 
-    def has_news(self) -> bool:
+    def has_pending(self) -> bool:
         """Tell whether anybody follows it, or something is left from when somebody did."""
         return bool(self.readers or self._pending_bytes)
 
-    def take_fresh(self) -> tuple[int, list[bytes]]:
+    def take_batch(self) -> tuple[int, list[bytes]]:
         """Return what is to be pushed and the ordinal of its first; nothing if it was too much."""
         batch = self._pending if self._pending_bytes <= MAX_BATCH_BYTES else []
         self._pending, self._pending_bytes = [], 0

@@ -187,7 +187,7 @@ class Topics:
             return
         if news.lines:
             topic.add(news.first, news.lines)
-        if topic.has_news():
+        if topic.has_pending():
             self.dispatcher.ring(topic)
 
     # Following.

@@ -80,7 +80,7 @@ def test_now_is_of_the_first_of_all_that_is_in_flight(order, topics):
     assert order.now() > nows[0]
 
 
-def test_first_to_come_is_in_flight_or_not_there_yet(order, topics):
+def test_the_horizon_is_what_is_in_flight_or_not_there_yet(order, topics):
     here, flying, _ = topics
     given = next_id(order, here, 1)
     assert given.encode() < order.horizon(topics)

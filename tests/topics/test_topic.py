@@ -164,14 +164,14 @@ def test_what_is_fresh_is_taken_once(make_topic):
     topic.readers[Reader()] = None
     append(topic, 3)
     append(topic, 4, 5)
-    assert topic.take_fresh() == (3, [line_of(3), line_of(4), line_of(5)])
-    assert topic.take_fresh() == (6, [])
+    assert topic.take_batch() == (3, [line_of(3), line_of(4), line_of(5)])
+    assert topic.take_batch() == (6, [])
 
 
 def test_nothing_is_held_for_nobody(make_topic):
     topic = make_topic(0)
     append(topic, 1, 2)
-    assert topic.take_fresh() == (3, [])
+    assert topic.take_batch() == (3, [])
 
 
 def test_what_the_disk_has_but_nobody_was_told_of_is_not_counted(make_topic):
@@ -180,11 +180,11 @@ def test_what_the_disk_has_but_nobody_was_told_of_is_not_counted(make_topic):
     topic.readers[Reader()] = None
     append(topic, 1)
     topic.records.append([line_of(2)])
-    assert topic.take_fresh() == (1, [line_of(1)])
+    assert topic.take_batch() == (1, [line_of(1)])
     assert topic.last == 1
     assert topic.seek(Now(), 50.0) == (2, None)
     topic.add(2, [line_of(2)])
-    assert topic.take_fresh() == (2, [line_of(2)])
+    assert topic.take_batch() == (2, [line_of(2)])
 
 
 def test_what_a_killed_publisher_left_on_the_disk_can_only_be_read(make_topic):
@@ -193,7 +193,7 @@ def test_what_a_killed_publisher_left_on_the_disk_can_only_be_read(make_topic):
     append(topic, 1)
     topic.records.append([line_of(2)])
     append(topic, 3)
-    assert topic.take_fresh() == (3, [line_of(3)])
+    assert topic.take_batch() == (3, [line_of(3)])
 
 
 def test_what_is_too_much_is_not_pushed_at_all(make_topic, monkeypatch):
@@ -202,6 +202,6 @@ def test_what_is_too_much_is_not_pushed_at_all(make_topic, monkeypatch):
     topic.readers[Reader()] = None
     for ordinal in range(1, 10):
         append(topic, ordinal)
-    assert topic.take_fresh() == (10, [])
+    assert topic.take_batch() == (10, [])
     append(topic, 10)
-    assert topic.take_fresh() == (10, [line_of(10)])
+    assert topic.take_batch() == (10, [line_of(10)])
