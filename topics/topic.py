@@ -157,6 +157,9 @@ class Topic:
 
     def start_from(self, place: int) -> tuple[int, str]:
         """Return the first ordinal from place on that is kept, and the cursor before it."""
+        bounds = self.records.bounds()
+        if place > bounds.last and self.newest is not None:
+            return max(place, bounds.first), self.newest
         while True:
             place = max(place, self.records.bounds().first)
             cursor = self.cursor_before(place)
