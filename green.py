@@ -109,8 +109,10 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
             data: bytes = self.fd.recv(bufsize, flags)
         except BlockingIOError:
             is_awaited = True
-        except OSError:
-            pass  # as one that the client has reset, which is an end
+        except OSError as error:
+            # A reset is an end. The kernel tells only once that a client took nothing for too long.
+            if error.errno == errno.ETIMEDOUT:
+                raise
         else:
             if self.takes_turns:
                 eventlet.sleep(0)

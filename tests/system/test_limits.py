@@ -533,7 +533,7 @@ def test_no_statement_that_a_request_waits_for_takes_longer_than_it_may(serve_al
     began_s = time.monotonic()
     page = server.get("/sources/steps", **PAGE)
     assert page.status == 200
-    assert b"It takes longer than a page waits to find them" in page.body
+    assert b"The preview takes too long" in page.body
     # Four tries at the rows, with fewer each time.
     report = server.get("/report/steps")
     assert b"The database gave no row in the time that a report has" in report.body

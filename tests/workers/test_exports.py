@@ -606,9 +606,9 @@ def test_what_is_long_and_blocks_writers_waits_without_a_trace(
 def test_a_short_export_that_has_waited_for_a_lock_is_tried_again(
     crowded, order, make_database, ended, until
 ):
-    locked = TableSource("locked", make_database("create table l (x)", name="l.db"), "l")
-    wanted = order(locked)
-    with closing(sqlite3.connect(locked.database, isolation_level=None)) as writer:
+    database = SqliteDatabase(make_database("create table l (x)", name="l.db"))
+    wanted = order(TableSource("locked", database, "l"))
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
         export = crowded.submit(wanted, prepared=True, owner="b")
         work = crowded._schedule._works[export.id]
