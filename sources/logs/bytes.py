@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +40,8 @@ _DATED = re.compile(
 )
 # What is smaller counts rotations, what is larger is a date or a time, or the year of one.
 _MOST_ROTATIONS = 1900
+# How often the folder is looked at again while rotation changes it.
+MOST_LOOKS = 5
 # So many files are opened to see whether one was the log.
 _MOST_LIKELY = 200
 
@@ -51,6 +53,13 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 LEADS_OUT = "a link leads out of its folder; `links = true` in the catalogue would follow it"
 
 
+class AtWork(OSError):
+    """Rotation changes the folder while it is looked at: what was found is of no one moment."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EAGAIN, "rotation is at work")
+
+
 class PlainFile:
     """A regular file that is open to be read, as long as it is not closed.
 
@@ -58,6 +67,7 @@ class PlainFile:
     """
 
     is_gzip = False
+    is_damaged = False
 
     def __init__(self, path: Path, *, links: bool = False) -> None:
         self._fd = _open(path, links=links)
@@ -94,9 +104,13 @@ class PlainFile:
 
 
 class GzippedFile:
-    """A compressed file; offsets are those of what is in it. Best read from front to back."""
+    """A compressed file; offsets are those of what is in it. Best read from front to back.
+
+    is_damaged: it could not be read to its end.
+    """
 
     is_gzip = True
+    is_damaged = False
 
     def __init__(self, path: Path, *, links: bool = False) -> None:
         self._path = path
@@ -113,6 +127,7 @@ class GzippedFile:
         try:
             return self._gzip.read(length) if self._gzip.seek(start) == start else b""
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self.is_damaged = True
             log.warning("file=%s error=damaged start=%d reason=%s", self._path, start, error)
             return b""
 
@@ -149,6 +164,23 @@ class Rotated(NamedTuple):
         return None
 
 
+def open_now(rotated: Rotated, *, grows: bool = True) -> LogBytes:
+    """Open what was found a moment ago. Raises AtWork when it is not there now, and OSError.
+
+    grows: it may be longer by now. If not, it is another file that has got the same inode.
+    """
+    try:
+        opened = rotated.open()
+    except FileNotFoundError as error:
+        raise AtWork from error
+    if opened is None:
+        raise AtWork
+    if not grows and content_of(opened.stat()) != content_of(rotated.status):
+        opened.close()
+        raise AtWork
+    return opened
+
+
 class Fingerprint(NamedTuple):
     """Of the first bytes of a file, so many."""
 
@@ -162,6 +194,11 @@ class Fingerprint(NamedTuple):
     def is_of(self, file: LogBytes) -> bool:
         """Does file begin so?"""
         return Fingerprint.of(file.read(0, self.length)) == self
+
+
+def content_of(status: os.stat_result) -> tuple[int, ...]:
+    """Return what changes when a file is written to, or another one gets its inode."""
+    return *identity_of(status), status.st_size, status.st_mtime_ns
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -203,18 +240,52 @@ def _open(path: Path, *, links: bool) -> int:
         raise OSError(errno.ELOOP, LEADS_OUT) from error
 
 
-def rotated_files(path: Path, known: Identity = NO_FILE, *, links: bool = False) -> list[Rotated]:
+def rotated_files(
+    path: Path, known: Identity = NO_FILE, shapes: set[str] | None = None, *, links: bool = False
+) -> list[Rotated]:
     """Return what rotation has left of the log at path, the oldest first.
 
     known: of a file that was the log. If its name now is none that is known, what is named after
-    the log, and like this file but for the digits, counts too.
+    the log, and like this file but for the digits, counts too. shapes: of such names, to which this
+    one is added.
 
     Numbers count backwards, dates forwards; where both are there, the last write decides. What is
     there both as it was and compressed is being compressed, and counts as it was.
+
+    All of it was there at one moment; raises AtWork when there was none.
     """
-    entries = _entries_of(path)
+    return _at_rest(
+        path, known, lambda entries: _rotated_among(entries, path, known, shapes, links)
+    )
+
+
+def _at_rest(
+    path: Path, known: Identity, look: Callable[[list[tuple[str, int]]], list[Rotated]]
+) -> list[Rotated]:
+    """Return what look finds among the entries beside path while none of them changes."""
+    stem = path.name.removesuffix(path.suffix)
+
+    def alike(entries: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        return [each for each in entries if stem in each[0] or each[1] == known[1]]
+
+    for _ in range(MOST_LOOKS):
+        entries = _entries_of(path)
+        found = look(entries)
+        if alike(entries) == alike(_entries_of(path)):
+            return found
+    raise AtWork
+
+
+def _rotated_among(
+    entries: list[tuple[str, int]],
+    path: Path,
+    known: Identity,
+    shapes: set[str] | None,
+    links: bool,
+) -> list[Rotated]:
+    shapes = set() if shapes is None else shapes
     unusual = [name for name, inode in entries if inode == known[1] and not _is_rotated(path, name)]
-    shapes = {_shape_of(name) for name in unusual if _is_file(path.parent / name, known, links)}
+    shapes |= {_shape_of(name) for name in unusual if _is_file(path.parent / name, known, links)}
     found: dict[str, Rotated] = {}
     for name, _ in entries:
         is_like_it = _shape_of(name) in shapes and path.name.removesuffix(path.suffix) in name
@@ -243,10 +314,17 @@ def likely_files(path: Path, known: Identity, *, links: bool = False) -> list[Ro
     """Return what else may have been the log at path, the likeliest last: its content has to tell.
 
     known: of a file that was the log, under whatever name. Others begin with the log's name.
+    Raises AtWork, as rotated_files.
     """
+    return _at_rest(path, known, lambda entries: _likely_among(entries, path, known, links))
+
+
+def _likely_among(
+    entries: list[tuple[str, int]], path: Path, known: Identity, links: bool
+) -> list[Rotated]:
     stem = path.name.removesuffix(path.suffix)
     likely = []
-    for name, inode in _entries_of(path):
+    for name, inode in entries:
         is_alike = name.startswith(stem) and not name[len(stem) :][:1].isalnum()
         if (is_alike or inode == known[1]) and not _is_rotated(path, name):
             rotated = _look_at(path.parent / name, links)

@@ -10,11 +10,15 @@ What the present file is, and what follows its last byte:
 
 =======  =================================  ===================================================
 none     none is open                       the file of `position`, else the newest lines
-the log  it has the log's name: live        it grows; or was cut: then its copy, else it anew
+the log  it has the log's name: live        it grows; or was cut: then its copy, else what is left
 renamed  it had the log's name: live        once it is quiet and there is another: the next one
 copy     of a log that was cut: not live    the log, where its half line goes on
 older    left by rotation: not live         the next one, the log itself at last
 =======  =================================  ===================================================
+
+Rotation may take any step between any two of ours. So what it has left is looked at before the log
+is opened, and again when the log's first bytes were read: what is new by then was the log before
+it held these. While the folder changes as it is looked at, nothing is decided.
 
 Everything may wait for a disk and is called by one thread at a time. Knows no topics.
 Way in: LogFile.
@@ -23,28 +27,41 @@ Way in: LogFile.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from sources.grain import latest_ns
+from sources.grain import is_settled, latest_ns
 from sources.logs.bytes import (
     HEAD_BYTES,
     LEADS_OUT,
     NO_FILE,
+    AtWork,
     Fingerprint,
     Identity,
     LogBytes,
     PlainFile,
     Rotated,
     identity_of,
+    open_now,
     why_not,
 )
 from sources.logs.lines import Half, LastLine, LineCutter, LogLine
 from sources.logs.newest import Share, find_newest
 from sources.logs.position import Position
-from sources.logs.rotation import Rotation, Seen, holds, opened_of
+from sources.logs.rotation import (
+    Known,
+    Left,
+    Next,
+    Rotation,
+    Seen,
+    ends_before,
+    holds,
+    names_of,
+    opened_of,
+)
 from wire.charsets import utf16_of
 
 # One read: about a thousand lines, which become events in a few milliseconds.
@@ -115,9 +132,12 @@ class LogFile:
         # Behind the last whole line.
         self._end = 0
         self._head = self._tail = b""
-        # What rotation had left when the log was opened; None where that is of no interest.
-        self._known: list[Fingerprint] | None = None
-        self._opened_ns = 0
+        # What rotation had left before the log was opened.
+        self._known: list[Known] = []
+        # Until something of the log was read: when that was, and what the log was.
+        self._unread: tuple[int, os.stat_result] | None = None
+        # When the log was last seen to hold what was read, unix seconds.
+        self._seen_s = 0.0
         self._grew_s = 0.0
         self._succeeded_s: float | None = None
 
@@ -135,15 +155,22 @@ class LogFile:
         Raises OSError; it goes on where it was with the next call.
         """
         self.is_behind = self.is_waiting = False
+        try:
+            return self._read()
+        except AtWork:
+            self.is_behind = True
+            return Batch(self._number, [])
+
+    def _read(self) -> Batch:
         if self._file is None:
             self._begin()
         number, is_full = self._number, False
-        is_after_loss = self._is_after_loss and self._end == self._start
         if self._file is None:
             return Batch(number, [])
+        is_first = self._end == self._start
         try:
             data = self._read_on(self._file)
-            if data and not self._cutter.at and self._begin_unseen():
+            if data is not None and self._begin_unseen(is_last=bool(data)):
                 lines = []
             elif data:
                 lines = self._take(self._file, data)
@@ -152,10 +179,12 @@ class LogFile:
                 lines = self._after_cut()
             else:
                 lines = self._at_end(self._file)
+        except AtWork:
+            raise
         except OSError:
             self.close()
             raise
-        return Batch(number, lines, is_full, is_after_loss and bool(lines))
+        return Batch(number, lines, is_full, is_first and self._is_after_loss and bool(lines))
 
     def close(self) -> None:
         """Close the file; the next `read` looks for it again, and goes on."""
@@ -172,10 +201,20 @@ class LogFile:
 
     def _read_on(self, file: LogBytes) -> bytes | None:
         """Return what comes next; None when the file was cut since the last time."""
+        seen_s = self._clock()
         back = len(self._tail) if self._is_live else 0
         found = file.read(self._cutter.at - back, back + READ_BYTES)
         if found[:back] != self._tail[len(self._tail) - back :]:
             return None
+        # It may have been cut, and written again, between the first bytes and the last. Lines that
+        # are alike in length may end alike, but begin with a time or a number.
+        told = found[: back + TAIL_BYTES] if self._is_live else b""
+        head = self._head if self._is_live else b""
+        if file.read(self._cutter.at - back, len(told)) != told or file.read(0, len(head)) != head:
+            if back:
+                return None
+            raise AtWork
+        self._seen_s = seen_s
         return found[back:]
 
     def _take(self, file: LogBytes, data: bytes) -> list[LogLine]:
@@ -187,6 +226,7 @@ class LogFile:
                 self._skip_hole(file)
                 return []
             self._cutter = LineCutter(0, self._cutter.half, utf16)
+        at = self._cutter.at
         pieces = data.split(b"\n", MAX_LINES)
         if len(pieces) > MAX_LINES:
             data = data[: len(data) - len(pieces[-1])]
@@ -195,8 +235,8 @@ class LogFile:
         if lines:
             self._end, self._last = lines[-1].end, LastLine.of(lines[-1])
         self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
-        if len(self._head) < HEAD_BYTES:
-            self._head = file.read(0, min(HEAD_BYTES, self._cutter.at))
+        # Not read again, for the log may have been cut since.
+        self._head = (self._head[:at] + data)[:HEAD_BYTES] if at < HEAD_BYTES else self._head
         return lines
 
     def _skip_hole(self, file: LogBytes) -> None:
@@ -232,7 +272,8 @@ class LogFile:
     def _has_ended(self, file: LogBytes) -> bool:
         """Is nothing more to come in a file that was the log?"""
         log = self._rotation.find_log()
-        has_next = bool(self._rotation.younger(file, self._seen)) or (
+        left = self._rotation.left(NO_FILE, file.identity)
+        has_next = bool(self._rotation.younger(file, self._seen, left).files) or (
             log is not None and log.st_size > 0
         )
         if not has_next:
@@ -248,44 +289,68 @@ class LogFile:
         return has_ended
 
     def _after_cut(self) -> list[LogLine]:
-        copy = self._rotation.find_copy(self._seen)
+        copy = self._rotation.find_copy(self._seen, self._known)
         if copy is not None:
             # The rest of it, if there is any; then, from its end on, the log again.
+            at, back = self._cutter.at, len(self._tail)
+            self._head, self._tail = copy.read(0, HEAD_BYTES), copy.read(at - back, back)
             self._replace(copy, is_live=False)
             return []
-        self.is_behind = True
         lines = self._cutter.finish()
+        self.is_behind = bool(lines)
         if not lines:
-            self._open_log(Half())
+            # What was written before it was cut is not known.
+            position = self.opened.behind(self._end)._replace(seen_s=self._seen_s)
+            self._begin_after(position)
         return lines
 
-    def _begin_unseen(self) -> bool:
+    def _begin_unseen(self, *, is_last: bool) -> bool:
         """Begin with a copy of what the log has been since it was opened, before anything was read.
 
-        False when there is none, as nearly always.
+        False when there is none, as nearly always. is_last: of these looks, for now there is
+        something, which was read before.
         """
-        if self._known is None:
+        if self._unread is None:
             return False
-        known, self._known = self._known, None
+        left = self._rotation.left(self._identity)
         log = self._rotation.find_log()
         if log is None or identity_of(log) != self._identity:
             # It was renamed: what others have left is younger.
+            self._unread = None
             return False
-        opened = self._rotation.find_unseen(known, self._opened_ns)
-        if opened is not None:
-            self._begin_rotated(opened, self._cutter.half)
-        return opened is not None
+        since_ns, before = self._unread
+        unseen = self._rotation.unseen(left, self._known)
+        if unseen.files:
+            self._begin_next(unseen, self._cutter.half)
+            return True
+        # It was empty all the time: then what is gone was nothing that is missed.
+        is_as_before = (
+            not is_last
+            and log.st_mtime_ns == before.st_mtime_ns
+            and is_settled(before.st_mtime_ns, since_ns / 1e9)
+        )
+        self._known = left.known(self._known)
+        self._unread = None if is_last else (left.since_ns, log)
+        self._is_after_loss = self._is_after_loss or not (unseen.is_sure or is_as_before)
+        return False
 
     # Which file comes next.
 
     def _go_on(self, file: LogBytes, half: Half) -> None:
         """Begin with the file after this one. half: of a line that goes on there."""
-        for rotated in self._rotation.younger(file, self._seen):
-            self.is_behind = True
-            if opened := rotated.open():
-                self._begin_rotated(opened, half)
-            return
-        self._open_log(half)
+        log = self._rotation.find_log()
+        left = self._left(log, file.identity)
+        files, is_sure = self._rotation.younger(file, self._seen, left)
+        is_sure = is_sure and not file.is_damaged
+        if files:
+            self._begin_next(Next(files, is_sure), half)
+        elif log is not None:
+            self._open_log(log, left, half if is_sure else Half())
+            self._is_after_loss = self._is_after_loss or not is_sure
+
+    def _left(self, log: os.stat_result | None, known: Identity = NO_FILE) -> Left:
+        is_copied = log is not None and identity_of(log) == self._identity
+        return self._rotation.left(self._identity if is_copied else NO_FILE, known)
 
     # Beginning with a file.
 
@@ -296,39 +361,47 @@ class LogFile:
         self._succeeded_s = None
         self.is_behind = True
 
-    def _set_out(self, file: LogBytes, number: int, start: int, half: Half) -> None:
+    def _set_out(
+        self,
+        file: LogBytes,
+        number: int,
+        start: int,
+        half: Half,
+        head: bytes = b"",
+        tail: bytes = b"",
+    ) -> None:
+        """Begin at start. head, tail: the first bytes of the file, and those before start."""
         self._replace(file, is_live=not file.is_gzip)
         self._identity = NO_FILE if file.is_gzip else file.identity
         # As long as it was not told.
         self._is_after_loss = self._is_after_loss and self._end == self._start
         self._number, self._start, self._first_half = number, start, half
         self._cutter = LineCutter(start, half, utf16_of(file.read(0, HEAD_BYTES)))
-        self._end, self._known = start, None
-        self._head = file.read(0, min(HEAD_BYTES, start))
-        self._tail = file.read(max(0, start - TAIL_BYTES), min(TAIL_BYTES, start))
+        self._end, self._head, self._tail = start, head, tail
+        self._known, self._unread = [], None
+        self._seen_s = self._clock()
 
-    def _begin_rotated(self, file: LogBytes, half: Half) -> None:
+    def _begin_next(self, found: Next, half: Half) -> None:
+        """Begin with the first that was found."""
         log = self._rotation.find_log()
         was_cut = log is not None and identity_of(log) == self._identity != NO_FILE
         identity = self._identity
-        self._set_out(file, self._number + 1, 0, half)
+        file = open_now(found.files[0], grows=not was_cut)
+        self._set_out(file, self._number + 1, 0, half if found.is_sure else Half())
+        self._is_after_loss = self._is_after_loss or not found.is_sure
         if was_cut:
             # What cuts the log leaves copies.
             self._identity, self._is_live = identity, False
 
-    def _open_log(self, half: Half) -> None:
-        """Begin with the log itself, if it is still the file that was seen last."""
-        seen = self._rotation.find_log()
-        if seen is None:
-            return
+    def _open_log(self, log: os.stat_result, left: Left, half: Half) -> None:
+        """Begin with the log itself, if it still is the file that it was before left was found."""
+        known = left.known()
         opened = PlainFile(self._path, links=self._links)
-        if opened.identity != identity_of(seen):
+        if opened.identity != identity_of(log):
             opened.close()
-            self.is_behind = True
-            return
-        known = self._rotation.recent_heads(self._clock)
+            raise AtWork
         self._set_out(opened, self._number + 1, 0, half)
-        self._known, self._opened_ns = known, time.time_ns()
+        self._known, self._unread = known, (left.since_ns, log)
 
     def _begin(self) -> None:
         """Find the file to read, and where in it."""
@@ -341,44 +414,82 @@ class LogFile:
             self.trouble = why_not(self._path, links=self._links)
 
     def _begin_anew(self) -> None:
-        found = find_newest(self._path, self._share, links=self._links)
-        if found is not None:
-            file, start = found
-            self._set_out(file, 1, start, Half())
+        log = self._rotation.find_log()
+        left = self._rotation.left(NO_FILE)
+        known = left.known()
+        files = left.files + ([] if log is None else [Rotated(self._path, log, self._links)])
+        found = find_newest(files, self._share)
+        if found is None:
+            return
+        file, start = found
+        head, tail = _ends_of(file, start)
+        if len(tail) < min(start, TAIL_BYTES):
+            file.close()
+            raise AtWork
+        self._set_out(file, 1, start, Half(), head, tail)
+        if not start and log is not None and file.identity == identity_of(log):
+            self._known, self._unread = known, (left.since_ns, log)
 
     def _find_place(self, position: Position) -> None:
         """Find the file of position, whatever has become of it."""
         log = self._rotation.find_log()
-        files = self._rotation.files()
-        if log is not None:
-            files.append(Rotated(self._path, log, self._links))
-        for file in opened_of(self._rotation.candidates(position, files)):
+        candidates = self._rotation.candidates(position)
+        for file in opened_of(candidates):
             with contextlib.suppress(OSError):
-                if holds(file, position, self._last):
-                    self._resume(file, position, log is not None and identity_of(log))
+                # Before it is seen that the file holds the position: then these are of the same.
+                ends = _ends_of(file, position.end, position.head.length)
+                is_copied = log is not None and identity_of(log) == position.identity
+                if holds(file, position, self._last) or (is_copied and ends_before(file, position)):
+                    self._resume(file, position, log is not None and identity_of(log), ends)
                     return
             file.close()
-        self._begin_after(position, files)
+        if names_of(candidates) != names_of(self._rotation.candidates(position)):
+            raise AtWork
+        self._begin_after(position)
 
-    def _resume(self, file: LogBytes, position: Position, log: Identity | bool) -> None:
+    def _resume(
+        self,
+        file: LogBytes,
+        position: Position,
+        log: Identity | bool,
+        ends: tuple[bytes, bytes],
+    ) -> None:
         is_copy = log == position.identity and file.identity != position.identity
-        self._set_out(file, position.number, position.end, position.half)
+        # Where nothing was read of it, as after an error.
+        known, unread = (self._known, self._unread) if not position.end else ([], None)
+        self._set_out(file, position.number, position.end, position.half, *ends)
+        self._known, self._unread = known, unread
         if is_copy:
             self._identity, self._is_live = position.identity, False
-        self._head = file.read(0, max(len(self._head), position.head.length))
         self._is_after_loss = position.is_after_loss
 
-    def _begin_after(self, position: Position, files: list[Rotated]) -> None:
+    def _begin_after(self, position: Position) -> None:
         """Begin with the first file that was written to after position was left."""
+        self._number, self._identity = position.number, position.identity
+        log = self._rotation.find_log()
+        left = self._left(log)
         seen_ns = position.seen_s * 1e9
-        for rotated in files:
-            if latest_ns(rotated.status.st_mtime_ns) > seen_ns or rotated.path == self._path:
-                with contextlib.suppress(OSError):
-                    if opened := rotated.open():
-                        self.trouble = "what was read last is gone"
-                        self._set_out(opened, position.number + 1, 0, Half())
-                        self._is_after_loss = True
-                        return
+        written = [
+            each
+            for each in left.files
+            if latest_ns(each.status.st_mtime_ns) > seen_ns
+            and each.status.st_size
+            and not any(old.is_same(each) for old in self._known)
+        ]
+        if written:
+            self._begin_next(Next(written, False), Half())
+        elif log is not None:
+            self._open_log(log, left, Half())
+        else:
+            return
+        self.trouble = "what was read last is gone"
+        self._is_after_loss = True
+
+
+def _ends_of(file: LogBytes, at: int, more: int = 0) -> tuple[bytes, bytes]:
+    """Return the first bytes of file, up to `at` or so many more, and the last before `at`."""
+    back = min(TAIL_BYTES, at)
+    return file.read(0, max(min(HEAD_BYTES, at), more)), file.read(at - back, back)
 
 
 def _end_of_hole(file: LogBytes) -> int | None:

@@ -6,10 +6,9 @@ Everything here waits for a disk. Way in: find_newest.
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import NamedTuple
 
-from sources.logs.bytes import LogBytes, Rotated, find_log, rotated_files
+from sources.logs.bytes import AtWork, LogBytes, Rotated, open_now
 from sources.logs.lines import Half, LineCutter
 from wire.charsets import utf16_of
 
@@ -32,22 +31,22 @@ class _Begin(NamedTuple):
     left: Share | None
 
 
-def find_newest(path: Path, share: Share, *, links: bool = False) -> tuple[LogBytes, int] | None:
+def find_newest(files: list[Rotated], share: Share) -> tuple[LogBytes, int] | None:
     """Return the file to begin with, open, and where in it; None when there is none.
 
-    path: of the log. links: as in log_bytes. What rotation has left of it counts too, unless it
-    cannot be read.
+    files: the log and what rotation has left of it, the oldest first. What cannot be read is the
+    end of what counts.
     """
-    log = find_log(path, links=links)
-    files = rotated_files(path, links=links)
-    files += [] if log is None else [Rotated(path, log, links)]
     found: tuple[LogBytes, int] | None = None
     left = share
     for rotated in reversed(files):
-        file = None
-        with contextlib.suppress(OSError):
-            file = rotated.open()
-        if file is None:
+        try:
+            file = open_now(rotated)
+        except AtWork:
+            if found is not None:
+                found[0].close()
+            raise
+        except OSError:
             break
         begin = None
         with contextlib.suppress(OSError):

@@ -1,28 +1,34 @@
 """What rotation has left of a log: which file comes after which, by what was read of it.
 
 Names tell the order, and what a file holds tells which one it is: it may have been renamed, copied
-or compressed since. While gzip is at work, which puts one file for another, the folder is looked at
-again. Everything may wait for a disk. Way in: Rotation.
+or compressed since. A copy counts once the log was cut: until then it may grow, and the log has all
+of it. Everything may wait for a disk, and raises AtWork when the folder changes meanwhile, as the
+answer would be of no one moment. Way in: Rotation.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sources.grain import latest_ns
 from sources.logs.bytes import (
     HEAD_BYTES,
     NO_FILE,
+    AtWork,
     Fingerprint,
     Identity,
     LogBytes,
+    PlainFile,
     Rotated,
+    content_of,
     find_log,
+    identity_of,
     likely_files,
+    open_now,
     rotated_files,
 )
 from sources.logs.lines import MAX_LINE_BYTES, LastLine, as_utf8
@@ -31,8 +37,6 @@ from wire.charsets import utf16_of
 
 # A file whose name says nothing is the same if at least so much at its beginning is.
 TELLING_BYTES = 256
-# How often the folder is looked at again while what is in it changes.
-MOST_LOOKS = 5
 # What was rotated longer ago cannot be taken for what was rotated since.
 RECENT_S = 5.0
 
@@ -49,6 +53,54 @@ class Seen(NamedTuple):
     at: int
 
 
+class Known(NamedTuple):
+    """A file that rotation has left. head: tells it when it was compressed, None if unreadable.
+
+    Its identity alone does not: what is removed leaves its inode to the next file that is made.
+    """
+
+    content: tuple[int, ...]
+    head: Fingerprint | None
+
+    def is_same(self, rotated: Rotated) -> bool:
+        return self.content == content_of(rotated.status)
+
+    def has_grown_to(self, rotated: Rotated, file: LogBytes) -> bool:
+        """Was it renamed, and is still written to?"""
+        if self.head is None or self.content[:2] != rotated.identity:
+            return False
+        return self.head.is_of(file)
+
+
+class Next(NamedTuple):
+    """What comes after a file. is_sure: else there was more, perhaps, which is removed by now."""
+
+    files: list[Rotated]
+    is_sure: bool
+
+
+class Left(NamedTuple):
+    """What rotation has left, the oldest first. since_ns: a moment before it was looked for.
+
+    is_copied: rotation is known to copy.
+    """
+
+    files: list[Rotated]
+    since_ns: int
+    is_copied: bool
+
+    def known(self, before: list[Known] | None = None) -> list[Known]:
+        """Return it as what is known. Raises AtWork when it is not there any more.
+
+        before: what was known, and need not be read again.
+        """
+        return [
+            next((each for each in before or () if each.is_same(rotated)), None)
+            or Known(content_of(rotated.status), _head_of(rotated, grows=not self.is_copied))
+            for rotated in self.files
+        ]
+
+
 class Rotation:
     """The folder of the log at path. links: whether a link that leads out of it is followed.
 
@@ -58,6 +110,8 @@ class Rotation:
     def __init__(self, path: Path, *, links: bool) -> None:
         self._path = path
         self._links = links
+        # Of names that were seen to be given to what was the log.
+        self._shapes: set[str] = set()
 
     def find_log(self) -> os.stat_result | None:
         """Return what the log is now, None when it is not there."""
@@ -65,88 +119,163 @@ class Rotation:
 
     def files(self, known: Identity = NO_FILE) -> list[Rotated]:
         """Return what is called like the log, the oldest first. known: as of rotated_files."""
-        return rotated_files(self._path, known, links=self._links)
+        return rotated_files(self._path, known, self._shapes, links=self._links)
 
-    def younger(self, file: LogBytes, seen: Seen) -> list[Rotated]:
-        """Return what rotation has left of the time after file, the oldest first."""
-        if (younger := self._behind(file.identity)) is not None:
-            return younger
+    def left(self, log: Identity, known: Identity = NO_FILE) -> Left:
+        """Return what it has left, without copies of what the log still is.
+
+        log: of the file that has the log's name for long, so that rotation copies; else NO_FILE.
+        """
+        since_ns = time.time_ns()
+        found = self.files(known)
+        files = list(found)
+        while files and self._is_in_log(files[-1], log, since_ns / 1e9):
+            files.pop()
+        if files != found and names_of(found) != names_of(self.files(known)):
+            # What was opened may be another file with the same inode, and this one compressed.
+            raise AtWork
+        return Left(files, since_ns, log != NO_FILE)
+
+    def younger(self, file: LogBytes, seen: Seen, left: Left) -> Next:
+        """Return what is left of the time after file, the oldest first."""
+        if (younger := _behind(file.identity, left.files)) is not None:
+            return Next(younger, True)
         # It was compressed meanwhile, and is among them under another identity; or removed.
-        files = self.files()
-        for rotated in reversed(self._likely(seen) + files):
-            if (
-                _has_become(rotated, seen)
-                and (younger := self._behind(rotated.identity)) is not None
-            ):
-                return younger
+        candidates = self._likely(seen) + left.files
+        for rotated in reversed(candidates):
+            if _has_become(rotated, seen):
+                count = len(self._shapes)
+                files = self.files(rotated.identity)
+                if len(self._shapes) > count:
+                    # Its name tells how others are named, which were left out.
+                    raise AtWork
+                if rotated.identity in _identities(files):
+                    return Next(_behind(rotated.identity, left.files) or [], True)
         written_ns = file.stat().st_mtime_ns
-        return [
-            each for each in files if each.status.st_size and each.status.st_mtime_ns > written_ns
+        if self._have_moved(candidates):
+            raise AtWork
+        younger = [
+            each
+            for each in left.files
+            if each.status.st_size and each.status.st_mtime_ns > written_ns
         ]
+        # Rotation removes the oldest first, and then perhaps what came next. Where that renames, it
+        # mostly was put elsewhere by others.
+        is_sure = not younger and not (left.is_copied and file.stat().st_nlink == 0)
+        return Next(younger, is_sure)
 
-    def find_copy(self, seen: Seen) -> LogBytes | None:
+    def find_copy(self, seen: Seen, known: list[Known]) -> LogBytes | None:
         """Return the copy of what the log was before it was cut, None if there is none.
 
-        It may be shorter than what was read.
+        It may be shorter than what was read. known: what was left when that began.
         """
-        shorter: LogBytes | None = None
-        for _ in range(MOST_LOOKS if seen.head else 0):
-            files = self.files()
-            copy, shorter = _copy_among(self._likely(seen) + files, files, seen)
-            if copy is not None or not self._has_changed(files):
-                return copy or shorter
-            # A copy may have been compressed between two steps, and was then in neither.
+        if not seen.head:
+            return None
+        files = self.left(seen.identity).files
+        others = [each for each in files if any(old.is_same(each) for old in known)]
+        fresh = [each for each in files if each not in others]
+        likeliest = fresh + (self._likely(seen) + others)[::-1]
+        copy, shorter = _copy_among(likeliest, files, seen)
+        if copy is None and self._have_moved(likeliest):
+            # A copy may have been compressed before it was opened.
             if shorter is not None:
                 shorter.close()
-        return None
+            raise AtWork
+        return copy or shorter
 
-    def find_unseen(self, known: list[Fingerprint], since_ns: int) -> LogBytes | None:
-        """Return a file that was written to since, and is none of those known by their heads."""
-        for _ in range(MOST_LOOKS):
-            files = self.files()
-            if (opened := _unseen_among(files, known, since_ns)) is not None:
-                return opened
-            if not self._has_changed(files):
-                break
-        return None
+    def unseen(self, left: Left, known: list[Known]) -> Next:
+        """Return what of it rotation has left since. known: what was left before."""
+        gone = list(known)
+        fresh = []
+        for rotated in left.files:
+            same = next((each for each in gone if each.is_same(rotated)), None)
+            if same is not None:
+                gone.remove(same)
+            elif rotated.status.st_size:
+                fresh.append(rotated)
+        unseen = []
+        for rotated in fresh:
+            with contextlib.closing(open_now(rotated)) as file:
+                head = Fingerprint.of(file.read(0, HEAD_BYTES))
+                same = next(
+                    (
+                        each
+                        for each in gone
+                        if each.has_grown_to(rotated, file) or (file.is_gzip and each.head == head)
+                    ),
+                    None,
+                )
+            if same is not None:
+                gone.remove(same)
+            elif head.length:
+                unseen.append(rotated)
+        return Next(unseen, not known or known[-1] not in gone)
 
-    def recent_heads(self, clock: Callable[[], float]) -> list[Fingerprint]:
-        """Return the heads of what was rotated lately. clock: unix seconds."""
-        heads: list[Fingerprint] = []
-        for _ in range(MOST_LOOKS):
-            files = self.files()
-            now_s = clock()
-            recent = [each for each in files if now_s - each.status.st_mtime < RECENT_S]
-            heads += [head for head in _heads_of(recent) if head.length]
-            if not self._has_changed(files):
-                break
-        return heads
-
-    def candidates(self, position: Position, files: list[Rotated]) -> list[Rotated]:
-        """Return what may be the file of position, the likeliest first. files: with the log."""
+    def candidates(self, position: Position) -> list[Rotated]:
+        """Return what may be the file of position, the likeliest first."""
         likely = likely_files(self._path, position.identity, links=self._links)
         if position.head.length < TELLING_BYTES:
             likely = [each for each in likely if each.identity == position.identity]
+        log = self.find_log()
+        files = self.files() + ([] if log is None else [Rotated(self._path, log, self._links)])
         # The newest first, and before all others what has not even been copied.
         found = (likely + files)[::-1]
         found.sort(key=lambda rotated: rotated.identity != position.identity)
         return found
 
-    def _behind(self, known: Identity) -> list[Rotated] | None:
-        """Return what rotation has left of the time after a file, None when that is not found."""
-        files = self.files(known)
-        for index, rotated in enumerate(files):
-            if rotated.identity == known:
-                return [each for each in files[index + 1 :] if each.status.st_size]
-        return None
+    def _is_in_log(self, rotated: Rotated, log: Identity, now_s: float) -> bool:
+        """Is it a copy of the log, which was not cut yet?"""
+        if not rotated.status.st_size:
+            return True
+        if log == NO_FILE and now_s - rotated.status.st_mtime >= RECENT_S:
+            return False
+        copy = _open_readable(rotated)
+        if copy is None:
+            return False
+        with contextlib.closing(copy):
+            size_bytes = HEAD_BYTES if copy.is_gzip else copy.stat().st_size
+            starts = 0, max(0, size_bytes - TELLING_BYTES)
+            # First, for the log may be cut at any time.
+            parts = [copy.read(start, HEAD_BYTES) for start in starts]
+        try:
+            file = PlainFile(self._path, links=self._links)
+        except OSError:
+            return False
+        with contextlib.closing(file):
+            return log in {NO_FILE, file.identity} and parts == [
+                file.read(start, len(part)) for start, part in zip(starts, parts, strict=True)
+            ]
+
+    def _have_moved(self, files: list[Rotated]) -> bool:
+        """Has one of them another name by now, or none?"""
+        for each in files:
+            status = find_log(each.path, links=self._links)
+            if status is None or content_of(status) != content_of(each.status):
+                return True
+        return False
 
     def _likely(self, seen: Seen) -> list[Rotated]:
         if len(seen.head) < TELLING_BYTES:
             return []
         return likely_files(self._path, NO_FILE, links=self._links)
 
-    def _has_changed(self, files: list[Rotated]) -> bool:
-        return _identities(files) != _identities(self.files())
+
+def _head_of(rotated: Rotated, *, grows: bool) -> Fingerprint | None:
+    file = _open_readable(rotated, grows=grows)
+    if file is None:
+        return None
+    with contextlib.closing(file):
+        return Fingerprint.of(file.read(0, HEAD_BYTES))
+
+
+def _open_readable(rotated: Rotated, *, grows: bool = True) -> LogBytes | None:
+    """Open it, None if that is forbidden. Raises AtWork. grows: as of open_now."""
+    try:
+        return open_now(rotated, grows=grows)
+    except AtWork:
+        raise
+    except OSError:
+        return None
 
 
 def opened_of(files: Iterable[Rotated]) -> Iterator[LogBytes]:
@@ -159,8 +288,8 @@ def opened_of(files: Iterable[Rotated]) -> Iterator[LogBytes]:
 
 def holds(file: LogBytes, position: Position, last: LastLine | None) -> bool:
     """Does file begin as it did, and end a line at position, the last one if that is known?"""
-    if not position.head.length and last is None:
-        return False
+    if not position.head.length and (last is None or not position.end):
+        return not position.end and file.identity == position.identity != NO_FILE
     if position.head.length and not position.head.is_of(file):
         return False
     length = min(position.end, MAX_LINE_BYTES)
@@ -172,6 +301,13 @@ def holds(file: LogBytes, position: Position, last: LastLine | None) -> bool:
     before = as_utf8(before, utf16_of(file.read(0, HEAD_BYTES)))
     _, feed, found = before.removesuffix(b"\n").rpartition(b"\n")
     return last.is_at(found, is_whole=bool(feed))
+
+
+def ends_before(file: LogBytes, position: Position) -> bool:
+    """Is file a copy of the log that was made before position was read?"""
+    is_alike = position.head.length >= TELLING_BYTES and position.head.is_of(file)
+    is_copy = is_alike and file.identity != position.identity
+    return is_copy and not file.read(position.end - 1, 1)
 
 
 def _has_become(rotated: Rotated, seen: Seen) -> bool:
@@ -190,7 +326,7 @@ def _copy_among(
     identity, seen_head, tail, at = seen
     shorter: LogBytes | None = None
     rotated = _identities(files)
-    for file in opened_of(reversed(candidates)):
+    for file in opened_of(candidates):
         with contextlib.suppress(OSError):
             head = file.read(0, len(seen_head))
             if file.identity != identity and head and seen_head.startswith(head):
@@ -199,31 +335,30 @@ def _copy_among(
                     if shorter is not None:
                         shorter.close()
                     return file, None
-                is_shorter = len(found) < len(tail) and file.identity in rotated
-                if is_shorter and shorter is None:
+                is_named_so = file.identity in rotated or len(head) >= TELLING_BYTES
+                is_shorter = len(found) < len(tail) and is_named_so
+                if is_shorter and shorter is None and tail.startswith(found):
                     shorter = file
                     continue
         file.close()
     return None, shorter
 
 
-def _unseen_among(files: list[Rotated], known: list[Fingerprint], since_ns: int) -> LogBytes | None:
-    for rotated in files:
-        is_new = latest_ns(rotated.status.st_mtime_ns) >= since_ns
-        if not is_new or not rotated.status.st_size:
-            continue
-        if opened := rotated.open():
-            if opened.read(0, 1) and not any(head.is_of(opened) for head in known):
-                return opened
-            opened.close()
+def _behind(known: Identity, files: list[Rotated]) -> list[Rotated] | None:
+    """Return those after the one that is known, None when it is not among them."""
+    for index, rotated in enumerate(files):
+        if rotated.identity == known:
+            return [each for each in files[index + 1 :] if each.status.st_size]
     return None
+
+
+def _identity(status: os.stat_result | None) -> Identity:
+    return NO_FILE if status is None else identity_of(status)
+
+
+def names_of(files: Iterable[Rotated]) -> list[tuple[Path, Identity]]:
+    return [(each.path, each.identity) for each in files]
 
 
 def _identities(files: Iterable[Rotated]) -> set[Identity]:
     return {each.identity for each in files}
-
-
-def _heads_of(files: Iterable[Rotated]) -> Iterator[Fingerprint]:
-    for opened in opened_of(files):
-        with contextlib.suppress(OSError), contextlib.closing(opened):
-            yield Fingerprint.of(opened.read(0, HEAD_BYTES))

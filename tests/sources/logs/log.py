@@ -85,6 +85,8 @@ class Follower:
     def __init__(self, path, share=AMPLE, *, links=False):
         self.path, self.share, self.links = path, share, links
         self.lines, self.cuts, self.places = [], [], []
+        # So many lines had been told each time that some may be lost.
+        self.gaps = []
         self.noted = self.last = None
         self.open()
 
@@ -109,6 +111,7 @@ class Follower:
             opened = self.log_file.opened
             if self.noted is None or self.noted.number != opened.number:
                 self.noted = opened
+            self.gaps += [len(self.lines)] * batch.is_after_loss
             self.lines += [as_text(line.text) for line in batch.lines]
             self.cuts += [line.cut for line in batch.lines]
             self.places += [(batch.number, line.end) for line in batch.lines]

@@ -20,6 +20,7 @@ from sources.logs.bytes import (
     LEADS_OUT,
     NO_FILE,
     GzippedFile,
+    Rotated,
     find_log,
     identity_of,
     likely_files,
@@ -103,7 +104,7 @@ def test_rotated_files_are_no_links_that_lead_out(log, secret, name):
         secret.write_bytes(gzip.compress(b"secret\n"))
     log.path.with_name(name).symlink_to(secret)
     assert rotated_files(log.path) == likely_files(log.path, NO_FILE) == []
-    begun = find_newest(log.path, Share(9, 99))
+    begun = find_newest([Rotated(log.path, log.path.stat())], Share(9, 99))
     assert begun[0].read(0, 99) == b""
     begun[0].close()
 
@@ -501,6 +502,51 @@ def test_a_log_that_has_grown_past_where_it_was_cut(log, follow):
     assert follower.read() == log.lines
 
 
+def test_a_log_that_has_grown_to_the_same_bytes_before_where_it_was_read(log, follow):
+    follower = follow()
+    lines = [f"{n} {'x' * 300}" for n in range(6)]
+    log.write(*lines[:2])
+    follower.read()
+    log.copy_and_cut()
+    log.write(*lines[2:])
+    assert follower.read() == lines
+    assert not follower.gaps
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_copy_that_is_not_read_before_it_is_removed(log, follow, packed):
+    follower = follow()
+    log.write("a")
+    follower.read()
+    for letter in "bc":
+        log.write(letter)
+        log.copy_and_cut()
+    log.path.with_name("app.log.2").unlink()
+    if packed:
+        log.compress(1)
+    log.write("d")
+    assert follower.read() == ["a", "c", "d"]
+    assert follower.gaps == [1]
+
+
+def test_a_copy_that_is_not_finished_is_not_read(log, follow):
+    follower = follow()
+    log.write("a")
+    follower.read()
+    log.copy_and_cut()
+    log.write("b", "c")
+    log.path.with_name("app.log.1").rename(log.path.with_name("app.log.2"))
+    copy = log.path.with_name("app.log.1")
+    copy.write_bytes(b"b\n")
+    assert follower.read() == ["a", "b", "c"]
+    log.write("d")
+    shutil.copyfile(log.path, copy)
+    os.truncate(log.path, 0)
+    log.write("e")
+    assert follower.read() == list("abcde")
+    assert not follower.gaps
+
+
 def test_a_log_that_is_cut_and_was_not_copied(log, follow):
     follower = follow()
     log.put(b"a\nha")
@@ -508,6 +554,8 @@ def test_a_log_that_is_cut_and_was_not_copied(log, follow):
     os.truncate(log.path, 0)
     os.write(log.file, b"b\n")
     assert follower.read() == ["a", "ha", "b"]
+    # Nobody can tell what was written before.
+    assert follower.gaps == [2]
 
 
 def test_what_was_read_after_the_copy_was_made_is_not_read_again(log, follow):
@@ -695,6 +743,7 @@ def test_a_damaged_compressed_file_costs_only_what_is_damaged(log, follow):
     lines = follower.read()
     assert lines[0] == "a"
     assert lines[-1] == "z"
+    assert follower.gaps == [len(lines) - 1]
 
 
 def test_what_came_within_the_second_of_the_last_look_is_read(log, follow):
@@ -870,6 +919,7 @@ class Life(RuleBasedStateMachine):
         try:
             self.log.write("the end")
             assert self.follower.read() == self.log.lines
+            assert not self.follower.gaps
         finally:
             self.log.close()
             self.follower.close()
