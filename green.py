@@ -8,6 +8,7 @@ through green_worker and has to stay an ordinary blocking process.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import select
 import socket
@@ -30,6 +31,8 @@ with warnings.catch_warnings():
     import eventlet
     import eventlet.wsgi
 
+log = logging.getLogger(__name__)
+
 __all__ = [
     "Body",
     "BrokenInput",
@@ -39,6 +42,7 @@ __all__ = [
     "Lookout",
     "eventlet",
     "go_green",
+    "go_on",
 ]
 
 # How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
@@ -63,6 +67,21 @@ def go_green() -> None:
     eventlet.monkey_patch()
     # eventlet's tells the hub of each file, and makes a hub for each native thread that opens one.
     os.open = eventlet.patcher.original("os").open
+    _let_native_threads_log()
+
+
+def _let_native_threads_log() -> None:
+    """Give logging locks of the system. It never lets other greenlets run while it has one.
+
+    A native thread that finds a lock of eventlet's taken waits for ever: it is not told by the hub.
+    """
+    native: Any = eventlet.patcher.original("threading")
+    module: Any = logging
+    module.threading = native
+    module._lock = native.RLock()
+    for reference in module._handlerList:
+        if (handler := reference()) is not None:
+            handler.createLock()
 
 
 _RealSocket = eventlet.patcher.original("socket").socket
@@ -156,6 +175,19 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
         return count
 
 
+def go_on(green: Any, *of: Any) -> None:
+    """Switch to a greenlet from a callback of the hub, and log the error that it may end with.
+
+    The hub calls back no more where an error comes out.
+    """
+    try:
+        green.switch(*of)
+    except eventlet.hubs.get_hub().SYSTEM_EXCEPTIONS:
+        raise
+    except BaseException:
+        log.exception("a greenlet has failed")
+
+
 class Lookout:
     """Sockets that no greenlet waits for, which would cost each 7 KB: once there is something to
     read on one, or its end, wake is called with its client in a new greenlet.
@@ -186,7 +218,7 @@ class Lookout:
         for descriptor, _events in self._epoll.poll(0, MAX_WOKEN):
             self._epoll.unregister(descriptor)
             # It comes back here when it waits for something, and at its end.
-            greenlet(self._wake, self._hub.greenlet).switch(self._clients.pop(descriptor))
+            go_on(greenlet(self._wake, self._hub.greenlet), self._clients.pop(descriptor))
 
 
 class LateInput(BaseException):

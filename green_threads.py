@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from green import eventlet
+from green import eventlet, go_on
 
 Result = TypeVar("Result")
 
@@ -108,15 +108,10 @@ class NativePool:
         """Have those go on whose work is done. In the hub."""
         with suppress(BlockingIOError):
             os.eventfd_read(descriptor)
-        try:
-            while self._done:
-                greenlet = self._done.popleft().greenlet
-                if greenlet is not None:
-                    greenlet.switch()
-        finally:
-            if self._done:
-                # One of them has ended with an error, which is the hub's to tell.
-                os.eventfd_write(descriptor, 1)
+        while self._done:
+            greenlet = self._done.popleft().greenlet
+            if greenlet is not None:
+                go_on(greenlet)
 
 
 def _never(*args: Any) -> None:

@@ -147,6 +147,8 @@ class Connection:
     head_timeout: Any = None
     request: Any = None
     request_id: str | None = None
+    # The request that was answered before its body had come whole, while that comes.
+    unread: Any = None
     # The client sends the body only once it is told to (`Expect: 100-continue`).
     waits_to_send: bool = False
     taken_over: bool = False
@@ -217,6 +219,14 @@ class Connection:
             # AsyncWorker closes what it has served.
             self.close, self.socket.close = self.socket.close, _leave_open
 
+    def take_early(self) -> bytes:
+        """Return what the client has sent behind the request; for who takes the connection over."""
+        buffer = self.request.unreader.buf
+        data: bytes = buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        return data
+
     def failed(self, error: OSError) -> None:
         """Note why the socket has failed, as far as that is counted."""
         self.stalled = self.stalled or error.errno == errno.ETIMEDOUT
@@ -255,6 +265,7 @@ class Connection:
     def wait(self) -> None:
         """From now on it waits for its client, be it for a request or in an open WebSocket."""
         self.waiting_since = monotonic()
+        self.unread = self.request if self.request and unread_bytes(self.request) else None
         self.request = None
 
     def is_closing(self) -> bool:
@@ -268,7 +279,9 @@ class Connection:
 
     def asks_nothing(self) -> bool:
         """Tell whether it waits for a request, the first or the next."""
-        return self.waiting_since is not None and self.request is None and not self.taken_over
+        is_busy = self.request is not None or self.taken_over
+        is_busy = is_busy or (self.unread is not None and unread_bytes(self.unread) > 0)
+        return self.waiting_since is not None and not is_busy
 
     def cut(self) -> None:
         """End the connection as it is; its readers and writers find it closed."""
@@ -736,7 +749,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         connection = self.connections[eventlet.getcurrent()]
         environ["headwater.client"] = connection
         # eventlet's WebSocket calls this, a name of eventlet's own server, once it is open.
-        environ["eventlet.set_idle"] = connection.wait
+        environ["eventlet.set_idle"] = connection.take_over
         request = connection.request  # which is gone once somebody has taken the connection over
         environ["headwater.request_id"] = connection.request_id
         environ["wsgi.input"] = Input(

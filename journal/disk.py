@@ -6,19 +6,17 @@ come by `advance` and how it ended by `finish`; readers see no difference.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from pathlib import Path
 
 from journal.contract import Complete, End
 from journal.descriptor import Descriptor, read_cached
-from journal.errors import JournalEnded, JournalFailed, JournalFull
+from journal.errors import FULL, JournalEnded, JournalFailed, JournalFull
 from journal.native import RunNative, run_here
 from journal.progress import Progress
 
 # What a system call says when there is no room.
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskJournal(Progress):

@@ -8,14 +8,16 @@ Topics that are not durable are in memory, in one order with the others. Way in:
 from __future__ import annotations
 
 import fcntl
-from contextlib import suppress
+import shutil
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
 from journal.capacity import AMPLE
 from journal.disk_records import DiskRecords
 from journal.epoch import begin_epoch
-from journal.errors import JournalFailed
+from journal.errors import JournalFailed, cannot_open
 from journal.event_log import PayloadLayout, Policy, Size
 from journal.memory_log import MemoryLog
 from journal.native import RunNative, run_here
@@ -78,25 +80,30 @@ class DiskLog(MemoryLog):
         folder = self.folder / topic.replace("/", _SLASH)
 
         def open_on_disk() -> tuple[DiskRecords, Receipts, str]:
-            record = self._shared.layout.record
-            records = DiskRecords(folder, record, policy.retention, self._run_native)
-            try:
+            with ExitStack() as undo:
+                if not folder.exists():
+                    undo.callback(shutil.rmtree, folder, ignore_errors=True)
+                record = self._shared.layout.record
+                records = DiskRecords(folder, record, policy.retention, self._run_native)
+                undo.callback(records.close)
                 receipts = Receipts(folder / "receipts")
                 receipts.load(records.last)
-                return records, receipts, _maker_of(folder, maker, is_new=not records.last)
-            except BaseException:
-                records.close()
-                raise
+                known_maker = _maker_of(folder, maker, is_new=not records.last)
+                undo.pop_all()
+            return records, receipts, known_maker
 
         try:
             records, receipts, known_maker = self._run_native(open_on_disk)
         except OSError as error:
-            raise JournalFailed("unreadable", str(error)) from error
+            raise cannot_open(error) from error
         try:
-            return TopicLog(topic, policy, records, receipts, known_maker, self._shared)
+            log = TopicLog(topic, policy, records, receipts, known_maker, self._shared)
+            with suppress(JournalFailed):  # who reads it is told
+                log.expire(time.time())
         except BaseException:
             records.close()
             raise
+        return log
 
 
 def _maker_of(folder: Path, maker: str, *, is_new: bool) -> str:

@@ -1,7 +1,7 @@
 """A journal of records on disk: one folder, in it segments of lines; what was appended is synced.
 
 A topic's folder belongs to one process at a time; people may read its files. What was evicted,
-but stands in one file with what is kept, is there again after a restart, until the first `expire`.
+but stands in one file with what is kept, is there again once it is opened, until `expire`.
 Way in: DiskRecords.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from journal.descriptor import Descriptor
-from journal.errors import JournalFailed, JournalFull
+from journal.errors import JournalFailed, JournalFull, cannot_open
 from journal.native import Result, RunNative, run_here
 from journal.records import Bounds, Layout, Retention
 from journal.segment import BLOCK_BYTES, Mark, Segment, increasing_ids, list_segments
@@ -39,8 +39,9 @@ class DiskRecords:
     what waits for the disk from then on.
 
     Raises JournalFailed when another one has the folder (`in_use`) or it cannot be read or mended
-    (`unreadable`). `append` raises ValueError for what is no record or has no greater id than the
-    one before: nobody could tell it from damage later.
+    (`unreadable`), JournalFull when there is no room to make it. `append` raises ValueError for
+    what is no record or has no greater id than the one before: nobody could tell it from damage
+    later.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class DiskRecords:
             self._segments = Segments(list_segments(folder), layout, run_native)
             self._newest_id = self._segments.newest.recover(layout)
         except OSError as error:
-            raise JournalFailed("unreadable", str(error)) from error
+            raise cannot_open(error) from error
         self.first = self._segments.items[0].first
         self.evicted: bytes | None = b"" if self.first == 1 else None
         # What the first segment holds before the block of the first that is kept.

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+# How a file system says that there is no room.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 class JournalError(Exception):
     """Any error of this package.
@@ -70,3 +75,10 @@ class StaleProducer(ConditionFailed):
 
 class TopicClosed(ConditionFailed):
     """The topic was closed: it accepts nothing any more."""
+
+
+def cannot_open(error: OSError) -> JournalFull | JournalFailed:
+    """Return what to raise where a journal cannot be opened or made."""
+    if error.errno in FULL:
+        return JournalFull(error.strerror or str(error))
+    return JournalFailed("unreadable", str(error))

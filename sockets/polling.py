@@ -41,9 +41,9 @@ class PollOutlet:
     transport = "polling"
 
     __slots__ = (
-        "__weakref__", "_again", "_answer", "_held", "_last", "_mail", "_mail_bytes",
-        "_max_packets", "_on_gone", "_rest", "_sources", "busy", "gone", "overflowed",
-        "sent_bytes",
+        "__weakref__", "_again", "_answer", "_held", "_is_told_last", "_last", "_mail",
+        "_mail_bytes", "_max_packets", "_on_gone", "_rest", "_sources", "busy", "gone",
+        "overflowed", "sent_bytes",
     )  # fmt: skip
 
     def __init__(self, on_gone: Callable[[], None], max_packets: int | None = None) -> None:
@@ -60,6 +60,7 @@ class PollOutlet:
         # What polls are answered with at once: during an upgrade, and when it is over.
         self._held: bytes | None = None
         self._last: bytes | None = None
+        self._is_told_last = False
         self.busy = True
         self.gone = False
         self.overflowed = False
@@ -69,6 +70,11 @@ class PollOutlet:
     def is_polled(self) -> bool:
         """Whether a poll is being answered."""
         return self._again is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closed, and polls were answered with all there was."""
+        return self._is_told_last and not self._rest
 
     @property
     def has_rest(self) -> bool:
@@ -146,6 +152,7 @@ class PollOutlet:
                     self.sent_bytes += len(data)
                     return data
                 if self._last is not None:
+                    self._is_told_last = True
                     return self._cut(self._last)
                 if self._held is not None:
                     return self._held

@@ -228,7 +228,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.hearing = Hearing(Turns(), Unfinished())
         self.take_turn: Callable[[dict[str, Any]], object] = self._take_turn_of_address
         # One object, not one for each session.
-        self._cut = self.disconnect
+        self._cut = self._cut_off
         self.refusals: Counter[str] = Counter()
         self.websockets = 0
         self._is_watched = False
@@ -434,7 +434,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if monotonic() >= session.ends_s and not is_told and not outlet.has_rest:
             self._send_back(session)
         answer = outlet.poll()
-        if session.closed and not outlet.has_rest:
+        if session.closed and outlet.is_over:
             self._forget(session)
         return answer
 
@@ -465,6 +465,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             session.is_posting = False
             unfinished.forget(session)
         return b"ok"
+
+    def _cut_off(self, sid: str) -> None:
+        """End a session whose credential is good no more: nobody is told anything of it."""
+        self.disconnect(sid)
+        if awaited := self._awaited.get(sid):
+            self._forget(awaited)
 
     def _forget(self, session: Session) -> None:
         """Expect no poll of a closed session any more."""

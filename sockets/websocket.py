@@ -119,6 +119,8 @@ def _accept(
     if client is None:
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
     websocket = WebSocket(client, owner, hearing, max_message_bytes)
+    if early := client.take_early():
+        websocket.take_in(early)
     if talk is None:
         client.take_over()
     else:
@@ -402,9 +404,14 @@ class WebSocket:
                 if text is not None:
                     self._take_turn()
                     return text
-                self._protocol = FrameProtocol(client=False, extensions=[])
-            self._protocol.receive_bytes(data)
+            self.take_in(data)
         return None
+
+    def take_in(self, data: bytes) -> None:
+        """Have the parser read bytes that have come."""
+        if self._protocol is None:
+            self._protocol = FrameProtocol(client=False, extensions=[])
+        self._protocol.receive_bytes(data)
 
     def _expects_any(self, data: bytes) -> bool:
         """Tell whether a whole message of data is in order here, and listened to."""

@@ -161,3 +161,50 @@ def test_the_end_waits_for_what_was_asked_for(run):
             eventlet.sleep(0.001)
         go.set()
     """) == ["done"]
+
+
+def test_two_that_log_at_once_go_on(run):
+    assert run("""
+        import logging, time
+        sleep = eventlet.patcher.original("time").sleep
+        class Slow(logging.Handler):
+            def emit(self, record):
+                sleep(0.1)
+        log = logging.getLogger("slow")
+        log.addHandler(Slow())
+        with eventlet.Timeout(10):
+            threads = [eventlet.spawn(pool.execute, lambda: log.warning("x")) for _ in range(3)]
+            for each in threads:
+                each.wait()
+        print("done")
+    """) == ["done"]
+
+
+def test_an_error_of_one_who_waited_ends_only_that_one(run):
+    assert run("""
+        def fail():
+            pool.execute(lambda: None)
+            raise ValueError("of the greenlet")
+        eventlet.spawn_n(fail)
+        eventlet.sleep(0.2)
+        with eventlet.Timeout(10):
+            print(pool.execute(lambda: "goes on"))
+    """) == ["goes on"]
+
+
+def test_an_error_of_one_who_was_woken_ends_only_that_one(run):
+    assert run("""
+        import socket
+        from green import Lookout
+        woken = []
+        def wake(client):
+            woken.append(client)
+            raise ValueError(client)
+        lookout = Lookout(wake)
+        pairs = [socket.socketpair() for _ in range(2)]
+        for name, (ours, theirs) in enumerate(pairs):
+            lookout.watch(ours.fileno(), name)
+            theirs.send(b"x")
+            eventlet.sleep(0.2)
+        print(woken)
+    """) == ["[0, 1]"]

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from journal import EventLog, JournalFailed, Retained
+from journal import EventLog, JournalFailed, JournalFull, Retained
 from topics.errors import UnknownTopic
 from topics.names import check_name
 from topics.quota import check_new
@@ -62,7 +62,7 @@ class Registry:
                 continue
             try:
                 topic = self.make(name, rule)
-            except JournalFailed as error:
+            except (JournalFailed, JournalFull) as error:
                 self.unopened.add(name)
                 log.error("cannot open topic=%s error=%s", name, error)
                 continue
@@ -74,7 +74,7 @@ class Registry:
         """Return a topic that is made if need be.
 
         owner: the client's that makes it, None for what is there or the server publishes. Raises
-        NotReady, TooManyTopics, TopicQuota, JournalFailed.
+        NotReady, TooManyTopics, TopicQuota, JournalFailed, JournalFull.
         """
         with self._making:
             # Another caller may have made it while this one waited.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from encoders import EncodeError, first_bytes, open_encoder
 from journal import Complete, DiskJournal, Failed, JournalFull
-from journal.disk import FULL
+from journal.errors import FULL
 from sources.errors import FolderError, SourceFailed
 from sources.folders.tarballs import pack_folder
 from sources.folders.tree import Tree

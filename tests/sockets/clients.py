@@ -43,10 +43,13 @@ def close(code, reason=""):
 class RawWebSocket:
     """A socket that has been upgraded. port: on this machine. headers: more, None leaves one out.
 
-    seconds: how long it waits for anything. handshake: the head of the answer.
+    seconds: how long it waits for anything. early: bytes that it sends in one packet with the
+    request. handshake: the head of the answer.
     """
 
-    def __init__(self, port, path, *, tls=False, receive_bytes=None, seconds=10, **headers):
+    def __init__(
+        self, port, path, *, tls=False, receive_bytes=None, seconds=10, early=b"", **headers
+    ):
         self._sock = socket.socket()
         self._sock.settimeout(seconds)
         if receive_bytes:
@@ -57,7 +60,7 @@ class RawWebSocket:
             self._sock = context.wrap_socket(self._sock)
         fields = OPENING | {name.replace("_", "-"): value for name, value in headers.items()}
         lines = "".join(f"{k}: {v}\r\n" for k, v in fields.items() if v is not None)
-        self._sock.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        self._sock.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode() + early)
         self._data = b""
         while b"\r\n\r\n" not in self._data:
             self._read()

@@ -100,8 +100,21 @@ def test_nor_are_they_given_more_at_the_end():
     outlet.say(b"4b")
     outlet.close(b"1")
     assert outlet.poll() == b"4a\x1e4b"
-    assert outlet.has_rest
+    assert not outlet.is_over
     assert outlet.poll() == b"1"
+    assert outlet.is_over
+
+
+def test_what_an_answer_had_no_room_for_comes_before_the_end():
+    outlet = PollOutlet(print, max_packets=2)
+    outlet.say(b"4a\x1e4b\x1e4c")
+    assert outlet.poll() == b"4a\x1e4b"
+    outlet.say(b"4d")
+    outlet.close(b"1")
+    assert outlet.poll() == b"4c"
+    assert not outlet.is_over
+    assert outlet.poll() == b"4d\x1e1"
+    assert outlet.is_over
 
 
 def test_what_had_no_room_is_handed_over_first():

@@ -471,6 +471,26 @@ def test_a_withdrawn_token_ends_what_is_open(site, server_turn):
     assert site.server.get("/sources", **headers).status == 401
 
 
+def test_what_a_withdrawn_token_was_told_is_told_to_no_other(site):
+    text, other = site.file.add("polls", RIGHT, {}), site.file.add("listens", RIGHT, {})
+    port = site.server.port
+
+    def ask(method, query, token, body=None):
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as client:
+            address = f"/socket.io/?EIO=4&transport=polling{query}"
+            client.request(method, address, body, {"Authorization": f"Bearer {token}"})
+            answer = client.getresponse()
+            return answer.status, answer.read().decode()
+
+    wait_until(lambda: ask("GET", "", text)[0] == 200, "the token is known")
+    session = f"&sid={json.loads(ask('GET', '', text)[1][1:])['sid']}"
+    assert ask("POST", session, text, "40/live,") == (200, "ok")
+    assert ask("POST", session, other, "3")[0] == 403
+    site.file.withdraw(text.split("_")[1])
+    wait_until(lambda: ask("POST", session, other, "3")[0] == 400, "the session has ended")
+    assert ask("GET", session, other)[0] == 400
+
+
 def test_the_same_bytes_are_admitted_anew_each_time(site):
     text = site.file.add("leaves", RIGHT, {})
     head = f"GET /sources HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\n\r\n"

@@ -84,6 +84,14 @@ def test_the_handshake(client):
     assert f"Sec-WebSocket-Accept: {ACCEPT}".encode() in client.handshake
 
 
+@pytest.mark.parametrize("path", ["/echo", "/within"])
+def test_what_comes_in_one_packet_with_the_request_is_heard(server, path):
+    hasty, rest = frame(TEXT, b"early"), frame(TEXT, b"and so on")
+    with RawWebSocket(server.port, path, early=hasty + rest[:3]) as client:
+        client.send(rest[3:])
+        assert [client.text(), client.text()] == ["early", "and so on"]
+
+
 def test_more_fields_and_no_extensions(server):
     offered = "permessage-deflate; client_max_window_bits"
     with RawWebSocket(server.port, "/echo", Sec_WebSocket_Extensions=offered) as client:
