@@ -110,7 +110,7 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """Log who speaks on the socket by himself, which gunicorn does not; when that is over."""
+    """Log an application that has spoken on the socket itself, once that is over."""
     client = environ.get("headwater.client")
     if client is not None and client.taken_over:
         told = worker.log.begin(environ)

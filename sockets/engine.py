@@ -123,7 +123,7 @@ class _Half(NamedTuple):
 class Server(socketio.Server):  # type: ignore[misc]
     """The Socket.IO server inside; what is not said here is as in socketio.Server.
 
-    Handlers run one after the other in the greenlet of their client, so `call` is not to be had.
+    Handlers run one after the other in the greenlet of their client, so there is no `call`.
     """
 
     eio: EngineServer

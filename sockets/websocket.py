@@ -2,9 +2,9 @@
 
 The opening handshake is answered on the client's own socket. What comes then is heard by a talk, a
 generator that is sent each message; it runs in a greenlet of its own while there is something to
-read, and none waits for that. Everything that is sent, by whomever, goes through the outlet, so
-nothing is queued here. An idle one is this object, its talk and its outlet: no greenlet, no timer,
-no buffer, no parser.
+read, and none waits for that. Everything that is sent goes through the outlet, so nothing is
+queued here. An idle one is this object, its talk and its outlet: no greenlet, no timer, no buffer,
+no parser.
 
 Way in: serve, accept. Frames are read by wsproto, but for whole short texts. Source: RFC 6455; what
 that leaves open is read as the Autobahn test suite does.

@@ -162,7 +162,7 @@ def make_blueprint(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-# Of a form, besides what is selected: what is to be had, and the mark of the page it is on.
+# Of a form, besides what is selected: what can be chosen, and the mark of the page it is on.
 _NOT_OF_THE_SELECTION = ("source", "format", "csrf_token")
 
 _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}

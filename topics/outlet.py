@@ -43,7 +43,7 @@ class Socket(Protocol):
 
 
 class Client(Protocol):
-    """A client's connection, as the worker hands it to who wants to speak on it by himself.
+    """A client's connection, as the worker hands it to an application that speaks on it itself.
 
     send_now: sends what the socket takes at once and returns how much, raises BlockingIOError when
     it takes nothing and OSError when the connection is over; None where a socket cannot (TLS): then

@@ -16,7 +16,7 @@ from journal import RunNative, run_here
 
 log = logging.getLogger(__name__)
 
-# Where inotify is not to be had; a stat costs some microseconds.
+# Where inotify is not available; a stat costs some microseconds.
 POLL_S = 0.25
 
 _CHANGES = (

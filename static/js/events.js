@@ -39,7 +39,7 @@ function gapLine(gap) {
   const lost = gap.lost === null ? "Some events" : countEvents(gap.lost);
   const again = make("button", { type: "button" }, "Load what is kept");
   again.addEventListener("click", () => begin("all"));
-  const said = `${lost} of ${gap.topic} are not to be had any more (${gap.reason}). `;
+  const said = `${lost} of ${gap.topic} are no longer available (${gap.reason}). `;
   return make("li", { className: "gap" }, said, again);
 }
 

@@ -1,6 +1,6 @@
 /**
  * Feeds: what one subscription has seen, and what it hands on. Every event once, in the order of the
- * ids, and a gap for what is not to be had.
+ * ids, and a gap for what is not available.
  *
  * Pure: knows no network and no timers; a line tells it what arrived, and when. Way in: Feed.
  */

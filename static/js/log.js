@@ -114,7 +114,7 @@ function take(line) {
   redraw();
 }
 
-const gapLine = (gap) => `# gap: ${gap.lost ?? "some"} lines are not to be had any more (${gap.reason})`;
+const gapLine = (gap) => `# gap: ${gap.lost ?? "some"} lines are no longer available (${gap.reason})`;
 
 function refuse(error) {
   told.className = "error";

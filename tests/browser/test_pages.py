@@ -324,7 +324,7 @@ def test_a_gap_is_shown_where_it_is(open_page, server):
     page.click("#pause")
     wait_until(lambda: numbers_shown(page)[-1:] == [399], "the last one")
     shown = page.locator("#stream li").all_inner_texts()
-    [gap] = [n for n, text in enumerate(shown) if "are not to be had any more" in text]
+    [gap] = [n for n, text in enumerate(shown) if "are no longer available" in text]
     assert gap == 1
     lost = int(re.match(r"[\d,]+", shown[gap])[0].replace(",", ""))
     assert lost + len(numbers_shown(page)) == 400
