@@ -68,6 +68,9 @@ parts = app.extensions.get("headwater")
 def start() -> None:
     """Start what runs beside requests."""
     assert parts is not None
+    # A request would compile its template while all others wait: the largest takes up to 50 ms.
+    for name in app.jinja_env.list_templates():
+        app.jinja_env.get_template(name)
     # What was imported stays for good. A full collection went through all of it, which held the hub
     # for 75 to 100 ms; without it, a thousand clients take a few.
     gc.collect()

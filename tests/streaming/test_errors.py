@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, BadRequestKeyError, default_exceptio
 import encoders.errors
 import journal.errors
 import sources.errors
+import sources.logs.bytes
 import topics.errors
 import workers.errors
 from access import TooMany
@@ -35,6 +36,7 @@ NEVER_MET = {
     sources.errors.FolderError: "a root: only what is below it is raised",
     sources.errors.CatalogueError: "stops the start",
     sources.errors.SampleError: "stops `make run`",
+    sources.logs.bytes.AtWork: "the folder is looked at again",
     encoders.errors.EncodeError: "raised in recording processes; it comes as JournalFailed",
     **dict.fromkeys(
         (
