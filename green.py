@@ -43,6 +43,7 @@ __all__ = [
     "eventlet",
     "go_green",
     "go_on",
+    "nothing",
 ]
 
 # How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
@@ -201,7 +202,7 @@ class Lookout:
         # A patched process has no epoll. The hub looks at this one.
         self._epoll = eventlet.patcher.original("select").epoll()
         self._clients: dict[int, Any] = {}
-        self._hub.add(self._hub.READ, self._epoll.fileno(), self._look, _nothing, _nothing)
+        self._hub.add(self._hub.READ, self._epoll.fileno(), self._look, nothing, nothing)
 
     def watch(self, descriptor: int, client: Any) -> None:
         """Wake the client of a socket, once, when there is something to read."""
@@ -408,5 +409,5 @@ def _leave_open() -> None:
     pass
 
 
-def _nothing(*of: Any) -> None:
-    pass
+def nothing(*of: Any) -> None:
+    """Do nothing: for the hub, which asks what to do where a descriptor is closed."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from green import eventlet, go_on
+from green import eventlet, go_on, nothing
 
 Result = TypeVar("Result")
 
@@ -85,7 +85,7 @@ class NativePool:
         if self._bell < 0:
             self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             hub = eventlet.hubs.get_hub()
-            hub.add(hub.READ, self._bell, self._deliver, _never, _never)
+            hub.add(hub.READ, self._bell, self._deliver, nothing, nothing)
         for number in range(self._count):
             name = f"native {number}"
             thread = _threading.Thread(target=self._run, name=name, daemon=True)
@@ -112,7 +112,3 @@ class NativePool:
             greenlet = self._done.popleft().greenlet
             if greenlet is not None:
                 go_on(greenlet)
-
-
-def _never(*args: Any) -> None:
-    """For the hub, which asks for it in case that the descriptor is closed."""

@@ -3,8 +3,8 @@
 A subclass of engineio.Server that keeps its interface and none of its machinery: a session has no
 queue, no writer and no timer. What is sent goes straight to the session's outlet, which has a
 bound; one thread watches all sessions, sends the pings and finds the dead. The talk of a WebSocket
-runs the handlers, one after the other, so a client's events are handled in
-their order and a slow handler slows down nobody but its client.
+runs the handlers, one after the other, so a client's events are handled in their order and a slow
+handler slows down nobody but its client.
 
 Way in: EngineServer, for sockets/server.py. Source:
 https://github.com/socketio/engine.io-protocol, version 4; where that says nothing, what Node's
@@ -104,14 +104,13 @@ class Session:
 
     outlet: where everything for it goes. upgraded: that is a WebSocket's, which takes frames;
     otherwise it takes payloads. closed: it is no session any more. is_handling: a handler of this
-    client runs, so nothing is read from it. due_s: when the watch has to look at it. is_awaited: it
-    is closed, and its client has yet to be told so by a poll.
+    client runs, so nothing is read from it. due_s: when the watch has to look at it.
     """
 
     __slots__ = (
         "__weakref__", "awaits_pong", "closed", "connect_by_s", "delivered_at_ping", "due_s",
-        "ends_s", "is_awaited", "is_handling", "is_posting", "next_s", "outlet", "paid_until_s",
-        "pinged_at_s", "session", "sid", "upgrade_by_s", "upgraded", "websocket",
+        "ends_s", "is_handling", "is_posting", "next_s", "outlet", "paid_until_s", "pinged_at_s",
+        "session", "sid", "upgrade_by_s", "upgraded", "websocket",
     )  # fmt: skip
 
     def __init__(
@@ -122,7 +121,6 @@ class Session:
         self.websocket: WebSocket | None = None
         self.upgraded = False
         self.closed = False
-        self.is_awaited = False
         self.is_handling = False
         self.is_posting = False
         # What engineio.Server calls so: the application's own, made when it is asked for.
@@ -361,7 +359,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if session.upgraded:
             raise BadSession("the session has changed to a WebSocket")
         if client := environ.get("headwater.client"):
-            client.is_awaited = lambda: session.is_awaited
+            client.is_awaited = partial(self._awaited.__contains__, session.sid)
         if method == "GET":
             return self._poll(session)
         if method == "POST":
@@ -474,7 +472,6 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     def _forget(self, session: Session) -> None:
         """Expect no poll of a closed session any more."""
-        session.is_awaited = False
         self._awaited.pop(session.sid, None)
         self.clients.leave(session.sid)
 
@@ -593,13 +590,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         session.closed = True
         self.sockets.pop(session.sid, None)
         self.websockets -= session.upgraded
-        outlet = session.outlet
+        outlet, is_awaited = session.outlet, False
         if isinstance(outlet, PollOutlet):
             self.refusals[UNREAD] += outlet.overflowed
-            by_us = reason == self.reason.SERVER_DISCONNECT
-            session.is_awaited = by_us and not outlet.gone
+            is_awaited = reason == self.reason.SERVER_DISCONNECT and not outlet.gone
             outlet.close(last.payload)
-        if session.is_awaited:
+        if is_awaited:
             session.due_s = monotonic() + LAST_POLL_S
             self._awaited[session.sid] = session
         else:

@@ -364,7 +364,7 @@ def test_what_is_told_can_be_read_and_is_behind_the_horizon(log, kind):
 
 
 def test_what_comes_to_nothing_is_news_without_lines(log, kept):
-    """Whoever merges topics has waited for it."""
+    """A reader of several topics has waited for it."""
     heard = Heard([], [])
     log.subscribe(heard.on_news, heard.on_topic)
     append(log, "a", 1, key="k")
