@@ -13,8 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import Any
 
 # Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
 LEASE_S = 0.05
@@ -74,6 +75,15 @@ def turn_paused() -> Iterator[None]:
         _take_again(turn)
         raise
     _take_again(turn)
+
+
+def turn_for_reading(body: Any) -> AbstractContextManager[None]:
+    """Return the context to read a request's body in: turn_paused if that waits in its turn.
+
+    body: the request's `wsgi.input`. The worker's tells by `waits_in_turn`; others do not wait.
+    """
+    waits_in_turn = getattr(body, "waits_in_turn", bool)
+    return turn_paused() if waits_in_turn() else nullcontext()
 
 
 def _take_again(turn: Turn | None) -> None:

@@ -21,7 +21,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from functools import partial
 from http import HTTPStatus
 from time import monotonic, sleep
@@ -33,7 +32,7 @@ import engineio
 from access import AccessError, CrossOrigin
 from guard import Clients, Hearing, Visit
 from guard.answers import SECURITY_HEADERS, log_refusal
-from guard.turns import TURN_S, Turns, end_turn, turn_paused
+from guard.turns import TURN_S, Turns, end_turn, turn_for_reading
 from guard.unfinished import Unfinished
 from guard.visit import visit_of
 from sockets.answers import http_answer_of
@@ -445,7 +444,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         try:
             unfinished.keep(session, visit.owner, self._body_bytes(environ))
             stream = environ["wsgi.input"]
-            with turn_paused() if getattr(stream, "waits_in_turn", bool)() else nullcontext():
+            with turn_for_reading(stream):
                 body = stream.read(self.max_http_buffer_size + 1)
             if len(body) > self.max_http_buffer_size:
                 text = f"a payload may have {self.max_http_buffer_size} bytes"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from flask import Flask, Request, g, redirect, request, url_for
@@ -17,7 +16,7 @@ from werkzeug.wrappers import Response
 from access import BadForm, Need, Principal, Unauthorized, may
 from guard import Gate
 from guard.gate import SAFE_METHODS
-from guard.turns import TURN_S, Turns, end_turn, turn_paused
+from guard.turns import TURN_S, Turns, end_turn, turn_for_reading
 from needs import PROBES, needs_of
 from streaming.errors import Refusal
 from streaming.pages import address_without_link, wants_page
@@ -67,8 +66,7 @@ def register_admission(app: Flask, gate: Gate) -> None:
             return None
         if not is_streamed(asked):
             # A client that is still sending has not asked yet. Most bodies come with their head.
-            waits_in_turn = getattr(environ["wsgi.input"], "waits_in_turn", bool)
-            with turn_paused() if waits_in_turn() else nullcontext():
+            with turn_for_reading(environ["wsgi.input"]):
                 asked.get_data()
         if visit.session or endpoint in ("login.log_in", "login.log_out"):
             try:

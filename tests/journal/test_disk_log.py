@@ -160,58 +160,62 @@ def test_what_is_forgotten_is_there_again_when_it_is_declared(kind, reopen):
     assert data_of(kept) == [1, 2]
 
 
-def test_nothing_that_waits_for_the_disk_is_behind_the_horizon(kind):
-    """In real threads: the topic b has an event that is not on the disk yet."""
-    waits, may_go_on = threading.Event(), threading.Event()
+class HeldPublisher:
+    """One event for a topic of an open log, held up before the disk from start until go_on."""
 
-    def run_native(work):
-        if threading.current_thread() is publisher:
-            waits.set()
-            assert may_go_on.wait(20)
+    def __init__(self, folder, topic):
+        self.receipts = []
+        self._waits, self._may_go_on = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._publish, args=(topic,))
+        self.log = DiskLog(folder, EVENTS, run_native=self._run_native)
+        self.log.try_open()
+
+    def _publish(self, topic):
+        self.receipts.extend(self.log.append(topic, [publication(1)]))
+
+    def _run_native(self, work):
+        if threading.current_thread() is self._thread:
+            self._waits.set()
+            assert self._may_go_on.wait(20)
         return work()
 
-    publisher = threading.Thread(target=lambda: receipts.extend(log.append("b", [publication(1)])))
-    log = DiskLog(kind.folder, EVENTS, run_native=run_native)
-    log.try_open()
-    receipts = []
+    def start(self):
+        self._thread.start()
+        assert self._waits.wait(20)
+
+    def go_on(self):
+        self._may_go_on.set()
+        self._thread.join(20)
+
+
+def test_nothing_that_waits_for_the_disk_is_behind_the_horizon(kind):
+    """In real threads: the topic b has an event that is not on the disk yet."""
+    held = HeldPublisher(kind.folder, "b")
+    log = held.log
     for topic in "ab":
         log.declare(topic, kind.policy())
     before = append(log, 0)
-    publisher.start()
-    assert waits.wait(20)
+    held.start()
     behind = append(log, 2)
     horizon, now = log.horizon(["a", "b"]), log.now()
     assert log.horizon(["a"]) > behind.id.encode()
-    may_go_on.set()
-    publisher.join(20)
-    assert before.id.encode() < horizon < receipts[0].id.encode() < behind.id.encode()
-    assert before.id < now < receipts[0].id
+    held.go_on()
+    assert before.id.encode() < horizon < held.receipts[0].id.encode() < behind.id.encode()
+    assert before.id < now < held.receipts[0].id
     assert log.horizon(["a", "b"]) > behind.id.encode()
     log.close()
 
 
 def test_what_is_in_flight_is_waited_for_by_a_close(kind):
-    waits, may_go_on = threading.Event(), threading.Event()
-
-    def run_native(work):
-        if threading.current_thread() is publisher:
-            waits.set()
-            assert may_go_on.wait(20)
-        return work()
-
-    publisher = threading.Thread(target=lambda: receipts.extend(log.append("a", [publication(1)])))
-    log = DiskLog(kind.folder, EVENTS, run_native=run_native)
-    log.try_open()
-    receipts = []
+    held = HeldPublisher(kind.folder, "a")
+    log = held.log
     kept = log.declare("a", kind.policy())
-    publisher.start()
-    assert waits.wait(20)
+    held.start()
     closing = threading.Thread(target=log.close)
     closing.start()
-    may_go_on.set()
-    for thread in (publisher, closing):
-        thread.join(20)
-    assert receipts[0].count == 1
+    held.go_on()
+    closing.join(20)
+    assert held.receipts[0].count == 1
     assert kept.bounds().last == 1
 
 
