@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from journal import (
     NotReady,
     Publication,
     Receipt,
+    Retention,
     SequenceConflict,
     StaleProducer,
     TopicClosed,
@@ -158,6 +160,31 @@ def test_what_is_forgotten_is_there_again_when_it_is_declared(kind, reopen):
     kept = log.declare("a", kind.policy())
     append(log, 2)
     assert data_of(kept) == [1, 2]
+
+
+def test_what_was_evicted_is_not_there_again(kind):
+    policy = kind.policy(retention=Retention(max_records=2, max_bytes=2**20, max_age_s=3600))
+    for numbers in ([1, 2, 3, 4], []):
+        log = kind.make(EVENTS)
+        assert log.try_open()
+        kept = log.declare("a", policy)
+        for number in numbers:
+            append(log, number)
+        if numbers:
+            kept.expire(time.time())
+        assert data_of(kept) == [3, 4]
+        log.close()
+
+
+def test_a_topic_that_finds_no_room_leaves_no_folder(kind):
+    log = kind.make(EVENTS)
+    assert log.try_open()
+    with full_disk(), pytest.raises(JournalFull):
+        log.declare("b", kind.policy(), "its maker")
+    assert log.topics() == []
+    log.declare("b", kind.policy(), "its maker")
+    assert log.topics() == ["b"]
+    log.close()
 
 
 class HeldPublisher:
