@@ -212,7 +212,7 @@ class Server:
 
     def __init__(self, folder, catalogue=CATALOGUE, **environ):
         self.folder = folder
-        self.instance = folder / "instance"
+        self.instance = Path(environ.get("HEADWATER_INSTANCE", folder / "instance"))
         self.recordings = self.instance / "recordings"
         self.process = None
         self._clients = []
@@ -269,6 +269,19 @@ class Server:
         with open(self.folder / "server.log") as log:
             log.seek(self._log_start)
             return log.read()
+
+    def accessed(self):
+        """Return the access log's lines until now; the file comes with the first."""
+        path = self.instance / "logs" / "access.log"
+        text = path.read_text() if path.exists() else ""
+        # The last one may still be written.
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def wait_until_accessed(self, path):
+        """Return the access log's lines of an address once there is one: it is written last."""
+        return wait_until(
+            lambda: [line for line in self.accessed() if line["path"] == path], f"{path} is logged"
+        )
 
     @property
     def port(self):

@@ -371,22 +371,10 @@ def test_fifty_followers_cost_one_reader_of_the_file(logged, fresh):
 # The server's own log.
 
 
-def access_lines(server):
-    path = server.instance / "logs" / "access.log"
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def wait_for_access(server, path):
-    """Return the lines of a path once there is one: it is written when the answer is out."""
-    return wait_until(
-        lambda: [each for each in access_lines(server) if each["path"] == path], "it is logged"
-    )
-
-
 def test_the_access_log_has_a_line_for_each_request(logged):
     agent = 'x"}\\ é'
     answer = logged.get("/exports?a=1%20%22", User_Agent=agent.encode("latin-1").decode("latin-1"))
-    (line,) = wait_for_access(logged, "/exports?a=1%20%22")
+    (line,) = logged.wait_until_accessed("/exports?a=1%20%22")
     assert line.pop("seconds") < 5
     assert line.pop("time").endswith("Z")
     assert line.pop("id") == answer.headers["X-Request-ID"]
@@ -397,16 +385,16 @@ def test_the_access_log_has_a_line_for_each_request(logged):
     }  # fmt: skip
 
 
-def test_who_took_his_connection_over_has_one_line_when_he_is_gone(logged, request):
+def test_a_client_that_took_its_connection_over_has_one_line_when_it_is_gone(logged, request):
     paths = {}
     for way in ("ndjson", "websocket"):
         # An age that nobody else asks for tells its line.
         with WAYS[way](logged.base, "status", f"{time.time_ns() // 1000 % 10**9}ms") as reader:
             paths[way] = reader.address
             next(reader)
-            assert not [each for each in access_lines(logged) if each["path"] == reader.address]
+            assert not [each for each in logged.accessed() if each["path"] == reader.address]
     for way, path in paths.items():
-        found = wait_for_access(logged, path)
+        found = logged.wait_until_accessed(path)
         assert [each["status"] for each in found] == [101 if way == "websocket" else 200]
         assert found[0]["seconds"] > 0
     assert found[0]["bytes"] is None or found[0]["bytes"] > 0
@@ -417,9 +405,9 @@ def test_following_the_access_log_makes_no_lines(logged):
         logged.get("/exports?mark=1")
         while json.loads(next(reader).data["line"])["path"] != "/exports?mark=1":
             pass
-        before = len(access_lines(logged))
+        before = len(logged.accessed())
         assert next(reader).name == HEARTBEAT
-        assert len(access_lines(logged)) == before
+        assert len(logged.accessed()) == before
 
 
 # Rotation.
