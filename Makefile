@@ -2,7 +2,7 @@
 
 HEADWATER_INSTANCE ?= instance
 SAMPLE := $(HEADWATER_INSTANCE)/sample.db
-PACKAGES := guard doctor wire encoders sources journal topics workers streaming sockets
+PACKAGES := auth deploy/doctor encoders exports journal server sockets sources streaming topics wire
 # The packages that have a module yet, and the entries: mypy refuses an empty folder.
 TYPED := $(wildcard *.py) $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py,$(PACKAGES))))))
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m piptools compile --quiet \
@@ -38,7 +38,7 @@ bench: environment-dev sample ## measure the whole server over loopback
 
 soak: environment-dev browser-dev ## the feeds for SOAK_S s, FUZZ_CASES requests, EXPORT_CASES exports
 	@.venv/bin/python -m pytest tests/system/soak.py tests/system/fuzz.py \
-		tests/system/slow_clients.py tests/workers/export_soak.py
+		tests/system/slow_clients.py tests/exports/export_soak.py
 
 screenshots: environment-dev sample browser-dev ## pictures of every view, into docs/screenshots
 	@.venv/bin/python -m tests.browser.screenshots

@@ -16,22 +16,24 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import PathConverter
 
-from guard import Clients, EndedSessions, Gate, Links, NativeThreads, Rates, Tokens
-from guard.answers import SECURITY_HEADERS
-from guard.origins import Origins
-from guard.turns import turn_paused
+from auth import Authenticator, Clients, EndedSessions, Links, NativeThreads, Rates, Tokens
+from auth.answers import SECURITY_HEADERS
+from auth.origins import Origins
+from auth.request_scheduler import turn_paused
+from exports.announcer import Announcer
+from exports.exports import Exports
 from journal import EVENTS, DiskLog, Retention, RunNative, Size, run_here
 from settings import Settings
 from sockets import feeds
 from sockets.engine import make_socketio
 from sockets.errors import SocketError
 from sockets.live import Live
-from sockets.metronome import Metronome
 from sources.catalogue.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue.check import check_catalogue
 from sources.errors import CatalogueError
 from sources.folders.folder import Folder
 from sources.logs.follower import LogFollowers
+from sources.statement_watch import StatementWatch
 from streaming import archives, files, health, home, links, login, openapi, report, textbook
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
@@ -47,11 +49,9 @@ from streaming.pace import Paced
 from streaming.rights import Rights
 from topics import Rule, Topics
 from topics.rules import BUILT_IN
-from workers.announcer import Announcer
-from workers.canary import Canary
-from workers.exports import Exports
-from workers.statement_watch import StatementWatch
-from workers.status import StatusClock
+from topics.self_check import SelfCheck
+from topics.status import StatusClock
+from topics.ticker import Ticker
 
 # A form or a JSON object with a selection; nothing else is sent to us.
 MAX_BODY_BYTES = 64 * 1024
@@ -87,14 +87,14 @@ class AnyPath(PathConverter):
 class Parts(NamedTuple):
     """What a process entry starts, in this order, and stops."""
 
-    gate: Gate
+    authenticator: Authenticator
     topics: Topics
     exports: Exports
     status: StatusClock
-    canary: Canary
+    self_check: SelfCheck
     statements: StatementWatch
     live: Live
-    metronome: Metronome
+    ticker: Ticker
     broadcasts: feeds.Broadcasts
     logs: LogFollowers
 
@@ -115,9 +115,9 @@ def create_app(
 ) -> Flask:
     """Return the application.
 
-    run_native: runs a function that may block, on one of guard.threads.IN_ALL native threads. key:
-    signs browser sessions and links; None for one that is gone with the application. mount: the
-    path below which it is, for addresses in events; those in answers have that of the request.
+    run_native: runs a function that may block, on one of auth.native_threads.IN_ALL native threads.
+    key: signs browser sessions and links; None for one that is gone with the application. mount:
+    the path below which it is, for addresses in events; those in answers have that of the request.
     Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
     """
     catalogue = _read_catalogue(settings)
@@ -147,8 +147,8 @@ def create_app(
             topics.subscriptions.sent_bytes() + exports.sent_bytes() + sent_bytes_of(app).total()
         ),
     )
-    canary = Canary(topics)
-    metronome = Metronome()
+    self_check = SelfCheck(topics)
+    ticker = Ticker()
     broadcasts = feeds.Broadcasts()
     folders = {
         name: Folder(name, entry.path, hidden=entry.hidden)
@@ -159,30 +159,32 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath
     refusals = register_errors(app)
-    ended = EndedSessions(settings.instance / "sessions-ended", threads.gate)
-    gate = _make_gate(app, settings, key or secrets.token_bytes(32), ended, threads.gate)
+    ended = EndedSessions(settings.instance / "sessions-ended", threads.authenticator)
+    authenticator = _make_authenticator(
+        app, settings, key or secrets.token_bytes(32), ended, threads.authenticator
+    )
     rights = Rights(orders, exports)
-    gate.grants = rights.grants
-    register_admission(app, gate)
+    authenticator.grants = rights.grants
+    register_admission(app, authenticator)
     socketio = make_socketio(
         app,
         fan_out=settings.fan_out,
         connection_s=settings.connection_s,
-        cors_allowed_origins=lambda origin, environ: gate.origins.allow(environ),
+        cors_allowed_origins=lambda origin, environ: authenticator.origins.allow(environ),
         cors_credentials=False,
     )
     socketio.guard(
-        gate.take_turn,
-        gate.admit_session,
-        gate.sessions,
-        gate.rates.note_request,
+        authenticator.take_turn,
+        authenticator.admit_session,
+        authenticator.sessions,
+        authenticator.rates.note_request,
         refusals,
-        gate.hearing,
+        authenticator.socket_limits,
     )
-    app.turn_at = gate.turn_at  # type: ignore[attr-defined]
+    app.turn_at = authenticator.turn_at  # type: ignore[attr-defined]
     app.turn_paused = turn_paused  # type: ignore[attr-defined]
     live = Live(
-        socketio, topics, exports, metronome, gate,
+        socketio, topics, exports, ticker, authenticator,
         rights.find_to_end, rights.narrow, rights.hides, refusals,
     )  # fmt: skip
     socketio.on_namespace(live)
@@ -190,39 +192,50 @@ def create_app(
         catalogue.logs.values(), settings.instance / "logs-state", topics, threads.files
     )
     app.extensions["headwater"] = Parts(
-        gate, topics, exports, status, canary, StatementWatch(), live, metronome, broadcasts, logs
+        authenticator,
+        topics,
+        exports,
+        status,
+        self_check,
+        StatementWatch(),
+        live,
+        ticker,
+        broadcasts,
+        logs,
     )
-    app.register_blueprint(login.make_blueprint(gate, ended))
-    app.register_blueprint(links.make_blueprint(gate, rights.find))
+    app.register_blueprint(login.make_blueprint(authenticator, ended))
+    app.register_blueprint(links.make_blueprint(authenticator, rights.find))
     app.register_blueprint(home.make_blueprint(orders, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
     app.register_blueprint(sources_blueprint.make_blueprint(orders))
     app.register_blueprint(report.make_blueprint(orders, threads, settings.statement_s))
     app.register_blueprint(
         exports_blueprint.make_blueprint(
-            exports, orders, gate, rights, resume_wait_s=settings.resume_wait_s
+            exports, orders, authenticator, rights, resume_wait_s=settings.resume_wait_s
         )
     )
     app.register_blueprint(files.make_blueprint(folders, threads.files))
     app.register_blueprint(archives.make_blueprint(folders, threads.files))
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, threads.files))
     app.register_blueprint(
-        events_blueprint.make_blueprint(topics, rights, gate.rates.note_request, gate.turns)
+        events_blueprint.make_blueprint(
+            topics, rights, authenticator.rates.note_request, authenticator.turns
+        )
     )
     app.register_blueprint(
         feeds.make_blueprint(
             topics,
-            metronome,
+            ticker,
             broadcasts,
             live.broadcast,
-            gate.rates.note_request,
+            authenticator.rates.note_request,
             rights.narrow,
-            gate.hearing,
+            authenticator.socket_limits,
             settings.connection_s,
         )
     )
     app.register_blueprint(
-        health.make_blueprint(topics, exports, status, canary, gate.clients, refusals)
+        health.make_blueprint(topics, exports, status, self_check, authenticator.clients, refusals)
     )
     app.register_blueprint(openapi.make_blueprint())
     app.register_error_handler(SocketError, _say_socket_error)
@@ -239,12 +252,12 @@ def create_app(
     return app
 
 
-def _make_gate(
+def _make_authenticator(
     app: Flask, settings: Settings, key: bytes, ended: EndedSessions, run_native: RunNative
-) -> Gate:
+) -> Authenticator:
     tokens = Tokens(settings.instance / "tokens.json")
     tokens.refresh()
-    return Gate(
+    return Authenticator(
         tokens,
         Links(key, settings.instance / "links", run_native),
         Clients(settings.connections_per_principal),

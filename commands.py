@@ -16,9 +16,9 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-import doctor
-from access import BARE, AccessError, check_scope
-from guard import Token, Tokens, TokensUnreadable
+from auth import Token, Tokens, TokensUnreadable
+from auth.access import BARE, AccessError, check_scope
+from deploy import doctor
 from settings import Settings
 from sources.catalogue.catalogue import load_catalogue, sample_catalogue
 from sources.errors import CatalogueError

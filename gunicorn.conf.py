@@ -23,10 +23,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any
 
-from access_log import make_logger_class
-from green_worker import make_worker_class
-from guard import Tokens, TokensUnreadable
-from guard.origins import is_loopback
+from auth import Tokens, TokensUnreadable
+from auth.origins import is_loopback
+from server.access_log import make_logger_class
+from server.worker import make_worker_class
 from settings import Settings, SettingsError
 
 try:

@@ -6,12 +6,12 @@ requests is started by the worker, once it has loaded this.
 
 import sys
 
-from green import go_green
+from server.monkey_patching import patch_everything
 
 # A command of flask's: it has imported Flask before us, and serves nothing.
 IS_COMMAND = "flask" in sys.modules
 if not IS_COMMAND:
-    go_green()
+    patch_everything()
 
 import atexit  # noqa: E402
 import gc  # noqa: E402
@@ -21,11 +21,11 @@ import os  # noqa: E402
 from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
+from auth import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
+from auth.native_threads import IN_ALL  # noqa: E402
 from commands import CHECK, register_commands  # noqa: E402
-from green_threads import NativePool  # noqa: E402
-from guard import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
-from guard.threads import IN_ALL  # noqa: E402
-from log_format import formatter_for  # noqa: E402
+from server.log_format import formatter_for  # noqa: E402
+from server.native_pool import NativePool  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
 from sources.errors import CatalogueError  # noqa: E402
 
@@ -83,7 +83,7 @@ def start() -> None:
         atexit.register(part.stop)
 
 
-# For green_worker.py: when it has loaded this, and when it stops accepting.
+# For server/worker.py: when it has loaded this, and when it stops accepting.
 app.on_start = start  # type: ignore[attr-defined]
 if parts is not None:
     app.on_drain = parts.drain  # type: ignore[attr-defined]

@@ -17,13 +17,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from auth import Tokens
 from benchmarks.client import TIMEOUT_S, BadAnswer, Connection, ask
 from benchmarks.flooder import count_served, flood
 from benchmarks.frame_flooder import count_opened, flood_frames
 from benchmarks.processes import raise_descriptor_limit
 from benchmarks.results import Figure, Goal, percentile
 from benchmarks.server import Server, served
-from guard import Tokens
 
 NAME = "flood"
 LIMIT_S = 500

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from access import AccessError
-from guard.answers import ACCESS_ANSWERS, find_answer, headers_of
+from auth.access import AccessError
+from auth.answers import ACCESS_ANSWERS, find_answer, headers_of
 from journal import JournalFailed, JournalFull
 from sockets.errors import SocketError
 from topics import (

@@ -25,9 +25,9 @@ from engineio.packet import MESSAGE as ENGINE_MESSAGE
 from engineio.packet import Packet as EnginePacket
 from flask import Flask
 
-from access import AccessError, TooMany
-from guard import Clients, Hearing, Visit
-from guard.turns import TURN_S, end_turn
+from auth import Clients, RequestIdentity, SocketLimits
+from auth.access import AccessError, TooMany
+from auth.request_scheduler import TURN_S, end_turn
 from sockets.answers import answer_of
 from sockets.errors import BadPacket, NoRoom
 from sockets.members import MAX_HELD, Callback, Member, Members
@@ -272,10 +272,10 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def _keep(self, eio_sid: str, half: _Half) -> None:
         self._check_size(half)
-        visit = self.eio.clients.visit(eio_sid)
+        identity = self.eio.clients.identity(eio_sid)
         try:
-            unfinished = self.eio.hearing.unfinished
-            unfinished.keep(eio_sid, visit.owner if visit else "", half.size())
+            unfinished = self.eio.socket_limits.unfinished
+            unfinished.keep(eio_sid, identity.owner if identity else "", half.size())
         except TooMany as error:
             raise NoRoom(str(error)) from error
         self._binary_packet[eio_sid] = half
@@ -287,7 +287,7 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def _drop_half(self, eio_sid: str) -> None:
         self._binary_packet.pop(eio_sid, None)
-        self.eio.hearing.unfinished.forget(eio_sid)
+        self.eio.socket_limits.unfinished.forget(eio_sid)
 
     def _handle(self, eio_sid: str, head: Head, text: str, attachments: list[bytes]) -> None:
         if head.kind == CONNECT:
@@ -316,9 +316,9 @@ class Server(socketio.Server):  # type: ignore[misc]
     # Connecting
 
     def _handle_connect(self, eio_sid: str, namespace: str, text: str) -> None:
-        visit = self.eio.clients.visit(eio_sid)
+        identity = self.eio.clients.identity(eio_sid)
         try:
-            self.note(visit.owner if visit else "")
+            self.note(identity.owner if identity else "")
             data = read_event(text).data
         except AccessError as error:
             told = {"message": str(error), "data": self._refuse(error)}
@@ -581,22 +581,22 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
     def guard(
         self,
         take_turn: Callable[[dict[str, Any]], None],
-        admit: Callable[[dict[str, Any], str | None], Visit],
+        admit: Callable[[dict[str, Any], str | None], RequestIdentity],
         clients: Clients,
         note: Callable[[str], None],
         refusals: Counter[str],
-        hearing: Hearing,
+        socket_limits: SocketLimits,
     ) -> None:
         """Have every request of a session go through admit, in a turn; see EngineServer.
 
         clients: where sessions are counted. note: called with the owner of a session that asks for
         a namespace; raises AccessError. refusals: where what is refused or cut off is counted, by
-        its code. hearing: what all sockets share.
+        its code. socket_limits: what all sockets share.
         """
         self.server.note = note
         engine = self.server.eio
         engine.take_turn, engine.admit, engine.clients = take_turn, admit, clients
-        engine.refusals, engine.hearing = refusals, hearing
+        engine.refusals, engine.socket_limits = refusals, socket_limits
 
     def close(self, sid: str, namespace: str = "/") -> None:
         """Disconnect a client, and end the session that it is on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guard.unfinished import TOO_MUCH
+from auth.unfinished import TOO_MUCH
 
 
 class SocketError(Exception):

@@ -12,16 +12,16 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from access import AccessError, Principal
-from guard import Hearing
-from guard.links import PARAMETER, since_of
+from auth import SocketLimits
+from auth.access import AccessError, Principal
+from auth.links import PARAMETER, since_of
 from sockets.answers import http_answer_of
 from sockets.frames import ping_frame, text_frame
-from sockets.metronome import Metronome
 from sockets.sessions import SILENT
 from sockets.websocket import Talk, WebSocket, serve
 from topics import Patterns, Reader, Topics
 from topics.lifetime import end_of
+from topics.ticker import Ticker
 from wire.events import HEARTBEAT, id_of
 from wire.framing import Framing
 from wire.words import check_words
@@ -74,19 +74,19 @@ class Broadcasts:
 
 def make_blueprint(
     topics: Topics,
-    metronome: Metronome,
+    ticker: Ticker,
     broadcasts: Broadcasts,
     broadcast_live: Callable[[str], None],
     note: Callable[[str], None],
     narrow: Callable[[Principal, Patterns, Framing], Framing],
-    hearing: Hearing,
+    socket_limits: SocketLimits,
     connection_s: float = 0.0,
 ) -> Blueprint:
     """Return the blueprint.
 
     broadcast_live: says a message to the clients of /live. note: counts a message as a request of
     its owner; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
-    hearing: what all sockets share. connection_s: how long one may last, 0 for any time.
+    socket_limits: what all sockets share. connection_s: how long one may last, 0 for any time.
     """
     blueprint = Blueprint("feeds", __name__)
 
@@ -96,26 +96,26 @@ def make_blueprint(
     def events(names: str) -> Response:
         check_words((key for key in request.args if key != PARAMETER), ("since",))
         told = request.headers.get("Last-Event-ID")
-        since, not_before_s = since_of(g.visit.link, told, request.args.get("since"))
+        since, not_before_s = since_of(g.identity.link, told, request.args.get("since"))
         connection = secrets.token_hex(8)
         patterns = Patterns.parse(names)
-        framing = narrow(g.visit.principal, patterns, TEXT_FRAMES)
+        framing = narrow(g.identity.principal, patterns, TEXT_FRAMES)
         reader = topics.reader(patterns, since, connection, framing, not_before_s)
         headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
         push = partial(_push, topics, reader)
-        serve(request.environ, push, g.visit.owner, hearing, headers)
+        serve(request.environ, push, g.identity.owner, socket_limits, headers)
         return Response()
 
     @blueprint.get("/ws/live/", strict_slashes=False)
     @blueprint.get("/ws/live/", strict_slashes=False, websocket=True)
     def live() -> Response:
-        owner = g.visit.owner
-        serve(request.environ, partial(talk, owner), owner, hearing)
+        owner = g.identity.owner
+        serve(request.environ, partial(talk, owner), owner, socket_limits)
         return Response()
 
     def talk(owner: str, websocket: WebSocket) -> Talk:
         broadcasts.websockets[websocket] = None
-        metronome.add(partial(_tick, websocket, end_of(connection_s)))
+        ticker.add(partial(_tick, websocket, end_of(connection_s)))
         try:
             while True:
                 message = yield

@@ -17,24 +17,24 @@ from typing import Any, NamedTuple
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace
 
-from access import AccessError, Principal
-from guard import Gate, Visit
-from guard.answers import log_refusal
-from guard.turns import end_turn
-from needs import publish_to, subscribe_to
+from auth import Authenticator, RequestIdentity
+from auth.access import AccessError, Principal
+from auth.answers import log_refusal
+from auth.request_scheduler import end_turn
+from auth.scopes import publish_to, subscribe_to
+from exports.export import Export
+from exports.exports import Exports
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
 from sockets.engine import SocketIO, StockSocketIO
 from sockets.live_packets import LIVE_FRAMES, LIVE_PAYLOADS, NAMESPACE
-from sockets.metronome import Metronome
 from sockets.stock import StockOutlet
 from topics import Patterns, Publication, Reader, TooManyTopics, Topics
 from topics.names import MAX_PATTERNS, check_name
 from topics.presence import show_readers
+from topics.ticker import Ticker
 from wire.events import new_event
 from wire.framing import Framing
 from wire.since import parse_since
-from workers.export import Export
-from workers.exports import Exports
 
 # As of POST /events.
 MAX_EVENTS = 10_000
@@ -90,8 +90,8 @@ class Live(Namespace):  # type: ignore[misc]
         socketio: SocketIO | StockSocketIO,
         topics: Topics,
         exports: Exports,
-        metronome: Metronome,
-        gate: Gate,
+        ticker: Ticker,
+        authenticator: Authenticator,
         find_to_end: Callable[[Principal, str], Export | None],
         narrow: Callable[[Principal, Patterns, Framing], Framing],
         hides: Callable[[Principal, str], bool],
@@ -101,20 +101,20 @@ class Live(Namespace):  # type: ignore[misc]
         self._sockets = socketio
         self._topics = topics
         self._exports = exports
-        self._metronome = metronome
-        self._gate = gate
+        self._ticker = ticker
+        self._authenticator = authenticator
         self._find_to_end = find_to_end
         self._narrow = narrow
         self._hides = hides
         self._refusals = refusals
         self._cut = partial(socketio.close, namespace=NAMESPACE)
-        self._visits: dict[str, Visit] = {}
+        self._visits: dict[str, RequestIdentity] = {}
         # By session: its subscriptions, by what they were asked for.
         self._readers: dict[str, dict[str, Reader]] = {}
 
     def start(self) -> None:
         """Begin the tick. Called once, by a process entry."""
-        self._metronome.add(self._tick)
+        self._ticker.add(self._tick)
 
     def stop(self) -> None:
         """Close every client: the server is going away."""
@@ -141,16 +141,16 @@ class Live(Namespace):  # type: ignore[misc]
         sid = _sid()
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
-            visit = self._gate.greet(_asked.get().environ or {}, token)
+            identity = self._authenticator.greet(_asked.get().environ or {}, token)
             # The sessions of one are counted beside its connections.
-            seat = visit._replace(owner=f"{visit.owner} on /live")
+            seat = identity._replace(owner=f"{identity.owner} on /live")
             server: Any = self._sockets.server
             session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
-            self._gate.sessions.count_to(visit.owner, session)
-            self._gate.clients.enter(sid, seat, self._cut)
+            self._authenticator.sessions.count_to(identity.owner, session)
+            self._authenticator.clients.enter(sid, seat, self._cut)
         except AccessError as error:
             raise Refused(str(error), self.refuse(error)) from error
-        self._visits[sid] = visit
+        self._visits[sid] = identity
         self._sockets.repeat(sid, "response", GREETING, NAMESPACE)
 
     def on_request_data(self, fields: Any) -> None:
@@ -172,11 +172,11 @@ class Live(Namespace):  # type: ignore[misc]
 
     def heard(self, sid: str) -> None:
         """Count what a client says as one of its requests. Raises TooMany."""
-        self._gate.rates.note_request(self._visits[sid].owner)
+        self._authenticator.rates.note_request(self._visits[sid].owner)
 
     def take_turn(self) -> None:
         """Wait for the turn of what a client says, unless its session has had it."""
-        self._gate.turns.keep(self._visits[_sid()].owner)
+        self._authenticator.turns.keep(self._visits[_sid()].owner)
 
     def refuse(self, error: Exception) -> Fields:
         """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""
@@ -200,7 +200,7 @@ class Live(Namespace):  # type: ignore[misc]
     def on_subscribe(self, fields: Fields) -> Fields:
         sid = _sid()
         patterns = Patterns.parse(fields.get("topic"))
-        self._gate.require(self._asker(), subscribe_to(patterns.text))
+        self._authenticator.require(self._asker(), subscribe_to(patterns.text))
         since = fields.get("since")
         if since is not None and not isinstance(since, str):
             raise Misuse("since is a text: a cursor, all, or an age like 5m")
@@ -240,7 +240,7 @@ class Live(Namespace):  # type: ignore[misc]
         if key is not None and (not isinstance(key, str) or not _KEY.fullmatch(key)):
             raise Misuse("key is a text of 1 to 255 visible ASCII characters")
         topic = check_name(fields.get("topic"))
-        self._gate.require(self._asker(), publish_to(topic))
+        self._authenticator.require(self._asker(), publish_to(topic))
         owner = self._visits[_sid()].owner
         publication = Publication([new_event(event) for event in events], key, owner=owner)
         end_turn()
@@ -251,7 +251,7 @@ class Live(Namespace):  # type: ignore[misc]
     def on_readers(self, fields: Fields) -> Fields:
         patterns = Patterns.parse(fields.get("topic"))
         principal = self._asker()
-        self._gate.require(principal, subscribe_to(patterns.text))
+        self._authenticator.require(principal, subscribe_to(patterns.text))
         return show_readers(self._topics, patterns.text, partial(self._hides, principal))
 
     @acknowledged
@@ -266,7 +266,7 @@ class Live(Namespace):  # type: ignore[misc]
         return {"id": export.id, "state": export.state}
 
     def on_disconnect(self, reason: str) -> None:
-        self._gate.clients.leave(_sid())
+        self._authenticator.clients.leave(_sid())
         self._visits.pop(_sid(), None)
         for reader in self._readers.pop(_sid(), {}).values():
             self._topics.leave(reader)

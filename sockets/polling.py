@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from guard.turns import end_turn
+from auth.request_scheduler import end_turn
 from sockets.packets import SEPARATOR
 from topics.outlet import MAX_CONTROL_BYTES, Source
 

@@ -29,12 +29,12 @@ from urllib.parse import parse_qs
 
 import engineio
 
-from access import AccessError, CrossOrigin
-from guard import Clients, Hearing, Visit
-from guard.answers import SECURITY_HEADERS, log_refusal
-from guard.turns import TURN_S, Turns, end_turn, turn_for_reading
-from guard.unfinished import Unfinished
-from guard.visit import visit_of
+from auth import Clients, RequestIdentity, SocketLimits
+from auth.access import AccessError, CrossOrigin
+from auth.answers import SECURITY_HEADERS, log_refusal
+from auth.identity import identity_of
+from auth.request_scheduler import TURN_S, Turns, end_turn, turn_for_reading
+from auth.unfinished import Unfinished
 from sockets.answers import http_answer_of
 from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
 from sockets.handshake import is_upgrade
@@ -200,7 +200,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     what was refused or cut off, by its code. take_turn: called with each request; waits for a turn
     to answer it in. admit: called with each request and the id of the session it names, None
     for none; returns whose it is, raises AccessError. clients: where sessions are counted, and cut.
-    hearing: what all sockets share.
+    socket_limits: what all sockets share.
     """
 
     sockets: dict[str, Session]
@@ -220,9 +220,9 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.interval_s = self.ping_interval + self.ping_interval_grace_period
         self.on_upgrade: Callable[[str], None] = _nothing
         self.on_over: Callable[[str], None] = _nothing
-        self.admit: Callable[[dict[str, Any], str | None], Visit] = _anybody
+        self.admit: Callable[[dict[str, Any], str | None], RequestIdentity] = _anybody
         self.clients = Clients(sys.maxsize)
-        self.hearing = Hearing(Turns(), Unfinished())
+        self.socket_limits = SocketLimits(Turns(), Unfinished())
         self.take_turn: Callable[[dict[str, Any]], object] = self._take_turn_of_address
         # One object, not one for each session.
         self._cut = self._cut_off
@@ -271,7 +271,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     # HTTP
 
     def _take_turn_of_address(self, environ: dict[str, Any]) -> None:
-        self.hearing.turns.take(visit_of(environ, None).owner)
+        self.socket_limits.turns.take(identity_of(environ, None).owner)
 
     def handle_request(
         self, environ: dict[str, Any], start_response: StartResponse
@@ -286,8 +286,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _handle(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         try:
-            visit = self.admit(environ, query.get("sid", [None])[0])
-            body = self._route(environ, query, visit)
+            identity = self.admit(environ, query.get("sid", [None])[0])
+            body = self._route(environ, query, identity)
         except (SocketError, AccessError) as error:
             return self._refuse(environ, start_response, error)
         if body is None:
@@ -328,7 +328,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         return [body]
 
     def _route(
-        self, environ: dict[str, Any], query: Mapping[str, list[str]], visit: Visit
+        self, environ: dict[str, Any], query: Mapping[str, list[str]], identity: RequestIdentity
     ) -> bytes | None:
         """Return the body of an answer 200, None for a WebSocket.
 
@@ -349,11 +349,11 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
                 raise BadSession("EIO=4 is spoken here: Socket.IO 3 and newer")
             if method != "GET":
                 raise BadSession("a session is opened by GET")
-            return self._open(environ, transport, visit)
+            return self._open(environ, transport, identity)
         awaited = self._awaited.get(sids[0]) if transport == "polling" else None
         session = awaited or self._find(sids[0])
         if transport == "websocket":
-            self._upgrade(session, environ, visit)
+            self._upgrade(session, environ, identity)
             return None
         if session.upgraded:
             raise BadSession("the session has changed to a WebSocket")
@@ -364,7 +364,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if method == "POST":
             # What is said to a session that ends is dropped, as on a WebSocket that is being
             # closed. An error would make the client give up before it has polled.
-            return b"ok" if session.closed else self._post(session, environ, visit)
+            return b"ok" if session.closed else self._post(session, environ, identity)
         raise BadSession("a session is polled by GET, and told by POST")
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
@@ -383,10 +383,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             raise BadSession("there is no such session: open another one")
         return session
 
-    def _open(self, environ: dict[str, Any], transport: str, visit: Visit) -> bytes | None:
+    def _open(
+        self, environ: dict[str, Any], transport: str, identity: RequestIdentity
+    ) -> bytes | None:
         now_s = monotonic()
         sid = self.generate_id()
-        self.clients.enter(sid, visit, self._cut)
+        self.clients.enter(sid, identity, self._cut)
         times_s = now_s + self.interval_s, now_s + self.connect_timeout_s
         session = Session(sid, *times_s, _most_packets(environ))
         session.ends_s = end_of(self.connection_s)
@@ -395,7 +397,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if transport == "websocket":
             talk = partial(self._talk, session)
             try:
-                websocket = self._serve(environ, talk, visit, packet.frame)
+                websocket = self._serve(environ, talk, identity, packet.frame)
             except SocketError:
                 self.clients.leave(sid)
                 raise
@@ -435,26 +437,26 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             self._forget(session)
         return answer
 
-    def _post(self, session: Session, environ: dict[str, Any], visit: Visit) -> bytes:
+    def _post(self, session: Session, environ: dict[str, Any], identity: RequestIdentity) -> bytes:
         if session.is_posting:
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise BadSession("a session is told one thing at a time")
         session.is_posting = True
-        turns, unfinished = self.hearing
+        turns, unfinished = self.socket_limits
         try:
-            unfinished.keep(session, visit.owner, self._body_bytes(environ))
+            unfinished.keep(session, identity.owner, self._body_bytes(environ))
             stream = environ["wsgi.input"]
             with turn_for_reading(stream):
                 body = stream.read(self.max_http_buffer_size + 1)
             if len(body) > self.max_http_buffer_size:
                 text = f"a payload may have {self.max_http_buffer_size} bytes"
                 raise BadSession(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            turn_ends_s = turns.go_on(visit.owner, monotonic() + TURN_S)
+            turn_ends_s = turns.go_on(identity.owner, monotonic() + TURN_S)
             for packet in read_payload(body):
                 if session.closed:
                     break
                 self._hear(session, packet)
-                turn_ends_s = turns.go_on(visit.owner, turn_ends_s)
+                turn_ends_s = turns.go_on(identity.owner, turn_ends_s)
         except (BadPacket, BadSession):
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise
@@ -497,20 +499,24 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self,
         environ: dict[str, Any],
         talk: Callable[[WebSocket], Talk],
-        visit: Visit,
+        identity: RequestIdentity,
         first: bytes = b"",
     ) -> WebSocket:
         most = self.max_http_buffer_size
-        return serve(environ, talk, visit.owner, self.hearing, max_message_bytes=most, first=first)
+        return serve(
+            environ, talk, identity.owner, self.socket_limits, max_message_bytes=most, first=first
+        )
 
-    def _upgrade(self, session: Session, environ: dict[str, Any], visit: Visit) -> None:
+    def _upgrade(
+        self, session: Session, environ: dict[str, Any], identity: RequestIdentity
+    ) -> None:
         if environ.get("headwater.client") is None:
             raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
         if session.websocket is not None or not self.allow_upgrades:
             # As Node does: a client sees that it is closed, not that it is refused.
-            self._serve(environ, _leave, visit)
+            self._serve(environ, _leave, identity)
             return
-        session.websocket = self._serve(environ, partial(self._probe, session), visit)
+        session.websocket = self._serve(environ, partial(self._probe, session), identity)
         session.upgrade_by_s = monotonic() + self.upgrade_timeout_s
         session.set_due()
 
@@ -681,8 +687,8 @@ def _leave(websocket: WebSocket) -> Talk:
     yield from ()
 
 
-def _anybody(environ: Mapping[str, Any], sid: str | None) -> Visit:
-    return visit_of(environ, None)
+def _anybody(environ: Mapping[str, Any], sid: str | None) -> RequestIdentity:
+    return identity_of(environ, None)
 
 
 def _nothing(*of: Any) -> None:

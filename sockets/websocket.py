@@ -25,10 +25,10 @@ from typing import Any, Self
 
 from wsproto.frame_protocol import Frame, FrameProtocol, Opcode, ParseFailed
 
-from access import TooMany
-from guard import Hearing
-from guard.turns import TURN_S, end_turn
-from guard.unfinished import TOO_MUCH
+from auth import SocketLimits
+from auth.access import TooMany
+from auth.request_scheduler import TURN_S, end_turn
+from auth.unfinished import TOO_MUCH
 from sockets.errors import NoConnection, TooManyFrames
 from sockets.frames import (
     binary_frame,
@@ -67,28 +67,28 @@ Talk = Generator[None, str | bytes, None]
 def accept(
     environ: Mapping[str, Any],
     owner: str,
-    hearing: Hearing,
+    socket_limits: SocketLimits,
     headers: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> WebSocket:
     """Answer a request for a WebSocket and take its connection over.
 
     environ: the request's. owner: to whom what the client says is counted; it is heard in turns of
-    the owner, as hearing has them, and a message that receive returns is answered in one. headers:
-    more fields for the answer. max_message_bytes: a client that sends a longer message is closed
-    with 1009. The caller enters the WebSocket (`with`), and calls
-    receive until it returns None; what its view returns afterwards is not sent.
+    the owner, as socket_limits has them, and a message that receive returns is answered in one.
+    headers: more fields for the answer. max_message_bytes: a client that sends a longer message is
+    closed with 1009. The caller enters the WebSocket (`with`), and calls receive until it returns
+    None; what its view returns afterwards is not sent.
 
     Raises BadHandshake and NoConnection before anything is sent.
     """
-    return _accept(environ, owner, hearing, headers, max_message_bytes, None)
+    return _accept(environ, owner, socket_limits, headers, max_message_bytes, None)
 
 
 def serve(
     environ: Mapping[str, Any],
     talk: Callable[[WebSocket], Talk],
     owner: str,
-    hearing: Hearing,
+    socket_limits: SocketLimits,
     headers: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     first: bytes = b"",
@@ -100,13 +100,13 @@ def serve(
     is no flask.request in talk), nor a greenlet, whose stacks take 7 KB. It is closed when the
     generator ends, with 1011 when that raises. first: frames that go out together with the answer.
     """
-    return _accept(environ, owner, hearing, headers, max_message_bytes, talk, first)
+    return _accept(environ, owner, socket_limits, headers, max_message_bytes, talk, first)
 
 
 def _accept(
     environ: Mapping[str, Any],
     owner: str,
-    hearing: Hearing,
+    socket_limits: SocketLimits,
     headers: Iterable[tuple[str, str]],
     max_message_bytes: int,
     talk: Callable[[WebSocket], Talk] | None,
@@ -118,7 +118,7 @@ def _accept(
     client = environ.get("headwater.client")
     if client is None:
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
-    websocket = WebSocket(client, owner, hearing, max_message_bytes)
+    websocket = WebSocket(client, owner, socket_limits, max_message_bytes)
     if early := client.take_early():
         websocket.take_in(early)
     if talk is None:
@@ -148,15 +148,33 @@ class WebSocket:
     """
 
     __slots__ = (
-        "__weakref__", "_client", "_close_by_s", "_hearing", "_is_cut", "_is_deaf", "_is_flushed",
-        "_is_waiting", "_max_bytes", "_owner", "_paid_until_s", "_partial", "_protocol", "_socket",
-        "_turn_ends_s", "close_code", "last_heard_s", "outlet", "talk",
+        "__weakref__",
+        "_client",
+        "_close_by_s",
+        "_is_cut",
+        "_is_deaf",
+        "_is_flushed",
+        "_is_waiting",
+        "_max_bytes",
+        "_owner",
+        "_paid_until_s",
+        "_partial",
+        "_protocol",
+        "_socket",
+        "_socket_limits",
+        "_turn_ends_s",
+        "close_code",
+        "last_heard_s",
+        "outlet",
+        "talk",
     )  # fmt: skip
 
-    def __init__(self, client: Any, owner: str, hearing: Hearing, max_message_bytes: int) -> None:
+    def __init__(
+        self, client: Any, owner: str, socket_limits: SocketLimits, max_message_bytes: int
+    ) -> None:
         self._socket = client.socket
         self._owner = owner
-        self._hearing = hearing
+        self._socket_limits = socket_limits
         # Not its methods: each would be one more object for each that idles.
         self._client = client
         self._max_bytes = max_message_bytes
@@ -357,7 +375,7 @@ class WebSocket:
 
     def _keep_partial(self, size: int) -> None:
         try:
-            self._hearing.unfinished.keep(self, self._owner, size)
+            self._socket_limits.unfinished.keep(self, self._owner, size)
         except TooMany as error:
             self._forget_partial()
             self._fail(TRY_AGAIN_LATER, str(error), TOO_MUCH)
@@ -365,7 +383,7 @@ class WebSocket:
     def _forget_partial(self) -> None:
         if self._partial is not None:
             self._partial = None
-            self._hearing.unfinished.forget(self)
+            self._socket_limits.unfinished.forget(self)
 
     def _heard(self, message: str | bytes) -> str | bytes | None:
         if self._close_by_s is None:
@@ -448,7 +466,7 @@ class WebSocket:
         return data
 
     def _take_turn(self) -> None:
-        self._turn_ends_s = self._hearing.turns.go_on(self._owner, self._turn_ends_s)
+        self._turn_ends_s = self._socket_limits.turns.go_on(self._owner, self._turn_ends_s)
 
     # The end
 

@@ -13,11 +13,11 @@ from flask import Flask, Request, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.wrappers import Response
 
-from access import BadForm, Need, Principal, Unauthorized, may
-from guard import Gate
-from guard.gate import SAFE_METHODS
-from guard.turns import TURN_S, Turns, end_turn, turn_for_reading
-from needs import PROBES, needs_of
+from auth import Authenticator
+from auth.access import BadForm, Need, Principal, Unauthorized, may
+from auth.authenticator import SAFE_METHODS
+from auth.request_scheduler import TURN_S, Turns, end_turn, turn_for_reading
+from auth.scopes import PROBES, needs_of
 from streaming.errors import Refusal
 from streaming.pages import address_without_link, wants_page
 
@@ -34,13 +34,13 @@ BODY_BYTES = {"events.publish": MAX_PUBLISHED_BYTES + 1}
 Item = TypeVar("Item")
 
 
-def register_admission(app: Flask, gate: Gate) -> None:
-    """Have every request of app go through the gate, in a turn of the owner who asks."""
-    app.wsgi_app = _InTurn(app.wsgi_app, gate)  # type: ignore[method-assign]
+def register_admission(app: Flask, authenticator: Authenticator) -> None:
+    """Have every request of app go through the authenticator, in a turn of the owner who asks."""
+    app.wsgi_app = _InTurn(app.wsgi_app, authenticator)  # type: ignore[method-assign]
     # Checked by ourselves, and only where a browser's session tells who asks: nobody else's
     # credential goes along by itself.
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
-    # Origin is looked at for every request; see guard.origins.
+    # Origin is looked at for every request; see auth.origins.
     app.config["WTF_CSRF_SSL_STRICT"] = False
     csrf = CSRFProtect(app)
 
@@ -50,14 +50,16 @@ def register_admission(app: Flask, gate: Gate) -> None:
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         endpoint, environ = asked.endpoint, asked.environ
         kept = g._get_current_object()
-        kept.turns = gate.turns
+        kept.turns = authenticator.turns
         is_nothing = endpoint is None or asked.method == "OPTIONS"
         needs = None if is_nothing else needs_of(endpoint or "", asked.view_args or {})
         asked.max_content_length = BODY_BYTES.get(endpoint or "")
         if len(environ.get("HTTP_ACCEPT", "")) > MAX_ACCEPT_CHARS:
             environ["HTTP_ACCEPT"] = ""
         try:
-            visit = kept.visit = gate.admit(environ, needs, is_counted=endpoint not in PROBES)
+            identity = kept.identity = authenticator.admit(
+                environ, needs, is_counted=endpoint not in PROBES
+            )
         except Unauthorized:
             if asked.method == "GET" and wants_page(asked):
                 return redirect(url_for("login.form", next=address_without_link(asked)), 303)
@@ -68,7 +70,7 @@ def register_admission(app: Flask, gate: Gate) -> None:
             # A client that is still sending has not asked yet. Most bodies come with their head.
             with turn_for_reading(environ["wsgi.input"]):
                 asked.get_data()
-        if visit.session or endpoint in ("login.log_in", "login.log_out"):
+        if identity.session or endpoint in ("login.log_in", "login.log_out"):
             try:
                 csrf.protect()
             except CSRFError as error:
@@ -82,12 +84,12 @@ def register_admission(app: Flask, gate: Gate) -> None:
 class _InTurn:
     """The application; each request, also one that is refused, has its turn from the first on."""
 
-    def __init__(self, app: Callable[..., Iterable[bytes]], gate: Gate) -> None:
+    def __init__(self, app: Callable[..., Iterable[bytes]], authenticator: Authenticator) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        self._gate.take_turn(environ)
+        self._authenticator.take_turn(environ)
         try:
             return self._app(environ, start_response)
         finally:
@@ -106,13 +108,13 @@ def is_streamed(request: Request) -> bool:
 
 def asker() -> Principal:
     """Return who makes the present request, to a route that needs somebody."""
-    principal: Principal = g.visit.principal
+    principal: Principal = g.identity.principal
     return principal
 
 
 def owner() -> str:
     """Return to whom the present request is counted."""
-    name: str = g.visit.owner
+    name: str = g.identity.owner
     return name
 
 

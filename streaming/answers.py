@@ -12,6 +12,8 @@ from contextlib import closing
 
 from flask import Request, Response
 
+from exports.export import Export
+from exports.exports import Exports
 from journal import Failed, JournalFailed, Reader
 from streaming.bodies import Body
 from streaming.errors import Refusal
@@ -31,8 +33,6 @@ from wire.ranges import (
     unsatisfied_range,
 )
 from wire.validators import Conditions, EntityTag, Outcome, evaluate
-from workers.export import Export
-from workers.exports import Exports
 
 # How often it is looked whether a client that waits for an export's end is still there.
 LOOK_EVERY_S = 0.5

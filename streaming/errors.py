@@ -18,7 +18,8 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from guard.answers import ACCESS_ANSWERS, find_answer, headers_of, log_refusal
+from auth.answers import ACCESS_ANSWERS, find_answer, headers_of, log_refusal
+from exports.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
 from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
 from sources.errors import (
     BadSelection,
@@ -50,7 +51,6 @@ from wire.cursors import MalformedCursor
 from wire.errors import WireError
 from wire.events import MalformedEvent
 from wire.nearest import Names
-from workers.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def answer_error(
 def register_errors(app: Flask) -> Counter[str]:
     """Make app answer every error in the one shape; return how often, by code.
 
-    The server counts there too what it refuses before app is asked (green_worker.py).
+    The server counts there too what it refuses before app is asked (server/worker.py).
     """
     refusals: Counter[str] = Counter()
     app.extensions["refusals"] = app.refusals = refusals  # type: ignore[attr-defined]

@@ -10,8 +10,8 @@ from typing import Any
 from flask import Blueprint, Request, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from guard.links import since_of
-from guard.turns import Turns, end_turn
+from auth.links import since_of
+from auth.request_scheduler import Turns, end_turn
 from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, in_turns, is_streamed, owner
 from streaming.errors import Refusal
 from streaming.feed import Feed
@@ -106,7 +106,7 @@ def make_blueprint(
         require_words(request, _WORDS)
         framing = _framing_of(request)
         told = request.headers.get("Last-Event-ID")
-        since, not_before_s = since_of(g.visit.link, told, request.args.get("since"))
+        since, not_before_s = since_of(g.identity.link, told, request.args.get("since"))
         follows = not is_set(request, "poll")
         patterns = Patterns.parse(names)
         narrow = partial(rights.narrow, asker(), patterns)

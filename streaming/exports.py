@@ -21,9 +21,13 @@ from flask import (
     url_for,
 )
 
-from access import Need
-from guard import Gate
-from guard.turns import end_turn
+from auth import Authenticator
+from auth.access import Need
+from auth.request_scheduler import end_turn
+from exports.errors import RecordingGone
+from exports.export import Export
+from exports.exports import Exports
+from exports.index import Point
 from journal import JournalFailed
 from sources.errors import BadSelection
 from sources.lists import list_text
@@ -38,10 +42,6 @@ from streaming.resumption import find_resumed
 from streaming.rights import Rights
 from wire.formats import media_type_of
 from wire.validators import Conditions
-from workers.errors import RecordingGone
-from workers.export import Export
-from workers.exports import Exports
-from workers.index import Point
 
 # The list shows so many exports at a time.
 MAX_PAGE = 200
@@ -56,7 +56,12 @@ HEAD_WAIT_S = 5.0
 
 
 def make_blueprint(
-    exports: Exports, orders: Orders, gate: Gate, rights: Rights, *, resume_wait_s: float
+    exports: Exports,
+    orders: Orders,
+    authenticator: Authenticator,
+    rights: Rights,
+    *,
+    resume_wait_s: float,
 ) -> Blueprint:
     """Return the blueprint. resume_wait_s: how long a resumed download may wait for its bytes."""
     blueprint = Blueprint("exports", __name__)
@@ -112,7 +117,7 @@ def make_blueprint(
         for key in ("source", "format"):
             if key not in given:
                 raise BadSelection([f"{key}: is missing"])
-        gate.require(asker(), [Need("read", given["source"])])
+        authenticator.require(asker(), [Need("read", given["source"])])
         rest = [(key, value) for key, value in words if key not in _NOT_OF_THE_SELECTION]
         order = orders.read(given["source"], given["format"], rest, asker().attributes)
         export = exports.submit(order, prepared=True, owner=owner())

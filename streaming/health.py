@@ -15,13 +15,13 @@ from prometheus_client import generate_latest as show
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from guard import Clients
+from auth import Clients
+from exports.exports import Exports
 from streaming.bodies import sent_bytes_of
 from streaming.errors import Refusal
 from topics import Topics
-from workers.canary import Canary
-from workers.exports import Exports
-from workers.status import StatusClock
+from topics.self_check import SelfCheck
+from topics.status import StatusClock
 
 # An event comes round each second; without one for so long, nothing is delivered any more.
 MOST_SILENT_S = 5.0
@@ -31,7 +31,7 @@ def make_blueprint(
     topics: Topics,
     exports: Exports,
     status: StatusClock,
-    canary: Canary,
+    self_check: SelfCheck,
     clients: Clients,
     refusals: Counter[str],
 ) -> Blueprint:
@@ -40,7 +40,7 @@ def make_blueprint(
     registry = CollectorRegistry()
     ProcessCollector(namespace="headwater", registry=registry)
     responses: Counter[str] = Counter()
-    registry.register(_Numbers(topics, exports, status, canary, clients, refusals, responses))
+    registry.register(_Numbers(topics, exports, status, self_check, clients, refusals, responses))
 
     @blueprint.after_app_request
     def count(response: Response) -> Response:
@@ -49,7 +49,7 @@ def make_blueprint(
 
     @blueprint.get("/healthz")
     def alive() -> Response:
-        silent_s = canary.silent_s()
+        silent_s = self_check.silent_s()
         if topics.is_open and silent_s > MOST_SILENT_S:
             message = f"no event came round for {silent_s:.1f} s, and there is one each second"
             raise Refusal(503, "deaf", message, {"silent_s": round(silent_s, 1)})
@@ -76,7 +76,7 @@ class _Numbers(Collector):
     topics: Topics
     exports: Exports
     status: StatusClock
-    canary: Canary
+    self_check: SelfCheck
     clients: Clients
     refusals: Counter[str]
     responses: Counter[str]
@@ -87,7 +87,7 @@ class _Numbers(Collector):
             "hub_lag_seconds": ("Latest a timer was in the last second.", self.status.lag_s),
             "delivery_silent_seconds": (
                 "Time since an event came round to the server itself; there is one each second.",
-                self.canary.silent_s(),
+                self.self_check.silent_s(),
             ),
             "clients": (
                 "Connections and sessions of all principals.",

@@ -18,8 +18,8 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
-from guard import NativeThreads, Places
-from guard.turns import TURN_S, act_for, owner_of_turn, turn_paused
+from auth import NativeThreads, Places
+from auth.request_scheduler import TURN_S, act_for, owner_of_turn, turn_paused
 from journal import RunNative
 from sources.database import LOOK_S, Database, Description, Source, Stored
 from sources.descriptions import Descriptions

@@ -12,20 +12,22 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Request, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound
 
-from access import Principal
-from guard import Gate
-from guard.links import MAX_S, MAX_USES, split_link
-from needs import needs_of
+from auth import Authenticator
+from auth.access import Principal
+from auth.links import MAX_S, MAX_USES, split_link
+from auth.scopes import needs_of
+from exports.export import Export
 from streaming.admission import asker
 from streaming.errors import Refusal
-from workers.export import Export
 
 log = logging.getLogger(__name__)
 
 DEFAULT_S = 3600
 
 
-def make_blueprint(gate: Gate, find_export: Callable[[Principal, str], Export | None]) -> Blueprint:
+def make_blueprint(
+    authenticator: Authenticator, find_export: Callable[[Principal, str], Export | None]
+) -> Blueprint:
     """Return the blueprint of /links. find_export: by its id, None where somebody sees none."""
     blueprint = Blueprint("links", __name__)
 
@@ -38,7 +40,7 @@ def make_blueprint(gate: Gate, find_export: Callable[[Principal, str], Export | 
             raise Refusal(409, "no_tokens", message)
         check(maker, fields["url"])
         expires_s = int(time.time()) + fields["expires_s"]
-        url, link = gate.links.sign(fields["url"], maker.token, expires_s, fields["uses"])
+        url, link = authenticator.links.sign(fields["url"], maker.token, expires_s, fields["uses"])
         log.info(
             "link made id=%s by=%s token=%s path=%a expires=%d uses=%d",
             link.id, maker.name, maker.token, urlsplit(url).path, expires_s, link.uses,
@@ -65,7 +67,7 @@ def make_blueprint(gate: Gate, find_export: Callable[[Principal, str], Export | 
         elif not needs:
             message = "links are made to downloads, files, reports, logs and events"
             raise Refusal(422, "not_linkable", message)
-        gate.require(maker, needs or ())
+        authenticator.require(maker, needs or ())
 
     return blueprint
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from flask import Request, Response, jsonify, render_template, url_for
 
-from access import ADMIN
+from auth.access import ADMIN
 from sources.folders.folder import Entry, Folder
 from streaming.admission import asker, can
 from streaming.errors import Refusal

@@ -17,9 +17,9 @@ from itsdangerous import BadSignature
 from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
-from access import AccessError, BadCredential
-from guard import EndedSessions, Gate
-from guard.answers import log_refusal
+from auth import Authenticator, EndedSessions
+from auth.access import AccessError, BadCredential
+from auth.answers import log_refusal
 from streaming.admission import can
 from streaming.errors import answer_of
 from streaming.pages import address_without_link
@@ -89,13 +89,13 @@ def _may_have_session(header: str) -> bool:
     return COOKIE in header and len(header) <= MAX_COOKIE_CHARS
 
 
-def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
+def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Blueprint:
     """Return the blueprint of /login and /logout."""
     blueprint = Blueprint("login", __name__)
 
     @blueprint.get("/login")
     def form() -> Response | str:
-        if not gate.tokens.is_needed:
+        if not authenticator.tokens.is_needed:
             return redirect(url_for("home.home"), 303)
         has_ended = session_ended()
         if has_ended:
@@ -105,7 +105,7 @@ def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
     @blueprint.post("/login")
     def log_in() -> Response | tuple[str, int]:
         try:
-            principal = gate.log_in(request.environ, request.form.get("token", "").strip())
+            principal = authenticator.log_in(request.environ, request.form.get("token", "").strip())
         except AccessError as error:
             log_refusal(error, request.remote_addr)
             status = answer_of(error)[0]
@@ -131,12 +131,12 @@ def make_blueprint(gate: Gate, ended: EndedSessions) -> Blueprint:
 
     def session_ended() -> bool:
         """Has the browser a session that is good no more?"""
-        if "token" not in session or not gate.tokens.is_needed:
+        if "token" not in session or not authenticator.tokens.is_needed:
             return False
         if session.get("id") in ended:
             return True
         try:
-            gate.tokens.by_id(session["token"])
+            authenticator.tokens.by_id(session["token"])
         except BadCredential:
             return True
         return False

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from flask import Blueprint, Request, Response, g, jsonify, render_template, request, url_for
 
-from guard.links import since_of
+from auth.links import since_of
 from journal import JournalFailed, RunNative
 from sources.catalogue.logs import LogEntry
 from sources.logs.bytes import find_log
@@ -162,7 +162,7 @@ def _since_of(request: Request) -> tuple[Since | None, float]:
     since = request.args.get("since")
     if not told and since and request.args.get("lines"):
         raise Refusal(400, "since_and_lines", "since and lines both say where to begin: give one")
-    return since_of(g.visit.link, told, since) if told or since else (None, 0.0)
+    return since_of(g.identity.link, told, since) if told or since else (None, 0.0)
 
 
 # The last lines.

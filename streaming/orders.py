@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from guard import NativeThreads
+from auth import NativeThreads
+from exports.export import Order
 from sources.catalogue.catalogue import Catalogue
 from sources.database import (
     NO_ATTRIBUTES,
@@ -33,7 +34,6 @@ from streaming.errors import Refusal, unknown
 from streaming.files import folder_named
 from streaming.inquiries import Inquiries, Late
 from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
-from workers.export import Order
 
 # As long as a URL may be; every list of exports repeats it.
 MAX_SELECTION_CHARS = 8190

@@ -12,7 +12,7 @@ from flask import Request, Response, after_this_request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
-from guard.links import PARAMETER, split_link
+from auth.links import PARAMETER, split_link
 from wire.words import check_words
 
 # All text is sent in it; a charset that is not named is this one too.

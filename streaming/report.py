@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, request, stream_template, url_for
 
-from guard import NativeThreads, Places
-from guard.threads import REPORTS, REPORTS_OF_ONE
-from guard.turns import turn_paused
+from auth import NativeThreads, Places
+from auth.native_threads import REPORTS, REPORTS_OF_ONE
+from auth.request_scheduler import turn_paused
 from sources.database import Sample
 from sources.errors import SourceFailed
 from sources.kinds import database_of

@@ -14,13 +14,13 @@ from contextlib import closing
 
 from flask import url_for
 
-from guard.turns import turn_paused
+from auth.request_scheduler import turn_paused
+from exports.export import Export, Order
+from exports.exports import Exports
 from streaming.answers import LOOK_EVERY_S, etag_of
 from streaming.errors import Refusal
 from wire.ranges import IntRange, RangeSpec, SuffixRange, parse_range_spec
 from wire.validators import Conditions, EntityTag, is_strong_match, parse_entity_tags
-from workers.export import Export, Order
-from workers.exports import Exports
 
 
 def find_resumed(

@@ -9,16 +9,16 @@ import json
 from functools import partial
 from weakref import WeakValueDictionary
 
-from access import ADMIN, Forbidden, Need, Principal, may
+from auth.access import ADMIN, Forbidden, Need, Principal, may
+from exports.export import Export
+from exports.exports import Exports
+from exports.index import View
 from streaming.orders import Orders
 from topics import Patterns
 from wire.events import parts_of, topic_of
 from wire.formats import TARBALL
 from wire.framing import Framing
 from wire.log_framing import Searched
-from workers.export import Export
-from workers.exports import Exports
-from workers.index import View
 
 # Of all exports, and of one.
 _TOPIC, _TOPICS = "exports", "exports/"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from guard.turns import Turns, end_turn
+from auth.request_scheduler import Turns, end_turn
 from journal import JournalFull
 from streaming.errors import ANSWERS, answer_of
 from topics import KeyReused, Publication, Receipt

@@ -20,13 +20,13 @@ import pytest
 from flask import Flask
 
 from app import create_app
+from exports.export import Order
+from exports.exports import Exports
 from settings import Settings
 from sources.database import QuerySource, TableSource
 from sources.selection import parse_selection
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.sql import selection_sql
-from workers.export import Order
-from workers.exports import Exports
 
 # A busy machine makes an example slow; it does not make it wrong.
 hypothesis.settings.register_profile("headwater", deadline=None)
@@ -195,7 +195,7 @@ def newest_recorder(until):
     def is_recorder(process: psutil.Process) -> bool:
         # One that has just ended has no command.
         with suppress(psutil.ZombieProcess):
-            return "workers.recorder" in process.cmdline()
+            return "exports.recorder" in process.cmdline()
         return False
 
     def find() -> psutil.Process | None:

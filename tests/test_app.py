@@ -135,7 +135,7 @@ def test_what_follows_is_ended_when_the_server_drains(topical):
 
 def test_topics_are_started_before_who_publishes_and_every_part_can_be_stopped(topical):
     parts = topical.extensions["headwater"]
-    assert parts[:2] == (parts.gate, parts.topics)
+    assert parts[:2] == (parts.authenticator, parts.topics)
     for part in reversed(parts):
         part.stop()
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from flask import Flask
 
+from auth import Tokens
 from commands import HEADER, register_commands
-from guard import Tokens
 from settings import Settings
 
 CATALOGUE = """

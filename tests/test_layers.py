@@ -24,21 +24,17 @@ _SOURCES = (
     "sources/logs",
 )
 _BELOW_STREAMING = (
-    "access",
-    "needs",
-    "guard",
+    "auth",
     "wire",
     "encoders",
     *_SOURCES,
     "journal",
     "topics",
-    "workers",
+    "exports",
 )
 FLOORS: dict[str, tuple[str, ...]] = {
     "settings": (),
-    "access": (),
-    "needs": ("access",),
-    "guard": ("access", "wire"),
+    "auth": ("wire",),
     "wire": (),
     "encoders": ("wire",),
     "journal": ("wire",),
@@ -58,11 +54,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "wire",
     ),
     "topics": ("wire", "journal"),
-    "workers": (
+    "exports": (
         "wire",
         "encoders",
         "sources",
-        "sources/kinds",
         "sources/rows",
         "sources/folders",
         "journal",
@@ -70,42 +65,28 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "streaming": _BELOW_STREAMING,
     "sockets": _BELOW_STREAMING,
+    "server": ("wire",),
     "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
-    "log_format": (),
-    "access_log": ("log_format",),
-    "green": (),
-    "green_answer": (),
-    "green_request": (),
-    "green_threads": ("green",),
-    "green_worker": ("green", "green_answer", "green_request", "log_format", "wire"),
-    "gunicorn.conf": ("settings", "guard", "access_log", "green_worker"),
-    "doctor": (),
-    "commands": ("settings", *_BELOW_STREAMING, "access", "guard", "doctor"),
-    "wsgi": (
-        "settings",
-        *_BELOW_STREAMING,
-        "streaming",
-        "sockets",
-        "app",
-        "commands",
-        "green",
-        "green_threads",
-        "log_format",
-    ),
+    "gunicorn.conf": ("settings", "auth", "server"),
+    "deploy/doctor": (),
+    "commands": ("settings", *_BELOW_STREAMING, "deploy/doctor"),
+    "wsgi": ("settings", *_BELOW_STREAMING, "streaming", "sockets", "app", "commands", "server"),
 }
 
 # These import nothing but the standard library and what FLOORS allows.
-WITHOUT_LIBRARIES = ("settings", "access", "needs", "wire", "journal", "topics")
+WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics", "deploy/doctor")
 
 # Who may name a library: floors, or single files.
 LIBRARIES: dict[str, tuple[str, ...]] = {
+    "itsdangerous": ("auth/links.py", "streaming/login.py"),
     **dict.fromkeys(
         ("flask", "werkzeug", "flask_socketio", "socketio", "engineio"),
         ("streaming", "sockets", "app", "commands", "wsgi"),
     ),
-    **dict.fromkeys(("eventlet", "greenlet"), ("green", "green_threads", "green_worker", "wsgi")),
+    **dict.fromkeys(("eventlet", "greenlet"), ("server", "wsgi")),
+    "gunicorn": ("server", "gunicorn.conf"),
     "re2": ("streaming/log_search.py",),
-    "inotify_simple": ("green", "sources/logs/folder_watch.py"),
+    "inotify_simple": ("server/monkey_patching.py", "sources/logs/folder_watch.py"),
     **dict.fromkeys(("apsw", "sqlite3"), ("sources/sqlite",)),
     **dict.fromkeys(
         ("pyarrow", "polars"),
@@ -115,13 +96,13 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
             "sources/sqlite/rows.py",
             "sources/sqlite/spill.py",
             "sources/sqlite/typed_values.py",
-            "workers/recording.py",
+            "exports/recording.py",
         ),
     ),
 }
 
 # Folders that hold no part of the server.
-NO_FLOORS = ("tests", "benchmarks", "setup", "docs", "deploy", "instance", "static", "templates")
+NO_FLOORS = ("tests", "benchmarks", "setup", "docs", "instance", "static", "templates")
 
 
 class Import(NamedTuple):
@@ -222,9 +203,9 @@ BAD_ARROWS = {
     "encoders know no source": ("encoders/a.py", "from sources import rows"),
     "encoders know no journal": ("encoders/a.py", "from journal.contract import Journal"),
     "only SQLite's room has its engine": ("sources/a.py", "import apsw"),
-    "nor is it asked elsewhere": ("workers/a.py", "import sqlite3"),
+    "nor is it asked elsewhere": ("exports/a.py", "import sqlite3"),
     "streaming knows no kind of database": ("streaming/a.py", "from sources.sqlite import sql"),
-    "workers know no kind of database": ("workers/a.py", "import sources.sqlite.rows"),
+    "exports know no kind of database": ("exports/a.py", "import sources.sqlite.rows"),
     "the catalogue knows no kind": ("sources/catalogue/a.py", "import sources.sqlite.tables"),
     "what kinds share knows none": ("sources/a.py", "from sources.sqlite.tables import describe"),
     "a kind knows no catalogue": ("sources/sqlite/a.py", "import sources.catalogue.entry"),
@@ -238,7 +219,7 @@ BAD_ARROWS = {
     "wire knows no topics": ("wire/a.py", "from topics.names import check_name"),
     "topics and sources are beside each other": ("topics/a.py", "from sources import catalogue"),
     "sources and topics are beside each other": ("sources/a.py", "from topics import Rule"),
-    "topics know no producers": ("topics/a.py", "from workers.announcer import Announcer"),
+    "topics know no exports": ("topics/a.py", "from exports.announcer import Announcer"),
     "topics know no HTTP of ours": ("topics/a.py", "from streaming.errors import Refusal"),
     "topics know no sockets of ours": ("topics/a.py", "from sockets.frames import text_frame"),
     "topics know no Flask": ("topics/a.py", "from flask import request"),
@@ -246,34 +227,37 @@ BAD_ARROWS = {
     "topics know no Engine.IO": ("topics/a.py", "def f():\n    import engineio"),
     "topics know no eventlet": ("topics/a.py", "from eventlet.green import threading"),
     "topics know no greenlet": ("topics/a.py", "import greenlet"),
-    "topics are not the entry's": ("topics/a.py", "import green"),
+    "topics are not the entry's": ("topics/a.py", "import server"),
     "topics have no libraries": ("topics/a.py", "import orjson"),
-    "workers know no HTTP of ours": ("workers/a.py", "from streaming.errors import Refusal"),
-    "workers know no sockets": ("workers/a.py", "from sockets.metronome import Metronome"),
+    "exports know no HTTP of ours": ("exports/a.py", "from streaming.errors import Refusal"),
+    "exports know no sockets": ("exports/a.py", "from sockets.live import Live"),
     "streaming and sockets are beside each other": ("streaming/a.py", "import sockets.events"),
     "sockets and streaming are beside each other": ("sockets/a.py", "import streaming.errors"),
     "nobody imports the app": ("streaming/a.py", "from app import create_app"),
     "nobody imports the entry": ("app.py", "import wsgi"),
     "settings are for the entries": ("streaming/a.py", "from settings import Settings"),
-    "settings of a lower floor": ("workers/a.py", "import settings"),
+    "settings of a lower floor": ("exports/a.py", "import settings"),
     "settings know nothing": ("settings.py", "import wire.formats"),
-    "no Flask below streaming": ("workers/a.py", "from flask import current_app"),
+    "no Flask below streaming": ("exports/a.py", "from flask import current_app"),
     "no Werkzeug below streaming": ("wire/a.py", "from werkzeug.http import parse_date"),
     "no Socket.IO below": ("journal/a.py", "import socketio"),
     "no Flask-SocketIO below": ("sources/a.py", "from flask_socketio import emit"),
     "eventlet is not for sockets": ("sockets/a.py", "from eventlet import websocket"),
     "eventlet has its files": ("streaming/a.py", "from eventlet import sleep"),
     "greenlet too": ("app.py", "import greenlet"),
-    "the green seam is the entry's": ("workers/a.py", "from green import go_green"),
+    "the worker is the entry's": (
+        "exports/a.py",
+        "from server.monkey_patching import patch_everything",
+    ),
     "pyarrow in a source that is not rows.py": ("sources/sqlite/tables.py", "import pyarrow as pa"),
-    "polars in a worker that is not recording.py": ("workers/exports.py", "import polars"),
+    "polars in a worker that is not recording.py": ("exports/exports.py", "import polars"),
     "a submodule of pyarrow": ("streaming/a.py", "import pyarrow.csv"),
     "inside a function": ("sources/a.py", "def f():\n    import journal"),
     "inside a class, in a branch": ("wire/a.py", "class A:\n    if 1:\n        import flask"),
     "for the type checker only": ("wire/a.py", "if TYPE_CHECKING:\n    from journal import End"),
     "relative, out of the package": ("sources/a.py", "from ..journal import Reader"),
     "relative, of the root": ("sources/a.py", "from .. import journal"),
-    "relative, from a package below": ("sources/deep/a.py", "from ...workers.job import Job"),
+    "relative, from a package below": ("sources/deep/a.py", "from ...exports.job import Job"),
     "the second of several": ("sources/a.py", "import os, journal"),
     "by name at run time": ("sources/a.py", "importlib.import_module('journal.disk')"),
     "by a name that is computed": ("journal/a.py", "__import__(name)"),
@@ -332,14 +316,14 @@ GOOD_ARROWS = {
     "sources/sqlite/rows.py": "import pyarrow as pa\n",
     "topics/a.py": "import fcntl, threading\nimport journal\nfrom wire.cursors import Cursor\n",
     "topics/topics.py": "from topics.errors import TopicError\nfrom .names import Patterns\n",
-    "workers/announcer.py": "from topics import Topics\n",
-    "workers/recording.py": "import pyarrow\nfrom journal import Reader\nimport sources.rows\n",
-    "streaming/a.py": "import flask, werkzeug.http\nimport workers.exports, journal, wire.ranges\n",
+    "exports/announcer.py": "from topics import Topics\n",
+    "exports/recording.py": "import pyarrow\nfrom journal import Reader\nimport sources.rows\n",
+    "streaming/a.py": "import flask, werkzeug.http\nimport exports.exports, journal, wire.ranges\n",
     "streaming/events.py": "from topics.presence import show_topics\n",
-    "sockets/a.py": "import socketio, flask_socketio, wsproto\nimport workers.exports, topics\n",
-    "app.py": "import flask, streaming, sockets, topics, workers\nfrom settings import Settings\n",
-    "wsgi.py": "import eventlet, app, settings\nfrom green import go_green\n",
-    "green_worker.py": "import green, greenlet, gunicorn\n",
+    "sockets/a.py": "import socketio, flask_socketio, wsproto\nimport exports.exports, topics\n",
+    "app.py": "import flask, streaming, sockets, topics, exports\nfrom settings import Settings\n",
+    "wsgi.py": "import eventlet, app, settings\nfrom server.worker import make_worker_class\n",
+    "server/worker.py": "import greenlet, gunicorn\nimport server.native_pool\n",
     "gunicorn.conf.py": "from settings import Settings\n",
     "tests/test_a.py": "import app, eventlet, wire\n",
     ".venv/lib/a.py": "import eventlet\n",
@@ -359,5 +343,5 @@ def test_the_servers_side_does_not_load(library):
 
 def test_recorders_do_not_load_what_plans_queries():
     """It is a third of what they would load, and each is forked from the process that has it."""
-    program = "import sys, workers.recording; sys.exit('sqlalchemy' in sys.modules)"
+    program = "import sys, exports.recording; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=60).returncode == 0

@@ -13,7 +13,7 @@ import schemathesis
 from flask import Flask
 
 from app import create_app
-from needs import PUBLIC, needs_of
+from auth.scopes import PUBLIC, needs_of
 from settings import Settings
 from streaming.openapi import group, make_document, resolve
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from guard import Tokens
+from auth import Tokens
 from tests.browser.test_pages import GONE, is_live
 from tests.system.server import CATALOGUE, wait_until
 

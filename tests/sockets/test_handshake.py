@@ -1,8 +1,8 @@
 import pytest
 
-from guard import Hearing
-from guard.turns import Turns
-from guard.unfinished import Unfinished
+from auth import SocketLimits
+from auth.request_scheduler import Turns
+from auth.unfinished import Unfinished
 from sockets.errors import BadHandshake, NoConnection
 from sockets.handshake import answer_handshake
 from sockets.websocket import accept
@@ -74,5 +74,5 @@ def test_a_field_cannot_bring_others(name, value):
 
 def test_a_server_without_connections_is_named():
     with pytest.raises(NoConnection, match=r"gunicorn\.conf\.py") as raised:
-        accept(REQUEST, "", Hearing(Turns(), Unfinished()))
+        accept(REQUEST, "", SocketLimits(Turns(), Unfinished()))
     assert raised.value.status == 501

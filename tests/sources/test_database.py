@@ -16,6 +16,7 @@ import apsw
 import pyarrow as pa
 import pytest
 
+from exports.job import Job
 from sources import rows as rows_table
 from sources.columns import READINGS, TYPES, shown_type
 from sources.database import Database, QuerySource, TableSource
@@ -24,7 +25,6 @@ from sources.kinds import KINDS, database_of
 from sources.rows import open_rows
 from sources.selection import Parameter, parse_selection
 from tests.conftest import settle
-from workers.job import Job
 
 
 class Maker(Protocol):

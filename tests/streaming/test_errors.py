@@ -12,27 +12,27 @@ from flask import Flask, request
 from werkzeug.exceptions import BadRequest, BadRequestKeyError, default_exceptions
 
 import encoders.errors
+import exports.errors
 import journal.errors
 import sources.errors
 import sources.logs.bytes
 import topics.errors
-import workers.errors
-from access import TooMany
+from auth.access import TooMany
+from exports import exports as exports_module
+from exports.errors import QueueFull
 from journal import JournalFailed
 from sources.errors import BadSelection, MissingAttribute
 from streaming.errors import ANSWERS, FAILURES, RETRY_AFTER_S, Refusal, register_errors
 from topics import NotReady
-from workers import exports as exports_module
-from workers.errors import QueueFull
 
-FLOORS = ("wire", "encoders", "sources", "journal", "topics", "workers")
+FLOORS = ("wire", "encoders", "sources", "journal", "topics", "exports")
 
 # Public errors that no request can meet, with the reason.
 NEVER_MET = {
     sources.errors.SourceError: "a root: only what is below it is raised",
     journal.errors.JournalError: "a root: only what is below it is raised",
     topics.errors.TopicError: "a root: only what is below it is raised",
-    workers.errors.ExportError: "a root: only what is below it is raised",
+    exports.errors.ExportError: "a root: only what is below it is raised",
     sources.errors.FolderError: "a root: only what is below it is raised",
     sources.errors.CatalogueError: "stops the start",
     sources.errors.SampleError: "stops `make run`",

@@ -7,9 +7,9 @@ import json
 import pytest
 from flask import Flask, g
 
-from access import ANYONE
-from guard import Visit
-from guard.turns import Turns
+from auth import RequestIdentity
+from auth.access import ANYONE
+from auth.request_scheduler import Turns
 from journal import EVENTS, DiskLog, Retention
 from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
@@ -45,7 +45,7 @@ def client(topics):
 
     @app.before_request
     def admit():
-        g.visit, g.turns = Visit("anyone", ANYONE), Turns()
+        g.identity, g.turns = RequestIdentity("anyone", ANYONE), Turns()
 
     app.register_blueprint(make_blueprint(topics, Rights(None, None)))
     return app.test_client()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from exports.export import Order, Outcome
 from sources.query import Query
-from workers.export import Order, Outcome
 
 
 @pytest.fixture

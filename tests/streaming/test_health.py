@@ -5,20 +5,20 @@ import pytest
 
 @pytest.fixture
 def parts(own_site, monkeypatch):
-    for module in ("canary", "status"):
-        monkeypatch.setattr(f"workers.{module}.EVERY_S", 0.1)
+    for module in ("self_check", "status"):
+        monkeypatch.setattr(f"topics.{module}.EVERY_S", 0.1)
     parts = own_site.extensions["headwater"]
-    for part in (parts.topics, parts.status, parts.canary):
+    for part in (parts.topics, parts.status, parts.self_check):
         part.start()
     yield parts
-    for part in (parts.canary, parts.status, parts.topics):
+    for part in (parts.self_check, parts.status, parts.topics):
         part.stop()
 
 
 @pytest.mark.parametrize("broken", ["dispatcher", "status", "outlet"])
 def test_without_deliveries_it_is_not_alive(own_site, parts, broken, until, monkeypatch):
     client = own_site.test_client()
-    until(lambda: parts.topics.get("status") and parts.canary.silent_s() < 0.5)
+    until(lambda: parts.topics.get("status") and parts.self_check.silent_s() < 0.5)
     assert client.get("/healthz").status_code == 200
     if broken == "outlet":
         monkeypatch.setattr("topics.outlet.Outlet.offer", lambda outlet, data: True)
@@ -39,7 +39,7 @@ def test_the_canary_goes_out_again_when_its_feed_has_failed(own_site, parts, unt
     reader.outlet.close()
     until(lambda: _followers_of_status(parts, until)[0] is not reader)
     client = own_site.test_client()
-    until(lambda: parts.canary.silent_s() < 0.5)
+    until(lambda: parts.self_check.silent_s() < 0.5)
     assert client.get("/healthz").status_code == 200
 
 

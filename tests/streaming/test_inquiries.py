@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 import apsw
 import pytest
 
-from guard import NativeThreads
-from guard.threads import STATEMENTS, STATEMENTS_OF_ONE
-from guard.turns import act_for
+from auth import NativeThreads
+from auth.native_threads import STATEMENTS, STATEMENTS_OF_ONE
+from auth.request_scheduler import act_for
 from journal import run_here
 from sources.database import GeneratedSource, TableSource
 from sources.errors import SourceBusy, SourceUnavailable

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from guard import NativeThreads
+from auth import NativeThreads
 from journal import run_here
 from sources.catalogue.catalogue import load_catalogue
 from sources.errors import SourceFailed

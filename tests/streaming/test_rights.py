@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from access import Need, Principal
 from app import create_app
+from auth.access import Need, Principal
 from settings import Settings
 
 BEFORE = """
@@ -75,7 +75,7 @@ def test_what_was_recorded_of_a_wider_source_is_nobodys(serve, change):
         assert client.get(path).status_code == 404
     assert client.delete(f"/exports/{export_id}").status_code == 404
     follow = Need("subscribe", f"exports/{export_id}")
-    assert not parts_of(client).gate.grants(ALICE, follow)
+    assert not parts_of(client).authenticator.grants(ALICE, follow)
 
 
 @pytest.mark.parametrize("change", NARROWED.values(), ids=NARROWED.keys())
@@ -115,4 +115,6 @@ def test_what_is_defined_as_before_is_seen_as_before(serve):
     assert {each["id"] for each in client.get("/exports").json["exports"]} == set(made)
     for export_id in made:
         assert client.get(f"/exports/{export_id}/file").status_code == 200
-        assert parts_of(client).gate.grants(ALICE, Need("subscribe", f"exports/{export_id}"))
+        assert parts_of(client).authenticator.grants(
+            ALICE, Need("subscribe", f"exports/{export_id}")
+        )

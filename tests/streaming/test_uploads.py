@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from access import TooMany
-from guard.turns import Turns
+from auth.access import TooMany
+from auth.request_scheduler import Turns
 from journal import EVENTS, DiskLog, Retention, Size
 from streaming import uploads
 from streaming.uploads import Asked, Upload

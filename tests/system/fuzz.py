@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from guard.tokens import Tokens
+from auth.tokens import Tokens
 from tests.system.server import wait_until
 
 CASES = int(os.environ.get("FUZZ_CASES", "20000"))

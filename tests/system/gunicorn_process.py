@@ -18,7 +18,7 @@ class GunicornProcess:
     is_ours: what it runs is ours and must not hold the hub.
     """
 
-    def __init__(self, folder, *options, module="green_apps", app="app", is_ours=True, **environ):
+    def __init__(self, folder, *options, module="worker_apps", app="app", is_ours=True, **environ):
         self.log_path = folder / "gunicorn.log"
         self.instance = folder / "instance"
         plain = {k: v for k, v in os.environ.items() if not k.startswith("HEADWATER_")}

@@ -13,9 +13,9 @@ from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace, emit
 from greenlet import greenlet
 
-from guard import Hearing
-from guard.turns import Turns
-from guard.unfinished import Unfinished
+from auth import SocketLimits
+from auth.request_scheduler import Turns
+from auth.unfinished import Unfinished
 from sockets.engine import make_socketio
 from sockets.errors import SocketError
 from sockets.packets import event_packet
@@ -40,7 +40,7 @@ def process():
 
 raw = Flask(__name__)
 OPEN = set()
-HEARING = Hearing(Turns(), Unfinished())
+HEARING = SocketLimits(Turns(), Unfinished())
 
 
 def give_back(websocket, message):
@@ -292,7 +292,7 @@ def make_live(fan_out, **options):
             "members": members,
             "waiting": sum(hasattr(s, "outlet") and not s.outlet.busy for s in sessions),
             "environs": len(socketio.server.environ),
-            "unfinished": engine.hearing.unfinished.total if fan_out == "direct" else 0,
+            "unfinished": engine.socket_limits.unfinished.total if fan_out == "direct" else 0,
         }  # fmt: skip
 
     return app

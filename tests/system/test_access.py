@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from app import create_app
-from guard import Tokens
+from auth import Tokens
 from settings import Settings
 from sockets.live import Live
 from tests.sockets.clients import RawWebSocket

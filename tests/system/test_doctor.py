@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from doctor import Case, Site, Verdict, cures, examine
-from doctor.examination import FIRST, QUIET, REST, TOKEN
-from doctor.transfers import MOST_ROWS, SMALL_ROWS
+from deploy.doctor import Case, Site, Verdict, cures, examine
+from deploy.doctor.examination import FIRST, QUIET, REST, TOKEN
+from deploy.doctor.transfers import MOST_ROWS, SMALL_ROWS
 from tests.system.nginx import certificate, put_nginx  # noqa: F401 (fixtures)
 from tests.system.server import CATALOGUE, ROOT, Database, Server, wait_until
+
+DEPLOY = ROOT / "deploy"
 
 # Its access log is a log that it serves, as in the sample, and one source is large.
 MORE = (
@@ -139,7 +141,7 @@ def test_what_is_wrong_is_named_with_its_cure(found, name):
 
 
 def test_the_lines_of_nginx_are_those_of_deploys():
-    text = " ".join((ROOT / "deploy" / "nginx.conf").read_text().split())
+    text = " ".join((DEPLOY / "nginx.conf").read_text().split())
     assert [line for line in cures.NGINX if line not in text] == []
 
 
@@ -150,7 +152,7 @@ def test_the_checks_are_those_of_the_docs():
     assert sorted(names) == sorted([*FIRST, *TOKEN, *REST, QUIET])
 
 
-def doctor(*words, env=None, cwd=ROOT, stdin=""):
+def doctor(*words, env=None, cwd=DEPLOY, stdin=""):
     """Return the ended process, alone with the standard library."""
     command = [sys.executable, "-S", "-m", "doctor", *words]
     return subprocess.run(
@@ -259,7 +261,9 @@ def test_the_wrong_scheme(logged, put_nginx, certificate):  # noqa: F811
 
 def test_a_reader_that_has_enough_is_no_mistake(logged):
     command = [sys.executable, "-S", "-m", "doctor", logged.base, "--only", "events", "cache"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as it:
+    with subprocess.Popen(
+        command, cwd=DEPLOY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as it:
         assert it.stdout.readline().startswith(b"ok       address")
         it.stdout.close()
         assert it.stderr.read() == b""
@@ -269,7 +273,7 @@ def test_a_reader_that_has_enough_is_no_mistake(logged):
 
 
 def test_it_stands_alone(logged, tmp_path):
-    shutil.copytree(ROOT / "doctor", tmp_path / "doctor")
+    shutil.copytree(DEPLOY / "doctor", tmp_path / "doctor")
     said = doctor(logged.base, "--only", "events", "socket.io", cwd=tmp_path)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.count("ok ") == 4

@@ -9,7 +9,7 @@ from contextlib import closing
 import psutil
 import pytest
 
-from guard.threads import IN_ALL
+from auth.native_threads import IN_ALL
 from tests.system.server import CATALOGUE, Database, wait_until
 
 

@@ -292,6 +292,6 @@ query = "select i from numbers where name <> x'ff' limit 3"
 
 def test_the_program_of_the_recorders_ends_with_its_socket():
     code = "import socket, subprocess, sys; a, b = socket.socketpair(socket.AF_UNIX, 5);"
-    code += "c = [sys.executable, '-m', 'workers.recorder', str(b.fileno())];"
+    code += "c = [sys.executable, '-m', 'exports.recorder', str(b.fileno())];"
     code += "p = subprocess.Popen(c, pass_fds=[b.fileno()]); b.close(); a.close(); p.wait(20)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=30)

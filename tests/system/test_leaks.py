@@ -55,7 +55,7 @@ VISITORS = {
 ENDINGS = ["close", "reset", "reset at once", "vanish"]
 
 
-def visit(port, number):
+def identity(port, number):
     """Come and leave, one way or another."""
     words, last, goodbye = VISITORS[list(VISITORS)[number % len(VISITORS)]]
     ending = ENDINGS[number // len(VISITORS) % len(ENDINGS)]
@@ -78,7 +78,7 @@ def visit(port, number):
 
 def visit_often(port, count):
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for _ in pool.map(lambda number: visit(port, number), range(count)):
+        for _ in pool.map(lambda number: identity(port, number), range(count)):
             pass
 
 

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import pytest
 
+from auth import Tokens
+from auth.request_scheduler import TURN_S
 from benchmarks.flooder import count_served, flood
-from guard import Tokens
-from guard.turns import TURN_S
 from streaming.report import MOST_OF_ONE, MOST_OPEN
 from tests.sockets.clients import TEXT, RawWebSocket, close, frame
 from tests.system.server import CATALOGUE, ROOT, wait_until

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from guard import Tokens
+from auth import Tokens
 from tests.sockets.clients import RawWebSocket
 from tests.system.server import status_unless_cut, wait_until
 

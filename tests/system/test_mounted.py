@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from guard import Tokens
+from auth import Tokens
 from tests.system.server import wait_until
 from tests.system.test_logs import append
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from guard import Tokens
+from auth import Tokens
 from tests.system.server import CATALOGUE, wait_until
 
 PAGE = {"Accept": "text/html"}

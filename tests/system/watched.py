@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import greenlet
 
-from green import eventlet
+from server.monkey_patching import eventlet
 
 ROOT = Path(__file__).parents[2]
 # From one switch of greenlets to the next nobody else has a turn.

@@ -1,0 +1,92 @@
+"""Who is connected: counted by whom, and cut when they may not be there any more.
+
+Everything is called on the threads of one process that take turns (green ones).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+from auth.access import TooMany
+from auth.identity import RequestIdentity
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5
+
+
+class _Place(NamedTuple):
+    identity: RequestIdentity
+    cut: Callable[[Any], None]
+
+
+class Clients:
+    """most: how many connections one owner may have; see auth.identity.
+
+    most_unknown: and one address, of those that have shown no credential; None for as many.
+    """
+
+    def __init__(self, most: int, most_unknown: int | None = None) -> None:
+        self.most = most
+        self._most_unknown = most if most_unknown is None else min(most, most_unknown)
+        self._places: dict[Hashable, _Place] = {}
+        self._counts: Counter[str] = Counter()
+
+    def enter(
+        self, client: Hashable, identity: RequestIdentity, cut: Callable[[Any], None]
+    ) -> None:
+        """Count client as the identity's owner's, and no other's, until it leaves.
+
+        cut: called with client, ends the connection; one for all, as each has one object less
+        then. Raises TooMany.
+        """
+        most = self._most_unknown if identity.principal is None else self.most
+        self._place(client, _Place(identity, cut), most)
+
+    def count_to(self, owner: str, client: Hashable) -> None:
+        """Count client as owner's, who has shown a credential by now. Raises TooMany."""
+        place = self._places.get(client)
+        if place is not None:
+            self._place(
+                client, place._replace(identity=place.identity._replace(owner=owner)), self.most
+            )
+
+    def _place(self, client: Hashable, new: _Place, most: int) -> None:
+        old, owner = self._places.get(client), new.identity.owner
+        if old is None or old.identity.owner != owner:
+            if self._counts[owner] >= most:
+                message = f"{most} connections are the most that one may have"
+                raise TooMany("too_many_connections", message, RETRY_AFTER_S)
+            self.leave(client)
+            self._counts[owner] += 1
+        self._places[client] = new
+
+    def identity(self, client: Hashable) -> RequestIdentity | None:
+        """Return the identity that client has entered with last; None when it is not here."""
+        place = self._places.get(client)
+        return place and place.identity
+
+    def leave(self, client: Hashable) -> None:
+        """Count it no longer; again is harmless."""
+        place = self._places.pop(client, None)
+        if place is not None:
+            owner = place.identity.owner
+            self._counts[owner] -= 1
+            if not self._counts[owner]:
+                del self._counts[owner]
+
+    def cut(self, is_over: Callable[[RequestIdentity], bool]) -> None:
+        """End the connections of all visits that are over."""
+        over = [(c, place) for c, place in self._places.items() if is_over(place.identity)]
+        for client, place in over:
+            self.leave(client)
+            place.cut(client)
+        if over:
+            log.info("cut connections=%d: what let them in is good no more", len(over))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many connections each owner has."""
+        return dict(self._counts)

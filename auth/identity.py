@@ -1,0 +1,52 @@
+"""Who asks, as it was found out from one request. A value; way in: RequestIdentity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from sys import intern
+from typing import Any, NamedTuple
+
+from auth.access import ANYONE, Principal
+from auth.links import Link
+from wire.addresses import counted_address
+
+# The address of who comes by a Unix socket.
+LOCAL = "local"
+
+
+class RequestIdentity(NamedTuple):
+    """Who asks, and by what.
+
+    owner: to whom it is counted. principal: None without a credential. session: the id of
+    the browser's session whose cookie says it, which goes along with whatever a browser asks. link:
+    that opens the address. ends_s: unix seconds, when what it opens is over; None for never.
+    """
+
+    owner: str
+    principal: Principal | None
+    session: str | None = None
+    link: Link | None = None
+    ends_s: float | None = None
+
+
+def identity_of(
+    environ: Mapping[str, Any],
+    principal: Principal | None,
+    session: str | None = None,
+    link: Link | None = None,
+) -> RequestIdentity:
+    """Return the identity of a request; it is counted to a name, or to an address without one."""
+    if principal is None or principal is ANYONE:
+        return RequestIdentity(owner_at(address_of(environ)), principal, session, link)
+    return RequestIdentity(principal.name, principal, session, link)
+
+
+def owner_at(address: str) -> str:
+    """Return to whom is counted what comes from an address without a credential."""
+    # One object for all connections of an address, which keep it.
+    return intern(f"address {address}")
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """Return from where a request came, as it is counted."""
+    return counted_address(environ.get("REMOTE_ADDR") or LOCAL)

@@ -1,0 +1,151 @@
+"""Signed links: one address, opened by anybody who has it, in the name of the token that made it.
+
+The signature is of the address as it stands too: on another one a link is no link. It is `link` in
+the query. Way in: Links.sign, Links.read, Links.use, Links.check. Signed by itsdangerous.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from auth.access import BadCredential, LinkSpent
+from wire.since import After, Age, All, Since, parse_since
+
+PARAMETER = "link"
+SALT = "headwater signed link of"
+# A year: for longer there are tokens.
+MAX_S = 366 * 86_400
+MAX_USES = 10_000
+
+
+class Link(NamedTuple):
+    """What a link says. uses: 0 for any number. made_s: unix seconds."""
+
+    id: str
+    token: str
+    expires_s: int
+    uses: int
+    made_s: float = 0.0
+
+
+class Links:
+    """folder: holds a file for each link whose uses are counted, of so many bytes.
+
+    run_native: runs what waits for the disk.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        folder: Path,
+        run_native: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
+        self._key = key
+        self._folder = folder
+        self._run_native = run_native
+        # Uses are counted one after another: two could both be the last, and each waits for the
+        # disk, on one native thread however many there are.
+        self._counting = threading.Lock()
+
+    def sign(self, address: str, token: str, expires_s: int, uses: int) -> tuple[str, Link]:
+        """Return address with its link, and the link. address: path and query, without a link."""
+        link = Link(secrets.token_hex(8), token, expires_s, uses, round(time.time(), 3))
+        signed = str(self._signer(address).dumps(link))
+        if uses:
+            self._run_native(self._forget_old)
+        separator = "&" if "?" in address else "?"
+        return f"{address}{separator}{PARAMETER}={signed}", link
+
+    def read(self, text: str, address: str) -> Link:
+        """Return the link that text is, for this address. Raises BadCredential, LinkSpent."""
+        try:
+            link = Link(*self._signer(address).loads(text))
+        except (BadSignature, TypeError) as error:
+            raise BadCredential("that is no link of this server for this address") from error
+        if time.time() >= link.expires_s:
+            raise LinkSpent("the link has expired")
+        return link
+
+    def use(self, link: Link) -> None:
+        """Count a use. Raises LinkSpent when there were as many as there may be."""
+        if link.uses:
+            with self._counting:
+                self._run_native(partial(self._count, link))
+
+    def _count(self, link: Link) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One byte a use; appending is one step, whatever happens next.
+        with open(self._path_of(link), "ab") as file:
+            self._check_left(link, file.tell())
+            file.write(b".")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def check(self, link: Link) -> None:
+        """Count nothing. Raises LinkSpent when there were as many uses as there may be."""
+        if link.uses:
+            self._run_native(partial(self._look, link))
+
+    def _look(self, link: Link) -> None:
+        try:
+            self._check_left(link, self._path_of(link).stat().st_size)
+        except FileNotFoundError:
+            # It was never used.
+            return
+
+    def _path_of(self, link: Link) -> Path:
+        return self._folder / f"{link.id}.{link.expires_s}"
+
+    @staticmethod
+    def _check_left(link: Link, used: int) -> None:
+        if used >= link.uses:
+            raise LinkSpent("the link is used up")
+
+    def _signer(self, address: str) -> URLSafeSerializer:
+        return URLSafeSerializer(self._key, salt=f"{SALT} {address}")
+
+    def _forget_old(self) -> None:
+        if not self._folder.exists():
+            return
+        for path in self._folder.iterdir():
+            if path.suffix[1:].isdecimal() and int(path.suffix[1:]) < time.time():
+                path.unlink(missing_ok=True)
+
+
+def split_link(query: str) -> tuple[str, str | None]:
+    """Return a query without its links, and their text; None when there is none.
+
+    More than one are none of this server, whatever each would be.
+    """
+    words = query.split("&")
+    links = [word for word in words if word.startswith(f"{PARAMETER}=")]
+    rest = "&".join(word for word in words if word not in links)
+    return rest, "&".join(links).removeprefix(f"{PARAMETER}=") if links else None
+
+
+def since_of(link: Link | None, told: str | None, asked: str | None) -> tuple[Since, float]:
+    """Return where a feed begins, and the unix time before which it tells nothing, 0 for none.
+
+    told: its Last-Event-ID. asked: `since` of its address. A feed that a link opens goes on from a
+    cursor, and never with more than its address has told since the link was made. Raises
+    MalformedCursor, LinkSpent.
+    """
+    if link is None or not told:
+        return parse_since(told or asked), 0.0
+    since, bound = parse_since(told), parse_since(asked)
+    if not isinstance(since, After):
+        raise LinkSpent("the link is for its address alone: Last-Event-ID is a cursor here")
+    if isinstance(bound, After):
+        return max(since, bound, key=lambda each: each.text), 0.0
+    if isinstance(bound, All):
+        return since, 0.0
+    return since, link.made_s - (bound.seconds if isinstance(bound, Age) else 0)

@@ -1,0 +1,88 @@
+"""Native threads: each kind of work that may block has its own, and owners share those of a kind.
+
+So what is slow of one kind takes no thread of another, and what is slow of one owner leaves threads
+to the others. Who asks is known from the turn that the present thread has taken
+(auth/request_scheduler.py). Knows no green library: it is handed what runs work on a native thread.
+Way in: NativeThreads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, TypeVar
+
+from auth.places import Places
+from auth.request_scheduler import owner_of_turn, turn_paused
+
+Result = TypeVar("Result")
+
+# Writes and syncs of topics, each topic's one after the other, and what readers have missed of
+# them: a disk does no more at once, and publishers of one topic commit together.
+COMMITS, COMMITS_OF_ONE = 4, 3
+# What sources look like, and whether statements depend on more than the database: milliseconds
+# each, or a lock that is waited for. As many databases may be locked; the rest is for others.
+DESCRIPTIONS, DESCRIPTIONS_OF_ONE = 12, 10
+# Previews and counts: they compute, so that more at once would only take longer each.
+STATEMENTS, STATEMENTS_OF_ONE = 6, 2
+# Steps of reports, of some seconds each. One is always left for another owner.
+REPORTS = min(4, max(2, os.cpu_count() or 1))
+REPORTS_OF_ONE = REPORTS - 1
+# Link uses that are counted, log-outs, the tokens' file each second: a few syncs.
+GATE, GATE_OF_ONE = 4, 2
+# Reads of files, archives, recordings and logs, listings, searches; what the server does by itself.
+FILES, FILES_OF_ONE = 12, 8
+
+# How many native threads there have to be, so that none of these waits for one.
+IN_ALL = COMMITS + DESCRIPTIONS + STATEMENTS + REPORTS + GATE + FILES
+
+_is_native: ContextVar[bool] = ContextVar("is_native", default=False)
+
+
+class Threads:
+    """A RunNative (journal/native.py) of so many threads, of which one owner has only a part.
+
+    Work of a native thread that comes here again is run where it is.
+    """
+
+    def __init__(
+        self, run_native: Callable[[Callable[[], Any]], Any], count: int, most_of_one: int
+    ) -> None:
+        self._run_native = run_native
+        self._places = Places(count, most_of_one)
+
+    def __call__(self, work: Callable[[], Result], /) -> Result:
+        if _is_native.get():
+            return work()
+        owner = owner_of_turn()
+        if not self._places.enter(owner, 0):
+            # What begins at once mostly ends at once, and keeps its turn.
+            with turn_paused():
+                self._places.enter(owner)
+        try:
+            result: Result = self._run_native(partial(_run, work))
+        finally:
+            self._places.leave(owner)
+        return result
+
+
+class NativeThreads:
+    """See the module. run_native: runs work on one of IN_ALL native threads."""
+
+    def __init__(self, run_native: Callable[[Callable[[], Any]], Any]) -> None:
+        self.commits = Threads(run_native, COMMITS, COMMITS_OF_ONE)
+        self.descriptions = Threads(run_native, DESCRIPTIONS, DESCRIPTIONS_OF_ONE)
+        self.statements = Threads(run_native, STATEMENTS, STATEMENTS_OF_ONE)
+        self.reports = Threads(run_native, REPORTS, REPORTS_OF_ONE)
+        self.authenticator = Threads(run_native, GATE, GATE_OF_ONE)
+        self.files = Threads(run_native, FILES, FILES_OF_ONE)
+
+
+def _run(work: Callable[[], Result]) -> Result:
+    token = _is_native.set(True)
+    try:
+        return work()
+    finally:
+        _is_native.reset(token)

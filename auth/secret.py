@@ -1,0 +1,31 @@
+"""The key that signs sessions and links: made on the first start, readable by us only."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from auth.private_file import write_private
+
+KEY_BYTES = 32
+
+
+class SecretUnusable(Exception):
+    """There is no key, or none that may be used."""
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the key in the file at path, made if there is none. Raises SecretUnusable."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(path, secrets.token_bytes(KEY_BYTES))
+        key = path.read_bytes()
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SecretUnusable(f"{path} cannot be read or made: {error.strerror}") from error
+    if len(key) < KEY_BYTES:
+        raise SecretUnusable(f"{path} is too short for a key; remove it, and a new one is made")
+    if mode & 0o077:
+        raise SecretUnusable(f"{path} can be read by others: chmod 600 it")
+    return key

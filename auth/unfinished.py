@@ -1,0 +1,51 @@
+"""Bytes that wait for the rest of what they belong to: bounded in all, and shared fairly.
+
+Half messages, half events and bodies that are still on their way cost memory and are worth nothing
+yet. One owner may have as much of the room as stays free for the others, so each new owner finds
+some, whatever the others hold. Everything is called on the threads of one process that take turns
+(green ones). Way in: Unfinished.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+
+from auth.access import TooMany
+
+# 64 messages of the longest kind; one owner alone may have half of it.
+MOST_BYTES = 64 * 1024 * 1024
+RETRY_AFTER_S = 5
+TOO_MUCH = "too_much_unfinished"
+
+
+class Unfinished:
+    """most: bytes in all."""
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
+        self._sizes: dict[Hashable, tuple[str, int]] = {}
+        self._of_owners: Counter[str] = Counter()
+        self.total = 0
+
+    def keep(self, what: Hashable, owner: str, size: int) -> None:
+        """Count what, of owner, as size bytes from now on. Raises TooMany, and forgets it then."""
+        self.forget(what)
+        if self._of_owners[owner] + size > self._most - self.total - size:
+            self._clear(owner)
+            text = "too much is unfinished: send whole messages, or come back later"
+            raise TooMany(TOO_MUCH, text, RETRY_AFTER_S)
+        self._sizes[what] = owner, size
+        self._of_owners[owner] += size
+        self.total += size
+
+    def forget(self, what: Hashable) -> None:
+        """Count it no longer; again is harmless."""
+        owner, size = self._sizes.pop(what, ("", 0))
+        self._of_owners[owner] -= size
+        self.total -= size
+        self._clear(owner)
+
+    def _clear(self, owner: str) -> None:
+        if not self._of_owners[owner]:
+            del self._of_owners[owner]

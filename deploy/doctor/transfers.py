@@ -1,0 +1,222 @@
+"""Downloads: what comes is what the server sent, at once, and can be resumed."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from . import cures
+from .findings import Unfit, Wrong
+from .site import AGENT, Site, Stream
+
+SMALL_ROWS = 2000
+# Recording this many takes longer than answering; of more it is not asked for.
+LARGE_ROWS, MOST_ROWS = 100_000, 300_000
+# A log's line is there within a second of its request.
+LOG_S = 3.0
+# What sockets may hold on the way is at most so much: 4 MiB to send and 6 to receive, twice.
+HELD_BYTES = 20 * 1024 * 1024
+# RFC 5737: an address that nobody has.
+NOBODY = "192.0.2.77"
+LOOPBACK = ("127.0.0.1", "::1")
+RECORD_S = 10.0
+STILL_S = 0.5
+ENCODINGS = {"Accept-Encoding": "gzip, br, zstd, deflate"}
+
+
+class Sample(NamedTuple):
+    """A source to download. path: without the format. rows: None when only counting would tell."""
+
+    path: str
+    rows: int | None
+
+    @property
+    def small(self) -> str:
+        """The address of an export that is always the same, as long as the data is."""
+        return f"{self.path}.csv?limit={SMALL_ROWS}"
+
+    def large(self, extension: str) -> str:
+        """Return the address of an export that nobody has asked for yet. Raises Unfit."""
+        if self.rows is None or self.rows < LARGE_ROWS:
+            raise Unfit(f"there is no source of {LARGE_ROWS} rows to tell by")
+        rows = min(self.rows, MOST_ROWS) - random.randrange(LARGE_ROWS // 2)
+        return f"{self.path}.{extension}?limit={rows}"
+
+
+def find_sample(site: Site) -> Sample:
+    """Return the largest source that needs no parameters. Raises Unfit."""
+    told = site.ask("/sources").check_allowed().json()
+    sources = told.get("sources", []) if isinstance(told, dict) else []
+    # One that cannot be read has none, but an error; one that is denied has no rows for this token.
+    free = [each for each in sources if each.get("parameters") == [] and "denied" not in each]
+    if not free:
+        raise Unfit("there is no source without parameters to download")
+    best = max(free, key=lambda each: each["rows_estimate"] or 0)
+    return Sample(best["urls"]["csv"].removesuffix(".csv"), best["rows_estimate"])
+
+
+def check_download(site: Site) -> str:
+    """A small one comes whole."""
+    reply = site.ask(find_sample(site).small).check_allowed()
+    if reply.status != 200:
+        raise Wrong(f"a download is answered by {reply.describe()}")
+    return f"{len(reply.body)} bytes, the first after {reply.first_s * 1000:.0f} ms"
+
+
+def check_growing(site: Site) -> str:
+    """A download begins while it is recorded, which takes HTTP/1.1 all the way to the server."""
+    sample = find_sample(site)
+    # Twice: on a busy machine all of it may be recorded by the time of the answer.
+    for _ in range(2):
+        began_s = time.monotonic()
+        with _open_large(site, sample, "csv") as stream:
+            seconds = time.monotonic() - began_s
+            if stream.headers["Content-Length"] is None:
+                return f"begins after {seconds * 1000:.0f} ms, before all is recorded"
+    told = f"a download begins when all of it is recorded, after {seconds:.1f} s: HTTP/1.0"
+    raise Wrong(told, cures.HTTP_1_1)
+
+
+def check_pace(site: Site) -> str:
+    """Nobody on the way takes a download in that its client does not take."""
+    ends_s = time.monotonic() + RECORD_S
+    with _open_large(site, find_sample(site), "json") as stream:
+        address = f"/exports/{stream.headers['Headwater-Export']}"
+        # An address of its own for each, lest a cache answers.
+        while (told := _ask_anew(site, address))["state"] == "running":
+            if time.monotonic() > ends_s:
+                raise Unfit("the server is too busy to tell")
+            time.sleep(0.1)
+        if told["bytes"] < HELD_BYTES:
+            raise Unfit(f"no source is larger than what sockets hold, {HELD_BYTES} bytes")
+        time.sleep(STILL_S)
+        told = _ask_anew(site, address)
+    if not told["readers"]:
+        line = f"all {told['bytes']} bytes were taken in by the proxy, for a client that reads none"
+        raise Wrong(line, cures.UNBUFFERED, cures.NOT_IGNORED)
+    return f"a client that stands still has {told['slowest_reader']} of {told['bytes']} bytes"
+
+
+def _ask_anew(site: Site, address: str) -> dict[str, Any]:
+    """Return the state of an export. Raises Unfit when it cannot be had."""
+    reply = site.ask(f"{address}?doctor={secrets.token_hex(4)}").check_allowed()
+    fields = reply.json()
+    if reply.status != 200 or not isinstance(fields, dict):
+        raise Unfit(f"the state of an export is answered by {reply.describe()}")
+    return fields
+
+
+@contextmanager
+def _open_large(site: Site, sample: Sample, extension: str) -> Iterator[Stream]:
+    """Hand out a download of which nothing is read, and discard its export."""
+    address = ""
+    try:
+        with site.open(sample.large(extension), receive_bytes=8192) as stream:
+            if stream.status != 200:
+                raise Unfit(f"a download is answered by {stream.status}")
+            address = f"/exports/{stream.headers['Headwater-Export']}"
+            yield stream
+    finally:
+        # When the reader is gone: an export that ends before is a mistake to the server's log.
+        if address:
+            with suppress(OSError, HTTPException):
+                site.ask(address, method="DELETE")
+
+
+def check_resume(site: Site) -> str:
+    """The rest of a cut transfer and what was there of it are the whole."""
+    path = find_sample(site).small
+    whole = site.ask(path).check_allowed()
+    etag = whole.headers.get("ETag")
+    if etag is None or etag.startswith("W/"):
+        told = "the ETag is weak" if etag else "the ETag was taken away"
+        raise Wrong(f"{told}, so nothing resumes", cures.UNCOMPRESSED)
+    with site.open(path) as stream:
+        start = stream.read(len(whole.body) // 2)
+    rest = site.ask(path, {"Range": f"bytes={len(start)}-", "If-Range": etag})
+    if rest.headers.get("ETag") != etag:
+        raise Unfit("the data is changing just now")
+    if rest.status != 206:
+        told = f"a Range is answered by {rest.status}: it does not arrive"
+        raise Wrong(told, cures.RANGES, cures.UNCACHED)
+    if start + rest.body != whole.body:
+        raise Wrong("the parts are not the whole", cures.UNCACHED)
+    return f"{len(start)} + {len(rest.body)} bytes are the {len(whole.body)} of the whole"
+
+
+def check_compression(site: Site) -> str:
+    """Nobody compresses on the way."""
+    paths = ["/events/status?poll=1&since=all"]
+    with suppress(Unfit):
+        paths.append(find_sample(site).small)
+    for path in paths:
+        encoding = site.ask(path, ENCODINGS).headers.get("Content-Encoding")
+        if encoding:
+            told = f"{path.partition('?')[0]} is compressed on its way: {encoding}"
+            raise Wrong(told, cures.UNCOMPRESSED)
+    return "none is added"
+
+
+def check_caching(site: Site) -> str:
+    """Nobody keeps an answer: each of these has an id of its own."""
+    # An address that was never asked for: a switch is on whatever its value is.
+    path = f"/events/status?poll=1{secrets.token_hex(4)}"
+    replies = [site.ask(path).check_allowed() for _ in range(2)]
+    first, second = (reply.headers.get("Headwater-Connection") for reply in replies)
+    if first is not None and first == second:
+        raise Wrong("an answer came twice from a cache", cures.UNCACHED, cures.CACHE_CONTROL)
+    if "Age" in replies[1].headers:
+        raise Wrong("an answer has an Age: a cache is on the way", cures.UNCACHED)
+    return "none"
+
+
+def check_client(site: Site) -> str:
+    """What the server notes of us, if it shows its access log: the protocol and the address."""
+    mark = f"{AGENT}/{secrets.token_hex(8)}"
+    site.ask("/healthz", {"User-Agent": mark, "X-Forwarded-For": NOBODY})
+    seen = _find_in_log(site, mark)
+    if seen.get("protocol") == "HTTP/1.0":
+        raise Wrong("the server is asked by HTTP/1.0", cures.HTTP_1_1)
+    with site.connect() as sock:
+        own, peer = sock.getsockname()[0], sock.getpeername()[0]
+    client = str(seen.get("client"))
+    if client == NOBODY:
+        raise Wrong(
+            "the server believes what clients say of themselves", cures.CLIENT, cures.PROXIES
+        )
+    # Nobody comes to a public address from an inner one, nor to another machine from this one.
+    is_foreign = ip_address(peer).is_global or client in LOOPBACK
+    if client not in (own, peer) and is_foreign and _is_inner(client):
+        told = f"to the server, all clients are at {client}"
+        raise Wrong(told, cures.CLIENT, cures.PROXIES)
+    return f"{client}, {seen.get('protocol')}"
+
+
+def _is_inner(client: str) -> bool:
+    try:
+        return not ip_address(client).is_global
+    except ValueError:
+        return True  # a Unix socket's client has none
+
+
+def _find_in_log(site: Site, mark: str) -> dict[str, Any]:
+    ends_s = time.monotonic() + LOG_S
+    # The line of this search has it encoded.
+    words = urlencode({"plain": 1, "literal": 1, "lines": 1, "grep": f'"agent": "{mark}"'})
+    while True:
+        reply = site.ask(f"/logs/access?{words}").check_allowed()
+        if reply.status != 200:
+            raise Unfit("the server shows no log named access")
+        if reply.body.strip():
+            fields = reply.json()
+            return fields if isinstance(fields, dict) else {}
+        if time.monotonic() > ends_s:
+            raise Unfit("the log named access is not the server's own")
+        time.sleep(0.1)

@@ -1,0 +1,114 @@
+"""Native threads for what would hold the hub: work goes to one and its result comes back.
+
+In the place of eventlet's tpool, whose way there and back takes twice the processor time: two
+queues made of conditions, and a socket on which a greenlet waits for each result anew. Here it is
+a queue in C, and back an eventfd that the hub looks at for as long as it runs.
+
+Way in: NativePool.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from server.monkey_patching import eventlet, go_on, nothing
+
+Result = TypeVar("Result")
+
+# Not those that make greenlets of threads.
+_threading = eventlet.patcher.original("threading")
+_queue = eventlet.patcher.original("queue")
+
+
+class _Errand:
+    """Work, and then its result. greenlet: who waits for it, None if nobody does any more."""
+
+    __slots__ = ("error", "greenlet", "is_done", "result", "work")
+
+    def __init__(self, work: Callable[[], Any], greenlet: Any) -> None:
+        self.work = work
+        self.greenlet = greenlet
+        self.is_done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class NativePool:
+    """count: of threads. They are started when they are first needed, in the hub's process."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._threads: list[Any] = []
+        self._asked = _queue.SimpleQueue()
+        self._done: deque[_Errand] = deque()
+        self._bell = -1
+
+    def execute(self, work: Callable[[], Result], /) -> Result:
+        """Return what work returns, or raise what it raises; the other greenlets go on meanwhile.
+
+        Only for the hub's thread. If the greenlet is ended the work goes on, and what comes of it
+        is dropped.
+        """
+        if not self._threads:
+            self._start()
+        hub = eventlet.hubs.get_hub()
+        errand = _Errand(work, eventlet.getcurrent())
+        self._asked.put(errand)
+        try:
+            while not errand.is_done:
+                hub.switch()
+        finally:
+            errand.greenlet = None
+        if errand.error is not None:
+            error, errand.error = errand.error, None
+            try:
+                raise error
+            finally:
+                # It would hold this frame, that holds it.
+                del error
+        result: Result = errand.result
+        return result
+
+    def stop(self) -> None:
+        """Wait until the work that was begun or asked for is done. At the end of the process."""
+        for _ in self._threads:
+            self._asked.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+    def _start(self) -> None:
+        if self._bell < 0:
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            hub = eventlet.hubs.get_hub()
+            hub.add(hub.READ, self._bell, self._deliver, nothing, nothing)
+        for number in range(self._count):
+            name = f"native {number}"
+            thread = _threading.Thread(target=self._run, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _run(self) -> None:
+        while (errand := self._asked.get()) is not None:
+            try:
+                errand.result = errand.work()
+            except BaseException as error:  # noqa: BLE001 (whatever it is, who waits gets it)
+                errand.error = error
+            errand.work = None
+            errand.is_done = True
+            self._done.append(errand)
+            del errand
+            os.eventfd_write(self._bell, 1)
+
+    def _deliver(self, descriptor: int) -> None:
+        """Have those go on whose work is done. In the hub."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(descriptor)
+        while self._done:
+            greenlet = self._done.popleft().greenlet
+            if greenlet is not None:
+                go_on(greenlet)

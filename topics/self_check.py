@@ -1,0 +1,97 @@
+"""Follows the server's own pulse as a client does, over a socket of its own.
+
+What arrives was published, kept, framed and pushed like everything else, so as long as it arrives
+others get their events too. Way in: SelfCheck, started by a process entry.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from topics import NotReady, Outlet, Patterns, Topics
+from topics.outlet import Socket
+from topics.status import EVERY_S, TOPIC
+from wire.framing import NDJSON
+from wire.since import parse_since
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 4096
+
+
+class SelfCheck:
+    """heard_s: when an event came last, by the monotonic clock; at first, when this was made."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.heard_s = time.monotonic()
+        self._topics = topics
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="self_check", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def silent_s(self) -> float:
+        """Return the time since an event came."""
+        return time.monotonic() - self.heard_s
+
+    def _run(self) -> None:
+        while not self._stopped.wait(EVERY_S):
+            try:
+                self._follow()
+            except NotReady:
+                continue
+            except Exception:
+                log.exception("the self_check is to be sent out again")
+
+    def _follow(self) -> None:
+        """Note each time that an event comes, until the feed ends."""
+        near, far = socket.socketpair()
+        with near, far:
+            client = _Perch(far)
+            outlet = Outlet(client, client.stop_reading)
+            reader = self._topics.reader(Patterns.parse(TOPIC), parse_since(None), "", NDJSON)
+            reader.outlet = outlet
+            self._topics.watch(reader)
+            try:
+                while near.recv(READ_BYTES):
+                    self.heard_s = time.monotonic()
+            finally:
+                self._topics.leave(reader)
+                outlet.close()
+
+
+class _Perch:
+    """The end of the socket that is written to; see topics.outlet.Client."""
+
+    def __init__(self, far: socket.socket) -> None:
+        # One that has stopped reading is dropped rather than waited for.
+        far.setblocking(False)
+        self.socket: Socket = far
+        self._far = far
+        self.send_now: Callable[[bytes], int] | None = far.send
+        self.spawn: Callable[[Callable[[], None]], object] = _spawn
+
+    def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
+        """Do nothing: there is no worker that would want it back."""
+
+    def failed(self, error: OSError) -> None:
+        """Do nothing: another one goes out."""
+
+    def refused(self, code: str) -> None:
+        """Do nothing: it is no client."""
+
+    def stop_reading(self) -> None:
+        with suppress(OSError):
+            self._far.shutdown(socket.SHUT_WR)
+
+
+def _spawn(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()
