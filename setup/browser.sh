@@ -15,6 +15,9 @@ give_up() {
 
 # Below node_modules.
 files="socket.io-client/dist/socket.io.esm.min.js uplot/dist/uPlot.esm.js uplot/dist/uPlot.min.css"
+# What these are made of; their licenses want their notices beside them.
+packages="socket.io-client engine.io-client engine.io-parser socket.io-parser
+    @socket.io/component-emitter uplot"
 vendor=static/vendor
 options=--omit=dev
 stamps=node_modules/.installed-run
@@ -27,7 +30,7 @@ fi
 stamped() { cat package.json package-lock.json; }
 
 installed() {
-    for file in $files; do
+    for file in $files NOTICES.txt; do
         [ -s "$vendor/${file##*/}" ] || return 1
     done
     for stamp in $stamps; do
@@ -59,6 +62,13 @@ for file in $files; do
     sed '/^\/\/# sourceMappingURL=/d' "node_modules/$file" >"$vendor/$name.new"
     mv "$vendor/$name.new" "$vendor/$name"
 done
+for package in $packages; do
+    version=$(sed -n 's/^ *"version": "\(.*\)",*$/\1/p' "node_modules/$package/package.json")
+    printf '%s %s\n\n' "$package" "$version"
+    cat "node_modules/$package/LICENSE"
+    printf '\n\n'
+done >"$vendor/NOTICES.txt.new"
+mv "$vendor/NOTICES.txt.new" "$vendor/NOTICES.txt"
 for stamp in $stamps; do
     stamped >"$stamp"
 done

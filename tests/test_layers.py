@@ -69,12 +69,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
     "gunicorn.conf": ("settings", "auth", "server"),
     "deploy/doctor": (),
+    "headwater": (),
     "commands": ("settings", *_BELOW_STREAMING, "deploy/doctor"),
     "wsgi": ("settings", *_BELOW_STREAMING, "streaming", "sockets", "app", "commands", "server"),
 }
 
 # These import nothing but the standard library and what FLOORS allows.
-WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics", "deploy/doctor")
+WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics", "deploy/doctor", "headwater")
 
 # Who may name a library: floors, or single files.
 LIBRARIES: dict[str, tuple[str, ...]] = {
