@@ -168,7 +168,6 @@ def create_app(
     register_admission(app, authenticator)
     socketio = make_socketio(
         app,
-        fan_out=settings.fan_out,
         connection_s=settings.connection_s,
         cors_allowed_origins=lambda origin, environ: authenticator.origins.allow(environ),
         cors_credentials=False,

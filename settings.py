@@ -316,14 +316,6 @@ class Settings:
             "How long a resumed download waits for bytes that are not recorded yet.",
         ),
     )
-    fan_out: str = field(
-        default="direct",
-        metadata=_asks(
-            "FAN_OUT",
-            _one_of("direct", "stock"),
-            "How `/live` is served; `stock` is Flask-SocketIO as it comes, for comparison.",
-        ),
-    )
     log_level: str = field(
         default="info",
         metadata=_asks(

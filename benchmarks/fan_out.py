@@ -21,7 +21,6 @@ from benchmarks.peers.broadcasters import (
     FLASK_SOCKETIO,
     HEADWATER,
     HEADWATER_LIVE,
-    HEADWATER_STOCK,
     NODE,
     Broadcaster,
     Running,
@@ -34,7 +33,7 @@ NAME = "fan-out"
 LIMIT_S = 2400
 CLIENTS = 1_000
 ROUNDS = 3
-SUBJECTS = (HEADWATER, HEADWATER_LIVE, HEADWATER_STOCK, FLASK_SOCKETIO, NODE, FASTAPI)
+SUBJECTS = (HEADWATER, HEADWATER_LIVE, FLASK_SOCKETIO, NODE, FASTAPI)
 PAIRS = [
     (mine, other, goal)
     for other, goal in ((FLASK_SOCKETIO, Goal(">=", 3)), (NODE, Goal(">=", 1)), (FASTAPI, None))

@@ -610,44 +610,12 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         self.server.eio.disconnect(code=code, text=text)
 
 
-class StockSocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
-    """Upstream's, as it is, for comparison."""
-
-    def tick(self, event: str, data: Any, namespace: str = "/") -> None:
-        self.emit(event, data, namespace=namespace)
-
-    def repeat(self, sid: str, event: str, data: Any, namespace: str = "/") -> None:
-        self.emit(event, data, namespace=namespace, to=sid)
-
-    def outlet_of(self, sid: str, namespace: str = "/") -> None:
-        """Return None: what is sent goes through upstream's queue."""
-
-    def counts(self) -> dict[str, int]:
-        sessions = self.server.eio.sockets.values()
-        websockets = sum(session.upgraded for session in sessions)
-        return {"polling": len(sessions) - websockets, "websocket": websockets}
-
-    def guard(self, *watchers: object) -> None:
-        """Do nothing: who asks is found out when a client connects to a namespace."""
-
-    def close(self, sid: str, namespace: str = "/") -> None:
-        self.server.disconnect(sid, namespace)
-
-    def close_all(self, code: int, text: str) -> None:
-        self.server.eio.disconnect()
-
-
 def make_socketio(
-    app: Flask | None = None, *, fan_out: str = "direct", connection_s: float = 0.0, **options: Any
-) -> SocketIO | StockSocketIO:
-    """Return Flask-SocketIO. fan_out: `direct` is ours, `stock` is upstream's, unchanged.
+    app: Flask | None = None, *, connection_s: float = 0.0, **options: Any
+) -> SocketIO:
+    """Return Flask-SocketIO on our server.
 
-    connection_s: how long a session of ours may last, 0 for any time.
-    options: those of flask_socketio.SocketIO; `direct` takes connect_timeout_s and
-    upgrade_timeout_s too (sockets/sessions.py).
+    connection_s: how long a session may last, 0 for any time. options: those of
+    flask_socketio.SocketIO, and connect_timeout_s and upgrade_timeout_s (sockets/sessions.py).
     """
-    if fan_out == "stock":
-        return StockSocketIO(app, **{"async_mode": "eventlet", **options})
-    if fan_out != "direct":
-        raise ValueError("fan_out is direct or stock")
     return SocketIO(app, connection_s=connection_s, **options)

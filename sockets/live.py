@@ -25,9 +25,8 @@ from auth.scopes import publish_to, subscribe_to
 from exports.export import Export
 from exports.exports import Exports
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
-from sockets.engine import SocketIO, StockSocketIO
+from sockets.engine import SocketIO
 from sockets.live_packets import LIVE_FRAMES, LIVE_PAYLOADS, NAMESPACE
-from sockets.stock import StockOutlet
 from topics import Patterns, Publication, Reader, TooManyTopics, Topics
 from topics.names import MAX_PATTERNS, check_name
 from topics.presence import show_readers
@@ -87,7 +86,7 @@ class Live(Namespace):  # type: ignore[misc]
 
     def __init__(
         self,
-        socketio: SocketIO | StockSocketIO,
+        socketio: SocketIO,
         topics: Topics,
         exports: Exports,
         ticker: Ticker,
@@ -209,11 +208,11 @@ class Live(Namespace):  # type: ignore[misc]
             raise TooManyTopics(f"a connection follows at most {MAX_PATTERNS} topics")
         reader = self._topics.reader(patterns, parse_since(since), sid, LIVE_PAYLOADS)
         self._leave(sid, patterns.text)
-        self._readers.setdefault(sid, {})[patterns.text] = reader
-        self._attach(sid, reader)
-        reader.end = partial(self._say_last, reader)
-        # It ends with the session.
-        self._topics.follow(reader, is_bounded=False)
+        if self._attach(sid, reader):
+            self._readers.setdefault(sid, {})[patterns.text] = reader
+            reader.end = partial(self._say_last, reader)
+            # It ends with the session.
+            self._topics.follow(reader, is_bounded=False)
         newest = [topic.newest for topic in reader.places if topic.newest is not None]
         return {
             "topic": patterns.text,
@@ -284,16 +283,15 @@ class Live(Namespace):  # type: ignore[misc]
             if reader.outlet is not None:
                 reader.outlet.feed_from(reader)
 
-    def _attach(self, sid: str, reader: Reader) -> None:
-        """Have reader pushed to where the client is now."""
+    def _attach(self, sid: str, reader: Reader) -> bool:
+        """Have reader pushed to where the client is now; return False if the client is gone."""
         outlet: Any = self._sockets.outlet_of(sid, NAMESPACE)
         if outlet is None:
-            server: Any = self._sockets.server
-            session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
-            outlet = StockOutlet(partial(server.eio.send, session))
+            return False
         reader.outlet = outlet
         framing = LIVE_FRAMES if outlet.transport == "websocket" else LIVE_PAYLOADS
         reader.framing = self._narrow(self._asker(sid), reader.patterns, framing)
+        return True
 
     def _leave(self, sid: str, text: str) -> None:
         reader = self._readers.get(sid, {}).pop(text, None)

@@ -178,9 +178,6 @@ HEADWATER_LIVE = Broadcaster(
     socketio("/live"),
     _PUBLISH,
 )
-HEADWATER_STOCK = HEADWATER_LIVE._replace(
-    name="headwater, stock fan-out", serve=_headwater(HEADWATER_FAN_OUT="stock")
-)
 FLASK_SOCKETIO = Broadcaster(
     "Flask-SocketIO",
     _flask_socketio,

@@ -5,11 +5,10 @@ from pathlib import Path
 import engineio
 import flask_socketio
 import pytest
-import socketio
 from flask import Flask, request, session
 from flask_socketio import Namespace, emit, join_room
 
-from sockets.engine import KeptEnviron, StockSocketIO, make_socketio
+from sockets.engine import KeptEnviron, make_socketio
 
 ENVIRON = {
     "REQUEST_METHOD": "GET",
@@ -46,21 +45,6 @@ def test_each_handler_has_an_environ_of_its_own():
     kept = KeptEnviron(ENVIRON)
     kept.environ()["saved"] = True
     assert "saved" not in kept.environ()
-
-
-def test_stock_is_upstreams():
-    sockets = make_socketio(Flask(__name__), fan_out="stock", async_mode="threading")
-    assert isinstance(sockets, flask_socketio.SocketIO)
-    assert type(sockets) is StockSocketIO
-    assert type(sockets.server) is socketio.Server
-    assert type(sockets.server.eio) is engineio.Server
-    assert type(sockets.server.manager) is socketio.Manager
-    assert sockets.counts() == {"polling": 0, "websocket": 0}
-
-
-def test_another_fan_out_is_refused():
-    with pytest.raises(ValueError, match="direct or stock"):
-        make_socketio(fan_out="udp")
 
 
 def test_ours_loads_no_green_library():

@@ -40,3 +40,9 @@ def test_no_event_needs_a_flask_request(client):
 def test_an_event_that_there_is_not_is_refused(client):
     assert call(client, "dance", {})["error"] == "unknown_event"
     assert call(client, "subscribe", ["status"])["error"] == "malformed"
+
+
+def test_a_client_that_is_gone_follows_nothing(client, own_site):
+    """Flask-SocketIO's test client has no session, as one that was closed meanwhile."""
+    assert call(client, "subscribe", {"topic": "status"})["ok"]
+    assert not own_site.extensions["headwater"].topics.subscriptions.readers

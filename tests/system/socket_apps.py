@@ -10,7 +10,7 @@ from time import sleep
 import engineio
 from flask import Flask, request
 from flask_socketio import ConnectionRefusedError as Refused
-from flask_socketio import Namespace, emit
+from flask_socketio import Namespace, SocketIO, emit
 from greenlet import greenlet
 
 from auth import SocketLimits
@@ -147,9 +147,9 @@ stock_engine = make_engine(engineio.Server, async_mode="eventlet")
 # Socket.IO, as its protocol suite has it
 
 
-def make_suite(fan_out, **options):
+def make_suite(kind, **options):
     app = Flask(__name__)
-    socketio = make_socketio(app, fan_out=fan_out, ping_interval=0.3, ping_timeout=0.2, **options)
+    socketio = kind(app, ping_interval=0.3, ping_timeout=0.2, **options)
 
     def greet(auth=None):
         emit("auth", auth or {})
@@ -164,8 +164,8 @@ def make_suite(fan_out, **options):
     return app
 
 
-suite = make_suite("direct", connect_timeout_s=1.0)
-stock_suite = make_suite("stock")
+suite = make_suite(make_socketio, connect_timeout_s=1.0)
+stock_suite = make_suite(SocketIO, async_mode="eventlet")
 
 
 # Socket.IO, with everything that may go wrong
@@ -254,11 +254,12 @@ class Live(Namespace):
             self.feeds[sid].attach(self.socketio.outlet_of(sid, "/live"))
 
 
-def make_live(fan_out, **options):
+def make_live(kind, **options):
     app = Flask(__name__)
     app.refusals = Counter()
-    socketio = make_socketio(app, fan_out=fan_out, **options)
-    if fan_out == "direct":
+    socketio = kind(app, **options)
+    is_ours = kind is make_socketio
+    if is_ours:
         socketio.server.eio.refusals = app.refusals
     namespace = Live()
     socketio.on_namespace(namespace)
@@ -286,19 +287,20 @@ def make_live(fan_out, **options):
         members = sum(1 for _ in manager.get_participants("/live", None))
         engine = socketio.server.eio
         sessions = engine.sockets.values()
-        return process() | socketio.counts() | {
+        counts = socketio.counts() if is_ours else {}
+        return process() | counts | {
             "left": left,
             "refusals": app.refusals,
             "members": members,
             "waiting": sum(hasattr(s, "outlet") and not s.outlet.busy for s in sessions),
             "environs": len(socketio.server.environ),
-            "unfinished": engine.socket_limits.unfinished.total if fan_out == "direct" else 0,
+            "unfinished": engine.socket_limits.unfinished.total if is_ours else 0,
         }  # fmt: skip
 
     return app
 
 
-live = make_live("direct")
-brisk = make_live("direct", ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3)
-hasty = make_live("direct", connect_timeout_s=0.4)
-stock = make_live("stock")
+live = make_live(make_socketio)
+brisk = make_live(make_socketio, ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3)
+hasty = make_live(make_socketio, connect_timeout_s=0.4)
+stock = make_live(SocketIO, async_mode="eventlet")
