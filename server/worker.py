@@ -173,7 +173,7 @@ class Connection:
         if self.is_pending:
             self.pending[self.address] += 1
 
-    # What an application that speaks on the socket by itself is given; see topics/outlet.py.
+    # What an application that speaks on the socket is given; see topics/connection_writer.py.
 
     @property
     def send_now(self) -> Callable[[bytes], int] | None:

@@ -46,9 +46,9 @@ from sockets.packets import (
     read_head,
     text_packet,
 )
-from sockets.polling import PollOutlet
+from sockets.polling import PollWriter
 from sockets.sessions import EngineServer
-from sockets.websocket import FrameOutlet
+from sockets.websocket import FrameWriter
 
 log = logging.getLogger(__name__)
 # What the classes above ours say on INFO names events; on WARNING they say what somebody should do.
@@ -198,11 +198,11 @@ class Server(socketio.Server):  # type: ignore[misc]
         if member is not None:
             self._give(member, packet)
 
-    def outlet_of(self, sid: str, namespace: str) -> PollOutlet | FrameOutlet | None:
+    def writer_of(self, sid: str, namespace: str) -> PollWriter | FrameWriter | None:
         """Return where a client's events go, None when it is gone. It changes with an upgrade."""
         member = self.manager.member(sid, namespace)
         session = self.eio.sockets.get(member.session) if member else None
-        return session.outlet if session else None
+        return session.writer if session else None
 
     def _give(self, member: Member, packet: Packet, only_free: bool = False) -> None:
         if member.held is None:
@@ -218,7 +218,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 data = part[1:] if isinstance(part, str) else part
                 self._send_eio_packet(eio_sid, EnginePacket(ENGINE_MESSAGE, data))
         elif only_free:
-            session.offer(packet)
+            session.try_send(packet)
         else:
             session.send(packet)
 
@@ -533,7 +533,7 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
     """Flask-SocketIO on our server. See flask_socketio.SocketIO.
 
     A namespace handler that has a method `upgraded(sid)` is told when a client has changed from
-    polling to WebSocket, at once and before anything else is sent: its outlet is another one then.
+    polling to WebSocket, at once and before anything else is sent: its writer is another one then.
     One that has `over(sid)` is told of a client whose session has lasted for long enough, before it
     is closed.
     One that has a method `heard(sid)` is told of every event, before it is looked at; AccessError
@@ -567,12 +567,12 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """Emit to one client an event whose data is the same for all: it is encoded once."""
         self.server.repeat(sid, event, data, namespace)
 
-    def outlet_of(self, sid: str, namespace: str = "/") -> PollOutlet | FrameOutlet | None:
+    def writer_of(self, sid: str, namespace: str = "/") -> PollWriter | FrameWriter | None:
         """Return where a client's events go, None when it is gone. It changes with an upgrade.
 
         Its `transport` says what it takes: "websocket" frames, "polling" payloads.
         """
-        return self.server.outlet_of(sid, namespace)
+        return self.server.writer_of(sid, namespace)
 
     def counts(self) -> dict[str, int]:
         """Return how many clients there are by transport: polling, websocket."""

@@ -69,7 +69,7 @@ class Broadcasts:
         """Send `Broadcast: <message>` to all."""
         frame = text_frame(f"Broadcast: {message}".encode())
         for websocket in list(self.websockets):
-            websocket.outlet.say(frame)
+            websocket.writer.send_control(frame)
 
 
 def make_blueprint(
@@ -143,11 +143,11 @@ def make_blueprint(
 
 def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> Talk:
     """Have the reader pushed to until the WebSocket is closed."""
-    reader.outlet = websocket.outlet
+    reader.writer = websocket.writer
     reader.is_dead = partial(_is_silent, websocket)
 
     def end(last: bytes) -> None:
-        websocket.outlet.say(last)
+        websocket.writer.send_control(last)
         websocket.close(SERVICE_RESTART, "go on from your cursor")
 
     reader.end = end
@@ -171,8 +171,8 @@ def _tick(websocket: WebSocket, ends_s: float, count: int) -> bool:
         websocket.close(SERVICE_RESTART, "connect again")
         return False
     text = f"Server time: {datetime.now(UTC).isoformat()}, Count: {count}"
-    websocket.outlet.offer(text_frame(json.dumps({"type": "update", "data": text}).encode()))
-    return not websocket.outlet.gone
+    websocket.writer.try_send(text_frame(json.dumps({"type": "update", "data": text}).encode()))
+    return not websocket.writer.gone
 
 
 def _respond(message: str | bytes) -> dict[str, Any]:

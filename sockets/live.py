@@ -280,16 +280,16 @@ class Live(Namespace):  # type: ignore[misc]
         for reader in self._readers.get(sid, {}).values():
             self._attach(sid, reader)
             reader.live = False
-            if reader.outlet is not None:
-                reader.outlet.feed_from(reader)
+            if reader.writer is not None:
+                reader.writer.feed_from(reader)
 
     def _attach(self, sid: str, reader: Reader) -> bool:
         """Have reader pushed to where the client is now; return False if the client is gone."""
-        outlet: Any = self._sockets.outlet_of(sid, NAMESPACE)
-        if outlet is None:
+        writer: Any = self._sockets.writer_of(sid, NAMESPACE)
+        if writer is None:
             return False
-        reader.outlet = outlet
-        framing = LIVE_FRAMES if outlet.transport == "websocket" else LIVE_PAYLOADS
+        reader.writer = writer
+        framing = LIVE_FRAMES if writer.transport == "websocket" else LIVE_PAYLOADS
         reader.framing = self._narrow(self._asker(sid), reader.patterns, framing)
         return True
 
@@ -300,8 +300,8 @@ class Live(Namespace):  # type: ignore[misc]
 
     @staticmethod
     def _say_last(reader: Reader, last: bytes) -> None:
-        if reader.outlet is not None:
-            reader.outlet.say(last)
+        if reader.writer is not None:
+            reader.writer.send_control(last)
 
 
 def _sid() -> str:

@@ -1,10 +1,10 @@
-"""A polling client's end of a feed: what an Outlet is to a socket, this is to polls.
+"""A polling client's end of a feed: what a ConnectionWriter is to a socket, this is to polls.
 
 The client asks, and is answered with what there is, or as soon as there is something. Between two
 polls it is busy: what is said waits in a mailbox with a bound, and its feeder keeps its cursor
 and is asked when the next poll comes. What it is given are payloads: packets joined by \\x1e.
 
-Way in: PollOutlet. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.
+Way in: PollWriter. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 from auth.request_scheduler import end_turn
 from sockets.packets import SEPARATOR
-from topics.outlet import MAX_CONTROL_BYTES, Source
+from topics.connection_writer import MAX_CONTROL_BYTES, Source
 
 log = logging.getLogger(__name__)
 
-# What may wait for the next poll; the bytes are those of an Outlet.
+# What may wait for the next poll; the bytes are those of a ConnectionWriter.
 MAX_MAIL = 1024
 # How long a poll waits that comes while the answer is that there is nothing for it.
 HOLD_S = 0.1
@@ -30,7 +30,7 @@ ANSWER_BYTES = 64 * 1024
 _SEPARATOR = SEPARATOR.encode()
 
 
-class PollOutlet:
+class PollWriter:
     """One client's polls. on_gone: called once, when it was closed or cut off; must not wait.
 
     max_packets: what the client takes in one answer, None for any number.
@@ -81,7 +81,7 @@ class PollOutlet:
         """Whether the last answer had no room for all there was."""
         return bool(self._rest)
 
-    def offer(self, data: bytes) -> bool:
+    def try_send(self, data: bytes) -> bool:
         """Take data as a whole for the poll that waits; False when there is none. Never waits."""
         if self.busy or self.gone:
             return False
@@ -89,7 +89,7 @@ class PollOutlet:
         self._wake_poll()
         return True
 
-    def say(self, data: bytes) -> bool:
+    def send_control(self, data: bytes) -> bool:
         """Take a control message: it goes out before any event that was not begun.
 
         Never waits. False when the client is gone, or has now been cut off: more than MAX_MAIL

@@ -1,7 +1,7 @@
 """Engine.IO: sessions over polling and WebSocket, and the change from the one to the other.
 
 A subclass of engineio.Server that keeps its interface and none of its machinery: a session has no
-queue, no writer and no timer. What is sent goes straight to the session's outlet, which has a
+queue, no writer and no timer. What is sent goes straight to the session's writer, which has a
 bound; one thread watches all sessions, sends the pings and finds the dead. The talk of a WebSocket
 runs the handlers, one after the other, so a client's events are handled in their order and a slow
 handler slows down nobody but its client.
@@ -54,11 +54,11 @@ from sockets.packets import (
     read_payload,
     write_json,
 )
-from sockets.polling import PollOutlet
+from sockets.polling import PollWriter
 from sockets.unasked import note_unasked
-from sockets.websocket import FrameOutlet, Talk, WebSocket, serve
+from sockets.websocket import FrameWriter, Talk, WebSocket, serve
+from topics.connection_writer import UNREAD
 from topics.lifetime import end_of
-from topics.outlet import UNREAD
 
 log = logging.getLogger(__name__)
 
@@ -101,22 +101,37 @@ StartResponse = Callable[..., Any]
 class Session:
     """A client, on one of the transports.
 
-    outlet: where everything for it goes. upgraded: that is a WebSocket's, which takes frames;
+    writer: where everything for it goes. upgraded: that is a WebSocket's, which takes frames;
     otherwise it takes payloads. closed: it is no session any more. is_handling: a handler of this
     client runs, so nothing is read from it. due_s: when the watch has to look at it.
     """
 
     __slots__ = (
-        "__weakref__", "awaits_pong", "closed", "connect_by_s", "delivered_at_ping", "due_s",
-        "ends_s", "is_handling", "is_posting", "next_s", "outlet", "paid_until_s", "pinged_at_s",
-        "session", "sid", "upgrade_by_s", "upgraded", "websocket",
+        "__weakref__",
+        "awaits_pong",
+        "closed",
+        "connect_by_s",
+        "delivered_at_ping",
+        "due_s",
+        "ends_s",
+        "is_handling",
+        "is_posting",
+        "next_s",
+        "paid_until_s",
+        "pinged_at_s",
+        "session",
+        "sid",
+        "upgrade_by_s",
+        "upgraded",
+        "websocket",
+        "writer",
     )  # fmt: skip
 
     def __init__(
         self, sid: str, next_s: float, connect_by_s: float, max_packets: int | None = None
     ) -> None:
         self.sid = sid
-        self.outlet: PollOutlet | FrameOutlet = PollOutlet(self.look_soon, max_packets)
+        self.writer: PollWriter | FrameWriter = PollWriter(self.look_soon, max_packets)
         self.websocket: WebSocket | None = None
         self.upgraded = False
         self.closed = False
@@ -140,11 +155,11 @@ class Session:
 
     def send(self, packet: Packet) -> bool:
         """Send a packet, or keep it for a moment; False when it will not arrive. Never waits."""
-        return self.outlet.say(packet.frame if self.upgraded else packet.payload)
+        return self.writer.send_control(packet.frame if self.upgraded else packet.payload)
 
-    def offer(self, packet: Packet) -> bool:
+    def try_send(self, packet: Packet) -> bool:
         """Send a packet if the client is free for it. Never waits."""
-        return self.outlet.offer(packet.frame if self.upgraded else packet.payload)
+        return self.writer.try_send(packet.frame if self.upgraded else packet.payload)
 
     def await_connect(self, timeout_s: float) -> None:
         """End it unless it is in a namespace again by then."""
@@ -169,13 +184,13 @@ class Session:
             return True
         is_told = self.is_handling or self.is_posting or self.upgrade_by_s is not None
         # A client that polls has had everything when it waits, or asks again.
-        return not is_told and (self.upgraded or not self.outlet.busy)
+        return not is_told and (self.upgraded or not self.writer.busy)
 
     def note_ping(self, now_s: float) -> None:
         """Remember what shows later that somebody is there."""
         self.pinged_at_s = now_s
         if self.websocket is not None and self.upgraded:
-            self.delivered_at_ping = self.outlet.sent_bytes - self.websocket.undelivered_bytes()
+            self.delivered_at_ping = self.writer.sent_bytes - self.websocket.undelivered_bytes()
 
     def is_alive(self) -> bool:
         """Tell whether a missing pong has other reasons than that nobody is there."""
@@ -187,8 +202,8 @@ class Session:
             return True
         # The ping may be on its way still, behind what a slow connection takes bit by bit.
         undelivered = self.websocket.undelivered_bytes()
-        has_moved = self.outlet.sent_bytes - undelivered > self.delivered_at_ping
-        return has_moved and (self.outlet.busy or undelivered > 0)
+        has_moved = self.writer.sent_bytes - undelivered > self.delivered_at_ping
+        return has_moved and (self.writer.busy or undelivered > 0)
 
 
 class EngineServer(engineio.Server):  # type: ignore[misc]
@@ -401,7 +416,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             except SocketError:
                 self.clients.leave(sid)
                 raise
-            session.websocket, session.outlet, session.upgraded = websocket, websocket.outlet, True
+            session.websocket, session.writer, session.upgraded = websocket, websocket.writer, True
             self.websockets += 1
         self.sockets[sid] = session
         self._start_watch()
@@ -424,16 +439,16 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     # Polling
 
     def _poll(self, session: Session) -> bytes:
-        outlet = session.outlet
-        assert isinstance(outlet, PollOutlet)
-        if outlet.is_polled:
+        writer = session.writer
+        assert isinstance(writer, PollWriter)
+        if writer.is_polled:
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise BadSession("a session is polled once at a time")
         is_told = session.closed or session.is_posting or session.upgrade_by_s is not None
-        if monotonic() >= session.ends_s and not is_told and not outlet.has_rest:
+        if monotonic() >= session.ends_s and not is_told and not writer.has_rest:
             self._send_back(session)
-        answer = outlet.poll()
-        if session.closed and outlet.is_over:
+        answer = writer.poll()
+        if session.closed and writer.is_over:
             self._forget(session)
         return answer
 
@@ -522,8 +537,8 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
 
     def _probe(self, session: Session, websocket: WebSocket) -> Talk:
         """See whether the WebSocket carries; then change to it. Otherwise the polls go on."""
-        polls = session.outlet
-        assert isinstance(polls, PollOutlet)
+        polls = session.writer
+        assert isinstance(polls, PollWriter)
         try:
             if (yield) != PROBE:
                 return
@@ -540,7 +555,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         if session.upgraded:
             yield from self._talk(session, websocket)
 
-    def _change_over(self, session: Session, polls: PollOutlet, websocket: WebSocket) -> None:
+    def _change_over(self, session: Session, polls: PollWriter, websocket: WebSocket) -> None:
         ends_s = monotonic() + HAND_OVER_S
         while polls.is_polled and monotonic() < ends_s:
             # A client waits for the end of its poll before it changes, but who knows.
@@ -549,10 +564,10 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             return
         # Nobody else has a turn from here on, so nothing is lost or comes twice.
         mail = polls.hand_over(NOOP_PACKET.payload)
-        session.outlet, session.upgraded = websocket.outlet, True
+        session.writer, session.upgraded = websocket.writer, True
         self.websockets += 1
         if mail:
-            websocket.outlet.say(payload_frames(SEPARATOR.encode().join(mail)))
+            websocket.writer.send_control(payload_frames(SEPARATOR.encode().join(mail)))
         self.on_upgrade(session.sid)
 
     # Both
@@ -595,11 +610,11 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         session.closed = True
         self.sockets.pop(session.sid, None)
         self.websockets -= session.upgraded
-        outlet, is_awaited = session.outlet, False
-        if isinstance(outlet, PollOutlet):
-            self.refusals[UNREAD] += outlet.overflowed
-            is_awaited = reason == self.reason.SERVER_DISCONNECT and not outlet.gone
-            outlet.close(last.payload)
+        writer, is_awaited = session.writer, False
+        if isinstance(writer, PollWriter):
+            self.refusals[UNREAD] += writer.overflowed
+            is_awaited = reason == self.reason.SERVER_DISCONNECT and not writer.gone
+            writer.close(last.payload)
         if is_awaited:
             session.due_s = monotonic() + LAST_POLL_S
             self._awaited[session.sid] = session
@@ -644,7 +659,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _look_at(self, session: Session) -> None:
         """Send a ping that is due, or end what is over."""
         now_s = monotonic()
-        if session.outlet.gone and not session.upgraded:
+        if session.writer.gone and not session.upgraded:
             self.close_session(session, self.reason.TRANSPORT_ERROR)
         elif session.connect_by_s is not None and now_s >= session.connect_by_s:
             text = "connect to a namespace"

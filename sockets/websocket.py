@@ -1,9 +1,9 @@
-"""A WebSocket on the connection of a client: whole messages in, frames out through its outlet.
+"""A WebSocket on the connection of a client: whole messages in, frames out through its writer.
 
 The opening handshake is answered on the client's own socket. What comes then is heard by a talk, a
 generator that is sent each message; it runs in a greenlet of its own while there is something to
-read, and none waits for that. Everything that is sent goes through the outlet, so nothing is
-queued here. An idle one is this object, its talk and its outlet: no greenlet, no timer, no buffer,
+read, and none waits for that. Everything that is sent goes through the writer, so nothing is
+queued here. An idle one is this object, its talk and its writer: no greenlet, no timer, no buffer,
 no parser.
 
 Way in: serve, accept. Frames are read by wsproto, but for whole short texts. Source: RFC 6455; what
@@ -40,7 +40,7 @@ from sockets.frames import (
 )
 from sockets.handshake import answer_handshake
 from sockets.unasked import SMALL_FRAGMENT_BYTES, note_unasked
-from topics.outlet import Outlet
+from topics.connection_writer import ConnectionWriter
 
 # What a client may say at once: an event of 64 KiB and what is around it.
 MAX_MESSAGE_BYTES = 65 * 1024
@@ -126,12 +126,12 @@ def _accept(
     else:
         websocket.talk = talk(websocket)
         client.take_over(websocket.go_on)
-    websocket.outlet.say(answer + first)
+    websocket.writer.send_control(answer + first)
     return websocket
 
 
-class FrameOutlet(Outlet):
-    """An outlet that takes frames."""
+class FrameWriter(ConnectionWriter):
+    """A writer that takes frames."""
 
     __slots__ = ()
 
@@ -141,7 +141,7 @@ class FrameOutlet(Outlet):
 class WebSocket:
     """One client's WebSocket; see the module. Nothing that a client does raises an error here.
 
-    outlet: what is to be sent goes there, as frames. last_heard_s: when something came from the
+    writer: what is to be sent goes there, as frames. last_heard_s: when something came from the
     client last, a pong or anything else, on the monotonic clock. close_code: what the client closed
     with, 1006 when it is gone without a word; None before. talk: see serve; None of accept, and
     at the end.
@@ -165,8 +165,8 @@ class WebSocket:
         "_turn_ends_s",
         "close_code",
         "last_heard_s",
-        "outlet",
         "talk",
+        "writer",
     )  # fmt: skip
 
     def __init__(
@@ -195,7 +195,7 @@ class WebSocket:
         self._paid_until_s = 0.0
         self.last_heard_s = monotonic()
         self.close_code: int | None = None
-        self.outlet = FrameOutlet(client, self.cut)
+        self.writer = FrameWriter(client, self.cut)
         self.talk: Talk | None = None
 
     def receive(self) -> str | bytes | None:
@@ -253,19 +253,19 @@ class WebSocket:
         return False
 
     def send_text(self, text: str) -> bool:
-        """Say a text message, as Outlet.say does; False when it will not arrive."""
-        return self.outlet.say(text_frame(text.encode()))
+        """Send a text message; False when it will not arrive. Never waits."""
+        return self.writer.send_control(text_frame(text.encode()))
 
     def send_bytes(self, data: bytes) -> bool:
-        """Say a binary message, as Outlet.say does; False when it will not arrive."""
-        return self.outlet.say(binary_frame(data))
+        """Send a binary message; False when it will not arrive. Never waits."""
+        return self.writer.send_control(binary_frame(data))
 
     def ping(self, payload: bytes = b"") -> bool:
         """Say a ping; that it was answered shows in last_heard_s."""
-        return self.outlet.say(ping_frame(payload))
+        return self.writer.send_control(ping_frame(payload))
 
     def refused(self, code: str) -> None:
-        """Count that the client was refused something, or was cut off; see topics.outlet.Client."""
+        """Count that the client was refused something, or was cut off."""
         self._client.refused(code)
 
     def undelivered_bytes(self) -> int:
@@ -279,7 +279,7 @@ class WebSocket:
         """Say that it closes, the last that is sent. Never waits: receive returns None soon."""
         if self._close_by_s is None:
             self._close_by_s = monotonic() + CLOSE_S
-            self.outlet.finish(close_frame(code, reason), self._said_close)
+            self.writer.finish(close_frame(code, reason), self._said_close)
             if self._is_waiting:
                 # Another one closes it; the reader's wait has no end of its own.
                 self._client.spawn(self._cut_in_time)
@@ -291,7 +291,7 @@ class WebSocket:
             if self.close_code is None:
                 self.close_code = ABNORMAL
             self._shut(socket.SHUT_RDWR)
-            self.outlet.close()
+            self.writer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -323,7 +323,7 @@ class WebSocket:
         pongs: list[bytes] = []
         message = self._next_message(self._protocol, pongs)
         if pongs:
-            self.outlet.say(b"".join(pongs))
+            self.writer.send_control(b"".join(pongs))
         return message
 
     def _next_message(self, protocol: FrameProtocol, pongs: list[bytes]) -> str | bytes | None:
@@ -491,7 +491,7 @@ class WebSocket:
         self._forget_partial()
         self._protocol = None
         ends_s = monotonic() + CLOSE_S
-        while self.outlet.busy and monotonic() < ends_s:
+        while self.writer.busy and monotonic() < ends_s:
             # It waits in the socket: if that were closed under it, it would do so for ever.
             sleep(0.001)
 

@@ -12,7 +12,7 @@ import logging
 import time
 from typing import Any
 
-from topics import Outlet, Reader, Topics
+from topics import ConnectionWriter, Reader, Topics
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +42,18 @@ class Feed:
         """Have the reader pushed to until the client is gone, or the server stops."""
         began_s = time.monotonic()
         reader = self._reader
-        outlet = reader.outlet = Outlet(self._client, self._stop_waiting)
-        reader.end = lambda last: outlet.finish(last, self._finish)
+        writer = reader.writer = ConnectionWriter(self._client, self._stop_waiting)
+        reader.end = lambda last: writer.finish(last, self._finish)
         self._topics.follow(reader)
         try:
             self._wait_until_gone()
         finally:
             self._topics.leave(reader)
-            outlet.close()
-            self._client.sent_bytes = outlet.sent_bytes
+            writer.close()
+            self._client.sent_bytes = writer.sent_bytes
             log.info(
                 "feed topics=%s transport=%s bytes=%d seconds=%.3f ending=%s",
-                reader.patterns.text, reader.framing.transport, outlet.sent_bytes,
+                reader.patterns.text, reader.framing.transport, writer.sent_bytes,
                 time.monotonic() - began_s, "finished" if self._is_whole else "left",
             )  # fmt: skip
         if not self._is_whole:

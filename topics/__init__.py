@@ -2,12 +2,13 @@
 
 topics: all of them, over an event log; the way in. registry: which there are. topic: one of them.
 names, rules, quota: which there may be, and how many. missing: what a client has had of topics that
-are gone. subscriptions, reader, outlet, dispatcher: how events reach a client; lifetime: for how
+are gone. subscriptions, reader, writer, dispatcher: how events reach a client; lifetime: for how
 long. notices: what the server itself says. presence: who follows what. errors: what can go wrong.
 Knows no Flask, no Socket.IO and no green library.
 """
 
 from journal import KeyReused, NotReady, Publication, Receipt, TopicsFull
+from topics.connection_writer import Client, ConnectionWriter
 from topics.errors import (
     FutureCursor,
     MalformedTopic,
@@ -18,19 +19,18 @@ from topics.errors import (
     UnknownTopic,
 )
 from topics.names import Patterns
-from topics.outlet import Client, Outlet
 from topics.reader import Reader
 from topics.rules import Rule
 from topics.topics import Topics
 
 __all__ = [
     "Client",
+    "ConnectionWriter",
     "FutureCursor",
     "KeyReused",
     "MalformedTopic",
     "NotReady",
     "NotWritable",
-    "Outlet",
     "Patterns",
     "Publication",
     "Reader",

@@ -140,8 +140,8 @@ class Dispatcher:
                 self._turn_ends_s = time.monotonic() + TURN_S
 
     def _give(self, reader: Reader, batch: Batch) -> None:
-        outlet = reader.outlet
-        if outlet is None or reader not in batch.topic.readers:
+        writer = reader.writer
+        if writer is None or reader not in batch.topic.readers:
             # It has left since this push began.
             return
         if reader.live and len(reader.places) == 1:
@@ -150,7 +150,7 @@ class Dispatcher:
                 return
         else:
             reader.live = False
-        outlet.wake()
+        writer.wake()
 
 
 def _frame_once(

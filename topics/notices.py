@@ -25,12 +25,12 @@ RETURN_MS = range(100, 600)
 def beat(readers: Collection[Reader], second: int) -> None:
     """Send this second's share of the heartbeats; drop those that are dead."""
     for reader in list(readers):
-        if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.outlet is None:
+        if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.writer is None:
             continue
         if reader.is_dead():
-            reader.outlet.close()
-        elif reader.live and not reader.outlet.busy:
-            reader.outlet.offer(_notice(reader, HEARTBEAT, "{}"))
+            reader.writer.close()
+        elif reader.live and not reader.writer.busy:
+            reader.writer.try_send(_notice(reader, HEARTBEAT, "{}"))
 
 
 def end_old(readers: Collection[Reader]) -> None:

@@ -4,7 +4,7 @@ It reads what it has not had, oldest first whatever the topic, says what is miss
 had everything it is live: what comes then is pushed to it. A client that does not keep up becomes a
 reader again. Nothing is kept for it but its places.
 
-Way in: Topics.follow makes them; an Outlet asks `more`, a Dispatcher pushes.
+Way in: Topics.follow makes them; a ConnectionWriter asks `more`, a Dispatcher pushes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from journal import JournalFailed
+from topics.connection_writer import EventWriter
 from topics.names import Patterns
-from topics.outlet import Sink
 from topics.topic import DAMAGED, EXPIRED, TOO_SLOW, Gap, Topic
 from wire.events import GAP, format_event, id_of
 from wire.framing import Framing
@@ -61,7 +61,7 @@ class Reader:
     behind: why it was not live when it was not last, "" if it always was. patterns: what it
     follows. connection: the id of its client. framing: how it is written to.
     cursor: the id of what it was told last. places: the ordinal that is next, by topic.
-    sent_bytes, gaps_told: what it was given, how many it was told of. outlet, is_dead, end: set
+    sent_bytes, gaps_told: what it was given, how many it was told of. writer, is_dead, end: set
     by who serves the client: where it is pushed to; whether nothing was heard of it for too long;
     what says some last bytes and ends it. ends_s: when that is due, on the monotonic clock.
     horizon: asked for an id that sorts before all that cannot be read yet of some topics.
@@ -69,9 +69,24 @@ class Reader:
     """
 
     __slots__ = (
-        "__weakref__", "_gaps", "_horizon", "_was_live", "behind", "connection", "cursor",
-        "end", "ends_s", "framing", "gaps_told", "is_dead", "is_over", "live", "outlet", "patterns",
-        "places", "sent_bytes",
+        "__weakref__",
+        "_gaps",
+        "_horizon",
+        "_was_live",
+        "behind",
+        "connection",
+        "cursor",
+        "end",
+        "ends_s",
+        "framing",
+        "gaps_told",
+        "is_dead",
+        "is_over",
+        "live",
+        "patterns",
+        "places",
+        "sent_bytes",
+        "writer",
     )  # fmt: skip
 
     def __init__(
@@ -86,7 +101,7 @@ class Reader:
         self.framing = framing
         self.cursor = ""
         self.places: dict[Topic, int] = {}
-        self.outlet: Sink | None = None
+        self.writer: EventWriter | None = None
         self.live = False
         self.is_over = False
         self.sent_bytes = 0
@@ -113,11 +128,11 @@ class Reader:
         place = self.places[batch.topic]
         if place >= batch.stop:
             return True
-        assert self.outlet is not None
+        assert self.writer is not None
         skip = place - batch.start
         chunk = batch.framed(self.framing, skip) if skip >= 0 else None
         # A framing may leave out all of it: there is nothing to write, and it is taken.
-        if chunk is not None and (not chunk or self.outlet.offer(chunk)):
+        if chunk is not None and (not chunk or self.writer.try_send(chunk)):
             self.sent_bytes += len(chunk)
             self.places[batch.topic] = batch.stop
             self.cursor = batch.newest

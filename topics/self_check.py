@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from topics import NotReady, Outlet, Patterns, Topics
-from topics.outlet import Socket
+from topics import ConnectionWriter, NotReady, Patterns, Topics
+from topics.connection_writer import Socket
 from topics.status import EVERY_S, TOPIC
 from wire.framing import NDJSON
 from wire.since import parse_since
@@ -56,20 +56,20 @@ class SelfCheck:
         near, far = socket.socketpair()
         with near, far:
             client = _Perch(far)
-            outlet = Outlet(client, client.stop_reading)
+            writer = ConnectionWriter(client, client.stop_reading)
             reader = self._topics.reader(Patterns.parse(TOPIC), parse_since(None), "", NDJSON)
-            reader.outlet = outlet
+            reader.writer = writer
             self._topics.watch(reader)
             try:
                 while near.recv(READ_BYTES):
                     self.heard_s = time.monotonic()
             finally:
                 self._topics.leave(reader)
-                outlet.close()
+                writer.close()
 
 
 class _Perch:
-    """The end of the socket that is written to; see topics.outlet.Client."""
+    """The end of the socket that is written to; see topics.connection_writer.Client."""
 
     def __init__(self, far: socket.socket) -> None:
         # One that has stopped reading is dropped rather than waited for.

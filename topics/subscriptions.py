@@ -27,7 +27,7 @@ class Subscriptions:
         self._gaps_told = 0
 
     def follow(self, reader: Reader, *, is_bounded: bool = True) -> None:
-        """Push to reader's outlet from now on, after what it has not had, until it is gone.
+        """Push to reader's writer from now on, after what it has not had, until it is gone.
 
         is_bounded: it is told to come back when it has lasted for as long as one may.
         """
@@ -38,12 +38,12 @@ class Subscriptions:
 
     def watch(self, reader: Reader) -> None:
         """Push to reader as well, without counting it: it is the server's own, and no client."""
-        assert reader.outlet is not None
+        assert reader.writer is not None
         self._pushed[reader] = None
         for topic in reader.places:
             topic.readers[reader] = None
         # Nearly all that come have nothing to catch up with: no thread is started to find that out.
-        reader.outlet.feed_from(reader, at_once=not reader.become_live())
+        reader.writer.feed_from(reader, at_once=not reader.become_live())
 
     def leave(self, reader: Reader) -> None:
         """Push nothing to reader any more; again is harmless."""
@@ -56,8 +56,8 @@ class Subscriptions:
         self._gaps_told += reader.gaps_told
         for topic in reader.places:
             topic.readers.pop(reader, None)
-        if reader.outlet is not None:
-            reader.outlet.forget(reader)
+        if reader.writer is not None:
+            reader.writer.forget(reader)
 
     def begin(self, topic: Topic) -> None:
         """Have all whose patterns match follow a topic that is new, from its next event on."""

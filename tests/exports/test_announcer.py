@@ -150,7 +150,7 @@ class Follower:
     def __init__(self, topics, text, *, is_full):
         self.busy, self.gone = is_full, False
         self.reader = topics.reader(Patterns.parse(text), All(), "c", NDJSON)
-        self.reader.outlet = self
+        self.reader.writer = self
         topics.follow(self.reader)
 
     def feed_from(self, source, *, at_once=True):
@@ -163,7 +163,7 @@ class Follower:
         while not self.busy and self.reader.more():
             pass
 
-    def offer(self, data):
+    def try_send(self, data):
         return not self.busy
 
 

@@ -15,14 +15,16 @@ def parts(own_site, monkeypatch):
         part.stop()
 
 
-@pytest.mark.parametrize("broken", ["dispatcher", "status", "outlet"])
+@pytest.mark.parametrize("broken", ["dispatcher", "status", "writer"])
 def test_without_deliveries_it_is_not_alive(own_site, parts, broken, until, monkeypatch):
     client = own_site.test_client()
     until(lambda: parts.topics.get("status") and parts.self_check.silent_s() < 0.5)
     assert client.get("/healthz").status_code == 200
-    if broken == "outlet":
-        monkeypatch.setattr("topics.outlet.Outlet.offer", lambda outlet, data: True)
-        monkeypatch.setattr("topics.outlet.Outlet.wake", lambda outlet: None)
+    if broken == "writer":
+        monkeypatch.setattr(
+            "topics.connection_writer.ConnectionWriter.try_send", lambda writer, data: True
+        )
+        monkeypatch.setattr("topics.connection_writer.ConnectionWriter.wake", lambda writer: None)
     else:
         getattr(parts.topics if broken == "dispatcher" else parts, broken).stop()
     monkeypatch.setattr("streaming.health.MOST_SILENT_S", 0.5)
@@ -36,7 +38,7 @@ def test_without_deliveries_it_is_not_alive(own_site, parts, broken, until, monk
 
 def test_the_canary_goes_out_again_when_its_feed_has_failed(own_site, parts, until):
     (reader,) = _followers_of_status(parts, until)
-    reader.outlet.close()
+    reader.writer.close()
     until(lambda: _followers_of_status(parts, until)[0] is not reader)
     client = own_site.test_client()
     until(lambda: parts.self_check.silent_s() < 0.5)

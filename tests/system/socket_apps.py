@@ -70,9 +70,9 @@ def fail(websocket):
 
 
 def flood(websocket):
-    """Offer until the outlet is busy, when asked for `flood`."""
+    """Offer until the writer is busy, when asked for `flood`."""
     while (yield) == "flood":
-        while websocket.outlet.offer(b"\x82\x7e\xff\xff" + bytes(65535)):
+        while websocket.writer.try_send(b"\x82\x7e\xff\xff" + bytes(65535)):
             pass
 
 
@@ -104,7 +104,7 @@ def talk_within(websocket, talk):
 def open_one(talk):
     """One of the functions above; `within`: while the view runs. limit: the longest message."""
     if talk == "facts":
-        return process() | {"open": len(OPEN), "busy": sum(each.outlet.busy for each in OPEN)}
+        return process() | {"open": len(OPEN), "busy": sum(each.writer.busy for each in OPEN)}
     if talk == "leave":
         code, reason = int(request.args["code"]), request.args.get("reason", "")
         serve(request.environ, lambda websocket: leave(websocket, code, reason), "", HEARING)
@@ -172,17 +172,17 @@ stock_suite = make_suite(SocketIO, async_mode="eventlet")
 
 
 class Feed:
-    """A source of the events fed(0) … fed(count - 1), for whatever outlet the client has."""
+    """A source of the events fed(0) … fed(count - 1), for whatever writer the client has."""
 
     def __init__(self, count, padding=()):
         self.count = count
         self.padding = padding
         self.next = 0
-        self.outlet = None
+        self.writer = None
 
-    def attach(self, outlet):
-        self.outlet = outlet
-        outlet.feed_from(self)
+    def attach(self, writer):
+        self.writer = writer
+        writer.feed_from(self)
 
     def more(self):
         if self.next == self.count:
@@ -190,7 +190,7 @@ class Feed:
         sleep(0.001)  # as from a disk
         packet = event_packet("fed", [self.next, *self.padding], "/live")
         self.next += 1
-        return packet.frame if self.outlet.transport == "websocket" else packet.payload
+        return packet.frame if self.writer.transport == "websocket" else packet.payload
 
 
 class Live(Namespace):
@@ -243,15 +243,15 @@ class Live(Namespace):
 
     def on_feed(self, count):
         feed = self.feeds[request.sid] = Feed(count)
-        feed.attach(self.socketio.outlet_of(request.sid, "/live"))
+        feed.attach(self.socketio.writer_of(request.sid, "/live"))
 
     def on_fat_feed(self, count):
         feed = self.feeds[request.sid] = Feed(count, ["x" * 5000])
-        feed.attach(self.socketio.outlet_of(request.sid, "/live"))
+        feed.attach(self.socketio.writer_of(request.sid, "/live"))
 
     def upgraded(self, sid):
         if sid in self.feeds:
-            self.feeds[sid].attach(self.socketio.outlet_of(sid, "/live"))
+            self.feeds[sid].attach(self.socketio.writer_of(sid, "/live"))
 
 
 def make_live(kind, **options):
@@ -292,7 +292,7 @@ def make_live(kind, **options):
             "left": left,
             "refusals": app.refusals,
             "members": members,
-            "waiting": sum(hasattr(s, "outlet") and not s.outlet.busy for s in sessions),
+            "waiting": sum(hasattr(s, "writer") and not s.writer.busy for s in sessions),
             "environs": len(socketio.server.environ),
             "unfinished": engine.socket_limits.unfinished.total if is_ours else 0,
         }  # fmt: skip

@@ -353,7 +353,7 @@ def test_a_client_that_is_lost_is_forgotten(server, lose):
 def flood(server, client):
     """Have the server send more than the client's socket takes."""
     client.send("flood")
-    wait_until(lambda: facts(server)["busy"] == 1, "its outlet is busy")
+    wait_until(lambda: facts(server)["busy"] == 1, "its writer is busy")
 
 
 def test_a_close_while_the_outlet_is_busy(server):
@@ -386,7 +386,7 @@ def test_an_end_while_the_outlet_is_busy(server, end):
         before = greenlets()
         with RawWebSocket(server.port, "/flood", receive_bytes=4096) as client:
             client.send("flood")
-            wait_until(lambda: greenlets() == before + 1, "its outlet is busy")
+            wait_until(lambda: greenlets() == before + 1, "its writer is busy")
             end(client)
             wait_until(lambda: greenlets() == before, "both have ended", CLOSE_S + 2)
 

@@ -6,7 +6,7 @@ import pytest
 
 from journal import EVENTS, DiskLog
 from tests.topics.world import RULES, Client, publish_each
-from topics import Outlet, Patterns, Publication, Topics
+from topics import ConnectionWriter, Patterns, Publication, Topics
 from topics.dispatcher import MAX_REST_S, REST_SHARE, TURN_S
 from wire.events import NewEvent
 from wire.framing import NDJSON, Ndjson
@@ -54,7 +54,7 @@ def test_what_came_since_the_last_round_is_one_write(world):
     follower = world.follow("memory/a")
     world.settle()
     writes = []
-    follower.outlet._send_now = lambda data: writes.append(data) or len(data)
+    follower.writer._send_now = lambda data: writes.append(data) or len(data)
     publish_each(world, "memory/a", *range(50))
     world.topics.dispatcher.flush()
     assert [write.count(b"\n") for write in writes] == [50]
@@ -81,7 +81,7 @@ def test_who_is_gone_does_not_disturb_the_others(world):
     publish_each(world, "memory/a", 1)
     world.settle()
     assert [follower.data for follower in followers] == [[1], [], [1]]
-    assert followers[1].outlet.gone
+    assert followers[1].writer.gone
 
 
 def test_who_leaves_while_others_are_pushed_to_gets_nothing_more(world):
@@ -90,7 +90,7 @@ def test_who_leaves_while_others_are_pushed_to_gets_nothing_more(world):
     first, second = world.follow("memory/a"), world.follow("memory/a")
     world.settle()
     send = first.line.send
-    first.outlet._send_now = lambda data: world.topics.leave(second.reader) or send(data)
+    first.writer._send_now = lambda data: world.topics.leave(second.reader) or send(data)
     publish_each(world, "memory/a", 1)
     world.settle()
     assert (first.data, second.data) == ([1], [])
@@ -125,7 +125,7 @@ class Machine:
         monkeypatch.setattr("topics.dispatcher.time.sleep", self.sleep)
         monkeypatch.setattr("topics.dispatcher.WRITES_A_LOOK", 1)
         for follower in self.followers:
-            follower.outlet._send_now = self.written(follower.outlet._send_now)
+            follower.writer._send_now = self.written(follower.writer._send_now)
 
     def written(self, send):
         def write(data):
@@ -221,7 +221,7 @@ def test_rounds_to_many_topics_let_the_others_go_on(world, monkeypatch):
     for number in range(40):
         follower = world.follow(f"memory/{number}")
         world.settle()
-        follower.outlet._send_now = machine.written(follower.outlet._send_now)
+        follower.writer._send_now = machine.written(follower.writer._send_now)
     for number in range(40):
         world.publish(f"memory/{number}", number)
     world.topics.dispatcher.flush()
@@ -248,7 +248,7 @@ def pushing(tmp_path, until):
 def follow(topics, hub, line, framing):
     """A follower of memory/a that is up to date."""
     reader = topics.reader(Patterns.parse("memory/a"), Now(), "c", framing)
-    reader.outlet = Outlet(Client(hub, line), lambda: None)
+    reader.writer = ConnectionWriter(Client(hub, line), lambda: None)
     topics.follow(reader)
     hub.run()
     return reader

@@ -51,7 +51,7 @@ def test_who_is_behind_and_finds_nothing_catches_up(world):
     world.settle()
     publish_each(world, "memory/a", 2, 1, 3)
     world.settle()
-    assert not follower.reader.live or follower.outlet.busy
+    assert not follower.reader.live or follower.writer.busy
     publish_each(world, "memory/a", *[1] * 50)
     world.settle()
     follower.line.room = 1 << 40

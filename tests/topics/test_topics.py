@@ -364,7 +364,7 @@ def test_who_is_dead_is_dropped(world):
     follower.reader.is_dead = lambda: True
     world.settle()
     world.beat()
-    assert follower.outlet.gone
+    assert follower.writer.gone
 
 
 def test_the_house_is_kept_by_itself(make_world, monkeypatch, until):
@@ -390,7 +390,7 @@ def test_one_mistake_does_not_end_the_housekeeping(make_world, monkeypatch, unti
 
     follower = Follower(world, "memory/a")
     follower.reader.is_dead = is_dead
-    until(lambda: follower.outlet.gone)
+    until(lambda: follower.writer.gone)
     assert "housekeeping failed" in caplog.text
 
 
@@ -521,7 +521,7 @@ def test_a_topic_whose_readers_have_had_everything_is_closed_and_may_come_back(w
     world.publish("memory/b", 2)
     world.settle()
     world.publish("memory/a", 3)
-    follower.outlet.wake()
+    follower.writer.wake()
     world.hub.run()
     assert world.topics.close("memory/a")
     assert world.topics.get("memory/a") is None

@@ -18,7 +18,7 @@ import pytest
 from greenlet import getcurrent, greenlet
 
 from journal import EVENTS, DiskLog, JournalError, Retention, Size
-from topics import Outlet, Patterns, Publication, Rule, TopicError, Topics
+from topics import ConnectionWriter, Patterns, Publication, Rule, TopicError, Topics
 from topics.notices import beat
 from topics.quota import MAX_PER_OWNER
 from wire.cursors import format_cursor, parse_cursor
@@ -181,7 +181,7 @@ class Line:
 
 
 class Client:
-    """What the worker would hand to an outlet. is_tls: it cannot say what the socket takes."""
+    """What the worker would hand to a writer. is_tls: it cannot say what the socket takes."""
 
     def __init__(self, hub, line, *, is_tls=False):
         self.socket = line
@@ -216,9 +216,9 @@ class Follower:
         self.places = self._places(since)
         self.line = Line(hub, room)
         hub.wait()
-        self.outlet = Outlet(Client(hub, self.line, is_tls=is_tls), lambda: None)
-        self.reader.outlet = self.outlet
-        self.reader.end = lambda last: self.outlet.finish(last, lambda: self.ended.append(last))
+        self.writer = ConnectionWriter(Client(hub, self.line, is_tls=is_tls), lambda: None)
+        self.reader.writer = self.writer
+        self.reader.end = lambda last: self.writer.finish(last, lambda: self.ended.append(last))
         (topics.watch if is_own else topics.follow)(self.reader)
 
     def _places(self, since):
@@ -231,7 +231,7 @@ class Follower:
     def cut(self):
         self.line.is_cut = True
         self.world.topics.leave(self.reader)
-        self.outlet.close()
+        self.writer.close()
 
     @property
     def items(self):

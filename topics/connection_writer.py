@@ -1,11 +1,11 @@
-"""A client's end of a feed: bytes are written straight to its socket while that takes them.
+"""Writes to a client's socket: bytes go straight to it while it takes them.
 
-There is no queue: an outlet holds the rest of one write, at most one chunk that is shared with
+There is no queue: a writer holds the rest of one write, at most one chunk that is shared with
 everybody it was made for, and a few control messages with a bound. While it is busy it takes no
 events; its feeder keeps a cursor, and is asked for more once the socket has taken the rest.
 
-Way in: Outlet. Knows no protocol: what it is given is already framed. Everything is called on the
-threads of one process that take turns (green ones); what may wait is said.
+Way in: ConnectionWriter. Knows no protocol: what it is given is already framed. Everything is
+called on the threads of one process that take turns (green ones); a method that may wait says so.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UNSENT_BYTES = 128 * 1024
 
 
 class Socket(Protocol):
-    """What an outlet needs of a socket; sendall waits."""
+    """What a writer needs of a socket; sendall waits."""
 
     def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
 
@@ -72,17 +72,17 @@ class Client(Protocol):
 
 
 class Source(Protocol):
-    """Where an outlet gets more from when it has become free."""
+    """Where a writer gets more from when it has become free."""
 
     def more(self) -> bytes | None:
-        """Return the next bytes, None when there are none: later ones are offered.
+        """Return the next bytes, None when there are none: later ones are sent by try_send.
 
         May wait for a disk.
         """
 
 
-class Sink(Protocol):
-    """Where a reader's events go, as an Outlet takes them; polls and queues can be one too."""
+class EventWriter(Protocol):
+    """Where a reader's events go: a ConnectionWriter, or a client's polls."""
 
     @property
     def busy(self) -> bool: ...
@@ -90,9 +90,9 @@ class Sink(Protocol):
     @property
     def gone(self) -> bool: ...
 
-    def offer(self, data: bytes, /) -> bool: ...
+    def try_send(self, data: bytes, /) -> bool: ...
 
-    def say(self, data: bytes, /) -> bool: ...
+    def send_control(self, data: bytes, /) -> bool: ...
 
     def feed_from(self, source: Source, /, *, at_once: bool = True) -> None: ...
 
@@ -103,7 +103,7 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-class Outlet:
+class ConnectionWriter:
     """One client's socket, written to by anybody, by one at a time.
 
     client: whose connection it is; only the pump waits in its socket. on_gone: called once, when
@@ -135,7 +135,7 @@ class Outlet:
         self.gone = False
         self.sent_bytes = 0
 
-    def offer(self, data: bytes) -> bool:
+    def try_send(self, data: bytes) -> bool:
         """Take data as a whole and send it as the socket allows; False when busy or gone.
 
         Never waits.
@@ -158,13 +158,13 @@ class Outlet:
             self._pump_later(memoryview(data)[sent:])
         return True
 
-    def say(self, data: bytes) -> bool:
+    def send_control(self, data: bytes) -> bool:
         """Take a control message: it goes out before any event that was not begun.
 
         Never waits. False when the client is gone, or has now been cut off: it let more than
         MAX_CONTROL_BYTES pile up.
         """
-        if self.offer(data):
+        if self.try_send(data):
             return True
         if self.gone:
             return False
@@ -180,7 +180,7 @@ class Outlet:
         return True
 
     def feed_from(self, source: Source, *, at_once: bool = True) -> None:
-        """Ask source for more from now on, whenever the outlet is free.
+        """Ask source for more from now on, whenever the writer is free.
 
         at_once: kick it off; otherwise source has nothing now.
         """
@@ -208,7 +208,7 @@ class Outlet:
         if self.gone:
             return
         self._sources = []
-        if self.say(data):
+        if self.send_control(data):
             self.gone = True
             if self.busy:
                 self._on_finished = on_finished
@@ -260,9 +260,9 @@ class Outlet:
     def _next(self) -> bytes | None:
         """Return what is to be written next, None when there is nothing."""
         if self._control:
-            said = b"".join(self._control)
+            control = b"".join(self._control)
             self._control, self._control_bytes = None, 0
-            return said
+            return control
         for source in list(self._sources):
             if data := source.more():
                 # The next time it is another one's turn; it may have been forgotten meanwhile.

@@ -1,11 +1,11 @@
-"""What WebSockets need of topics.outlet.Outlet besides taking events."""
+"""What WebSockets need of topics.connection_writer.ConnectionWriter besides taking events."""
 
 import threading
 
 import pytest
 
-from sockets.websocket import FrameOutlet
-from topics.outlet import MAX_CONTROL_BYTES, TURN_S
+from sockets.websocket import FrameWriter
+from topics.connection_writer import MAX_CONTROL_BYTES, TURN_S
 
 
 class Line:
@@ -52,9 +52,9 @@ def told():
 
 
 @pytest.fixture
-def outlet(line, told):
-    outlet = FrameOutlet(line, lambda: told.append("gone"))
-    yield outlet
+def writer(line, told):
+    writer = FrameWriter(line, lambda: told.append("gone"))
+    yield writer
     line.goes_on.set()
 
 
@@ -67,22 +67,22 @@ class Endless:
         return b"event"
 
 
-def test_the_last_is_said_and_then_nothing(outlet, line, told):
-    outlet.finish(b"last", lambda: told.append("finished"))
-    assert outlet.gone
-    assert not outlet.offer(b"event")
-    assert not outlet.say(b"ping")
+def test_the_last_is_said_and_then_nothing(writer, line, told):
+    writer.finish(b"last", lambda: told.append("finished"))
+    assert writer.gone
+    assert not writer.try_send(b"event")
+    assert not writer.send_control(b"ping")
     assert line.sent == [b"last"]
     assert told == ["finished"]
 
 
-def test_the_last_waits_for_what_is_being_written(outlet, line, told, until):
+def test_the_last_waits_for_what_is_being_written(writer, line, told, until):
     line.goes_on.clear()
     source = Endless()
-    assert outlet.say(b"ping")
-    outlet.feed_from(source)
-    outlet.finish(b"last", lambda: told.append("finished"))
-    assert (told, outlet.gone) == ([], True)
+    assert writer.send_control(b"ping")
+    writer.feed_from(source)
+    writer.finish(b"last", lambda: told.append("finished"))
+    assert (told, writer.gone) == ([], True)
     line.goes_on.set()
     until(lambda: told)
     assert line.sent == [b"ping", b"last"]
@@ -90,29 +90,29 @@ def test_the_last_waits_for_what_is_being_written(outlet, line, told, until):
     assert source.asked == 0
 
 
-def test_a_last_word_that_is_not_taken(outlet, line, told):
+def test_a_last_word_that_is_not_taken(writer, line, told):
     line.goes_on.clear()
-    outlet.say(b"ping")
-    outlet.finish(b"last", lambda: told.append("finished"))
-    outlet.close()
+    writer.send_control(b"ping")
+    writer.finish(b"last", lambda: told.append("finished"))
+    writer.close()
     assert told == ["gone"]
 
 
-def test_who_is_cut_off_is_counted(outlet, line, told):
+def test_who_is_cut_off_is_counted(writer, line, told):
     line.goes_on.clear()
-    outlet.say(b"ping")
+    writer.send_control(b"ping")
     assert line.refusals == []
-    assert not outlet.say(bytes(MAX_CONTROL_BYTES + 1))
+    assert not writer.send_control(bytes(MAX_CONTROL_BYTES + 1))
     assert line.refusals == ["unread"]
     assert told == ["gone"]
 
 
-def test_a_quick_client_leaves_the_others_their_turn(outlet, line, monkeypatch, until):
+def test_a_quick_client_leaves_the_others_their_turn(writer, line, monkeypatch, until):
     pauses = []
-    monkeypatch.setattr("topics.outlet.sleep", pauses.append)
+    monkeypatch.setattr("topics.connection_writer.sleep", pauses.append)
     source = Endless()
-    outlet.feed_from(source)
+    writer.feed_from(source)
     until(lambda: len(pauses) > 2)
-    outlet.close()
+    writer.close()
     assert set(pauses) == {0}
     assert TURN_S <= 0.005
