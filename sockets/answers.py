@@ -8,7 +8,7 @@ from typing import Any
 from auth.access import AccessError
 from auth.answers import ACCESS_ANSWERS, find_answer, headers_of
 from journal import JournalFailed, JournalFull
-from sockets.errors import SocketError
+from sockets.engineio.errors import SocketError
 from topics import (
     FutureCursor,
     KeyReused,

@@ -29,9 +29,9 @@ from auth import Clients, RequestIdentity, SocketLimits
 from auth.access import AccessError, TooMany
 from auth.request_scheduler import TURN_S, end_turn
 from sockets.answers import answer_of
-from sockets.errors import BadPacket, NoRoom
-from sockets.members import MAX_HELD, Callback, Member, Members
-from sockets.packets import (
+from sockets.engineio.errors import BadPacket, NoRoom
+from sockets.engineio.members import MAX_HELD, Callback, Member, Members
+from sockets.engineio.packets import (
     BINARY_EVENT,
     CONNECT,
     CONNECT_ERROR,
@@ -46,9 +46,9 @@ from sockets.packets import (
     read_head,
     text_packet,
 )
-from sockets.polling import PollWriter
-from sockets.sessions import EngineServer
-from sockets.websocket import FrameWriter
+from sockets.engineio.polling import PollWriter
+from sockets.engineio.sessions import EngineServer
+from sockets.engineio.websocket import FrameWriter
 
 log = logging.getLogger(__name__)
 # What the classes above ours say on INFO names events; on WARNING they say what somebody should do.
@@ -297,7 +297,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         if sid is None or not self.manager.is_connected(sid, head.namespace):
             read_event(text)
             # It was on its way when the server closed the namespace.
-            self._note_unasked(eio_sid)
+            self._note_unsolicited(eio_sid)
         elif head.kind in (EVENT, BINARY_EVENT):
             self._run(eio_sid, sid, head, text, attachments)
         else:
@@ -307,11 +307,11 @@ class Server(socketio.Server):  # type: ignore[misc]
             elif head.id is not None:
                 whole = put_attachments(data, attachments)
                 if not self._acknowledge(sid, head.namespace, head.id, whole):
-                    self._note_unasked(eio_sid)
+                    self._note_unsolicited(eio_sid)
 
-    def _note_unasked(self, eio_sid: str) -> None:
+    def _note_unsolicited(self, eio_sid: str) -> None:
         if session := self.eio.sockets.get(eio_sid):
-            session.note_unasked()
+            session.note_unsolicited()
 
     # Connecting
 
@@ -616,6 +616,6 @@ def make_socketio(
     """Return Flask-SocketIO on our server.
 
     connection_s: how long a session may last, 0 for any time. options: those of
-    flask_socketio.SocketIO, and connect_timeout_s and upgrade_timeout_s (sockets/sessions.py).
+    flask_socketio.SocketIO, and connect_timeout_s and upgrade_timeout_s (engineio/sessions.py).
     """
     return SocketIO(app, connection_s=connection_s, **options)

@@ -16,9 +16,9 @@ from auth import SocketLimits
 from auth.access import AccessError, Principal
 from auth.links import PARAMETER, since_of
 from sockets.answers import http_answer_of
-from sockets.frames import ping_frame, text_frame
-from sockets.sessions import SILENT
-from sockets.websocket import Talk, WebSocket, serve
+from sockets.engineio.frames import ping_frame, text_frame
+from sockets.engineio.sessions import SILENT
+from sockets.engineio.websocket import Talk, WebSocket, serve
 from topics import Patterns, Reader, Topics
 from topics.lifetime import end_of
 from topics.ticker import Ticker

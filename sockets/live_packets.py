@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from sockets.frames import text_frame
+from sockets.engineio.frames import text_frame
 from wire.events import GAP, HEARTBEAT, RECONNECT, id_of, parts_of, topic_of
 from wire.log_lines import is_gap
 

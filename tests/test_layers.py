@@ -222,7 +222,10 @@ BAD_ARROWS = {
     "sources and topics are beside each other": ("sources/a.py", "from topics import Rule"),
     "topics know no exports": ("topics/a.py", "from exports.announcer import Announcer"),
     "topics know no HTTP of ours": ("topics/a.py", "from streaming.errors import Refusal"),
-    "topics know no sockets of ours": ("topics/a.py", "from sockets.frames import text_frame"),
+    "topics know no sockets of ours": (
+        "topics/a.py",
+        "from sockets.engineio.frames import text_frame",
+    ),
     "topics know no Flask": ("topics/a.py", "from flask import request"),
     "topics know no Socket.IO": ("topics/a.py", "import socketio"),
     "topics know no Engine.IO": ("topics/a.py", "def f():\n    import engineio"),

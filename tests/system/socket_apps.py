@@ -17,10 +17,10 @@ from auth import SocketLimits
 from auth.request_scheduler import Turns
 from auth.unfinished import Unfinished
 from sockets.engine import make_socketio
-from sockets.errors import SocketError
-from sockets.packets import event_packet
-from sockets.sessions import EngineServer
-from sockets.websocket import MAX_MESSAGE_BYTES, accept, serve
+from sockets.engineio.errors import SocketError
+from sockets.engineio.packets import event_packet
+from sockets.engineio.sessions import EngineServer
+from sockets.engineio.websocket import MAX_MESSAGE_BYTES, accept, serve
 
 
 def process():

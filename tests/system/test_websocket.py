@@ -1,4 +1,4 @@
-"""sockets/websocket.py on a real gunicorn. The tables go by RFC 6455 and Autobahn's test suite."""
+"""WebSocket on a real gunicorn. The tables go by RFC 6455 and Autobahn's test suite."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 import websockets.sync.client
 
-from sockets.websocket import CLOSE_S, MAX_MESSAGE_BYTES
+from sockets.engineio.websocket import CLOSE_S, MAX_MESSAGE_BYTES
 from tests.sockets.clients import (
     ACCEPT,
     BINARY,

@@ -3,7 +3,7 @@ from time import monotonic
 
 import pytest
 
-from sockets.polling import ANSWER_BYTES, HOLD_S, MAX_MAIL, PollWriter
+from sockets.engineio.polling import ANSWER_BYTES, HOLD_S, MAX_MAIL, PollWriter
 from topics.connection_writer import MAX_CONTROL_BYTES
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol
 
-from sockets.frames import (
+from sockets.engineio.frames import (
     MAX_CONTROL_BYTES,
     MAX_WHOLE_BYTES,
     NO_CODE,

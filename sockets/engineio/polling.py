@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from auth.request_scheduler import end_turn
-from sockets.packets import SEPARATOR
+from sockets.engineio.packets import SEPARATOR
 from topics.connection_writer import MAX_CONTROL_BYTES, Source
 
 log = logging.getLogger(__name__)

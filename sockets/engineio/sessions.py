@@ -36,9 +36,9 @@ from auth.identity import identity_of
 from auth.request_scheduler import TURN_S, Turns, end_turn, turn_for_reading
 from auth.unfinished import Unfinished
 from sockets.answers import http_answer_of
-from sockets.errors import BadPacket, BadSession, NoConnection, SocketError
-from sockets.handshake import is_upgrade
-from sockets.packets import (
+from sockets.engineio.errors import BadPacket, BadSession, NoConnection, SocketError
+from sockets.engineio.handshake import is_upgrade
+from sockets.engineio.packets import (
     CLOSE,
     MESSAGE,
     NOOP,
@@ -54,9 +54,9 @@ from sockets.packets import (
     read_payload,
     write_json,
 )
-from sockets.polling import PollWriter
-from sockets.unasked import note_unasked
-from sockets.websocket import FrameWriter, Talk, WebSocket, serve
+from sockets.engineio.polling import PollWriter
+from sockets.engineio.unsolicited import note_unsolicited
+from sockets.engineio.websocket import FrameWriter, Talk, WebSocket, serve
 from topics.connection_writer import UNREAD
 from topics.lifetime import end_of
 
@@ -149,7 +149,7 @@ class Session:
         # When it has lasted for as long as one may.
         self.ends_s = math.inf
         self.due_s = 0.0
-        # See sockets.unasked.
+        # See sockets.engineio.unsolicited.
         self.paid_until_s = 0.0
         self.set_due()
 
@@ -166,9 +166,9 @@ class Session:
         self.connect_by_s = monotonic() + timeout_s
         self.set_due()
 
-    def note_unasked(self) -> None:
+    def note_unsolicited(self) -> None:
         """Count a packet that says nothing. Raises TooManyFrames."""
-        self.paid_until_s = note_unasked(self.paid_until_s)
+        self.paid_until_s = note_unsolicited(self.paid_until_s)
 
     def look_soon(self) -> None:
         """Have the watch look at it the next time."""
@@ -588,7 +588,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             reason = self.reason.CLIENT_DISCONNECT
             self.close_session(session, reason, last=NOOP_PACKET)
         elif packet.kind in (PONG, UPGRADE, NOOP):
-            session.note_unasked()
+            session.note_unsolicited()
         else:
             raise BadPacket("a client sends no such packet")
 

@@ -1,15 +1,15 @@
 import pytest
 
-from sockets import unasked
-from sockets.errors import TooManyFrames
-from sockets.unasked import BURST, PER_S, note_unasked
+from sockets.engineio import unsolicited
+from sockets.engineio.errors import TooManyFrames
+from sockets.engineio.unsolicited import BURST, PER_S, note_unsolicited
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """The monotonic clock, as a list of one number."""
     now_s = [1000.0]
-    monkeypatch.setattr(unasked, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(unsolicited, "monotonic", lambda: now_s[0])
     return now_s
 
 
@@ -17,7 +17,7 @@ def spend(paid_until_s, most):
     """Return how many are taken at once, and until when they are paid."""
     for count in range(most):
         try:
-            paid_until_s = note_unasked(paid_until_s)
+            paid_until_s = note_unsolicited(paid_until_s)
         except TooManyFrames:
             return count, paid_until_s
     return most, paid_until_s

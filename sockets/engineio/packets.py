@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sockets.errors import BadPacket
-from sockets.frames import binary_frame, text_frame
+from sockets.engineio.errors import BadPacket
+from sockets.engineio.frames import binary_frame, text_frame
 
 # Engine.IO
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = range(7)

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sockets.members import MAX_CALLBACKS, Members
+from sockets.engineio.members import MAX_CALLBACKS, Members
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockets.errors import BadPacket
-from sockets.frames import binary_frame, text_frame
-from sockets.packets import (
+from sockets.engineio.errors import BadPacket
+from sockets.engineio.frames import binary_frame, text_frame
+from sockets.engineio.packets import (
     MAX_DEPTH,
     MESSAGE,
     SEPARATOR,

@@ -3,9 +3,9 @@ import pytest
 from auth import SocketLimits
 from auth.request_scheduler import Turns
 from auth.unfinished import Unfinished
-from sockets.errors import BadHandshake, NoConnection
-from sockets.handshake import answer_handshake
-from sockets.websocket import accept
+from sockets.engineio.errors import BadHandshake, NoConnection
+from sockets.engineio.handshake import answer_handshake
+from sockets.engineio.websocket import accept
 
 REQUEST = {
     "REQUEST_METHOD": "GET",

@@ -1,14 +1,14 @@
 """What clients send that nobody asked for: some of it is in order, and much of it is a flood.
 
 Pings and pongs, empty and tiny fragments, packets that say nothing: each costs as much to read as a
-request, and is counted as none. So each connection has an allowance. Pure; way in: note_unasked.
+request, and is counted as none. So each connection has an allowance. Way in: note_unsolicited.
 """
 
 from __future__ import annotations
 
 from time import monotonic
 
-from sockets.errors import TooManyFrames
+from sockets.engineio.errors import TooManyFrames
 
 # At once, and a second after that: a client in order has one every few seconds.
 BURST = 256
@@ -17,7 +17,7 @@ PER_S = 16
 SMALL_FRAGMENT_BYTES = 64
 
 
-def note_unasked(paid_until_s: float) -> float:
+def note_unsolicited(paid_until_s: float) -> float:
     """Count one frame or packet.
 
     paid_until_s: what was returned the last time, 0.0 before; on the monotonic clock. Raises

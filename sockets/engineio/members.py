@@ -13,7 +13,7 @@ from typing import Any
 
 import socketio
 
-from sockets.packets import Packet
+from sockets.engineio.packets import Packet
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sockets.websocket import FrameWriter
+from sockets.engineio.websocket import FrameWriter
 from topics.connection_writer import MAX_CONTROL_BYTES, TURN_S
 
 

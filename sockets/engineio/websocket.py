@@ -29,8 +29,8 @@ from auth import SocketLimits
 from auth.access import TooMany
 from auth.request_scheduler import TURN_S, end_turn
 from auth.unfinished import TOO_MUCH
-from sockets.errors import NoConnection, TooManyFrames
-from sockets.frames import (
+from sockets.engineio.errors import NoConnection, TooManyFrames
+from sockets.engineio.frames import (
     binary_frame,
     close_frame,
     ping_frame,
@@ -38,8 +38,8 @@ from sockets.frames import (
     text_frame,
     whole_text,
 )
-from sockets.handshake import answer_handshake
-from sockets.unasked import SMALL_FRAGMENT_BYTES, note_unasked
+from sockets.engineio.handshake import answer_handshake
+from sockets.engineio.unsolicited import SMALL_FRAGMENT_BYTES, note_unsolicited
 from topics.connection_writer import ConnectionWriter
 
 # What a client may say at once: an event of 64 KiB and what is around it.
@@ -191,7 +191,7 @@ class WebSocket:
         self._is_cut = False
         self._is_waiting = False
         self._turn_ends_s = 0.0
-        # See sockets.unasked.
+        # See sockets.engineio.unsolicited.
         self._paid_until_s = 0.0
         self.last_heard_s = monotonic()
         self.close_code: int | None = None
@@ -332,7 +332,7 @@ class WebSocket:
             for frame in protocol.received_frames():
                 self._take_turn()
                 if frame.opcode.iscontrol() or _is_scrap(frame):
-                    self._paid_until_s = note_unasked(self._paid_until_s)
+                    self._paid_until_s = note_unsolicited(self._paid_until_s)
                 if frame.opcode is Opcode.PING:
                     pongs.append(pong_frame(_bytes(frame)))
                 elif frame.opcode is Opcode.CLOSE:
@@ -389,7 +389,7 @@ class WebSocket:
         if self._close_by_s is None:
             return message
         # After our close the client may go on for a moment; nobody waits for that.
-        self._paid_until_s = note_unasked(self._paid_until_s)
+        self._paid_until_s = note_unsolicited(self._paid_until_s)
         return None
 
     def _hear_close(self, frame: Frame) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wsproto.utilities import generate_accept_token
 
-from sockets.errors import BadHandshake
+from sockets.engineio.errors import BadHandshake
 
 VERSION = "13"
 

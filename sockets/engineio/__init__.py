@@ -1,0 +1,1 @@
+"""Engine.IO, WebSocket and Socket.IO packets."""
