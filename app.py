@@ -19,14 +19,13 @@ from werkzeug.routing import PathConverter
 from auth import Authenticator, Clients, EndedSessions, Links, NativeThreads, Rates, Tokens
 from auth.answers import SECURITY_HEADERS
 from auth.origins import Origins
-from auth.request_scheduler import turn_paused
 from exports.announcer import Announcer
 from exports.exports import Exports
 from journal import EVENTS, DiskLog, Retention, RunNative, Size, run_here
 from settings import Settings
 from sockets import feeds
 from sockets.engine import make_socketio
-from sockets.errors import SocketError
+from sockets.engineio.errors import SocketError
 from sockets.live import Live
 from sources.catalogue.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue.check import check_catalogue
@@ -180,8 +179,6 @@ def create_app(
         refusals,
         authenticator.socket_limits,
     )
-    app.turn_at = authenticator.turn_at  # type: ignore[attr-defined]
-    app.turn_paused = turn_paused  # type: ignore[attr-defined]
     live = Live(
         socketio, topics, exports, ticker, authenticator,
         rights.find_to_end, rights.narrow, rights.hides, refusals,

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from auth import Tokens, TokensUnreadable
 from auth.origins import is_loopback
-from server.access_log import make_logger_class
+from server.access_log import log_taken_over, make_logger_class
 from server.worker import make_worker_class
 from settings import Settings, SettingsError
 
@@ -66,6 +66,7 @@ forwarded_allow_ips = ""
 # The access log is the logger's own; gunicorn's would be no JSON.
 accesslog = None
 logger_class = make_logger_class(_settings.access_log_path, _settings.log_format)
+post_request = log_taken_over
 errorlog = "-"
 # On by default since gunicorn 25.1: a socket in $HOME/.gunicorn or $XDG_RUNTIME_DIR, served by a
 # thread of the arbiter, that nobody here asks for. HTTP/2 is off by default.
@@ -107,17 +108,6 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
         server.log.warning("headwater runs one worker: workers=%d is ignored", new_value)
         server.cfg.set("workers", 1)
         server.num_workers = 1
-
-
-def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """Log an application that has spoken on the socket itself, once that is over."""
-    client = environ.get("headwater.client")
-    if client is not None and client.taken_over:
-        told = worker.log.begin(environ)
-        if client.work is None:
-            worker.log.end(told, monotonic() - client.began_s)
-        else:
-            client.told = told
 
 
 def _reload_if_right(server: Any, reload: Any) -> None:
@@ -218,8 +208,10 @@ def _who_may_ask(addresses: list[Any]) -> str:
         return "there are no tokens: this machine is listened to only, and may do anything"
     if _settings.open:
         return "there are no tokens, and HEADWATER_OPEN=1: anybody may do anything"
-    cure = ".venv/bin/flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
-    sys.exit(f"headwater: it does not listen on {hosts[0]} without tokens: {cure}")
+    remedy = (
+        ".venv/bin/flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
+    )
+    sys.exit(f"headwater: it does not listen on {hosts[0]} without tokens: {remedy}")
 
 
 def _check_free(host: str, port: int) -> None:
@@ -232,9 +224,9 @@ def _check_free(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        where, cure = f"port {port} on {host}", "set HEADWATER_PORT or stop the other server"
+        where, remedy = f"port {port} on {host}", "set HEADWATER_PORT or stop the other server"
         if error.errno == errno.EADDRINUSE:
-            sys.exit(f"headwater: {where} is in use: {cure}")
+            sys.exit(f"headwater: {where} is in use: {remedy}")
         sys.exit(f"headwater: {where} cannot be listened on: {error.strerror}")
 
 

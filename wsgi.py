@@ -1,7 +1,7 @@
 """The entry: `.venv/bin/gunicorn -c gunicorn.conf.py wsgi:app`, and commands: `flask --app wsgi`.
 
-Goes green before anything else is imported, reads the settings and builds the app. What runs beside
-requests is started by the worker, once it has loaded this.
+Monkey-patches before anything else is imported, reads the settings and builds the app. What runs
+beside requests is started by the worker, once it has loaded this: `hooks`.
 """
 
 import sys
@@ -23,7 +23,9 @@ from flask import Flask  # noqa: E402
 from app import create_app  # noqa: E402
 from auth import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
 from auth.native_threads import IN_ALL  # noqa: E402
+from auth.request_scheduler import turn_paused  # noqa: E402
 from commands import CHECK, register_commands  # noqa: E402
+from server.hooks import WorkerHooks  # noqa: E402
 from server.log_format import formatter_for  # noqa: E402
 from server.native_pool import NativePool  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
@@ -83,7 +85,12 @@ def start() -> None:
         atexit.register(part.stop)
 
 
-# For server/worker.py: when it has loaded this, and when it stops accepting.
-app.on_start = start  # type: ignore[attr-defined]
+# For server/worker.py. A command may have no parts, and serves nothing.
 if parts is not None:
-    app.on_drain = parts.drain  # type: ignore[attr-defined]
+    hooks = WorkerHooks(
+        on_start=start,
+        on_drain=parts.drain,
+        refusals=app.extensions["refusals"],
+        turn_at=parts.authenticator.turn_at,
+        turn_paused=turn_paused,
+    )

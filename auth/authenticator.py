@@ -35,6 +35,7 @@ from auth.socket_limits import SocketLimits
 from auth.tokens import Tokens, TokensUnreadable
 from auth.unfinished import Unfinished
 from wire.addresses import counted_address
+from wire.connection import connection_of
 
 log = logging.getLogger(__name__)
 
@@ -279,8 +280,8 @@ class Authenticator:
         header = environ.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
-        client: Any = environ.get("headwater.client")
-        shown = getattr(client, "shown", None)
+        client = connection_of(environ)
+        shown = None if client is None else client.credential
         if shown is not None and shown[0] == header and self.tokens.has(shown[1]):
             # What this connection has shown before is good as long as the token is.
             principal: Principal = shown[1].principal()
@@ -290,7 +291,7 @@ class Authenticator:
             raise BadCredential("a token is sent as `Authorization: Bearer <token>`")
         token = self.tokens.find(text.strip())
         if client is not None:
-            client.shown = header, token
+            client.credential = header, token
         return token.principal()
 
     def _session_of(self, environ: Mapping[str, Any]) -> tuple[Principal | None, str | None]:
@@ -313,7 +314,7 @@ class Authenticator:
         return _Mistakes(self.rates, environ)
 
     def _enter(self, environ: Mapping[str, Any], identity: RequestIdentity) -> None:
-        client: Any = environ.get("headwater.client")
+        client = connection_of(environ)
         if client is not None:
             self.clients.enter(client, identity, _cut)
             client.admit(self.clients.leave)

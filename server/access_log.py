@@ -3,7 +3,8 @@
 gunicorn's logger, named in gunicorn.conf.py; what gunicorn has to say is written as all our log is
 (server/log_format.py). The file rotates itself; USR1 opens it anew. It is written on a thread of
 its own, since a disk may take long: the arbiter imports this before the worker is patched, so the
-thread, its queue, its locks and its sleep are the system's. Way in: make_logger_class.
+thread, its queue, its locks and its sleep are the system's. Way in:
+make_logger_class, log_taken_over.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from server.connection import Connection
 from server.log_format import AUTO, current_request_id, format_time, formatter_for, hide
+from wire.connection import CONNECTION, connection_of
 
 # With the four before it at most 160 MiB, some 500,000 requests.
 MAX_FILE_BYTES = 32 * 1024 * 1024
@@ -166,24 +169,24 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
 
         def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
             """Write the line of a request, that is over now and took request_time."""
-            client = environ.get("headwater.client")
+            client = connection_of(environ)
             sent_bytes = client.sent_bytes if client is not None else None
             sent_bytes = resp.sent if sent_bytes is None else sent_bytes
-            told = describe(environ, str(resp.status)[:3], sent_bytes)
-            self.end(told, request_time.total_seconds())
+            fields = describe(environ, str(resp.status)[:3], sent_bytes)
+            self.end(fields, request_time.total_seconds())
 
         def begin(self, environ: Any) -> str:
-            """Return the fields of a request that takes its connection over; end writes it."""
+            """Return the fields of a request that takes its connection over; end writes them."""
             return describe(environ, SWITCHED)
 
-        def end(self, told: str, seconds: float) -> None:
-            """Write a line. told: the other fields, as JSON. seconds: how long it took."""
+        def end(self, fields: str, seconds: float) -> None:
+            """Write a line. fields: all others, as JSON. seconds: how long the request took."""
             if path is None:
                 return
             if self._writer is None:
                 self._writer = _Writer(path)
             now = format_time(time.time())
-            self._writer.write(f'{{"time": "{now}", "seconds": {seconds:.3f}, {told[1:]}')
+            self._writer.write(f'{{"time": "{now}", "seconds": {seconds:.3f}, {fields[1:]}')
 
         def reopen_files(self) -> None:
             super().reopen_files()
@@ -198,8 +201,22 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
     return AccessLog
 
 
+def log_taken_over(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """Log a request that has taken its connection over, once that is over.
+
+    gunicorn's `post_request`.
+    """
+    connection: Connection | None = environ.get(CONNECTION)
+    if connection is not None and connection.taken_over:
+        fields = worker.log.begin(environ)
+        if connection.work is None:
+            worker.log.end(fields, time.monotonic() - connection.began_s)
+        else:
+            connection.log_fields = fields
+
+
 def describe(environ: Mapping[str, Any], status: str, sent_bytes: int | None = None) -> str:
-    """Return what is told of a request, as JSON. environ: not whole if it never became one."""
+    """Return the fields of a request, as JSON. environ: not whole if it never became one."""
     # A request that never became one has no more than that of the moment.
     request_id = environ.get("headwater.request_id") or current_request_id.get()
     asked = _asked(

@@ -181,7 +181,7 @@ def register_errors(app: Flask) -> Counter[str]:
     The server counts there too what it refuses before app is asked (server/worker.py).
     """
     refusals: Counter[str] = Counter()
-    app.extensions["refusals"] = app.refusals = refusals  # type: ignore[attr-defined]
+    app.extensions["refusals"] = refusals
     app.register_error_handler(Refusal, _refuse)
     app.register_error_handler(JournalFailed, _say_failure)
     app.register_error_handler(HTTPException, _say_http)

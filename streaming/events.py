@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 from flask import Blueprint, Request, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -20,6 +19,7 @@ from streaming.rights import Rights
 from streaming.uploads import Asked, Upload
 from topics import Patterns, Publication, Reader, Topics
 from topics.presence import show_readers, show_topics
+from wire.connection import connection_of
 from wire.events import MalformedEvent, NewEvent, is_key, parse_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing, chunked
 from wire.since import Since
@@ -138,11 +138,14 @@ def answer_reader(
     pushed = narrow(chunked(framing) if is_chunked else framing)
     connection = secrets.token_hex(8)
     reader = topics.reader(patterns, since, connection, pushed, not_before_s)
-    client = request.environ.get("headwater.client")
-    if follows and client is None:
-        raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
     opening = _opening_of(framing, reader)
-    body: Any = Feed(topics, reader, client, opening) if follows else _poll(topics, opening, reader)
+    body: Feed | Iterator[bytes]
+    if not follows:
+        body = _poll(topics, opening, reader)
+    elif (client := connection_of(request.environ)) is not None:
+        body = Feed(topics, reader, client, opening)
+    else:
+        raise Refusal(501, "no_feed", "following needs the server that gunicorn.conf.py starts")
     headers = {"Headwater-Cursor": reader.cursor, "Headwater-Connection": connection}
     return Response(body, mimetype=_TYPES[framing.transport], headers={**_HEADERS, **headers})
 

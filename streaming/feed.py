@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from typing import Any
 
 from topics import ConnectionWriter, Reader, Topics
+from wire.connection import ClientConnection
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,9 @@ READ_BYTES = 4096
 class Feed:
     """An iterable for WSGI. client: of the request. opening: the first bytes, b"" for none yet."""
 
-    def __init__(self, topics: Topics, reader: Reader, client: Any, opening: bytes) -> None:
+    def __init__(
+        self, topics: Topics, reader: Reader, client: ClientConnection, opening: bytes
+    ) -> None:
         self._topics = topics
         self._reader = reader
         self._client = client

@@ -30,6 +30,7 @@ from streaming.figures import FILTERS
 from streaming.orders import Orders
 from streaming.pages import words_of
 from streaming.presence import make_has_left
+from wire.connection import connection_of
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def make_blueprint(orders: Orders, threads: NativeThreads, statement_s: float) -
             report=report,
         )
         report.enter()
-        if (client := request.environ.get("headwater.client")) is not None:
+        if (client := connection_of(request.environ)) is not None:
             client.spawn(report.watch)
         page = Page(cast("Generator[str, None, None]", texts), report.leave)
         body = Body(f"report={name}", [page], sent_bytes_of(current_app), "reports")

@@ -8,7 +8,7 @@ Knows no Flask, no Socket.IO and no green library.
 """
 
 from journal import KeyReused, NotReady, Publication, Receipt, TopicsFull
-from topics.connection_writer import Client, ConnectionWriter
+from topics.connection_writer import ConnectionWriter
 from topics.errors import (
     FutureCursor,
     MalformedTopic,
@@ -24,7 +24,6 @@ from topics.rules import Rule
 from topics.topics import Topics
 
 __all__ = [
-    "Client",
     "ConnectionWriter",
     "FutureCursor",
     "KeyReused",

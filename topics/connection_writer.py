@@ -18,6 +18,8 @@ from contextlib import suppress
 from time import monotonic, sleep
 from typing import Protocol
 
+from wire.connection import Writable
+
 log = logging.getLogger(__name__)
 
 # What may wait behind a full socket besides the rest: pings, acknowledgements, answers. A client
@@ -32,43 +34,6 @@ TURN_S = 0.005
 # What the kernel may hold of what it has not sent. By default that is up to 4 MiB for each slow
 # client (measured), which is memory, and what a ping waits behind; with this it is 256 KiB.
 UNSENT_BYTES = 128 * 1024
-
-
-class Socket(Protocol):
-    """What a writer needs of a socket; sendall waits."""
-
-    def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
-
-    def sendall(self, data: bytes | memoryview, /) -> None: ...
-
-
-class Client(Protocol):
-    """A client's connection, as the worker hands it to an application that speaks on it itself.
-
-    send_now: sends what the socket takes at once and returns how much, raises BlockingIOError when
-    it takes nothing and OSError when the connection is over; None where a socket cannot (TLS): then
-    everything goes through the pump. spawn: runs a function beside the caller.
-    """
-
-    socket: Socket
-    send_now: Callable[[bytes], int] | None
-    spawn: Callable[[Callable[[], None]], object]
-
-    def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
-        """From now on the worker neither writes to the socket nor keeps it for another request.
-
-        work: goes on when the request and what belonged to it is gone. If it returns True it is
-        called again when there is something to read; otherwise the socket is closed.
-        """
-
-    def stop_reading(self) -> None:
-        """Have who waits to read from the socket get the end."""
-
-    def failed(self, error: OSError) -> None:
-        """Be told what has ended the connection: the socket says it once, to who comes first."""
-
-    def refused(self, code: str) -> None:
-        """Count that the client was refused something, or was cut off; code: why, one word."""
 
 
 class Source(Protocol):
@@ -118,7 +83,7 @@ class ConnectionWriter:
         "sent_bytes",
     )  # fmt: skip
 
-    def __init__(self, client: Client, on_gone: Callable[[], None]) -> None:
+    def __init__(self, client: Writable, on_gone: Callable[[], None]) -> None:
         self._client = client
         with suppress(OSError):
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from topics import ConnectionWriter, NotReady, Patterns, Topics
-from topics.connection_writer import Socket
 from topics.status import EVERY_S, TOPIC
 from wire.framing import NDJSON
 from wire.since import parse_since
@@ -69,18 +68,17 @@ class SelfCheck:
 
 
 class _Perch:
-    """The end of the socket that is written to; see topics.connection_writer.Client."""
+    """The end of the socket that is written to; see wire.connection.Writable."""
 
     def __init__(self, far: socket.socket) -> None:
         # One that has stopped reading is dropped rather than waited for.
         far.setblocking(False)
-        self.socket: Socket = far
-        self._far = far
+        self.socket = far
         self.send_now: Callable[[bytes], int] | None = far.send
-        self.spawn: Callable[[Callable[[], None]], object] = _spawn
 
-    def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
-        """Do nothing: there is no worker that would want it back."""
+    @staticmethod
+    def spawn(work: Callable[[], None]) -> None:
+        threading.Thread(target=work, daemon=True).start()
 
     def failed(self, error: OSError) -> None:
         """Do nothing: another one goes out."""
@@ -90,8 +88,4 @@ class _Perch:
 
     def stop_reading(self) -> None:
         with suppress(OSError):
-            self._far.shutdown(socket.SHUT_WR)
-
-
-def _spawn(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
+            self.socket.shutdown(socket.SHUT_WR)

@@ -92,7 +92,7 @@ def _run(name: str, check: Check, site: Site) -> Finding:
     except Unfit as error:
         return Finding(name, Verdict.SKIPPED, str(error))
     except Wrong as error:
-        return Finding(name, Verdict.WRONG, str(error), error.cures)
+        return Finding(name, Verdict.WRONG, str(error), error.remedies)
     except (OSError, HTTPException) as error:
         return Finding(name, Verdict.WRONG, f"it was cut: {error!r}")
 

@@ -6,7 +6,7 @@ import json
 import time
 from http.client import HTTPException
 
-from . import cures
+from . import remedies
 from .findings import Unfit, Wrong
 from .site import Reply, Site, Stream
 
@@ -35,13 +35,13 @@ def check_events(site: Site) -> str:
         pass
     if len(came) < EVENTS:
         told = f"{len(came)} events in {WAIT_S:.0f} s instead of one each second: held back"
-        raise Wrong(told, cures.UNBUFFERED, cures.NOT_IGNORED)
+        raise Wrong(told, remedies.UNBUFFERED, remedies.NOT_IGNORED)
     # The clocks of two machines differ by anything, but always by the same.
     lags_s = [here - there for here, there in came]
     late_s = max(lags_s) - min(lags_s)
     if late_s > LATE_S:
         told = f"events come in bundles, up to {late_s:.1f} s late"
-        raise Wrong(told, cures.UNBUFFERED, cures.NOT_IGNORED)
+        raise Wrong(told, remedies.UNBUFFERED, remedies.NOT_IGNORED)
     first_s = came[0][0] - began_s
     return f"one by one, the first after {first_s:.2f} s, {late_s * 1000:.0f} ms uneven"
 
@@ -61,12 +61,12 @@ def check_heartbeats(site: Site, hold_s: float) -> str:
         # One may be on its way.
         if beats < hold_s // HEARTBEAT_S - 1:
             told = f"{beats} heartbeats in {hold_s:.0f} s instead of one each {HEARTBEAT_S:.0f} s"
-            raise Wrong(told, cures.UNBUFFERED) from None
+            raise Wrong(told, remedies.UNBUFFERED) from None
         return f"held for {hold_s:.0f} s, {beats} heartbeats"
     except (ConnectionError, HTTPException):
         pass
     told = f"a quiet feed was cut after {time.monotonic() - began_s:.1f} s"
-    raise Wrong(told, cures.IDLE)
+    raise Wrong(told, remedies.IDLE)
 
 
 def _check_opened(stream: Stream) -> None:

@@ -15,16 +15,16 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What one check has found. told: the figure, or what is wrong. cures: of nginx, or to do."""
+    """What one check has found. told: a figure, or what is wrong. remedies: for nginx, or to do."""
 
     check: str
     verdict: Verdict
     told: str
-    cures: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.verdict:<8} {self.check:<14} {self.told}"]
-        lines += [f"{'':<23} mend: {cure}" for cure in self.cures]
+        lines += [f"{'':<23} mend: {remedy}" for remedy in self.remedies]
         return "\n".join(lines)
 
 
@@ -33,8 +33,8 @@ class Unfit(Exception):
 
 
 class Wrong(Exception):
-    """A check has found something wrong. The message says what; cures: as in Finding."""
+    """A check has found something wrong. The message says what; remedies: as in Finding."""
 
-    def __init__(self, told: str, *cures: str) -> None:
+    def __init__(self, told: str, *remedies: str) -> None:
         super().__init__(told)
-        self.cures = cures
+        self.remedies = remedies

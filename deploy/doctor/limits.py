@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import cures
+from . import remedies
 from .findings import Unfit, Wrong
 from .site import Site
 
@@ -20,9 +20,9 @@ def check_body(site: Site) -> str:
     except ConnectionError as error:
         raise Unfit(f"the connection was ended while it was sent: {error}") from error
     if reply.status == 413 and reply.refusal is None:
-        raise Wrong(f"{BODY_BYTES} bytes are more than the proxy takes", cures.BODY)
+        raise Wrong(f"{BODY_BYTES} bytes are more than the proxy takes", remedies.BODY)
     if reply.refusal is None:
-        raise Wrong(f"{BODY_BYTES} bytes are answered by {reply.describe()}", cures.BODY)
+        raise Wrong(f"{BODY_BYTES} bytes are answered by {reply.describe()}", remedies.BODY)
     return f"{BODY_BYTES} bytes arrive"
 
 
@@ -32,5 +32,5 @@ def check_head(site: Site) -> str:
     reply = site.ask(path + "x" * (ADDRESS_BYTES - len(path)))
     if reply.status != 200:
         told = f"an address of {ADDRESS_BYTES} bytes is answered by {reply.describe()}"
-        raise Wrong(told, cures.HEAD)
+        raise Wrong(told, remedies.HEAD)
     return f"an address of {ADDRESS_BYTES} bytes arrives"

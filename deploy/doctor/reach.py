@@ -7,7 +7,7 @@ import ssl
 import time
 from http.client import HTTPException
 
-from . import cures
+from . import remedies
 from .findings import Wrong
 from .site import Reply, Site
 
@@ -22,17 +22,17 @@ def check_address(site: Site) -> str:
         raise Wrong(f"the name {site.host} has no address: {error.strerror}", "its DNS") from error
     except ssl.SSLCertVerificationError as error:
         told = f"the certificate is not good: {error.verify_message}"
-        raise Wrong(told, cures.CERTIFICATE) from error
+        raise Wrong(told, remedies.CERTIFICATE) from error
     except ssl.SSLError as error:
-        raise Wrong(f"no TLS is spoken there: {error.reason}", cures.LISTEN_TLS) from error
+        raise Wrong(f"no TLS is spoken there: {error.reason}", remedies.LISTEN_TLS) from error
     except TimeoutError as error:
         told = f"nobody answers at port {site.port}"
         raise Wrong(told, "the firewall before it") from error
     except OSError as error:
-        line = cures.LISTEN_TLS if site.is_tls else cures.LISTEN
+        line = remedies.LISTEN_TLS if site.is_tls else remedies.LISTEN
         usual = "443" if site.is_tls else "80"
-        cure = line.replace(usual, str(site.port))
-        raise Wrong(f"port {site.port} is not open: {error.strerror}", cure) from error
+        remedy = line.replace(usual, str(site.port))
+        raise Wrong(f"port {site.port} is not open: {error.strerror}", remedy) from error
     return f"{address}, port {site.port}, after {(time.monotonic() - began_s) * 1000:.0f} ms"
 
 
@@ -41,9 +41,9 @@ def check_health(site: Site) -> str:
     try:
         reply = site.ask("/healthz")
     except TimeoutError as error:
-        raise Wrong("it is listened there, and not answered", cures.RUNNING) from error
+        raise Wrong("it is listened there, and not answered", remedies.RUNNING) from error
     except (OSError, HTTPException) as error:
-        raise Wrong(f"what answers speaks no HTTP: {error!r}", cures.LISTEN) from error
+        raise Wrong(f"what answers speaks no HTTP: {error!r}", remedies.LISTEN) from error
     fields = reply.json()
     if reply.status == 200 and isinstance(fields, dict) and fields.get("status") == "alive":
         return f"alive, after {reply.first_s * 1000:.0f} ms"
@@ -55,7 +55,7 @@ def check_token(site: Site) -> str:
     reply = site.ask("/sources")
     refusal = reply.refusal
     if refusal and reply.status == 401:
-        raise Wrong(f"the token is refused: {refusal['message']}", cures.TOKEN)
+        raise Wrong(f"the token is refused: {refusal['message']}", remedies.TOKEN)
     return "it is good"
 
 
@@ -66,10 +66,10 @@ def _why_not(site: Site, reply: Reply) -> Wrong:
     if reply.status in (301, 302, 307, 308):
         return Wrong(f"it is elsewhere: examine {reply.headers.get('Location')}")
     if reply.status in (502, 504) or (refusal and refusal["error"] == "not_ready"):
-        return Wrong("the proxy does not reach the server", cures.UPSTREAM, cures.RUNNING)
+        return Wrong("the proxy does not reach the server", remedies.UPSTREAM, remedies.RUNNING)
     if refusal and reply.status == 403:
-        return Wrong(reply.describe(), cures.TOKEN, cures.HOST)
+        return Wrong(reply.describe(), remedies.TOKEN, remedies.HOST)
     if refusal and refusal["error"] == "deaf":
-        return Wrong(reply.describe(), cures.RUNNING)
+        return Wrong(reply.describe(), remedies.RUNNING)
     told = f"who answers for {site.name} is no Headwater: {reply.describe()}"
-    return Wrong(told, cures.NAME, cures.PASS)
+    return Wrong(told, remedies.NAME, remedies.PASS)

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from . import cures
+from . import remedies
 from .findings import Unfit, Wrong
 from .site import AGENT, Site, Stream
 
@@ -81,7 +81,7 @@ def check_growing(site: Site) -> str:
             if stream.headers["Content-Length"] is None:
                 return f"begins after {seconds * 1000:.0f} ms, before all is recorded"
     told = f"a download begins when all of it is recorded, after {seconds:.1f} s: HTTP/1.0"
-    raise Wrong(told, cures.HTTP_1_1)
+    raise Wrong(told, remedies.HTTP_1_1)
 
 
 def check_pace(site: Site) -> str:
@@ -100,7 +100,7 @@ def check_pace(site: Site) -> str:
         told = _ask_anew(site, address)
     if not told["readers"]:
         line = f"all {told['bytes']} bytes were taken in by the proxy, for a client that reads none"
-        raise Wrong(line, cures.UNBUFFERED, cures.NOT_IGNORED)
+        raise Wrong(line, remedies.UNBUFFERED, remedies.NOT_IGNORED)
     return f"a client that stands still has {told['slowest_reader']} of {told['bytes']} bytes"
 
 
@@ -137,7 +137,7 @@ def check_resume(site: Site) -> str:
     etag = whole.headers.get("ETag")
     if etag is None or etag.startswith("W/"):
         told = "the ETag is weak" if etag else "the ETag was taken away"
-        raise Wrong(f"{told}, so nothing resumes", cures.UNCOMPRESSED)
+        raise Wrong(f"{told}, so nothing resumes", remedies.UNCOMPRESSED)
     with site.open(path) as stream:
         start = stream.read(len(whole.body) // 2)
     rest = site.ask(path, {"Range": f"bytes={len(start)}-", "If-Range": etag})
@@ -145,9 +145,9 @@ def check_resume(site: Site) -> str:
         raise Unfit("the data is changing just now")
     if rest.status != 206:
         told = f"a Range is answered by {rest.status}: it does not arrive"
-        raise Wrong(told, cures.RANGES, cures.UNCACHED)
+        raise Wrong(told, remedies.RANGES, remedies.UNCACHED)
     if start + rest.body != whole.body:
-        raise Wrong("the parts are not the whole", cures.UNCACHED)
+        raise Wrong("the parts are not the whole", remedies.UNCACHED)
     return f"{len(start)} + {len(rest.body)} bytes are the {len(whole.body)} of the whole"
 
 
@@ -160,7 +160,7 @@ def check_compression(site: Site) -> str:
         encoding = site.ask(path, ENCODINGS).headers.get("Content-Encoding")
         if encoding:
             told = f"{path.partition('?')[0]} is compressed on its way: {encoding}"
-            raise Wrong(told, cures.UNCOMPRESSED)
+            raise Wrong(told, remedies.UNCOMPRESSED)
     return "none is added"
 
 
@@ -171,9 +171,9 @@ def check_caching(site: Site) -> str:
     replies = [site.ask(path).check_allowed() for _ in range(2)]
     first, second = (reply.headers.get("Headwater-Connection") for reply in replies)
     if first is not None and first == second:
-        raise Wrong("an answer came twice from a cache", cures.UNCACHED, cures.CACHE_CONTROL)
+        raise Wrong("an answer came twice from a cache", remedies.UNCACHED, remedies.CACHE_CONTROL)
     if "Age" in replies[1].headers:
-        raise Wrong("an answer has an Age: a cache is on the way", cures.UNCACHED)
+        raise Wrong("an answer has an Age: a cache is on the way", remedies.UNCACHED)
     return "none"
 
 
@@ -183,19 +183,19 @@ def check_client(site: Site) -> str:
     site.ask("/healthz", {"User-Agent": mark, "X-Forwarded-For": NOBODY})
     seen = _find_in_log(site, mark)
     if seen.get("protocol") == "HTTP/1.0":
-        raise Wrong("the server is asked by HTTP/1.0", cures.HTTP_1_1)
+        raise Wrong("the server is asked by HTTP/1.0", remedies.HTTP_1_1)
     with site.connect() as sock:
         own, peer = sock.getsockname()[0], sock.getpeername()[0]
     client = str(seen.get("client"))
     if client == NOBODY:
         raise Wrong(
-            "the server believes what clients say of themselves", cures.CLIENT, cures.PROXIES
+            "the server believes what clients say of themselves", remedies.CLIENT, remedies.PROXIES
         )
     # Nobody comes to a public address from an inner one, nor to another machine from this one.
     is_foreign = ip_address(peer).is_global or client in LOOPBACK
     if client not in (own, peer) and is_foreign and _is_inner(client):
         told = f"to the server, all clients are at {client}"
-        raise Wrong(told, cures.CLIENT, cures.PROXIES)
+        raise Wrong(told, remedies.CLIENT, remedies.PROXIES)
     return f"{client}, {seen.get('protocol')}"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple
 
-from . import cures
+from . import remedies
 from .findings import Unfit, Wrong
 from .site import Reply, Site
 
@@ -88,12 +88,12 @@ def check_origin(site: Site) -> str:
     other = "http" if site.is_tls else "https"
     if _try_origin(site, f"{other}://{site.name}").status == 101:
         told = f"pages of {site.origin} are foreign: the server takes itself for {other}"
-        raise Wrong(told, cures.SCHEME)
+        raise Wrong(told, remedies.SCHEME)
     hosts = [site.host, *UPSTREAMS]
     found = (h for h in hosts if _try_origin(site, f"{site.scheme}://{h}").status == 101)
     name = next(found, "something else")
     told = f"pages of {site.origin} are foreign: the server takes itself for {name}"
-    raise Wrong(told, cures.HOST, cures.SCHEME)
+    raise Wrong(told, remedies.HOST, remedies.SCHEME)
 
 
 def check_socket_io(site: Site) -> str:
@@ -102,18 +102,18 @@ def check_socket_io(site: Site) -> str:
     reply = site.ask(f"{ENGINE}polling").check_allowed()
     if reply.status != 200 or not reply.body.startswith(b"0{"):
         told = f"polling is answered by {reply.describe()}"
-        raise Wrong(told, cures.PASS)
+        raise Wrong(told, remedies.PASS)
     session = reply.body.partition(b'"sid":"')[2].partition(b'"')[0].decode("ascii", "replace")
     told_back = site.ask(f"{ENGINE}polling&sid={session}", method="POST", body=b"40/live,")
     if told_back.body != b"ok":
-        raise Wrong(f"a packet is answered by {told_back.describe()}", cures.PASS)
+        raise Wrong(f"a packet is answered by {told_back.describe()}", remedies.PASS)
     heard = site.ask(f"{ENGINE}polling&sid={session}")
     with suppress(OSError):
         site.ask(f"{ENGINE}polling&sid={session}", method="POST", body=b"1")
     if b"44/live," in heard.body:
         raise Unfit("the token does not open /live")
     if b"40/live," not in heard.body:
-        raise Wrong(f"/live does not open: {heard.describe()}", cures.UNCACHED)
+        raise Wrong(f"/live does not open: {heard.describe()}", remedies.UNCACHED)
     seconds = time.monotonic() - began_s
     with shake_hands(site, f"{ENGINE}websocket", {}) as opening:
         _check_upgraded(opening.reply)
@@ -130,7 +130,9 @@ def _first_text(opening: Opening) -> bytes:
     try:
         return opening.first_text()
     except OSError as error:
-        raise Wrong("it opens, and nothing comes through", cures.UPGRADE, cures.IDLE) from error
+        raise Wrong(
+            "it opens, and nothing comes through", remedies.UPGRADE, remedies.IDLE
+        ) from error
 
 
 def _check_upgraded(reply: Reply) -> None:
@@ -140,8 +142,8 @@ def _check_upgraded(reply: Reply) -> None:
     reply.check_allowed()
     refusal = reply.refusal
     if refusal and "HTTP/1.1" in refusal["message"]:
-        raise Wrong("the server is asked by HTTP/1.0", cures.HTTP_1_1)
+        raise Wrong("the server is asked by HTTP/1.0", remedies.HTTP_1_1)
     if reply.status in (400, 426) and refusal:
         told = "the request for an upgrade does not arrive"
-        raise Wrong(told, cures.HTTP_1_1, cures.UPGRADE, cures.CONNECTION)
-    raise Wrong(f"an upgrade is answered by {reply.describe()}", cures.UPGRADE, cures.PASS)
+        raise Wrong(told, remedies.HTTP_1_1, remedies.UPGRADE, remedies.CONNECTION)
+    raise Wrong(f"an upgrade is answered by {reply.describe()}", remedies.UPGRADE, remedies.PASS)

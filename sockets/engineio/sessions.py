@@ -59,6 +59,7 @@ from sockets.engineio.unsolicited import note_unsolicited
 from sockets.engineio.websocket import FrameWriter, Talk, WebSocket, serve
 from topics.connection_writer import UNREAD
 from topics.lifetime import end_of
+from wire.connection import connection_of
 
 log = logging.getLogger(__name__)
 
@@ -372,7 +373,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             return None
         if session.upgraded:
             raise BadSession("the session has changed to a WebSocket")
-        if client := environ.get("headwater.client"):
+        if client := connection_of(environ):
             client.is_awaited = partial(self._awaited.__contains__, session.sid)
         if method == "GET":
             return self._poll(session)
@@ -426,7 +427,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _open_packet(self, sid: str, environ: dict[str, Any], transport: str) -> Packet:
         can_upgrade = self.allow_upgrades and "websocket" in self.transports
         can_upgrade = can_upgrade and transport == "polling"
-        is_ours = environ.get("headwater.client") is not None
+        is_ours = connection_of(environ) is not None
         fields = {
             "sid": sid,
             "upgrades": ["websocket"] if can_upgrade and is_ours else [],
@@ -525,7 +526,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     def _upgrade(
         self, session: Session, environ: dict[str, Any], identity: RequestIdentity
     ) -> None:
-        if environ.get("headwater.client") is None:
+        if connection_of(environ) is None:
             raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
         if session.websocket is not None or not self.allow_upgrades:
             # As Node does: a client sees that it is closed, not that it is refused.

@@ -41,6 +41,7 @@ from sockets.engineio.frames import (
 from sockets.engineio.handshake import answer_handshake
 from sockets.engineio.unsolicited import SMALL_FRAGMENT_BYTES, note_unsolicited
 from topics.connection_writer import ConnectionWriter
+from wire.connection import ClientConnection, connection_of
 
 # What a client may say at once: an event of 64 KiB and what is around it.
 MAX_MESSAGE_BYTES = 65 * 1024
@@ -115,7 +116,7 @@ def _accept(
     request_id = environ.get("headwater.request_id")
     named = [("X-Request-ID", request_id)] if request_id else []
     answer = answer_handshake(environ, [*headers, *named])
-    client = environ.get("headwater.client")
+    client = connection_of(environ)
     if client is None:
         raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
     websocket = WebSocket(client, owner, socket_limits, max_message_bytes)
@@ -170,7 +171,11 @@ class WebSocket:
     )  # fmt: skip
 
     def __init__(
-        self, client: Any, owner: str, socket_limits: SocketLimits, max_message_bytes: int
+        self,
+        client: ClientConnection,
+        owner: str,
+        socket_limits: SocketLimits,
+        max_message_bytes: int,
     ) -> None:
         self._socket = client.socket
         self._owner = owner
@@ -265,7 +270,7 @@ class WebSocket:
         return self.writer.send_control(ping_frame(payload))
 
     def refused(self, code: str) -> None:
-        """Count that the client was refused something, or was cut off."""
+        """Count that the client was refused something, or was cut off; see wire.connection."""
         self._client.refused(code)
 
     def undelivered_bytes(self) -> int:

@@ -195,7 +195,7 @@ def test_an_error_of_one_who_waited_ends_only_that_one(run):
 def test_an_error_of_one_who_was_woken_ends_only_that_one(run):
     assert run("""
         import socket
-        from server.monkey_patching import Lookout
+        from server.green_sockets import Lookout
         woken = []
         def wake(client):
             woken.append(client)

@@ -3,7 +3,6 @@
 import gc
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from time import sleep
 
@@ -16,6 +15,7 @@ from greenlet import greenlet
 from auth import SocketLimits
 from auth.request_scheduler import Turns
 from auth.unfinished import Unfinished
+from server.hooks import WorkerHooks
 from sockets.engine import make_socketio
 from sockets.engineio.errors import SocketError
 from sockets.engineio.packets import event_packet
@@ -254,13 +254,15 @@ class Live(Namespace):
             self.feeds[sid].attach(self.socketio.writer_of(sid, "/live"))
 
 
+hooks = WorkerHooks()
+
+
 def make_live(kind, **options):
     app = Flask(__name__)
-    app.refusals = Counter()
     socketio = kind(app, **options)
     is_ours = kind is make_socketio
     if is_ours:
-        socketio.server.eio.refusals = app.refusals
+        socketio.server.eio.refusals = hooks.refusals
     namespace = Live()
     socketio.on_namespace(namespace)
 
@@ -290,7 +292,7 @@ def make_live(kind, **options):
         counts = socketio.counts() if is_ours else {}
         return process() | counts | {
             "left": left,
-            "refusals": app.refusals,
+            "refusals": hooks.refusals,
             "members": members,
             "waiting": sum(hasattr(s, "writer") and not s.writer.busy for s in sessions),
             "environs": len(socketio.server.environ),

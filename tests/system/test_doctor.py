@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deploy.doctor import Case, Site, Verdict, cures, examine
+from deploy.doctor import Case, Site, Verdict, examine, remedies
 from deploy.doctor.examination import FIRST, QUIET, REST, TOKEN
 from deploy.doctor.transfers import MOST_ROWS, SMALL_ROWS
 from tests.system.nginx import certificate, put_nginx  # noqa: F401 (fixtures)
@@ -34,39 +34,41 @@ table = "wide"
 
 ON = "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering"
 PASS = "location / {"
-# What is edited in deploy/nginx.conf, as (old, new); the check that sees it, the cure that it
+# What is edited in deploy/nginx.conf, as (old, new); the check that sees it, the remedy that it
 # names. Other checks may see it as well.
 BAD = {
-    "asks by HTTP/1.0": ([("version 1.1;", "version 1.0;")], "seen-as", cures.HTTP_1_1),
+    "asks by HTTP/1.0": ([("version 1.1;", "version 1.0;")], "seen-as", remedies.HTTP_1_1),
     "asks by HTTP/1.0, and it is recorded first": (
-        [("version 1.1;", "version 1.0;")], "growing", cures.HTTP_1_1
+        [("version 1.1;", "version 1.0;")], "growing", remedies.HTTP_1_1
     ),
     "asks by HTTP/1.0, and there is no upgrade": (
-        [("version 1.1;", "version 1.0;")], "websocket", cures.HTTP_1_1
+        [("version 1.1;", "version 1.0;")], "websocket", remedies.HTTP_1_1
     ),
     "hands on what clients say of themselves": (
-        [("proxy_set_header X-Forwarded-For   $remote_addr;", "")], "seen-as", cures.CLIENT
+        [("proxy_set_header X-Forwarded-For   $remote_addr;", "")], "seen-as", remedies.CLIENT
     ),
-    "takes downloads in": ([("proxy_buffering off;", f"{ON};")], "pace", cures.UNBUFFERED),
+    "takes downloads in": ([("proxy_buffering off;", f"{ON};")], "pace", remedies.UNBUFFERED),
     "holds events back": (
         # Chunks it would hand on at once.
         [("proxy_buffering off;", f"{ON};"), ("version 1.1;", "version 1.0;")],
         "events",
-        cures.UNBUFFERED,
+        remedies.UNBUFFERED,
     ),
     "does not hand on Upgrade": (
-        [("proxy_set_header Upgrade    $http_upgrade;", "")], "websocket", cures.UPGRADE
+        [("proxy_set_header Upgrade    $http_upgrade;", "")], "websocket", remedies.UPGRADE
     ),
     "does not hand on Connection": (
-        [("Connection $headwater_connection;", "Connection close;")], "websocket", cures.CONNECTION
+        [("Connection $headwater_connection;", "Connection close;")],
+        "websocket",
+        remedies.CONNECTION,
     ),
-    "takes small bodies only": ([("body_size 5m;", "body_size 1k;")], "large-body", cures.BODY),
-    "takes short addresses only": ([("4 16k;", "4 1k;")], "long-address", cures.HEAD),
-    "compresses": ([("gzip off;", "gzip on; gzip_types *;")], "compression", cures.UNCOMPRESSED),
+    "takes small bodies only": ([("body_size 5m;", "body_size 1k;")], "large-body", remedies.BODY),
+    "takes short addresses only": ([("4 16k;", "4 1k;")], "long-address", remedies.HEAD),
+    "compresses": ([("gzip off;", "gzip on; gzip_types *;")], "compression", remedies.UNCOMPRESSED),
     "compresses, so nothing resumes": (
         [("gzip off;", "gzip on; gzip_types *; gzip_proxied any;")],
         "compression",
-        cures.UNCOMPRESSED,
+        remedies.UNCOMPRESSED,
     ),
     "keeps what is not to be kept": (
         [
@@ -74,21 +76,23 @@ BAD = {
             ("proxy_cache off;", "proxy_cache kept; proxy_cache_valid any 1m;"),
         ],
         "cache",
-        cures.UNCACHED,
+        remedies.UNCACHED,
     ),
     "hands no Range on": (
         [("proxy_http_version", 'proxy_set_header Range ""; proxy_http_version')],
         "resume",
-        cures.RANGES,
+        remedies.RANGES,
     ),
-    "takes the port away": ([("$host$headwater_port", "$host")], "origin", cures.HOST),
-    "has its own name for us": ([("$host$headwater_port", "headwater")], "server", cures.HOST),
+    "takes the port away": ([("$host$headwater_port", "$host")], "origin", remedies.HOST),
+    "has its own name for us": ([("$host$headwater_port", "headwater")], "server", remedies.HOST),
     "knows no Socket.IO": (
-        [(PASS, f"location /socket.io/ {{ return 404; }} {PASS}")], "socket.io", cures.PASS
+        [(PASS, f"location /socket.io/ {{ return 404; }} {PASS}")], "socket.io", remedies.PASS
     ),
-    "cuts what is quiet": ([("timeout 1h;", "timeout 1s;")], "quiet-feed", cures.IDLE),
-    "passes nothing on": ([("proxy_pass http://headwater;", "return 200;")], "server", cures.PASS),
-    "finds no server": ([("127.0.0.1:8000;", "127.0.0.1:1;")], "server", cures.UPSTREAM),
+    "cuts what is quiet": ([("timeout 1h;", "timeout 1s;")], "quiet-feed", remedies.IDLE),
+    "passes nothing on": (
+        [("proxy_pass http://headwater;", "return 200;")], "server", remedies.PASS
+    ),
+    "finds no server": ([("127.0.0.1:8000;", "127.0.0.1:1;")], "server", remedies.UPSTREAM),
 }  # fmt: skip
 CACHE = "proxy_cache_path cache keys_zone=kept:1m;"
 HOLD_S = 2.5
@@ -134,15 +138,15 @@ def test_all_is_well_behind_deploys_nginx(logged, put_nginx):  # noqa: F811
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_wrong_is_named_with_its_cure(found, name):
-    _, check, cure = BAD[name]
+    _, check, remedy = BAD[name]
     finding = found[name][-1]
     assert (finding.check, finding.verdict) == (check, Verdict.WRONG), finding
-    assert cure in finding.cures
+    assert remedy in finding.remedies
 
 
 def test_the_lines_of_nginx_are_those_of_deploys():
     text = " ".join((DEPLOY / "nginx.conf").read_text().split())
-    assert [line for line in cures.NGINX if line not in text] == []
+    assert [line for line in remedies.NGINX if line not in text] == []
 
 
 def test_the_checks_are_those_of_the_docs():
@@ -171,12 +175,12 @@ NOWHERE = {
 }
 
 
-@pytest.mark.parametrize(("url", "told", "cure"), NOWHERE.values(), ids=NOWHERE.keys())
-def test_nobody_is_there(url, told, cure):
+@pytest.mark.parametrize(("url", "told", "remedy"), NOWHERE.values(), ids=NOWHERE.keys())
+def test_nobody_is_there(url, told, remedy):
     said = doctor(url)
     assert said.returncode == 1
     assert told in said.stdout
-    assert cure in said.stdout
+    assert remedy in said.stdout
 
 
 def is_open(url):
@@ -194,7 +198,7 @@ def test_a_server_that_is_no_headwater(free_port):
             other.terminate()
     assert told[-1].verdict is Verdict.WRONG
     assert "is no Headwater" in told[-1].told
-    assert cures.NAME in told[-1].cures
+    assert remedies.NAME in told[-1].remedies
 
 
 @pytest.mark.parametrize("url", ["ftp://a", "http://", "a b:c"])
@@ -222,7 +226,11 @@ def mumbler():
 
 def test_a_server_of_something_else(mumbler):
     *_, last = examine(Case(mumbler))
-    assert (last.check, last.verdict, last.cures) == ("server", Verdict.WRONG, (cures.LISTEN,))
+    assert (last.check, last.verdict, last.remedies) == (
+        "server",
+        Verdict.WRONG,
+        (remedies.LISTEN,),
+    )
     assert last.told.startswith("what answers speaks no HTTP")
 
 
@@ -232,29 +240,29 @@ def test_a_server_of_something_else(mumbler):
 TLS = {
     "all is well": ([], "ok       origin", ""),
     "its scheme is not handed on": (
-        [("proxy_set_header X-Forwarded-Proto $scheme;", "")], "wrong    origin", cures.SCHEME
+        [("proxy_set_header X-Forwarded-Proto $scheme;", "")], "wrong    origin", remedies.SCHEME
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("edits", "told", "cure"), TLS.values(), ids=TLS.keys())
-def test_behind_tls(logged, put_nginx, certificate, edits, told, cure):  # noqa: F811
+@pytest.mark.parametrize(("edits", "told", "remedy"), TLS.values(), ids=TLS.keys())
+def test_behind_tls(logged, put_nginx, certificate, edits, told, remedy):  # noqa: F811
     nginx = put_nginx(logged.port, edits, tls=certificate)
     trusting = {**os.environ, "SSL_CERT_FILE": str(certificate / "cert")}
     said = doctor(f"https://localhost:{nginx.port}", "--only", "origin", "resume", env=trusting)
     assert told in said.stdout
-    assert cure in said.stdout
-    assert said.returncode == (1 if cure else 0), said.stdout
-    if not cure:
+    assert remedy in said.stdout
+    assert said.returncode == (1 if remedy else 0), said.stdout
+    if not remedy:
         # The same with a certificate that this machine has no reason to believe.
         said = doctor(f"https://localhost:{nginx.port}")
-        assert (said.returncode, cures.CERTIFICATE in said.stdout) == (1, True)
+        assert (said.returncode, remedies.CERTIFICATE in said.stdout) == (1, True)
 
 
 def test_the_wrong_scheme(logged, put_nginx, certificate):  # noqa: F811
     plain, secure = put_nginx(logged.port), put_nginx(logged.port, tls=certificate)
     (told,) = examine(Case(plain.base.replace("http", "https")))
-    assert told.cures == (cures.LISTEN_TLS,)
+    assert told.remedies == (remedies.LISTEN_TLS,)
     _, told = examine(Case(secure.base))
     assert told.told == f"TLS is spoken there: examine https://127.0.0.1:{secure.port}"
 
@@ -307,7 +315,7 @@ def test_with_tokens(serve, put_nginx):  # noqa: F811
     wait_until(lambda: server.get("/exports").status == 401, "a token is needed")
     assert {each.verdict for each in examine(Case(url, token, 0.5, TRIED))} == {Verdict.OK}
     *_, last = examine(Case(url, token + "x", 0.5, TRIED))
-    assert (last.check, last.verdict, last.cures) == ("token", Verdict.WRONG, (cures.TOKEN,))
+    assert (last.check, last.verdict, last.remedies) == ("token", Verdict.WRONG, (remedies.TOKEN,))
     assert doctor(url, "--token", token + "x").returncode == 1
     path = server.folder / "token"
     path.write_text(f"{token}\n")

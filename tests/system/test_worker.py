@@ -602,8 +602,8 @@ def test_a_busy_port_is_told_so(start):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         line = last_line(start(HEADWATER_PORT=str(port)))
-    cure = "set HEADWATER_PORT or stop the other server"
-    assert line == f"headwater: port {port} on 127.0.0.1 is in use: {cure}"
+    remedy = "set HEADWATER_PORT or stop the other server"
+    assert line == f"headwater: port {port} on 127.0.0.1 is in use: {remedy}"
 
 
 def test_a_port_that_is_no_number_is_told_so(start):

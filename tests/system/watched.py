@@ -16,12 +16,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
 import greenlet
 
+from server.hooks import find_hooks
 from server.monkey_patching import eventlet
 
 ROOT = Path(__file__).parents[2]
@@ -160,27 +162,15 @@ class Waits:
             self._report.tell(f"{call} was called on the hub, with {on!r}", [stack])
 
 
-class Watched:
-    """An application as it is, but for on_start, the worker's call once it is loaded."""
-
-    def __init__(self, app: Any, report: Report) -> None:
-        self._app = app
-        self._report = report
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        return self._app(environ, start_response)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._app, name)
-
-    def on_start(self) -> None:
-        getattr(self._app, "on_start", lambda: None)()
-        # As wsgi.py does: else a collection goes through all that was imported, 40 ms.
-        gc.collect()
-        gc.freeze()
-        for watcher in (Watchdog(self._report), Waits(self._report)):
-            watcher.start()
-            atexit.register(watcher.stop)
+def _start() -> None:
+    """Start the application, and then watch the thread of the hub."""
+    _hooks.on_start()
+    # As wsgi.py does: else a collection goes through all that was imported, 40 ms.
+    gc.collect()
+    gc.freeze()
+    for watcher in (Watchdog(_report), Waits(_report)):
+        watcher.start()
+        atexit.register(watcher.stop)
 
 
 def _is_the_tests_own(stack: str) -> bool:
@@ -193,8 +183,8 @@ def _text(frame: FrameType) -> str:
     return "".join(traceback.format_stack(frame))
 
 
+_report = Report(open(os.environ["HUB_REPORT"], "a"))  # noqa: SIM115 (as long as the process)
 _module, _, _name = os.environ["WATCHED"].partition(":")
-app = Watched(
-    getattr(importlib.import_module(_module), _name),
-    Report(open(os.environ["HUB_REPORT"], "a")),  # noqa: SIM115 (as long as the process)
-)
+app = getattr(importlib.import_module(_module), _name)
+_hooks = find_hooks(_module)
+hooks = replace(_hooks, on_start=_start)

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import sys
-from collections import Counter
 
 # Taken from its module as the application's modules would: it lets other greenlets run only if the
 # worker patched before it loaded this file.
@@ -15,6 +14,7 @@ from eventlet import tpool
 from flask import Flask
 from flask_socketio import SocketIO
 
+from server.hooks import WorkerHooks
 from server.log_format import formatter_for
 from server.monkey_patching import eventlet
 
@@ -123,7 +123,7 @@ def size(query, environ, start_response):
 
 def refusals(query, environ, start_response):
     start_response("200 OK", [])
-    return [json.dumps(app.refusals).encode()]
+    return [json.dumps(hooks.refusals).encode()]
 
 
 def hold(query, environ, start_response):
@@ -163,7 +163,7 @@ def app(environ, start_response):
     return ROUTES[environ["PATH_INFO"]](query, environ, start_response)
 
 
-app.refusals = Counter()
+hooks = WorkerHooks()
 
 live = Flask(__name__)
 socketio = SocketIO(live, async_mode="eventlet")

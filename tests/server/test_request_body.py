@@ -11,8 +11,7 @@ from gunicorn.config import Config
 from gunicorn.http import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 
-from server.monkey_patching import Input
-from server.worker import BROKEN, receive_in_turn
+from server.request_body import RequestBody, receive_in_turn
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 DATA = b"x" * 4000
@@ -38,7 +37,7 @@ def read(monkeypatch):
         with closing(ours), closing(theirs):
             theirs.sendall(sent)
             body = next(RequestParser(Config(), ours, ("127.0.0.1", 1))).body
-            stream = Input(body, 5.0, BROKEN, lambda: None, lambda waits: None, paused)
+            stream = RequestBody(body, 5.0, lambda: None, lambda waits: None, paused)
             return how(stream), len(rests), stream.waits_in_turn()
 
     return read
@@ -48,7 +47,7 @@ def pieces(stream):
     return b"".join(iter(stream.read_some, b""))
 
 
-@pytest.mark.parametrize("how", [Input.read, pieces], ids=["whole", "as it comes"])
+@pytest.mark.parametrize("how", [RequestBody.read, pieces], ids=["whole", "as it comes"])
 def test_the_turn_rests_only_while_chunks_are_received(read, how):
     """4,000 chunks of a byte come in three receives, and cost as much as megabytes."""
     data, rests, waits_in_turn = read(CHUNKS, how)

@@ -1,0 +1,106 @@
+"""Between the worker and the application: each request is checked, and its body bounded in time.
+
+What HTTP itself refuses is answered here, before the application sees it: a request without a valid
+Host, an address outside the mount, a body that is late or broken. Way in: Gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from server.connection import Connection
+from server.hooks import WorkerHooks
+from server.refusals import BAD_REQUEST, NOT_FOUND, REQUEST_TIMEOUT, Refusals
+from server.request_body import BrokenBody, LateBody, RequestBody, unread_bytes
+from server.response_body import ResponseBody
+from server.target import take_host, take_mount
+from wire.connection import CONNECTION, ClientConnection
+
+# What the application has left of a body is read and dropped before the next request, if it is no
+# more than this. Else the answer is the connection's last: gunicorn would read on for as long as
+# the client sends. As much as gunicorn's own bound, which it does not apply between requests.
+MAX_UNREAD_BYTES = 64 * 1024
+
+
+class Gateway:
+    """app: the WSGI application. mount: the path below which it is, "" for none.
+
+    body_s: how long a request's body may take. is_tls: whether clients speak TLS.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        hooks: WorkerHooks,
+        refusals: Refusals,
+        *,
+        mount: str,
+        body_s: float,
+        is_tls: bool,
+    ) -> None:
+        self._app = app
+        self._turn_paused = hooks.turn_paused
+        self._refusals = refusals
+        self._mount = mount
+        self._body_s = body_s
+        self._is_tls = is_tls
+
+    def answer(
+        self, connection: Connection, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Any:
+        """Return the body of the answer, as WSGI has it."""
+        # The type holds that the worker's connection has all of what the application uses.
+        client: ClientConnection = connection
+        environ[CONNECTION] = client
+        # eventlet's WebSocket calls this, a name of eventlet's own server, once it is open.
+        environ["eventlet.set_idle"] = connection.take_over
+        request = connection.request  # which is gone once the connection is taken over
+        environ["headwater.request_id"] = connection.request_id
+        environ["wsgi.input"] = RequestBody(
+            environ["wsgi.input"],
+            self._body_s,
+            connection.go_ahead,
+            connection.hear,
+            self._turn_paused,
+        )
+        body = self._ask(environ, start_response)
+        # A client that waits to send may skip the body after an answer, and send another request.
+        if unread_bytes(request) > (0 if connection.waits_to_send else MAX_UNREAD_BYTES):
+            request.force_close()
+        if isinstance(body, environ["wsgi.file_wrapper"]) and not self._is_tls:
+            return body  # gunicorn hands it to sendfile, which takes turns itself
+        is_whole_if_ended = environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+        if type(body) is list and len(body) == 1 and is_whole_if_ended:
+            return body  # one write: there is nothing to cut, nor anybody to make wait
+        return ResponseBody(body, None if is_whole_if_ended else environ["gunicorn.socket"])
+
+    def _ask(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Have the application answer, unless there is a reason to refuse the request."""
+        wrong = take_host(environ)
+        if wrong is not None:
+            return self._refuse(environ, start_response, BAD_REQUEST, wrong)
+        if not take_mount(environ, self._mount):
+            message = f"there is nothing at this address; all begin with {self._mount}/"
+            return self._refuse(environ, start_response, NOT_FOUND, message)
+        try:
+            return self._app(environ, start_response)
+        except LateBody:
+            message = f"The request's body was not there within {self._body_s:g} s: send it again."
+            detail = {"body_s": self._body_s}
+            return self._refuse(environ, start_response, REQUEST_TIMEOUT, message, detail)
+        except BrokenBody as error:
+            message = f"The request's body cannot be read: {error}."
+            return self._refuse(environ, start_response, BAD_REQUEST, message)
+
+    def _refuse(
+        self,
+        environ: dict[str, Any],
+        start_response: Callable[..., Any],
+        code: str,
+        message: str,
+        detail: dict[str, Any] | None = None,
+    ) -> list[bytes]:
+        """Answer a request that was not read to its end, and so is the connection's last."""
+        environ[CONNECTION].request.force_close()
+        return self._refusals.refuse_unread(environ, start_response, code, message, detail or {})

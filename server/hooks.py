@@ -1,0 +1,44 @@
+"""What an application may ask of the worker besides its requests.
+
+The module that gunicorn loads the application from may have `hooks`, beside the application;
+without it the defaults hold, so any WSGI application runs on the worker. Way in: WorkerHooks, for
+an application's module; find_hooks, for the worker.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.monkey_patching import nothing
+
+
+@dataclass(frozen=True)
+class WorkerHooks:
+    """See the module.
+
+    on_start: called once the application is loaded. Work beside requests begins there, since
+    commands load the application too. on_drain: called when the worker accepts no more, to end what
+    would never end by itself; the drain then leaves time to close what was taken over. None: there
+    is nothing to end. refusals: counts what the worker refuses or cuts, by the error's code.
+    turn_at: returns a context in which what the worker answers by itself has its turn; called with
+    the peer's address, "" for a Unix socket's. turn_paused: returns a context in which the turn of
+    the present request rests.
+    """
+
+    on_start: Callable[[], None] = nothing
+    on_drain: Callable[[], None] | None = None
+    refusals: Counter[str] = field(default_factory=Counter)
+    turn_at: Callable[[str], AbstractContextManager[Any]] = nullcontext
+    turn_paused: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+def find_hooks(address: str) -> WorkerHooks:
+    """Return the hooks of the application that was loaded from address, `module:name`."""
+    module = sys.modules.get(address.partition(":")[0])
+    hooks: WorkerHooks = getattr(module, "hooks", None) or WorkerHooks()
+    return hooks
