@@ -26,16 +26,13 @@ Way in: LogFile.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-from sources.grain import is_settled, latest_ns
+from sources.grain import is_settled
 from sources.logs.bytes import (
-    HEAD_BYTES,
     LEADS_OUT,
     NO_FILE,
     AtWork,
@@ -48,44 +45,31 @@ from sources.logs.bytes import (
     open_now,
     why_not,
 )
-from sources.logs.lines import Half, LastLine, LineCutter, LogLine
+from sources.logs.lines import Half, LastLine, LogLine
 from sources.logs.newest import Share, find_newest
 from sources.logs.position import Position
+from sources.logs.reading import (
+    MAX_LINES,
+    READ_BYTES,
+    TAIL_BYTES,
+    Batch,
+    Reading,
+    ends_of,
+    find_place,
+)
 from sources.logs.rotation import (
     Known,
     Left,
     Next,
     Rotation,
-    Seen,
-    ends_before,
-    holds,
     names_of,
-    opened_of,
 )
-from wire.charsets import utf16_of
 
-# One read: about a thousand lines, which become events in a few milliseconds.
-READ_BYTES = 128 * 1024
-MAX_LINES = 1000
-# What is compared with what was read, to see that the log was cut and has grown past it again.
-TAIL_BYTES = 256
 # A log that was renamed is at its end when it was not written to for so long, and another has
 # begun; several processes are told one after another to write to that.
 QUIET_S = 0.3
 # Or when the next one has been written to for so long, and this one still is.
 MOST_GRACE_S = 10.0
-
-
-class Batch(NamedTuple):
-    """Lines of one file. number: which file; see Position. is_full: it was cut off by a bound.
-
-    is_after_loss: before these lines others may be lost.
-    """
-
-    number: int
-    lines: list[LogLine]
-    is_full: bool = False
-    is_after_loss: bool = False
 
 
 class LogFile:
@@ -119,34 +103,20 @@ class LogFile:
         self._share = share
         self._last = last
         self._clock = clock
-        self._file: LogBytes | None = None
-        # Is it the log itself, or was it; then it may grow, and may be cut.
-        self._is_live = False
-        # Of the file that had the log's name, which is not that of its copy.
-        self._identity: Identity = NO_FILE
-        self._number = 0
-        self._cutter = LineCutter(0, Half())
-        self._start = 0
-        self._first_half = Half()
+        self._now = Reading()
         self._is_after_loss = False
-        # Behind the last whole line.
-        self._end = 0
-        self._head = self._tail = b""
         # What rotation had left before the log was opened.
         self._known: list[Known] = []
         # Until something of the log was read: when that was, and what the log was.
         self._unread: tuple[int, os.stat_result] | None = None
-        # When the log was last seen to hold what was read, unix seconds.
-        self._seen_s = 0.0
-        self._grew_s = 0.0
-        self._succeeded_s: float | None = None
 
     @property
     def opened(self) -> Position:
         """Where reading of the present file began; with what is known of its head by now."""
+        now = self._now
         return Position(
-            self._number, self._start, self._clock(), self._first_half, self._identity,
-            Fingerprint.of(self._head), self._is_after_loss,
+            now.number, now.start, self._clock(), now.half, now.identity,
+            Fingerprint.of(now.head), self._is_after_loss,
         )  # fmt: skip
 
     def read(self) -> Batch:
@@ -159,26 +129,26 @@ class LogFile:
             return self._read()
         except AtWork:
             self.is_behind = True
-            return Batch(self._number, [])
+            return Batch(self._now.number, [])
 
     def _read(self) -> Batch:
-        if self._file is None:
+        if self._now.file is None:
             self._begin()
-        number, is_full = self._number, False
-        if self._file is None:
-            return Batch(number, [])
-        is_first = self._end == self._start
+        now, file = self._now, self._now.file
+        if file is None:
+            return Batch(now.number, [])
+        number, is_full, is_first = now.number, False, now.end == now.start
         try:
-            data = self._read_on(self._file)
+            data = now.next_bytes(file, self._clock())
             if data is not None and self._begin_unseen(is_last=bool(data)):
                 lines = []
             elif data:
-                lines = self._take(self._file, data)
+                lines = self._take(file, data)
                 is_full = len(data) == READ_BYTES or len(lines) == MAX_LINES
             elif data is None:
                 lines = self._after_cut()
             else:
-                lines = self._at_end(self._file)
+                lines = self._at_end(file)
         except AtWork:
             raise
         except OSError:
@@ -188,64 +158,17 @@ class LogFile:
 
     def close(self) -> None:
         """Close the file; the next `read` looks for it again, and goes on."""
-        if self._file is not None:
-            self._position = self.opened.behind(self._end)
-            self._file.close()
-            self._file = None
-
-    @property
-    def _seen(self) -> Seen:
-        return Seen(self._identity, self._head, self._tail, self._cutter.at)
-
-    # Reading the present file.
-
-    def _read_on(self, file: LogBytes) -> bytes | None:
-        """Return what comes next; None when the file was cut since the last time."""
-        seen_s = self._clock()
-        back = len(self._tail) if self._is_live else 0
-        found = file.read(self._cutter.at - back, back + READ_BYTES)
-        if found[:back] != self._tail[len(self._tail) - back :]:
-            return None
-        # It may have been cut, and written again, between the first bytes and the last. Lines that
-        # are alike in length may end alike, but begin with a time or a number.
-        told = found[: back + TAIL_BYTES] if self._is_live else b""
-        head = self._head if self._is_live else b""
-        if file.read(self._cutter.at - back, len(told)) != told or file.read(0, len(head)) != head:
-            if back:
-                return None
-            raise AtWork
-        self._seen_s = seen_s
-        return found[back:]
+        if self._now.file is not None:
+            self._position = self.opened.behind(self._now.end)
+            self._now.close()
 
     def _take(self, file: LogBytes, data: bytes) -> list[LogLine]:
-        self._grew_s, self._succeeded_s = time.monotonic(), None
-        if not self._cutter.at:
-            utf16 = utf16_of(data)
-            if utf16 is None and data.startswith(b"\0"):
-                # It was cut while a program wrote to it without appending, which leaves a hole.
-                self._skip_hole(file)
-                return []
-            self._cutter = LineCutter(0, self._cutter.half, utf16)
-        at = self._cutter.at
-        pieces = data.split(b"\n", MAX_LINES)
-        if len(pieces) > MAX_LINES:
-            data = data[: len(data) - len(pieces[-1])]
-        lines = self._cutter.feed(data)
-        self.is_behind = True
+        at = self._now.at
+        lines = self._now.take(file, data)
+        self.is_behind = self._now.at > at
         if lines:
-            self._end, self._last = lines[-1].end, LastLine.of(lines[-1])
-        self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
-        # Not read again, for the log may have been cut since.
-        self._head = (self._head[:at] + data)[:HEAD_BYTES] if at < HEAD_BYTES else self._head
+            self._last = LastLine.of(lines[-1])
         return lines
-
-    def _skip_hole(self, file: LogBytes) -> None:
-        start = _end_of_hole(file)
-        if start is not None:
-            self.is_behind = True
-            self._cutter.at = start
-            self._tail = b"\0"
-            self._head = file.read(0, HEAD_BYTES)
 
     def _at_end(self, file: LogBytes) -> list[LogLine]:
         log = self._rotation.find_log()
@@ -254,53 +177,46 @@ class LogFile:
             self.trouble = LEADS_OUT
         elif self.trouble == LEADS_OUT:
             self.trouble = ""
-        if self._is_live:
-            if found == self._identity or not self._has_ended(file):
+        if self._now.is_live:
+            if found == self._now.identity or not self._has_ended(file):
                 return []
         elif found == NO_FILE:
             return []
-        elif found == self._identity:
+        elif found == self._now.identity:
             # This was its copy: the line goes on in the log.
-            self._go_on(file, self._cutter.half)
+            self._go_on(file, self._now.rest)
             return []
         self.is_behind = True
-        if lines := self._cutter.finish():
+        if lines := self._now.finish():
             return lines
         self._go_on(file, Half())
         return []
 
     def _has_ended(self, file: LogBytes) -> bool:
         """Is nothing more to come in a file that was the log?"""
-        log = self._rotation.find_log()
-        left = self._rotation.left(NO_FILE, file.identity)
-        has_next = bool(self._rotation.younger(file, self._seen, left).files) or (
-            log is not None and log.st_size > 0
-        )
-        if not has_next:
+        now = self._now
+        if not self._rotation.has_next(file, now.seen):
             return False
-        self._succeeded_s = self._succeeded_s or time.monotonic()
-        # Looked at after it was read to its end: what came meanwhile shows.
-        status = file.stat()
-        is_quiet = status.st_size <= self._cutter.at and (
-            self._clock() - status.st_mtime >= QUIET_S or time.monotonic() - self._grew_s >= QUIET_S
+        now.succeeded_s = now.succeeded_s or time.monotonic()
+        has_ended = (
+            now.is_quiet(file, self._clock(), QUIET_S)
+            or time.monotonic() - now.succeeded_s >= MOST_GRACE_S
         )
-        has_ended = is_quiet or time.monotonic() - self._succeeded_s >= MOST_GRACE_S
         self.is_waiting = not has_ended
         return has_ended
 
     def _after_cut(self) -> list[LogLine]:
-        copy = self._rotation.find_copy(self._seen, self._known)
+        copy = self._rotation.find_copy(self._now.seen, self._known)
         if copy is not None:
             # The rest of it, if there is any; then, from its end on, the log again.
-            at, back = self._cutter.at, len(self._tail)
-            self._head, self._tail = copy.read(0, HEAD_BYTES), copy.read(at - back, back)
-            self._replace(copy, is_live=False)
+            self._now.go_on_in_copy(copy)
+            self.is_behind = True
             return []
-        lines = self._cutter.finish()
+        lines = self._now.finish()
         self.is_behind = bool(lines)
         if not lines:
             # What was written before it was cut is not known.
-            position = self.opened.behind(self._end)._replace(seen_s=self._seen_s)
+            position = self.opened.behind(self._now.end)._replace(seen_s=self._now.seen_s)
             self._begin_after(position)
         return lines
 
@@ -312,16 +228,16 @@ class LogFile:
         """
         if self._unread is None:
             return False
-        left = self._rotation.left(self._identity)
+        left = self._rotation.left(self._now.identity)
         log = self._rotation.find_log()
-        if log is None or identity_of(log) != self._identity:
+        if log is None or identity_of(log) != self._now.identity:
             # It was renamed: what others have left is younger.
             self._unread = None
             return False
         since_ns, before = self._unread
         unseen = self._rotation.unseen(left, self._known)
         if unseen.files:
-            self._begin_next(unseen, self._cutter.half)
+            self._begin_next(unseen, self._now.rest)
             return True
         # It was empty all the time: then what is gone was nothing that is missed.
         is_as_before = (
@@ -334,13 +250,11 @@ class LogFile:
         self._is_after_loss = self._is_after_loss or not (unseen.is_sure or is_as_before)
         return False
 
-    # Which file comes next.
-
     def _go_on(self, file: LogBytes, half: Half) -> None:
         """Begin with the file after this one. half: of a line that goes on there."""
         log = self._rotation.find_log()
         left = self._left(log, file.identity)
-        files, is_sure = self._rotation.younger(file, self._seen, left)
+        files, is_sure = self._rotation.younger(file, self._now.seen, left)
         is_sure = is_sure and not file.is_damaged
         if files:
             self._begin_next(Next(files, is_sure), half)
@@ -349,17 +263,11 @@ class LogFile:
             self._is_after_loss = self._is_after_loss or not is_sure
 
     def _left(self, log: os.stat_result | None, known: Identity = NO_FILE) -> Left:
-        is_copied = log is not None and identity_of(log) == self._identity
-        return self._rotation.left(self._identity if is_copied else NO_FILE, known)
+        identity = self._now.identity
+        is_copied = log is not None and identity_of(log) == identity
+        return self._rotation.left(identity if is_copied else NO_FILE, known)
 
     # Beginning with a file.
-
-    def _replace(self, file: LogBytes, *, is_live: bool) -> None:
-        if self._file is not None and self._file is not file:
-            self._file.close()
-        self._file, self._is_live = file, is_live
-        self._succeeded_s = None
-        self.is_behind = True
 
     def _set_out(
         self,
@@ -367,31 +275,27 @@ class LogFile:
         number: int,
         start: int,
         half: Half,
-        head: bytes = b"",
-        tail: bytes = b"",
+        ends: tuple[bytes, bytes] = (b"", b""),
     ) -> None:
-        """Begin at start. head, tail: the first bytes of the file, and those before start."""
-        self._replace(file, is_live=not file.is_gzip)
-        self._identity = NO_FILE if file.is_gzip else file.identity
+        """Begin at start. ends: the first bytes of the file, and those before start."""
+        before, self._now = self._now, Reading(file, number, start, half, ends, self._clock())
+        before.close()
         # As long as it was not told.
-        self._is_after_loss = self._is_after_loss and self._end == self._start
-        self._number, self._start, self._first_half = number, start, half
-        self._cutter = LineCutter(start, half, utf16_of(file.read(0, HEAD_BYTES)))
-        self._end, self._head, self._tail = start, head, tail
+        self._is_after_loss = self._is_after_loss and before.end == before.start
         self._known, self._unread = [], None
-        self._seen_s = self._clock()
+        self.is_behind = True
 
     def _begin_next(self, found: Next, half: Half) -> None:
         """Begin with the first that was found."""
         log = self._rotation.find_log()
-        was_cut = log is not None and identity_of(log) == self._identity != NO_FILE
-        identity = self._identity
+        identity = self._now.identity
+        was_cut = log is not None and identity_of(log) == identity != NO_FILE
         file = open_now(found.files[0], grows=not was_cut)
-        self._set_out(file, self._number + 1, 0, half if found.is_sure else Half())
+        self._set_out(file, self._now.number + 1, 0, half if found.is_sure else Half())
         self._is_after_loss = self._is_after_loss or not found.is_sure
         if was_cut:
             # What cuts the log leaves copies.
-            self._identity, self._is_live = identity, False
+            self._now.is_copy_of(identity)
 
     def _open_log(self, log: os.stat_result, left: Left, half: Half) -> None:
         """Begin with the log itself, if it still is the file that it was before left was found."""
@@ -400,7 +304,7 @@ class LogFile:
         if opened.identity != identity_of(log):
             opened.close()
             raise AtWork
-        self._set_out(opened, self._number + 1, 0, half)
+        self._set_out(opened, self._now.number + 1, 0, half)
         self._known, self._unread = known, (left.since_ns, log)
 
     def _begin(self) -> None:
@@ -410,7 +314,7 @@ class LogFile:
             self._find_place(self._position)
         else:
             self._begin_anew()
-        if self._file is None and not self.trouble:
+        if self._now.file is None and not self.trouble:
             self.trouble = why_not(self._path, links=self._links)
 
     def _begin_anew(self) -> None:
@@ -422,61 +326,44 @@ class LogFile:
         if found is None:
             return
         file, start = found
-        head, tail = _ends_of(file, start)
-        if len(tail) < min(start, TAIL_BYTES):
+        ends = ends_of(file, start)
+        if len(ends[1]) < min(start, TAIL_BYTES):
             file.close()
             raise AtWork
-        self._set_out(file, 1, start, Half(), head, tail)
+        self._set_out(file, 1, start, Half(), ends)
         if not start and log is not None and file.identity == identity_of(log):
             self._known, self._unread = known, (left.since_ns, log)
 
     def _find_place(self, position: Position) -> None:
         """Find the file of position, whatever has become of it."""
         log = self._rotation.find_log()
+        is_copied = log is not None and identity_of(log) == position.identity
         candidates = self._rotation.candidates(position)
-        for file in opened_of(candidates):
-            with contextlib.suppress(OSError):
-                # Before it is seen that the file holds the position: then these are of the same.
-                ends = _ends_of(file, position.end, position.head.length)
-                is_copied = log is not None and identity_of(log) == position.identity
-                if holds(file, position, self._last) or (is_copied and ends_before(file, position)):
-                    self._resume(file, position, log is not None and identity_of(log), ends)
-                    return
-            file.close()
+        found = find_place(candidates, position, self._last, is_copied=is_copied)
+        if found is not None:
+            self._resume(*found, position, is_copied=is_copied)
+            return
         if names_of(candidates) != names_of(self._rotation.candidates(position)):
             raise AtWork
         self._begin_after(position)
 
     def _resume(
-        self,
-        file: LogBytes,
-        position: Position,
-        log: Identity | bool,
-        ends: tuple[bytes, bytes],
+        self, file: LogBytes, ends: tuple[bytes, bytes], position: Position, *, is_copied: bool
     ) -> None:
-        is_copy = log == position.identity and file.identity != position.identity
         # Where nothing was read of it, as after an error.
         known, unread = (self._known, self._unread) if not position.end else ([], None)
-        self._set_out(file, position.number, position.end, position.half, *ends)
+        self._set_out(file, position.number, position.end, position.half, ends)
         self._known, self._unread = known, unread
-        if is_copy:
-            self._identity, self._is_live = position.identity, False
+        if is_copied and file.identity != position.identity:
+            self._now.is_copy_of(position.identity)
         self._is_after_loss = position.is_after_loss
 
     def _begin_after(self, position: Position) -> None:
         """Begin with the first file that was written to after position was left."""
-        self._number, self._identity = position.number, position.identity
+        self._now.number, self._now.identity = position.number, position.identity
         log = self._rotation.find_log()
         left = self._left(log)
-        seen_ns = position.seen_s * 1e9
-        written = [
-            each
-            for each in left.files
-            if latest_ns(each.status.st_mtime_ns) > seen_ns
-            and each.status.st_size
-            and not any(old.is_same(each) for old in self._known)
-        ]
-        if written:
+        if written := left.written_after(position.seen_s, self._known):
             self._begin_next(Next(written, False), Half())
         elif log is not None:
             self._open_log(log, left, Half())
@@ -484,17 +371,3 @@ class LogFile:
             return
         self.trouble = "what was read last is gone"
         self._is_after_loss = True
-
-
-def _ends_of(file: LogBytes, at: int, more: int = 0) -> tuple[bytes, bytes]:
-    """Return the first bytes of file, up to `at` or so many more, and the last before `at`."""
-    back = min(TAIL_BYTES, at)
-    return file.read(0, max(min(HEAD_BYTES, at), more)), file.read(at - back, back)
-
-
-def _end_of_hole(file: LogBytes) -> int | None:
-    """Return where a file that begins with zeros has other bytes, None if it has none yet."""
-    start = file.skip_hole(0)
-    while (data := file.read(start, READ_BYTES)) and not data.lstrip(b"\0"):
-        start += len(data)
-    return start + len(data) - len(data.lstrip(b"\0")) if data else None

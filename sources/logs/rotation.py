@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sources.grain import latest_ns
 from sources.logs.bytes import (
     HEAD_BYTES,
     NO_FILE,
@@ -100,6 +101,16 @@ class Left(NamedTuple):
             for rotated in self.files
         ]
 
+    def written_after(self, seen_s: float, known: list[Known]) -> list[Rotated]:
+        """Return what was written to after that, unix seconds, and is not known."""
+        return [
+            each
+            for each in self.files
+            if latest_ns(each.status.st_mtime_ns) > seen_s * 1e9
+            and each.status.st_size
+            and not any(old.is_same(each) for old in known)
+        ]
+
 
 class Rotation:
     """The folder of the log at path. links: whether a link that leads out of it is followed.
@@ -163,6 +174,13 @@ class Rotation:
         # mostly was put elsewhere by others.
         is_sure = not younger and not (left.is_copied and file.stat().st_nlink == 0)
         return Next(younger, is_sure)
+
+    def has_next(self, file: LogBytes, seen: Seen) -> bool:
+        """Has another file begun after file, which was the log?"""
+        log = self.find_log()
+        left = self.left(NO_FILE, file.identity)
+        has_log = log is not None and log.st_size > 0
+        return bool(self.younger(file, seen, left).files) or has_log
 
     def find_copy(self, seen: Seen, known: list[Known]) -> LogBytes | None:
         """Return the copy of what the log was before it was cut, None if there is none.
