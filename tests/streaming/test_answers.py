@@ -151,36 +151,17 @@ def test_http_1_0_is_refused_what_has_no_end(client, growing):
 
 # Ranges of what is complete
 
-SPANS = {
-    "14.1.2 the first bytes": ("bytes=0-9", slice(0, 10)),
-    "14.1.2 from a position on": ("bytes=100-", slice(100, None)),
-    "14.1.2 the last bytes": ("bytes=-10", slice(-10, None)),
-    "14.1.2 a suffix longer than the whole": ("bytes=-99999999", slice(0, None)),
-    "14.1.2 past the end is clipped": ("bytes=100-99999999", slice(100, None)),
-    "one byte": ("bytes=5-5", slice(5, 6)),
-}
+
+def test_one_span(client, complete, numbers_csv):
+    answer = get(client, complete.file, Range="bytes=100-99999999")
+    size = len(numbers_csv)
+    assert (answer.status_code, answer.data) == (206, numbers_csv[100:])
+    assert answer.headers["Content-Range"] == f"bytes 100-{size - 1}/{size}"
+    assert answer.headers["Content-Length"] == str(size - 100)
 
 
-@pytest.mark.parametrize(("header", "span"), SPANS.values(), ids=SPANS.keys())
-def test_one_span(client, complete, numbers_csv, header, span):
-    answer = get(client, complete.file, Range=header)
-    start, stop, _ = span.indices(len(numbers_csv))
-    assert answer.status_code == 206
-    assert answer.data == numbers_csv[span]
-    assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(numbers_csv)}"
-    assert answer.headers["Content-Length"] == str(stop - start)
-
-
-IGNORED = {
-    "14.2 an unknown unit": "rows=0-9",
-    "malformed": "bytes=9-0",
-    "more than the whole together": "bytes=0-,0-",
-}
-
-
-@pytest.mark.parametrize("header", IGNORED.values(), ids=IGNORED.keys())
-def test_a_range_that_is_ignored(client, complete, numbers_csv, header):
-    answer = get(client, complete.file, Range=header)
+def test_14_2_a_range_that_is_ignored(client, complete, numbers_csv):
+    answer = get(client, complete.file, Range="rows=0-9")
     assert (answer.status_code, answer.data) == (200, numbers_csv)
 
 
@@ -286,20 +267,12 @@ def test_what_needs_the_end_waits_a_while_for_it(client, growing, header):
 
 # Conditions
 
+# One of each outcome; tests/wire/test_validators.py has all cases.
 CONDITIONS = {
-    "13.1.2 the same tag": ({"If_None_Match": "{tag}"}, 304),
-    "13.1.2 the same tag, weak": ({"If_None_Match": "W/{tag}"}, 304),
-    "13.1.2 any": ({"If_None_Match": "*"}, 304),
-    "13.1.2 another tag": ({"If_None_Match": '"other"'}, 200),
-    "13.1.1 the same tag": ({"If_Match": "{tag}"}, 200),
-    "13.1.1 another tag": ({"If_Match": '"other"'}, 412),
-    "13.1.1 a weak tag is never the same": ({"If_Match": "W/{tag}"}, 412),
+    "13.1.2 not modified": ({"If_None_Match": "{tag}"}, 304),
+    "13.1.1 not the one that is named": ({"If_Match": '"other"', "Range": "bytes=0-9"}, 412),
     "13.1.5 If-Range holds": ({"If_Range": "{tag}", "Range": "bytes=0-9"}, 206),
     "13.1.5 If-Range does not hold": ({"If_Range": '"other"', "Range": "bytes=0-9"}, 200),
-    "13.1.5 a weak tag never holds": ({"If_Range": "W/{tag}", "Range": "bytes=0-9"}, 200),
-    "13.2.2 If-None-Match before Range": ({"If_None_Match": "{tag}", "Range": "bytes=0-9"}, 304),
-    "13.2.2 If-Match before Range": ({"If_Match": '"other"', "Range": "bytes=99999999-"}, 412),
-    "13.2.2 If-Match before If-None-Match": ({"If_Match": '"o"', "If_None_Match": "{tag}"}, 412),
 }
 
 
