@@ -7,12 +7,13 @@ the table that docs/settings.md holds.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from wire.nearest import hint
 
 PREFIX = "HEADWATER_"
 
@@ -361,7 +362,13 @@ class Settings:
         problems = []
         for env in sorted(name for name in environ if name.startswith(PREFIX)):
             if env not in known:
-                problems.append(f"{env}: there is no such setting; {_nearest(env, list(known))}")
+                # Without the prefix, which makes every name look like every other.
+                bare = [name.removeprefix(PREFIX) for name in known]
+                all_of_them = "there are " + ", ".join(known)
+                right = hint(
+                    env.removeprefix(PREFIX), bare, all_of_them, ask=f"did you mean {PREFIX}"
+                )
+                problems.append(f"{env}: there is no such setting; {right}")
             elif text := environ[env]:
                 kind: _Kind = known[env].metadata["kind"]
                 value = kind.read(text)
@@ -371,13 +378,6 @@ class Settings:
         if problems:
             raise SettingsError(problems)
         return cls(**values)
-
-
-def _nearest(env: str, known: list[str]) -> str:
-    # Compared without the prefix, which makes every name look like every other.
-    bare = [name.removeprefix(PREFIX) for name in known]
-    near = difflib.get_close_matches(env.removeprefix(PREFIX), bare, n=1)
-    return f"did you mean {PREFIX}{near[0]}?" if near else "there are " + ", ".join(known)
 
 
 def settings_table() -> str:

@@ -50,7 +50,7 @@ from topics import (
 from wire.cursors import MalformedCursor
 from wire.errors import WireError
 from wire.events import MalformedEvent
-from wire.nearest import Names
+from wire.nearest import hint
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,7 @@ def unknown(kind: str, name: str, seen: Sequence[str]) -> Refusal:
 
     kind: source, folder or log. seen: the names that the asker may know of, and no others.
     """
-    near = Names(seen).nearest(name)
-    right = f"is it {near}?" if near else f"GET {_LISTS[kind]} lists what there is"
+    right = hint(name, seen, f"GET {_LISTS[kind]} lists what there is")
     message = f"there is no {kind} {name[:100]!a}; {right}"
     return Refusal(404, f"unknown_{kind}", message, {f"{kind}s": list(seen)})
 

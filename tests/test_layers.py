@@ -33,7 +33,7 @@ _BELOW_STREAMING = (
     "exports",
 )
 FLOORS: dict[str, tuple[str, ...]] = {
-    "settings": (),
+    "settings": ("wire",),
     "auth": ("wire",),
     "wire": (),
     "encoders": ("wire",),
@@ -241,7 +241,7 @@ BAD_ARROWS = {
     "nobody imports the entry": ("app.py", "import wsgi"),
     "settings are for the entries": ("streaming/a.py", "from settings import Settings"),
     "settings of a lower floor": ("exports/a.py", "import settings"),
-    "settings know nothing": ("settings.py", "import wire.formats"),
+    "settings know the lowest floor": ("settings.py", "import sources.errors"),
     "no Flask below streaming": ("exports/a.py", "from flask import current_app"),
     "no Werkzeug below streaming": ("wire/a.py", "from werkzeug.http import parse_date"),
     "no Socket.IO below": ("journal/a.py", "import socketio"),

@@ -1,4 +1,4 @@
-"""The known name that a wrong one may stand for. Pure. Way in: Names.nearest."""
+"""The known name that a wrong one may stand for. Pure. Way in: hint; Names, for many."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ class Names:
         near = _around(self._forwards, name)
         near += [word[::-1] for word in _around(self._backwards, name[::-1])]
         return next(iter(difflib.get_close_matches(name, near, 1)), None)
+
+
+def hint(name: str, known: Iterable[str], otherwise: str = "", *, ask: str = "is it ") -> str:
+    """Return the question whether the nearest known name is meant; if none is like it, otherwise.
+
+    otherwise: all names that are known, if it is "". ask: how the question begins.
+    """
+    near = Names(known).nearest(name)
+    return f"{ask}{near}?" if near else otherwise or f"there are {', '.join(known)}"
 
 
 def _around(names: list[str], name: str) -> list[str]:

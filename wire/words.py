@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from wire.errors import WireError
-from wire.nearest import Names
+from wire.nearest import hint
 
 
 class UnknownWord(WireError):
@@ -16,9 +16,7 @@ def check_words(given: Iterable[str], known: Sequence[str]) -> None:
     """Raise UnknownWord for the first key given that is not known; it names the nearest one."""
     for key in given:
         if key not in known:
-            near = Names(known).nearest(key)
-            right = f"is it {near}?" if near else f"there are {', '.join(known)}"
-            raise UnknownWord(f"{_shown(key)}: there is no such word; {right}")
+            raise UnknownWord(f"{_shown(key)}: there is no such word; {hint(key, known)}")
 
 
 def _shown(key: str) -> str:

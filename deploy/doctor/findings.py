@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What one check has found. told: a figure, or what is wrong. remedies: for nginx, or to do."""
+    """What one check has found. told: the figure, or what is wrong. remedies: lines, or steps."""
 
     check: str
     verdict: Verdict

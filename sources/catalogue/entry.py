@@ -6,7 +6,6 @@ Source: https://toml.io/en/v1.0.0.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sources.errors import shown
+from wire.nearest import hint
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -43,9 +43,7 @@ class Entry:
         """Note every key that is not known, with the nearest that is."""
         for name in self.values:
             if name not in known:
-                near = difflib.get_close_matches(name.lower(), list(known), n=1)
-                right = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-                self.refuse(name, f"unknown key; {right}")
+                self.refuse(name, f"unknown key; {hint(name.lower(), known, ask='did you mean ')}")
 
     def text(self, name: str) -> str:
         """Return the text at name; "" when there is no usable one, and then it is noted."""
