@@ -1,4 +1,6 @@
-"""What is said for auth/access.py's errors, and with every answer; for all floors above.
+"""What is answered to each error, and said with every answer; for streaming/ and sockets/.
+
+One table, from the errors of all floors below to status and code.
 
 Source: RFC 9110, 10.2.3 and 11.6.1.
 """
@@ -18,11 +20,42 @@ from auth.access import (
     TooMany,
     Unauthorized,
 )
+from exports.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
+from journal import JournalEnded, JournalFull, ReaderLeft
+from sources.errors import (
+    BadSelection,
+    FileChanged,
+    IsAFile,
+    IsAFolder,
+    MalformedPath,
+    MissingAttribute,
+    NoSuchFile,
+    SourceBusy,
+    SourceFailed,
+    SourceUnavailable,
+    TooManyFiles,
+    Unreadable,
+)
+from topics import (
+    FutureCursor,
+    KeyReused,
+    MalformedTopic,
+    NotReady,
+    NotWritable,
+    TooManyTopics,
+    TopicQuota,
+    TopicsFull,
+    UnknownTopic,
+)
+from wire.cursors import MalformedCursor
+from wire.errors import WireError
+from wire.events import MalformedEvent
 
 log = logging.getLogger(__name__)
 
-# Status and code of each error; TooMany brings a code of its own.
-ACCESS_ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
+# What a client is told of each error of the floors below: status as HTTP has it, and code. TooMany
+# brings a code of its own; JournalFailed is answered by what has failed.
+ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     AccessError: (403, "refused"),
     Unauthorized: (401, "unauthorized"),
     BadCredential: (401, "bad_credential"),
@@ -31,6 +64,38 @@ ACCESS_ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     BadForm: (403, "bad_form"),
     LinkSpent: (403, "link_spent"),
     TooMany: (429, "too_many"),
+    BadSelection: (400, "bad_selection"),
+    MissingAttribute: (403, "missing_attribute"),
+    SourceUnavailable: (503, "source_unavailable"),
+    SourceBusy: (503, "source_busy"),
+    SourceFailed: (503, "source_failed"),
+    MalformedPath: (400, "malformed_path"),
+    NoSuchFile: (404, "no_such_file"),
+    IsAFolder: (404, "is_a_folder"),
+    IsAFile: (404, "is_a_file"),
+    Unreadable: (403, "unreadable"),
+    FileChanged: (409, "file_changed"),
+    TooManyFiles: (422, "too_many_files"),
+    QueueFull: (503, "queue_full"),
+    OwnerQueueFull: (429, "too_many_exports"),
+    ShelfFull: (503, "exports_full"),
+    OwnerShelfFull: (429, "too_many_exports"),
+    RecordingGone: (410, "recording_gone"),
+    JournalFull: (507, "no_room"),
+    JournalEnded: (409, "ended"),
+    ReaderLeft: (408, "client_left"),
+    MalformedTopic: (400, "malformed_topic"),
+    UnknownTopic: (404, "unknown_topic"),
+    TooManyTopics: (409, "too_many_topics"),
+    TopicQuota: (403, "topic_quota"),
+    TopicsFull: (507, "topics_full"),
+    FutureCursor: (409, "future_cursor"),
+    KeyReused: (422, "key_reused"),
+    NotWritable: (403, "not_writable"),
+    NotReady: (503, "not_ready"),
+    MalformedCursor: (400, "malformed_cursor"),
+    MalformedEvent: (400, "malformed_event"),
+    WireError: (400, "malformed"),
 }
 
 # What is sent is what we say it is, never a page that a browser makes of it, nor a part of another
@@ -44,7 +109,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 
 def find_answer(
-    answers: Mapping[type[Exception], tuple[int, str]], error: Exception
+    error: Exception, answers: Mapping[type[Exception], tuple[int, str]] = ANSWERS
 ) -> tuple[int, str]:
     """Return status and code for an error of a table, or of a kind below one that is in it."""
     status, code = next(answers[kind] for kind in type(error).__mro__ if kind in answers)

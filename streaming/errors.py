@@ -1,4 +1,4 @@
-"""Errors as answers: one JSON shape, and one table from the lower floors' errors to it."""
+"""Errors as answers of HTTP, in one JSON shape; auth/answers.py has status and code of each."""
 
 from __future__ import annotations
 
@@ -18,38 +18,10 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from auth.answers import ACCESS_ANSWERS, find_answer, headers_of, log_refusal
-from exports.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
-from journal import JournalEnded, JournalFailed, JournalFull, ReaderLeft
-from sources.errors import (
-    BadSelection,
-    FileChanged,
-    IsAFile,
-    IsAFolder,
-    MalformedPath,
-    MissingAttribute,
-    NoSuchFile,
-    SourceBusy,
-    SourceFailed,
-    SourceUnavailable,
-    TooManyFiles,
-    Unreadable,
-)
+from auth.answers import ANSWERS, find_answer, headers_of, log_refusal
+from journal import JournalFailed
+from sources.errors import BadSelection
 from streaming.pages import wants_page
-from topics import (
-    FutureCursor,
-    KeyReused,
-    MalformedTopic,
-    NotReady,
-    NotWritable,
-    TooManyTopics,
-    TopicQuota,
-    TopicsFull,
-    UnknownTopic,
-)
-from wire.cursors import MalformedCursor
-from wire.errors import WireError
-from wire.events import MalformedEvent
 from wire.nearest import hint
 
 log = logging.getLogger(__name__)
@@ -87,43 +59,6 @@ def unknown(kind: str, name: str, seen: Sequence[str]) -> Refusal:
 
 _LISTS = {"source": "/sources", "folder": "/files", "log": "/logs"}
 
-
-# What a client is told of each error of the floors below: status, code.
-ANSWERS: dict[type[Exception], tuple[int, str]] = {
-    **ACCESS_ANSWERS,
-    BadSelection: (400, "bad_selection"),
-    MissingAttribute: (403, "missing_attribute"),
-    SourceUnavailable: (503, "source_unavailable"),
-    SourceBusy: (503, "source_busy"),
-    SourceFailed: (503, "source_failed"),
-    MalformedPath: (400, "malformed_path"),
-    NoSuchFile: (404, "no_such_file"),
-    IsAFolder: (404, "is_a_folder"),
-    IsAFile: (404, "is_a_file"),
-    Unreadable: (403, "unreadable"),
-    FileChanged: (409, "file_changed"),
-    TooManyFiles: (422, "too_many_files"),
-    QueueFull: (503, "queue_full"),
-    OwnerQueueFull: (429, "too_many_exports"),
-    ShelfFull: (503, "exports_full"),
-    OwnerShelfFull: (429, "too_many_exports"),
-    RecordingGone: (410, "recording_gone"),
-    JournalFull: (507, "no_room"),
-    JournalEnded: (409, "ended"),
-    ReaderLeft: (408, "client_left"),
-    MalformedTopic: (400, "malformed_topic"),
-    UnknownTopic: (404, "unknown_topic"),
-    TooManyTopics: (409, "too_many_topics"),
-    TopicQuota: (403, "topic_quota"),
-    TopicsFull: (507, "topics_full"),
-    FutureCursor: (409, "future_cursor"),
-    KeyReused: (422, "key_reused"),
-    NotWritable: (403, "not_writable"),
-    NotReady: (503, "not_ready"),
-    MalformedCursor: (400, "malformed_cursor"),
-    MalformedEvent: (400, "malformed_event"),
-    WireError: (400, "malformed"),
-}
 
 # An export that failed before its first byte was sent, by its outcome's code.
 FAILURES = {
@@ -194,15 +129,10 @@ def _refuse(error: Refusal) -> Response:
     return answer_error(error.status, error.code, str(error), error.detail, error.headers)
 
 
-def answer_of(error: Exception) -> tuple[int, str]:
-    """Return status and code for an error of the table."""
-    return find_answer(ANSWERS, error)
-
-
 def _say_known(error: Exception) -> Response:
     log_refusal(error, request.remote_addr)
     detail = {"problems": error.problems} if isinstance(error, BadSelection) else {}
-    return answer_error(*answer_of(error), str(error), detail, headers_of(error))
+    return answer_error(*find_answer(error), str(error), detail, headers_of(error))
 
 
 def _say_failure(error: JournalFailed) -> Response:

@@ -19,9 +19,8 @@ from werkzeug.wrappers import Response
 
 from auth import Authenticator, EndedSessions
 from auth.access import AccessError, BadCredential
-from auth.answers import log_refusal
+from auth.answers import find_answer, log_refusal
 from streaming.admission import can
-from streaming.errors import answer_of
 from streaming.pages import address_without_link
 
 COOKIE = "headwater_session"
@@ -108,7 +107,7 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
             principal = authenticator.log_in(request.environ, request.form.get("token", "").strip())
         except AccessError as error:
             log_refusal(error, request.remote_addr)
-            status = answer_of(error)[0]
+            status = find_answer(error)[0]
             return _show(status, str(error)), status
         session.clear()
         session.permanent = True

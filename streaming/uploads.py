@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from auth.answers import ANSWERS, find_answer
 from auth.request_scheduler import Turns, end_turn
 from journal import JournalFull
-from streaming.errors import ANSWERS, answer_of
 from topics import KeyReused, Publication, Receipt
 from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_event
 
@@ -75,7 +75,7 @@ class Upload:
                 message = "the server is stopping: go on in a second"
                 yield _line(error="not_ready", message=message, status=503, **self._at())
         except tuple(ANSWERS) as error:
-            status, code = answer_of(error)
+            status, code = find_answer(error)
             yield _line(error=code, message=str(error), status=status, **self._at())
         finally:
             end_turn()
@@ -178,7 +178,7 @@ class Upload:
 
 def _refusal(number: int, error: Exception) -> bytes:
     """Return the answer's line for a line that is refused by itself."""
-    status, code = answer_of(error)
+    status, code = find_answer(error)
     return _line(error=code, message=str(error), status=status, detail={}, line=number)
 
 

@@ -25,6 +25,7 @@ _SOURCES = (
 )
 _BELOW_STREAMING = (
     "auth",
+    "auth/answers",
     "wire",
     "encoders",
     *_SOURCES,
@@ -35,6 +36,8 @@ _BELOW_STREAMING = (
 FLOORS: dict[str, tuple[str, ...]] = {
     "settings": ("wire",),
     "auth": ("wire",),
+    # The table of errors, for the floors that answer.
+    "auth/answers": ("auth", "wire", "sources", "journal", "topics", "exports"),
     "wire": (),
     "encoders": ("wire",),
     "journal": ("wire",),
@@ -205,6 +208,7 @@ BAD_ARROWS = {
     "encoders know no journal": ("encoders/a.py", "from journal.contract import Journal"),
     "only SQLite's room has its engine": ("sources/a.py", "import apsw"),
     "nor is it asked elsewhere": ("exports/a.py", "import sqlite3"),
+    "auth knows no table of errors": ("auth/a.py", "from auth.answers import ANSWERS"),
     "streaming knows no kind of database": ("streaming/a.py", "from sources.sqlite import sql"),
     "exports know no kind of database": ("exports/a.py", "import sources.sqlite.rows"),
     "the catalogue knows no kind": ("sources/catalogue/a.py", "import sources.sqlite.tables"),

@@ -18,11 +18,12 @@ import sources.errors
 import sources.logs.bytes
 import topics.errors
 from auth.access import TooMany
+from auth.answers import ANSWERS
 from exports import exports as exports_module
 from exports.errors import QueueFull
 from journal import JournalFailed
 from sources.errors import BadSelection, MissingAttribute
-from streaming.errors import ANSWERS, FAILURES, RETRY_AFTER_S, Refusal, register_errors
+from streaming.errors import FAILURES, RETRY_AFTER_S, Refusal, register_errors
 from topics import NotReady
 
 FLOORS = ("wire", "encoders", "sources", "journal", "topics", "exports")
@@ -81,7 +82,7 @@ def test_the_errors_were_found():
 def test_every_public_error_has_an_answer_or_a_reason(kind):
     is_answered = any(base in ANSWERS or base is JournalFailed for base in kind.__mro__)
     is_never_met = kind in NEVER_MET or issubclass(kind, encoders.errors.EncodeError)
-    assert is_answered != is_never_met, f"{kind.__name__}: streaming/errors.py, or NEVER_MET here"
+    assert is_answered != is_never_met, f"{kind.__name__}: auth/answers.py, or NEVER_MET here"
 
 
 @pytest.fixture
