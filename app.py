@@ -20,6 +20,7 @@ from auth import Authenticator, Clients, EndedSessions, Links, NativeThreads, Ra
 from auth.answers import SECURITY_HEADERS
 from auth.origins import Origins
 from exports.announcer import Announcer
+from exports.disk_store import DiskStore
 from exports.exports import Exports
 from journal import EVENTS, DiskLog, Retention, RunNative, Size, run_here
 from settings import Settings
@@ -126,7 +127,7 @@ def create_app(
     event_log = DiskLog(settings.instance / "topics", EVENTS, most, threads.commits)
     topics = Topics(event_log, rules, settings.topics_per_principal, settings.connection_s)
     exports = Exports(
-        settings.instance / "recordings",
+        DiskStore(settings.instance / "recordings", threads.files),
         running=settings.exports_running,
         most_open=settings.exports_open,
         queued=settings.exports_queued,
@@ -135,7 +136,6 @@ def create_app(
         remembered_per_owner=settings.exports_remembered_per_principal,
         max_bytes=settings.recordings_max_bytes,
         abandon_grace_s=settings.abandon_grace_s,
-        run_native=threads.files,
         announce=Announcer(topics, mount).announce,
     )
     status = StatusClock(

@@ -20,7 +20,7 @@ from auth.access import (
     TooMany,
     Unauthorized,
 )
-from exports.errors import OwnerQueueFull, OwnerShelfFull, QueueFull, RecordingGone, ShelfFull
+from exports.errors import ExportsFull, OwnerExportsFull, OwnerQueueFull, QueueFull, RecordingGone
 from journal import JournalEnded, JournalFull, ReaderLeft
 from sources.errors import (
     BadSelection,
@@ -78,8 +78,8 @@ ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     TooManyFiles: (422, "too_many_files"),
     QueueFull: (503, "queue_full"),
     OwnerQueueFull: (429, "too_many_exports"),
-    ShelfFull: (503, "exports_full"),
-    OwnerShelfFull: (429, "too_many_exports"),
+    ExportsFull: (503, "exports_full"),
+    OwnerExportsFull: (429, "too_many_exports"),
     RecordingGone: (410, "recording_gone"),
     JournalFull: (507, "no_room"),
     JournalEnded: (409, "ended"),

@@ -15,7 +15,7 @@ from encoders.contract import MEMBERS, TYPED_KINDS, Column, Encoder, Sink
 from encoders.objects import ArrayEncoder, ObjectsEncoder
 from encoders.separated import SeparatedEncoder
 from encoders.spreadsheet import SpreadsheetEncoder
-from wire.formats import Packaging
+from wire.formats import FileType
 
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 
@@ -38,16 +38,16 @@ _MAGIC = {
 }
 
 
-def first_bytes(packaging: Packaging) -> bytes:
-    """Return what every file of this packaging begins with, b"" where that is not known.
+def first_bytes(file_type: FileType) -> bytes:
+    """Return what every file of this file_type begins with, b"" where that is not known.
 
     They can be handed out before anything is known of the rows.
     """
-    return _MAGIC.get(packaging.compression or packaging.format.name, b"")
+    return _MAGIC.get(file_type.compression or file_type.format.name, b"")
 
 
 def open_encoder(
-    packaging: Packaging,
+    file_type: FileType,
     columns: Sequence[Column],
     sink: Sink,
     *,
@@ -62,15 +62,15 @@ def open_encoder(
     is asked of another format; TableTooLarge or CellTooLong when the columns do not fit the format.
     Nothing is to be freed when the encoder is dropped without close().
     """
-    name = packaging.format.name
+    name = file_type.format.name
     if not columns:
         raise ValueError("an export has at least one column")
     types = [_types_of(column) for column in columns]
-    if typed := [c.kind for c in columns if c.kind in TYPED_KINDS and not packaging.format.typed]:
+    if typed := [c.kind for c in columns if c.kind in TYPED_KINDS and not file_type.format.typed]:
         raise ValueError(f"{name} has no columns of the kind {typed[0]!r}")
     if excel and name not in _SEPARATORS:
         raise ValueError(f"excel is for csv and tsv, not for {name}")
-    compressor = compress_into(sink, packaging.compression) if packaging.compression else None
+    compressor = compress_into(sink, file_type.compression) if file_type.compression else None
     into = compressor or sink
     encoder: Encoder
     if name in _SEPARATORS:

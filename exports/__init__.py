@@ -1,7 +1,17 @@
-"""Producers: what fills journals.
+"""Exports: rows or a folder, recorded once and read by any number of clients.
 
-exports: the export runner: a queue, a bounded number recorded at once, sharing, states, and what
-is kept. recorders: this side of the recording processes. recorder: the program that they run.
-recording: one export, from rows to the bytes of a journal. statement_watch: breaks off what takes
-too long. Knows no Flask and no green library.
+service: what streaming/ and sockets/ may ask; they use it, export, spec and errors, and nothing
+else. exports: the kind of it that records beside this process.
+spec: what a client wants to have. export: one export and its states.
+registry, index: which exports are remembered, and how they are found. retention, idle: which are
+discarded or forgotten, and in what order. forgotten: the addresses of those. readers: those that
+read one.
+runner: has exports recorded. schedule, fair_queue: which is next, and whose. recorders: this side
+of the recording processes. job: what one is told. recorder: the program that they run. recording:
+one export, from rows to bytes. trial: a recording that ends unless it is short.
+recording_store: what every store of recordings promises. disk_store, record_files: the disk, and
+the records on it. work_queue: what a disk does later.
+chain, resumption: digests of beginnings, and which export a bare Range goes on with.
+announcer: what becomes of exports, as events. errors: what can go wrong.
+Knows no Flask and no green library.
 """

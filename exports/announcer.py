@@ -32,7 +32,7 @@ class Announcer:
         self._announced: dict[str, tuple[str, bool, float]] = {}
 
     def announce(self, export: Export, queue_position: int | None) -> None:
-        """Publish what there is to tell of an export, unless it is progress too soon."""
+        """Publish the state of an export, unless it is progress too soon."""
         now_s = time.monotonic()
         state, paused, announced_s = self._announced.get(export.id, ("", False, 0.0))
         is_the_same = (export.state, export.paused) == (state, paused)
@@ -41,14 +41,14 @@ class Announcer:
         name = "progress" if export.state == state else export.state
         self._announced.pop(export.id, None)
         self._announced[export.id] = (export.state, export.paused, now_s)
-        told = export.describe(queue_position)
-        if told["url"] is not None:
-            told["url"] = self._mount + told["url"]
-        event = NewEvent(name, _as_json(told))
+        payload = export.payload(queue_position)
+        if payload["url"] is not None:
+            payload["url"] = self._mount + payload["url"]
+        event = NewEvent(name, _as_json(payload))
         self._publish("exports", event, export.id)
         self._publish(f"exports/{export.id}", event, export.id)
         for oldest in list(self._announced)[:-MAX_FOLLOWED]:
-            # Who follows it may not have had all of it yet; then it goes the next time.
+            # Its followers may not have had all of it yet; then it goes the next time.
             if self._topics.close(f"exports/{oldest}"):
                 del self._announced[oldest]
 

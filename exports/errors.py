@@ -9,9 +9,9 @@ class ExportError(Exception):
     ExportError
     +-- QueueFull         too many exports are waiting already
     +-- OwnerQueueFull    too many of one owner are
-    +-- ShelfFull         too many exports may still be resumed
-    +-- OwnerShelfFull    too many of one owner may
-    +-- RecordingGone     its bytes are not kept any more
+    +-- ExportsFull       too many exports may still be resumed
+    +-- OwnerExportsFull  too many of one owner may
+    +-- RecordingGone     its bytes are not retained
     """
 
 
@@ -33,23 +33,23 @@ class OwnerQueueFull(ExportError):
         self.waiting = waiting
 
 
-class ShelfFull(ExportError):
-    """`kept` exports are in use or may still be resumed, and that is the bound of all."""
+class ExportsFull(ExportError):
+    """`count` exports are in use or may still be resumed, and that is the bound of all."""
 
-    def __init__(self, kept: int) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__(
-            f"{kept} exports are in use or wait for their clients, and that is the most"
+            f"{count} exports are in use or wait for their clients, and that is the most"
         )
-        self.kept = kept
+        self.count = count
 
 
-class OwnerShelfFull(ExportError):
-    """`kept` exports of one owner are in use or may still be resumed, and that is its bound."""
+class OwnerExportsFull(ExportError):
+    """`count` exports of one owner are in use or may still be resumed, and that is its bound."""
 
-    def __init__(self, kept: int) -> None:
-        what = f"{kept} of your exports are in use or wait for you to fetch or resume them"
+    def __init__(self, count: int) -> None:
+        what = f"{count} of your exports are in use or wait for you to fetch or resume them"
         super().__init__(f"{what}; fetch or DELETE some, or wait an hour")
-        self.kept = kept
+        self.count = count
 
 
 class RecordingGone(ExportError):

@@ -6,47 +6,19 @@ Way in: Index. Not thread-safe.
 from __future__ import annotations
 
 import heapq
-import re
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-from exports.export import DEFINITION_CHARS, STEM_CHARS, Export
-
-_POINT = re.compile(r"(?P<requested>[0-9]{1,12}\.[0-9]{1,9})_(?P<id>[0-9a-f]{24})")
-
-
-class View(NamedTuple):
-    """The exports of one definition of a source. audience: None for those of all audiences."""
-
-    definition: str
-    audience: str | None
-
-
-class Point(NamedTuple):
-    """The place of an export in the order of asking; it may be forgotten meanwhile."""
-
-    requested_s: float
-    id: str
-
-    @classmethod
-    def of(cls, export: Export) -> Point:
-        return cls(export.requested_s, export.id)
-
-    @classmethod
-    def read(cls, text: str) -> Point | None:
-        """Return the point that str() wrote, None when it is none."""
-        found = _POINT.fullmatch(text)
-        return cls(float(found["requested"]), found["id"]) if found else None
-
-    def __str__(self) -> str:
-        return f"{self.requested_s:.7f}_{self.id}"
+from exports.export import Export
+from exports.service import Point, View
+from exports.spec import DEFINITION_CHARS, STEM_CHARS
 
 
 class Index:
-    """See the module. An export's address, identity, definition and audience never change."""
+    """See the module. What it finds exports by never changes, but the fingerprint."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, Export] = {}
@@ -94,9 +66,9 @@ class Index:
                 yield export
 
     def shareable(self, identity: str, fingerprint: str) -> Export | None:
-        """Return the kept export of this data. What can never be shared again is dropped."""
+        """Return the retained export of this data. What can never be shared again is dropped."""
         for export in list(self._by_data.get((identity, fingerprint), {}).values()):
-            if export.kept and export.fingerprint == fingerprint:
+            if export.retained and export.fingerprint == fingerprint:
                 return export
             self._drop_data(export.id)
         return None
@@ -118,7 +90,7 @@ class Index:
 
 
 def _views(export: Export) -> tuple[View, View]:
-    return View(export.definition, export.audience), View(export.definition, None)
+    return View(export.definition, export.visibility_key), View(export.definition, None)
 
 
 def _drop(found: dict[Any, dict[str, Export]], key: Hashable, export_id: str) -> None:

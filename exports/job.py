@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from exports.recording_store import Target
 from sources.columns import ColumnInfo
 from sources.folders.tree import Tree
 from sources.query import Query
@@ -12,15 +13,15 @@ from sources.query import Query
 class Job(NamedTuple):
     """One export to be recorded.
 
-    path: the journal's file. extension: format and compression, as in wire.formats. excel: whether
-    delimited text is written for Excel. source: its name, which a sheet is named after. marks:
-    where its chain is to have links, too. chance_s: the processor time after which the process ends
-    without a trace, 0 for none (exports/trial.py). may_stay: it goes on all the same if it keeps no
-    writer of its database waiting.
+    target: where it is written. extension: format and compression, as in wire.formats. excel:
+    whether delimited text is written for Excel. source: its name, which a sheet is named after.
+    marks: where its chain is to have links, too. chance_s: the processor time after which the
+    process ends without a trace, 0 for none (exports/trial.py). may_stay: it goes on all the same
+    if it keeps no writer of its database waiting.
     """
 
     id: str
-    path: str
+    target: Target
     extension: str
     excel: bool
     query: Query | Tree
@@ -35,7 +36,8 @@ class Job(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Job:
-        fields = {**fields, "marks": tuple(fields["marks"])}
+        marks, target = tuple(fields["marks"]), Target(*fields["target"])
+        fields = {**fields, "marks": marks, "target": target}
         if "tree" in fields["query"]:
             return cls(**{**fields, "query": Tree(*fields["query"]["tree"])})
         query = Query(*fields["query"]["query"])

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from encoders import EncodeError, first_bytes, open_encoder
+from exports import disk_store
 from exports.chain import Chain
 from exports.job import Job
+from exports.recording_store import Target
 from exports.trial import Trial
-from journal import Complete, DiskJournal, Failed, JournalFull
+from journal import Complete, Failed, Journal, JournalFull
 from journal.errors import FULL
 from sources.errors import FolderError, SourceFailed
 from sources.folders.tarballs import pack_folder
@@ -27,7 +29,7 @@ from sources.query import Query
 from sources.rows import Rows, TypedRows, one_row, open_rows
 from wire.formats import parse_extension
 
-# Progress is said at most this often, so that a thousand small batches do not become as many
+# Progress is reported at most this often, so that a thousand small batches do not become as many
 # wake-ups of the server.
 REPORT_EVERY_S = 0.02
 
@@ -38,14 +40,16 @@ BEGIN_LATE_S = 1.0
 # quicker than one.
 BATCHES_AHEAD = 1
 
-Item = TypeVar("Item")
+# How each kind of recording store is written.
+WRITERS: dict[str, Callable[[Target], Journal]] = {disk_store.KIND: disk_store.open_writer}
 
+Item = TypeVar("Item")
 
 Report = Callable[[dict[str, Any]], None]
 
 
 def record(job: Job, report: Report) -> None:
-    """Fill the journal that job names, reporting through report.
+    """Fill the recording that job names, reporting through report.
 
     Reports are `{"opened": true, "pausable"}` once the snapshot is taken, pausable being whether no
     writer waits for its end, `{"volatile": true}` once the rows are found to depend on the clock,
@@ -74,18 +78,18 @@ class _Recording:
 
     def __init__(self, job: Job, report: Report) -> None:
         self._job = job
-        self._tell = report
+        self._send = report
         self._trial = Trial(job.chance_s) if job.chance_s else None
-        self._journal = DiskJournal(Path(job.path))
+        self._journal = WRITERS[job.target.kind](job.target)
         self._chain = Chain(job.marks)
         # The timer's thread reports, too: bytes and their digest have to be of one moment.
         self._lock = threading.Lock()
         self._rows = 0
-        self._source: Rows | None = None  # until it is said that its rows depend on the clock
+        self._source: Rows | None = None  # until it is reported that its rows depend on the clock
         self._reported_s = 0.0
         # The header of text is written before the first row, and kept back for it: a query that
         # fails early then fails with a status. One that only takes long begins without it.
-        self._begin_late = threading.Timer(BEGIN_LATE_S, self._say_progress)
+        self._begin_late = threading.Timer(BEGIN_LATE_S, self._report_progress)
         self._begin_late.daemon = True
         # Bytes that the encoder is still to write and that the journal has already.
         self._ahead = b""
@@ -110,7 +114,7 @@ class _Recording:
         self._journal.finish(Complete(self._chain.digest()))
 
     def _report(self, fields: dict[str, Any]) -> None:
-        (self._tell if self._trial is None else self._trial.report)(fields)
+        (self._send if self._trial is None else self._trial.report)(fields)
 
     def _opened(self, *, is_pausable: bool) -> None:
         if is_pausable and self._job.may_stay:
@@ -131,7 +135,7 @@ class _Recording:
         for data in written:
             self._append(data)
         if written:
-            self._say_progress()
+            self._report_progress()
 
     def _pack_folder(self, tree: Tree) -> None:
         self._opened(is_pausable=True)
@@ -139,27 +143,27 @@ class _Recording:
         self._rows = pack_folder(tree, self, self._count)
 
     def _record_rows(self, query: Query) -> None:
-        packaging = parse_extension(self._job.extension)
-        assert packaging is not None, self._job.extension
-        if packaging.format.typed:
+        file_type = parse_extension(self._job.extension)
+        assert file_type is not None, self._job.extension
+        if file_type.format.typed:
             # All rows are read before the first is written, which may take long: begin at once
             # all the same, so that no client or proxy gives up waiting.
-            self._begin(first_bytes(packaging))
+            self._begin(first_bytes(file_type))
         with ExitStack() as opened:
             source = opened.enter_context(closing(open_rows(query)))
             self._source = source
             self._opened(is_pausable=not source.blocks_writers())
             rows: Rows | TypedRows = source
             count = self._count
-            if packaging.format.typed:
-                folder = Path(self._job.path).parent
-                typed = source.typed(read_ahead(source, BATCHES_AHEAD), folder, count)
+            if file_type.format.typed:
+                scratch = Path(self._job.target.scratch)
+                typed = source.typed(read_ahead(source, BATCHES_AHEAD), scratch, count)
                 source.close()
                 self._report({"pausable": True})
                 rows = opened.enter_context(closing(typed))
                 count = self._count_again
             encoder = open_encoder(
-                packaging, rows.columns, self, excel=self._job.excel, title=self._job.source
+                file_type, rows.columns, self, excel=self._job.excel, title=self._job.source
             )
             self._begin_late.start()
             done = 0
@@ -174,16 +178,16 @@ class _Recording:
         if self._source is not None and self._source.has_asked_the_clock():
             self._report({"volatile": True})
             self._source = None
-        self._say_progress()
+        self._report_progress()
 
     def _count_again(self, rows: int) -> None:
         """All have been counted as they were read."""
-        self._say_progress()
+        self._report_progress()
 
     def _begin(self, data: bytes) -> None:
         self.write(data)
         self._ahead = data
-        self._say_progress()
+        self._report_progress()
 
     def write(self, data: bytes | memoryview, /) -> int:
         if self._ahead and data:
@@ -202,7 +206,7 @@ class _Recording:
             self._journal.append(data)
             self._chain.append(data)
 
-    def _say_progress(self) -> None:
+    def _report_progress(self) -> None:
         if self._trial is not None:
             return
         with self._lock:
@@ -212,9 +216,9 @@ class _Recording:
                 self._report(self._progress())
 
     def _progress(self) -> dict[str, Any]:
-        said = {"rows": self._rows, "bytes": self._chain.size, "digest": self._chain.digest()}
+        progress = {"rows": self._rows, "bytes": self._chain.size, "digest": self._chain.digest()}
         links = self._chain.news()
-        return said if links is None else {**said, "links": list(links.items())}
+        return progress if links is None else {**progress, "links": list(links.items())}
 
 
 def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
@@ -254,10 +258,10 @@ def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
 
 def warm_up() -> None:
     """Do once what the first export of a process would wait for: lazy loading. 90 ms."""
-    packaging = parse_extension("csv")
-    assert packaging is not None
+    file_type = parse_extension("csv")
+    assert file_type is not None
     with closing(open_rows(one_row())) as rows:
-        encoder = open_encoder(packaging, rows.columns, io.BytesIO())
+        encoder = open_encoder(file_type, rows.columns, io.BytesIO())
         for batch in read_ahead(rows, BATCHES_AHEAD):
             encoder.write(batch)
         encoder.close()

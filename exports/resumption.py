@@ -14,23 +14,23 @@ from exports.chain import Beginning, agree, may_agree
 from exports.export import Export
 from wire.ranges import IntRange, RangeSpec
 
-# Of so many kept exports of an address the newest that fits is chosen.
+# Of so many retained exports of an address the newest that fits is chosen.
 MAX_TRIED = 8
 
 
 def resumable(
-    made: Sequence[Export], specs: Sequence[RangeSpec], own: Sequence[Export]
+    made: Sequence[Export], ranges: Sequence[RangeSpec], own: Sequence[Export]
 ) -> Export | None:
-    """Return the newest kept export whose bytes may be added to what the client has.
+    """Return the newest retained export whose bytes may be added to what the client has.
 
-    made: all exports that the client's bytes can be of, newest first. specs: of the Range. own:
+    made: all exports that the client's bytes can be of, newest first. ranges: of the Range. own:
     those of them that it may be given. None: there is none, or it is not proven that it has the
     same bytes as every other that the client's can be of.
     """
-    others = _others(made, specs)
-    kept = [export for export in own if export.kept and export.journal.size]
-    for export in kept[:MAX_TRIED]:
-        offset = _offset(specs)
+    others = _others(made, ranges)
+    retained = [export for export in own if export.retained and export.journal.size]
+    for export in retained[:MAX_TRIED]:
+        offset = _offset(ranges)
         if offset is None or export.journal.size >= offset:
             is_proven = agree(export.beginning(), others, offset)
         else:
@@ -42,38 +42,38 @@ def resumable(
 
 
 def undecided(
-    made: Sequence[Export], specs: Sequence[RangeSpec], own: Sequence[Export]
+    made: Sequence[Export], ranges: Sequence[RangeSpec], own: Sequence[Export]
 ) -> Export | None:
-    """Return a kept export that still grows and may be resumable later, None without any.
+    """Return a retained export that still grows and may be resumable later, None without any.
 
     Of the same exports as `resumable`.
     """
     for export in own:
-        if export.kept and export.is_open:
-            others = _others([each for each in made if each is not export], specs)
-            offset = _offset(specs)
+        if export.retained and export.is_open:
+            others = _others([each for each in made if each is not export], ranges)
+            offset = _offset(ranges)
             # Without another, a client has nothing of this address before the rest of it.
             if (others or offset is None) and may_agree(export.beginning(), others, offset):
                 return export
     return None
 
 
-def _others(made: Sequence[Export], specs: Sequence[RangeSpec]) -> list[Beginning]:
+def _others(made: Sequence[Export], ranges: Sequence[RangeSpec]) -> list[Beginning]:
     """Return the beginnings that the client's bytes can be of."""
-    given = [each for each in made if each.given and (each.journal.size or each.is_open)]
-    beginnings = [export.beginning() for export in given]
-    match specs:
+    delivered = [each for each in made if each.delivered and (each.journal.size or each.is_open)]
+    beginnings = [export.beginning() for export in delivered]
+    match ranges:
         case [IntRange(first, None)]:
             return [beginning for beginning in beginnings if beginning.reaches(first)]
     return beginnings
 
 
-def _offset(specs: Sequence[RangeSpec]) -> int | None:
+def _offset(ranges: Sequence[RangeSpec]) -> int | None:
     """Return from where on the client asks for all, None if it may have pieces behind that.
 
     A bounded range may: of a longer export, or the end that readers of Parquet begin with.
     """
-    match specs:
+    match ranges:
         case [IntRange(first, None)]:
             return first
     return None

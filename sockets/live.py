@@ -23,7 +23,7 @@ from auth.answers import log_refusal
 from auth.request_scheduler import end_turn
 from auth.scopes import publish_to, subscribe_to
 from exports.export import Export
-from exports.exports import Exports
+from exports.service import ExportService
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
 from sockets.engine import SocketIO
 from sockets.live_packets import LIVE_FRAMES, LIVE_PAYLOADS, NAMESPACE
@@ -88,7 +88,7 @@ class Live(Namespace):  # type: ignore[misc]
         self,
         socketio: SocketIO,
         topics: Topics,
-        exports: Exports,
+        exports: ExportService,
         ticker: Ticker,
         authenticator: Authenticator,
         find_to_end: Callable[[Principal, str], Export | None],

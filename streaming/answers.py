@@ -13,7 +13,7 @@ from contextlib import closing
 from flask import Request, Response
 
 from exports.export import Export
-from exports.exports import Exports
+from exports.service import ExportService
 from journal import Failed, JournalFailed, Reader
 from streaming.bodies import Body
 from streaming.errors import Refusal
@@ -53,7 +53,7 @@ class Answer:
 
     def __init__(
         self,
-        exports: Exports,
+        exports: ExportService,
         export: Export,
         request: Request,
         *,
@@ -80,7 +80,7 @@ class Answer:
 
     def respond(self) -> Response:
         """Return the response. Raises Refusal, RecordingGone or JournalFailed before any byte."""
-        self._export.check_kept()
+        self._export.check_retained()
         conditions = Conditions.read(self._request.headers.get)
         outcome = evaluate(self._request.method, conditions, etag_of(self._export), None)
         if outcome is Outcome.PRECONDITION_FAILED:
@@ -155,7 +155,7 @@ class Answer:
         journal = self._export.journal
         deadline_s = time.monotonic() + timeout_s
         # Without a reader it would be given up meanwhile.
-        with closing(self._exports.read(self._export, gives=False)):
+        with closing(self._exports.read(self._export, delivers=False)):
             while not journal.wait(position, min(LOOK_EVERY_S, timeout_s)):
                 if time.monotonic() > deadline_s or self._has_left():
                     return False

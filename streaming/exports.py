@@ -26,8 +26,7 @@ from auth.access import Need
 from auth.request_scheduler import end_turn
 from exports.errors import RecordingGone
 from exports.export import Export
-from exports.exports import Exports
-from exports.index import Point
+from exports.service import ExportService, Point
 from journal import JournalFailed
 from sources.errors import BadSelection
 from sources.lists import list_text
@@ -56,7 +55,7 @@ HEAD_WAIT_S = 5.0
 
 
 def make_blueprint(
-    exports: Exports,
+    exports: ExportService,
     orders: Orders,
     authenticator: Authenticator,
     rights: Rights,
@@ -101,7 +100,7 @@ def make_blueprint(
             response.automatically_set_content_length = False
             return response
         if export is None:
-            export = exports.submit(order, prepared=False, owner=owner(), gives=not is_head)
+            export = exports.submit(order, background=False, owner=owner(), delivers=not is_head)
         try:
             return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
         except RecordingGone:
@@ -120,7 +119,7 @@ def make_blueprint(
         authenticator.require(asker(), [Need("read", given["source"])])
         rest = [(key, value) for key, value in words if key not in _NOT_OF_THE_SELECTION]
         order = orders.read(given["source"], given["format"], rest, asker().attributes)
-        export = exports.submit(order, prepared=True, owner=owner())
+        export = exports.submit(order, background=True, owner=owner())
         if wants_page(request):
             return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)
@@ -173,10 +172,10 @@ _NOT_OF_THE_SELECTION = ("source", "format", "csrf_token")
 _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
 
-def show_export(exports: Exports, export: Export, rights: Rights) -> dict[str, Any]:
+def show_export(exports: ExportService, export: Export, rights: Rights) -> dict[str, Any]:
     """Return what the asker is told of an export; its address begins where this is mounted."""
-    shown = export.describe(exports.queue_position(export))
-    url = url_for("exports.file", export_id=export.id) if export.kept else None
+    shown = export.payload(exports.queue_position(export))
+    url = url_for("exports.file", export_id=export.id) if export.retained else None
     return {
         **shown,
         "slowest_reader": exports.slowest_reader(export),

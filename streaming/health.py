@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from auth import Clients
-from exports.exports import Exports
+from exports.service import ExportService
 from streaming.bodies import sent_bytes_of
 from streaming.errors import Refusal
 from topics import Topics
@@ -29,7 +29,7 @@ MOST_SILENT_S = 5.0
 
 def make_blueprint(
     topics: Topics,
-    exports: Exports,
+    exports: ExportService,
     status: StatusClock,
     self_check: SelfCheck,
     clients: Clients,
@@ -74,7 +74,7 @@ class _Numbers(Collector):
     """What is counted anyway, read during the request of somebody who asks."""
 
     topics: Topics
-    exports: Exports
+    exports: ExportService
     status: StatusClock
     self_check: SelfCheck
     clients: Clients

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from auth import NativeThreads
-from exports.export import Order
+from exports.spec import ExportSpec
 from sources.catalogue.catalogue import Catalogue
 from sources.database import (
     NO_ATTRIBUTES,
@@ -33,7 +33,7 @@ from sources.selection import Selection, parse_selection
 from streaming.errors import Refusal, unknown
 from streaming.files import folder_named
 from streaming.inquiries import Inquiries, Late
-from wire.formats import EXTENSIONS, FORMATS, TARBALL, Packaging, parse_extension
+from wire.formats import EXTENSIONS, FORMATS, TARBALL, FileType, parse_extension
 
 # As long as a URL may be; every list of exports repeats it.
 MAX_SELECTION_CHARS = 8190
@@ -103,15 +103,15 @@ class Orders:
         """
         return self._inquiries.ask(as_stored(self.source(name)), work)
 
-    def packaging(self, extension: str) -> Packaging:
+    def file_type(self, extension: str) -> FileType:
         """Return the format that an extension names. Raises Refusal (404)."""
-        packaging = parse_extension(extension)
-        if packaging is None:
+        file_type = parse_extension(extension)
+        if file_type is None:
             wrong = f"there is no format {extension[:100]!a}" if extension else _NO_FORMAT
             message = f"{wrong}; there are " + ", ".join(FORMATS)
             message += ", each also with .gz or .zst"
             raise Refusal(404, "unknown_format", message, {"formats": list(EXTENSIONS)})
-        return packaging
+        return file_type
 
     def read(
         self,
@@ -119,7 +119,7 @@ class Orders:
         extension: str,
         words: Iterable[tuple[str, str]],
         attributes: Mapping[str, str] = NO_ATTRIBUTES,
-    ) -> Order:
+    ) -> ExportSpec:
         """Return the order for the source `name` as `extension`.
 
         words: (key, value) as in a query string. attributes: of who asks, for the source's filter.
@@ -129,21 +129,21 @@ class Orders:
         if extension == TARBALL.extension:
             return self._read_folder(folder_named(self._folders, name), words)
         source = self.source(name)
-        packaging = self.packaging(extension)
+        file_type = self.file_type(extension)
         stored = as_stored(source)
-        audience = _audience(source, attributes)
+        visibility_key = _visibility_key(source, attributes)
         description = self.describe(source)
         selection = parse_selection(words, description.columns, source.parameters)
-        if selection.excel and packaging.format.name not in DELIMITED:
-            raise BadSelection([f"excel: is for csv and tsv; {packaging.format.name} needs none"])
+        if selection.excel and file_type.format.name not in DELIMITED:
+            raise BadSelection([f"excel: is for csv and tsv; {file_type.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
             raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
         # 2,000 columns become SQL in 60 ms.
         query = self._threads.descriptions(
             partial(stored.database.plan, stored, selection, description.columns, attributes)
         )
-        self._check_it_fits(stored, packaging, query)
-        return Order(
+        self._check_it_fits(stored, file_type, query)
+        return ExportSpec(
             source=name,
             extension=extension,
             selection=selection.canonical(),
@@ -151,7 +151,7 @@ class Orders:
             query=query,
             rows_estimate=_rows_estimate(description, selection),
             fingerprint=self._fingerprint_of(stored) if query.is_shareable else lambda: None,
-            audience=audience,
+            visibility_key=visibility_key,
             definition=self._definitions[name],
         )
 
@@ -170,8 +170,8 @@ class Orders:
         is_folder = extension == TARBALL.extension
         return (self._folder_definitions if is_folder else self._definitions).get(name)
 
-    def audience_of(self, source_name: str, attributes: Mapping[str, str]) -> str | None:
-        """Return the audience that a principal with these attributes is of, for this source.
+    def visibility_key_of(self, source_name: str, attributes: Mapping[str, str]) -> str | None:
+        """Return the visibility_key that a principal with these attributes is of, for this source.
 
         "" where everybody sees the same, as of a folder; None where no export of it may be seen:
         there is no such source any more, or an attribute is missing.
@@ -180,7 +180,7 @@ class Orders:
         if source is None:
             return "" if source_name in self._folders else None
         try:
-            return _audience(source, attributes)
+            return _visibility_key(source, attributes)
         except MissingAttribute:
             return None
 
@@ -188,12 +188,12 @@ class Orders:
         # It may look at files, whose disk may be gone.
         return lambda: self._threads.descriptions(source.database.fingerprint)
 
-    def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> Order:
+    def _read_folder(self, folder: Folder, words: Iterable[tuple[str, str]]) -> ExportSpec:
         if problems := [f"{key}: a folder is had whole" for key, _ in words]:
             raise BadSelection(problems)
         snapshot = self._threads.files(partial(take_snapshot, folder))
         digest = self._threads.files(snapshot.digest)
-        return Order(
+        return ExportSpec(
             source=folder.name,
             extension=TARBALL.extension,
             selection="",
@@ -204,8 +204,8 @@ class Orders:
             definition=self._folder_definitions[folder.name],
         )
 
-    def _check_it_fits(self, source: Stored, packaging: Packaging, query: Query) -> None:
-        name, _, _, max_rows, max_columns = packaging.format
+    def _check_it_fits(self, source: Stored, file_type: FileType, query: Query) -> None:
+        name, _, _, max_rows, max_columns = file_type.format
         roomy = [f.name for f in FORMATS.values() if f.max_rows is None and f.max_columns is None]
         detail = {"formats": roomy}
         if max_columns is not None and len(query.columns) > max_columns:
@@ -230,7 +230,7 @@ def _definition(words: list[Any]) -> str:
     return hashlib.sha256(json.dumps(words, default=str).encode()).hexdigest()
 
 
-def _audience(source: Source, attributes: Mapping[str, str]) -> str:
+def _visibility_key(source: Source, attributes: Mapping[str, str]) -> str:
     return source.where.visibility_key(source.name, attributes) if source.where else ""
 
 

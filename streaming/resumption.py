@@ -15,8 +15,9 @@ from contextlib import closing
 from flask import url_for
 
 from auth.request_scheduler import turn_paused
-from exports.export import Export, Order
-from exports.exports import Exports
+from exports.export import Export
+from exports.service import ExportService
+from exports.spec import ExportSpec
 from streaming.answers import LOOK_EVERY_S, etag_of
 from streaming.errors import Refusal
 from wire.ranges import IntRange, RangeSpec, SuffixRange, parse_range_spec
@@ -24,8 +25,8 @@ from wire.validators import Conditions, EntityTag, is_strong_match, parse_entity
 
 
 def find_resumed(
-    exports: Exports,
-    order: Order,
+    exports: ExportService,
+    spec: ExportSpec,
     conditions: Conditions,
     *,
     wait_s: float,
@@ -38,31 +39,33 @@ def find_resumed(
     """
     tags = "*" if conditions.if_match is None else parse_entity_tags(conditions.if_match)
     if isinstance(tags, tuple):
-        return _named(exports, order, tags, has_range=conditions.range is not None)
-    specs = parse_range_spec(conditions.range)
-    if specs is None:
+        return _named(exports, spec, tags, has_range=conditions.range is not None)
+    ranges = parse_range_spec(conditions.range)
+    if ranges is None:
         return None
     if conditions.if_range is not None:
         named = conditions.if_range.strip(" \t")
-        made = exports.made_at(order.address())
-        return next((e for e in made if e.kept and str(etag_of(e)) == named), None)
-    if all(isinstance(spec, IntRange) and spec.first == 0 for spec in specs):
+        made = exports.made_at(spec.address())
+        return next((e for e in made if e.retained and str(etag_of(e)) == named), None)
+    if all(isinstance(each, IntRange) and each.first == 0 for each in ranges):
         return None
-    export = _proven(exports, order.address(), specs, wait_s, has_left)
-    if export is None and not _is_first_look(exports, order.address(), specs):
-        raise _refusal(exports, order.address(), specs)
+    export = _proven(exports, spec.address(), ranges, wait_s, has_left)
+    if export is None and not _is_first_look(exports, spec.address(), ranges):
+        raise _refusal(exports, spec.address(), ranges)
     return export
 
 
-def _named(exports: Exports, order: Order, tags: Sequence[EntityTag], *, has_range: bool) -> Export:
+def _named(
+    exports: ExportService, spec: ExportSpec, tags: Sequence[EntityTag], *, has_range: bool
+) -> Export:
     """Return the export that If-Match names: with a Range any that is kept, else the current one.
 
     Where it names none of them, this is the current one, if there is one, of which it is false.
     """
-    current = exports.find(order)
-    made = exports.made_at(order.address()) if has_range else []
+    current = exports.find(spec)
+    made = exports.made_at(spec.address()) if has_range else []
     for export in made:
-        if export.kept and any(is_strong_match(tag, etag_of(export)) for tag in tags):
+        if export.retained and any(is_strong_match(tag, etag_of(export)) for tag in tags):
             return export
     if current is None:
         message = "no export that is kept is the one that If-Match names"
@@ -71,15 +74,15 @@ def _named(exports: Exports, order: Order, tags: Sequence[EntityTag], *, has_ran
 
 
 def _proven(
-    exports: Exports,
+    exports: ExportService,
     address: str,
-    specs: Sequence[RangeSpec],
+    ranges: Sequence[RangeSpec],
     wait_s: float,
     has_left: Callable[[], bool],
 ) -> Export | None:
     deadline_s = time.monotonic() + wait_s
-    while (export := exports.resumable(address, specs)) is None:
-        growing = exports.undecided(address, specs)
+    while (export := exports.resumable(address, ranges)) is None:
+        growing = exports.undecided(address, ranges)
         if growing is None:
             return None
         if time.monotonic() > deadline_s or has_left():
@@ -87,19 +90,19 @@ def _proven(
             detail = {"rows": growing.rows, "bytes": growing.journal.size}
             raise Refusal(503, "still_recording", message, detail)
         # Unless it is read it would be given up meanwhile.
-        with turn_paused(), closing(exports.read(growing, gives=False)):
+        with turn_paused(), closing(exports.read(growing, delivers=False)):
             growing.journal.wait(growing.journal.size, LOOK_EVERY_S)
     return export
 
 
-def _is_first_look(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> bool:
+def _is_first_look(exports: ExportService, address: str, ranges: Sequence[RangeSpec]) -> bool:
     """Does it ask for the end of what nobody has any byte of? Parquet's readers begin so."""
-    is_end = len(specs) == 1 and isinstance(specs[0], SuffixRange)
+    is_end = len(ranges) == 1 and isinstance(ranges[0], SuffixRange)
     return is_end and exports.is_untouched(address)
 
 
-def _refusal(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> Refusal:
-    first = specs[0].first if isinstance(specs[0], IntRange) else 0
+def _refusal(exports: ExportService, address: str, ranges: Sequence[RangeSpec]) -> Refusal:
+    first = ranges[0].first if isinstance(ranges[0], IntRange) else 0
     named = [
         {
             "id": export.id,
@@ -108,7 +111,7 @@ def _refusal(exports: Exports, address: str, specs: Sequence[RangeSpec]) -> Refu
             "url": url_for("exports.file", export_id=export.id),
         }
         for export in exports.made_at(address)
-        if export.kept and export.journal.size >= first
+        if export.retained and export.journal.size >= first
     ]
     if named:
         message = (

@@ -11,8 +11,7 @@ from weakref import WeakValueDictionary
 
 from auth.access import ADMIN, Forbidden, Need, Principal, may
 from exports.export import Export
-from exports.exports import Exports
-from exports.index import View
+from exports.service import ExportService, View
 from streaming.orders import Orders
 from topics import Patterns
 from wire.events import parts_of, topic_of
@@ -28,7 +27,7 @@ _OF_EXPORTS = Patterns.parse(f"{_TOPIC},{_TOPICS}*")
 class Rights:
     """What may be done with exports, which no scope names."""
 
-    def __init__(self, orders: Orders, exports: Exports) -> None:
+    def __init__(self, orders: Orders, exports: ExportService) -> None:
         self._orders = orders
         self._exports = exports
         # Equal ones are one, so that what is pushed is framed once for a principal's readers.
@@ -46,7 +45,10 @@ class Rights:
             return False
         if export.extension == TARBALL.extension:
             return True
-        return self._orders.audience_of(export.source, principal.attributes) == export.audience
+        return (
+            self._orders.visibility_key_of(export.source, principal.attributes)
+            == export.visibility_key
+        )
 
     def views(self, principal: Principal) -> list[View]:
         """Return where the exports are that the principal sees."""
@@ -57,9 +59,11 @@ class Rights:
                 views.append(View(definition, None))
             elif may(principal, Need("read", name)):
                 attributes = principal.attributes
-                audience = "" if is_folder else self._orders.audience_of(name, attributes)
-                if audience is not None:
-                    views.append(View(definition, audience))
+                visibility_key = (
+                    "" if is_folder else self._orders.visibility_key_of(name, attributes)
+                )
+                if visibility_key is not None:
+                    views.append(View(definition, visibility_key))
         return views
 
     def may_end(self, principal: Principal, export: Export) -> bool:

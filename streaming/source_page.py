@@ -45,7 +45,7 @@ def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -
     extension = request.args.get("format", EXTENSIONS[0])
     shown: dict[str, Any] = {"problems": [], "rows": None, "names": []}
     # A folder of the same name would be what tar.zst is of.
-    orders.packaging(extension)
+    orders.file_type(extension)
     try:
         order = orders.read(name, extension, words, asker().attributes)
         assert isinstance(order.query, Query)

@@ -1,4 +1,4 @@
-"""What the tests share: databases, orders for their rows, and export runners that are stopped.
+"""What the tests share: databases, export specs of their rows, and export runners that are stopped.
 
 A fixture is a noun (`numbers`) or does a verb (`until`, `make_database`, `start_exports`).
 """
@@ -20,8 +20,11 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from exports.export import Order
+from exports.disk_store import DiskStore
+from exports.export import Export
 from exports.exports import Exports
+from exports.spec import ExportSpec
+from journal import run_here
 from settings import Settings
 from sources.database import QuerySource, TableSource
 from sources.selection import parse_selection
@@ -126,19 +129,19 @@ def query(make_database):
     return make
 
 
-def make_order(
+def make_spec(
     source: TableSource | QuerySource,
     extension: str = "csv",
     words: Iterable[Any] = (),
     attributes: Mapping[str, str] | None = None,
-) -> Order:
+) -> ExportSpec:
     description = source.database.describe(source)
     parameters = source.parameters if isinstance(source, QuerySource) else ()
     selection = parse_selection(words, description.columns, parameters)
     sql, bound = selection_sql(source, selection, description.columns, attributes or {})
     by_name = {column.name: column for column in description.columns}
     columns = [by_name[name] for name in selection.names(description.columns)]
-    return Order(
+    return ExportSpec(
         source=source.name,
         extension=extension,
         selection=selection.canonical(),
@@ -146,14 +149,16 @@ def make_order(
         query=source.database.query(sql, bound, columns),
         rows_estimate=description.rows_estimate,
         fingerprint=source.database.fingerprint,
-        audience=source.where.visibility_key(source.name, attributes or {}) if source.where else "",
+        visibility_key=source.where.visibility_key(source.name, attributes or {})
+        if source.where
+        else "",
     )
 
 
 @pytest.fixture(scope="session")
-def order():
-    """order(source, extension, words, attributes): the order for its rows."""
-    return make_order
+def spec():
+    """spec(source, extension, words, attributes): the export spec of its rows."""
+    return make_spec
 
 
 def run_exports(folder: Path) -> Iterator[Callable[..., Exports]]:
@@ -162,7 +167,9 @@ def run_exports(folder: Path) -> Iterator[Callable[..., Exports]]:
 
     def start(**changes: Any) -> Exports:
         usual = {"running": 2, "queued": 10, "max_bytes": 1 << 30, "abandon_grace_s": 60.0}
-        exports = Exports(changes.pop("folder", folder), **{**usual, **changes})
+        run_native = changes.pop("run_native", run_here)
+        store = DiskStore(changes.pop("folder", folder), run_native)
+        exports = Exports(store, **{**usual, **changes})
         started.append(exports)
         exports.start()
         return exports
@@ -186,6 +193,12 @@ def exports(tmp_path_factory):
     yield next(starting)(queued=1000)
     for _ in starting:
         pass
+
+
+def all_exports(exports: Exports) -> list[Export]:
+    """Return every export that is remembered, newest first."""
+    found = exports._registry.index.by_id.values()
+    return sorted(found, key=lambda export: export.requested_s, reverse=True)
 
 
 @pytest.fixture(scope="session")

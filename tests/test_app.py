@@ -74,9 +74,10 @@ def test_the_settings_reach_the_runner(tmp_path, lay_site):
         exports_queued=4, recordings_max_bytes=5 << 20, abandon_grace_s=6.0,
     )  # fmt: skip
     exports = create_app(settings).extensions["headwater"].exports
-    assert (exports._schedule.places, exports._max_queued, exports._abandon_grace_s) == (3, 4, 6.0)
-    assert exports._shelf.max_bytes == 5 << 20
-    assert exports._shelf._folder == tmp_path / "here" / "recordings"
+    assert exports._runner.schedule.places == 3
+    assert (exports._max_queued, exports._abandon_grace_s) == (4, 6.0)
+    assert exports._registry.retention.limits.max_bytes == 5 << 20
+    assert exports._store.target("one").scratch == str(tmp_path / "here" / "recordings")
 
 
 TOPICS = """

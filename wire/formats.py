@@ -23,7 +23,7 @@ class Format(NamedTuple):
     max_columns: int | None = None
 
 
-class Packaging(NamedTuple):
+class FileType(NamedTuple):
     """A format and how it is compressed: what the part of a file name after the source says."""
 
     format: Format
@@ -66,21 +66,21 @@ EXTENSIONS = (*FORMATS, *(f"{name}.{suffix}" for name in FORMATS for suffix in C
 
 
 # A folder as one file, made while it is sent as exports of rows are.
-TARBALL = Packaging(Format("tar", "application/x-tar", typed=False), "zst")
+TARBALL = FileType(Format("tar", "application/x-tar", typed=False), "zst")
 
 
 def media_type_of(extension: str) -> str:
     """Return the media type of an export. extension: one of EXTENSIONS, or TARBALL's."""
     if extension == TARBALL.extension:
         return TARBALL.media_type
-    packaging = parse_extension(extension)
-    assert packaging is not None, extension
-    return packaging.media_type
+    file_type = parse_extension(extension)
+    assert file_type is not None, extension
+    return file_type.media_type
 
 
-def parse_extension(extension: str) -> Packaging | None:
-    """Return the packaging that an extension without its leading dot names, None when none does."""
+def parse_extension(extension: str) -> FileType | None:
+    """Return the file_type that an extension without its leading dot names, None when none does."""
     if extension not in EXTENSIONS:
         return None
     name, _, compression = extension.partition(".")
-    return Packaging(FORMATS[name], compression or None)
+    return FileType(FORMATS[name], compression or None)

@@ -22,15 +22,16 @@ import pytest
 from apsw.ext import query_info
 
 from encoders import columnar, spreadsheet
-from exports.export import Order
+from exports.disk_store import DiskStore
 from exports.job import Job
 from exports.recording import record
+from exports.spec import ExportSpec
 from sources.database import QuerySource, TableSource
 from sources.errors import SourceUnavailable
 from sources.sqlite import rows
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.volatility import NEVER, SHAREABLE, volatility_of
-from tests.conftest import make_order
+from tests.conftest import make_spec
 from tests.exports.export_cases import Case, Limits, is_listed_as_it_is, make_case
 from tests.exports.export_files import File, kinds_of, plain, read_file
 
@@ -104,19 +105,19 @@ class _Trial:
         )  # fmt: skip
         words, answer = selected(case, answer)
         try:
-            order = make_order(source, "csv", words)
+            spec = make_spec(source, "csv", words)
         except SourceUnavailable:
             assert isinstance(answer.error, apsw.Error), "it cannot be described"
             return
-        self._check_volatility(order)
+        self._check_volatility(spec)
         for extension in self._extensions():
             excel = extension.startswith(("csv", "tsv")) and self._rng.random() < 0.4
             try:
-                self._export(order, extension, excel, answer)
+                self._export(spec, extension, excel, answer)
             except Exception as error:
                 raise AssertionError(
-                    f"{extension}{' for Excel' * excel} of {order.query.sql!r} with"
-                    f" {order.query.parameters}: {type(error).__name__}: {error}"
+                    f"{extension}{' for Excel' * excel} of {spec.query.sql!r} with"
+                    f" {spec.query.parameters}: {type(error).__name__}: {error}"
                 ) from error
 
     def _extensions(self) -> list[str]:
@@ -134,21 +135,22 @@ class _Trial:
             rows = connection.execute(self._case.sql).fetchall()
         assert [[*map(repr, row)] for row in rows] == [[*map(repr, row)] for row in answer.rows]
 
-    def _check_volatility(self, order: Order) -> None:
-        found = volatility_of(order.query, str(self._case.seed))
+    def _check_volatility(self, spec: ExportSpec) -> None:
+        found = volatility_of(spec.query, str(self._case.seed))
         if self._case.volatile:
             assert found != NEVER, "it would be shared"
         elif not self._case.uses_times:
             assert found in SHAREABLE, "it would not be shared"
 
-    def _export(self, order: Order, extension: str, excel: bool, answer: Answer) -> None:
-        path = self._folder / "recorded.data"
+    def _export(self, spec: ExportSpec, extension: str, excel: bool, answer: Answer) -> None:
+        target = DiskStore(self._folder).target("recorded")
+        path = Path(target.address)
         path.unlink(missing_ok=True)
-        query = order.query._replace(watches_clock=True)
+        query = spec.query._replace(watches_clock=True)
         said: list[dict[str, Any]] = []
         start_s = time.time()
         with limited(self._case.limits):
-            record(Job("an-id", str(path), extension, excel, query, "name"), said.append)
+            record(Job("an-id", target, extension, excel, query, "name"), said.append)
         end_s = time.time()
         if self._must_fail(said[-1], extension, answer):
             return

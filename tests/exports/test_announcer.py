@@ -47,7 +47,7 @@ def make_export(tmp_path):
     def make(export_id="one", state="queued"):
         journal = DiskJournal(tmp_path / export_id)
         words = ("address", "identity", "numbers", "csv", "")
-        return Export(export_id, *words, journal, prepared=True, state=state)
+        return Export(export_id, *words, journal, background=True, state=state)
 
     return make
 
@@ -82,7 +82,7 @@ def test_an_event_is_what_clients_are_told_of_the_export(announcer, topics, make
     export = make_export()
     announcer.announce(export, 3)
     (event,) = told(topics, "exports/one")
-    assert event["data"] == json.loads(json.dumps(export.describe(3)))
+    assert event["data"] == json.loads(json.dumps(export.payload(3)))
     assert (event["data"]["id"], event["data"]["queue_position"]) == ("one", 3)
 
 
@@ -215,19 +215,19 @@ def states(announced, export):
     return [state for number, state in enumerate(found) if state not in found[:number]]
 
 
-def test_a_recording_announces_each_state(start, announced, order, numbers, until):
+def test_a_recording_announces_each_state(start, announced, spec, numbers, until):
     exports = start()
-    export = exports.submit(order(numbers), prepared=True)
+    export = exports.submit(spec(numbers), background=True)
     until(lambda: announced[-1][1] == "complete")
     assert states(announced, export) == ["queued", "running", "complete"]
     assert announced[0] == (export.id, "queued", 1, 0)
     assert announced[-1] == (export.id, "complete", None, 1000)
 
 
-def test_who_waits_is_announced_with_his_place(start, announced, order, query, until):
+def test_who_waits_is_announced_with_his_place(start, announced, spec, query, until):
     exports = start(running=1)
-    orders = [order(query("silent")), *(order(query(f"select {n}")) for n in range(2))]
-    first, second, third = (exports.submit(each, prepared=True) for each in orders)
+    specs = [spec(query("silent")), *(spec(query(f"select {n}")) for n in range(2))]
+    first, second, third = (exports.submit(each, background=True) for each in specs)
     assert [(each[0], each[2]) for each in announced if each[1] == "queued"] == [
         (first.id, 1), (second.id, 1), (third.id, 2),
     ]  # fmt: skip
@@ -238,17 +238,17 @@ def test_who_waits_is_announced_with_his_place(start, announced, order, query, u
     assert states(announced, first)[-1] == "cancelled"
 
 
-def test_a_failure_is_announced(start, announced, order, query, until):
-    export = start().submit(order(query("hopeless")), prepared=True)
+def test_a_failure_is_announced(start, announced, spec, query, until):
+    export = start().submit(spec(query("hopeless")), background=True)
     until(lambda: states(announced, export)[-1] == "failed")
 
 
-def test_what_runs_and_what_was_sent_is_counted(start, order, numbers, query, read_all, until):
+def test_what_runs_and_what_was_sent_is_counted(start, spec, numbers, query, read_all, until):
     exports = start()
-    export = exports.submit(order(numbers), prepared=True)
+    export = exports.submit(spec(numbers), background=True)
     sent = len(read_all(exports, export))
     assert exports.sent_bytes() == sent
-    exports.submit(order(query("silent")), prepared=True)
+    exports.submit(spec(query("silent")), background=True)
     until(lambda: exports.running() == 1)
     with closing(exports.read(export, 5, 25)) as reader:
         next(reader)

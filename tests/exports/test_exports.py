@@ -19,13 +19,13 @@ import psutil
 import pytest
 
 from exports import exports as exports_module
+from exports import runner as runner_module
 from exports.errors import OwnerQueueFull, QueueFull, RecordingGone
-from exports.export import record_path
 from journal import JournalFailed
 from sources.database import QuerySource, TableSource
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.filters import read_filter
-from tests.conftest import QUERIES
+from tests.conftest import QUERIES, all_exports
 from wire.ranges import IntRange, SuffixRange
 
 
@@ -57,57 +57,57 @@ def settled(until):
 
     def is_settled(exports):
         with exports._lock:
-            return not exports._underway
+            return not exports._runner._underway
 
     def wait(exports):
         until(lambda: is_settled(exports))
-        exports._errands.wait()
+        exports._store.wait()
 
     return wait
 
 
 @pytest.fixture
-def blocked(start_exports, query, order):
+def blocked(start_exports, query, spec):
     """A runner of one at a time whose one place is taken by `blocker`, until that is cancelled."""
     runner = start_exports(running=1, queued=3)
-    runner.blocker = runner.submit(order(query("silent")), prepared=True)
+    runner.blocker = runner.submit(spec(query("silent")), background=True)
     return runner
 
 
 # Recording
 
 
-def test_an_export_is_whole(exports, order, numbers, numbers_csv, read_all, ended):
-    export = exports.submit(order(numbers), prepared=False)
+def test_an_export_is_whole(exports, spec, numbers, numbers_csv, read_all, ended):
+    export = exports.submit(spec(numbers), background=False)
     assert read_all(exports, export) == numbers_csv
     assert (ended(export).state, export.rows) == ("complete", 1000)
     assert export.sha256 == hashlib.sha256(numbers_csv).hexdigest()
     assert export.journal.size == len(numbers_csv)
 
 
-def test_a_reader_reads_while_it_is_recorded(exports, order, query, until):
-    export = exports.submit(order(query("endless")), prepared=False)
+def test_a_reader_reads_while_it_is_recorded(exports, spec, query, until):
+    export = exports.submit(spec(query("endless")), background=False)
     with closing(exports.read(export)) as reader:
         assert next(reader).startswith(b"i,text\n1,and so on\n")
         assert export.state == "running"
         exports.cancel(export)
 
 
-def test_a_span_is_read(exports, order, numbers, numbers_csv, ended):
-    export = ended(exports.submit(order(numbers), prepared=True))
+def test_a_span_is_read(exports, spec, numbers, numbers_csv, ended):
+    export = ended(exports.submit(spec(numbers), background=True))
     with closing(exports.read(export, 5, 25)) as reader:
         assert b"".join(reader) == numbers_csv[5:25]
 
 
-def test_a_failing_source_says_why_after_what_it_gave(exports, order, query, ended):
-    export = exports.submit(order(query("failing")), prepared=True)
+def test_a_failing_source_says_why_after_what_it_gave(exports, spec, query, ended):
+    export = exports.submit(spec(query("failing")), background=True)
     with closing(exports.read(export)) as reader:
         with pytest.raises(JournalFailed, match="malformed JSON") as caught:
             for _ in reader:
                 pass
         assert reader.position > 0
     assert caught.value.code == "source_failed"
-    assert (ended(export).state, export.error.code, export.kept) == (
+    assert (ended(export).state, export.error.code, export.retained) == (
         "failed", "source_failed", False,
     )  # fmt: skip
 
@@ -115,25 +115,25 @@ def test_a_failing_source_says_why_after_what_it_gave(exports, order, query, end
 # Sharing
 
 
-def test_the_same_order_is_one_export(exports, order, numbers):
-    first = exports.submit(order(numbers), prepared=False)
-    assert exports.find(order(numbers)) is first
-    assert exports.submit(order(numbers), prepared=False) is first
+def test_the_same_spec_is_one_export(exports, spec, numbers):
+    first = exports.submit(spec(numbers), background=False)
+    assert exports.find(spec(numbers)) is first
+    assert exports.submit(spec(numbers), background=False) is first
 
 
-def test_a_complete_export_is_shared(exports, order, numbers, ended):
-    first = ended(exports.submit(order(numbers), prepared=False))
-    assert exports.submit(order(numbers), prepared=False) is first
+def test_a_complete_export_is_shared(exports, spec, numbers, ended):
+    first = ended(exports.submit(spec(numbers), background=False))
+    assert exports.submit(spec(numbers), background=False) is first
 
 
-def test_sharing_prepares_for_both(exports, order, numbers):
-    export = exports.submit(order(numbers), prepared=False)
-    exports.submit(order(numbers), prepared=True)
-    exports.submit(order(numbers), prepared=False)
-    assert export.prepared
+def test_sharing_prepares_for_both(exports, spec, numbers):
+    export = exports.submit(spec(numbers), background=False)
+    exports.submit(spec(numbers), background=True)
+    exports.submit(spec(numbers), background=False)
+    assert export.background
 
 
-OTHER_ORDERS = {
+OTHER_SPECS = {
     "another format": ("tsv", ()),
     "another compression": ("csv.gz", ()),
     "another selection": ("csv", [("limit", "10")]),
@@ -142,68 +142,68 @@ OTHER_ORDERS = {
 }
 
 
-@pytest.mark.parametrize(("extension", "words"), OTHER_ORDERS.values(), ids=OTHER_ORDERS.keys())
-def test_what_is_not_the_same_is_not_shared(exports, order, numbers, extension, words):
-    first = exports.submit(order(numbers), prepared=True)
-    assert exports.submit(order(numbers, extension, words), prepared=True) is not first
+@pytest.mark.parametrize(("extension", "words"), OTHER_SPECS.values(), ids=OTHER_SPECS.keys())
+def test_what_is_not_the_same_is_not_shared(exports, spec, numbers, extension, words):
+    first = exports.submit(spec(numbers), background=True)
+    assert exports.submit(spec(numbers, extension, words), background=True) is not first
 
 
-def test_a_change_ends_sharing(exports, order, numbers, change, read_all):
-    first = exports.submit(order(numbers), prepared=True)
+def test_a_change_ends_sharing(exports, spec, numbers, change, read_all):
+    first = exports.submit(spec(numbers), background=True)
     change(numbers.database.path, "insert into numbers values (2000, 'later')")
-    second = exports.submit(order(numbers), prepared=True)
+    second = exports.submit(spec(numbers), background=True)
     assert second is not first
     assert read_all(exports, second).endswith(b"2000,later\n")
 
 
-def test_what_was_written_just_now_is_not_shared(exports, order, numbers):
+def test_what_was_written_just_now_is_not_shared(exports, spec, numbers):
     def write():
         with closing(sqlite3.connect(numbers.database.path)) as connection, connection:
             connection.execute("update numbers set name = name || '!'")
 
     write()
-    first = exports.submit(order(numbers), prepared=True)
+    first = exports.submit(spec(numbers), background=True)
     write()
-    assert exports.submit(order(numbers), prepared=True) is not first
+    assert exports.submit(spec(numbers), background=True) is not first
 
 
-def test_a_commit_between_the_order_and_the_snapshot_ends_sharing(
-    blocked, order, numbers, change, ended, read_all
+def test_a_commit_between_the_spec_and_the_snapshot_ends_sharing(
+    blocked, spec, numbers, change, ended, read_all
 ):
-    export = blocked.submit(order(numbers), prepared=True)
+    export = blocked.submit(spec(numbers), background=True)
     change(numbers.database.path, "insert into numbers values (2000, 'later')")
     blocked.cancel(blocked.blocker)
     assert read_all(blocked, ended(export)).endswith(b"2000,later\n")
     assert export.fingerprint is None
-    assert blocked.submit(order(numbers), prepared=True) is not export
+    assert blocked.submit(spec(numbers), background=True) is not export
 
 
-def test_what_was_cancelled_is_not_shared(exports, order, numbers):
-    first = exports.submit(order(numbers), prepared=True)
+def test_what_was_cancelled_is_not_shared(exports, spec, numbers):
+    first = exports.submit(spec(numbers), background=True)
     exports.cancel(first)
-    assert exports.submit(order(numbers), prepared=True) is not first
+    assert exports.submit(spec(numbers), background=True) is not first
 
 
-def test_made_at_finds_every_production_of_an_address(start_exports, order, numbers, change, ended):
+def test_made_at_finds_every_production_of_an_address(start_exports, spec, numbers, change, ended):
     exports = start_exports()
-    first = ended(exports.submit(order(numbers), prepared=True))
+    first = ended(exports.submit(spec(numbers), background=True))
     change(numbers.database.path, "alter table numbers add column more")
-    second = ended(exports.submit(order(numbers), prepared=True))
+    second = ended(exports.submit(spec(numbers), background=True))
     exports.cancel(first)
-    assert exports.made_at(order(numbers).address()) == [second, first]
+    assert exports.made_at(spec(numbers).address()) == [second, first]
     assert first.identity != second.identity
-    assert exports.made_at(order(numbers, "tsv").address()) == []
+    assert exports.made_at(spec(numbers, "tsv").address()) == []
 
 
-def test_made_at_leaves_out_what_nobody_can_have_bytes_of(blocked, order, numbers):
-    export = blocked.submit(order(numbers), prepared=True)
+def test_made_at_leaves_out_what_nobody_can_have_bytes_of(blocked, spec, numbers):
+    export = blocked.submit(spec(numbers), background=True)
     assert blocked.made_at(export.address) == []
 
 
-def test_two_sources_of_the_same_sql_are_not_shared(exports, order, numbers):
+def test_two_sources_of_the_same_sql_are_not_shared(exports, spec, numbers):
     """Each has an address of its own, and what is remembered is remembered of an address."""
-    first = exports.submit(order(numbers), prepared=True)
-    alias = exports.submit(order(replace(numbers, name="alias")), prepared=True)
+    first = exports.submit(spec(numbers), background=True)
+    alias = exports.submit(spec(replace(numbers, name="alias")), background=True)
     assert alias is not first
     assert (alias.source, alias.address != first.address) == ("alias", True)
 
@@ -226,12 +226,12 @@ CHANGES = {
 
 
 @pytest.fixture
-def made(start_exports, order, numbers, change, ended, settled):
+def made(start_exports, spec, numbers, change, ended, settled):
     """made(*statements): two exports with these between them, the first without its bytes."""
     exports = start_exports()
 
     def submit():
-        export = ended(exports.submit(order(numbers), prepared=True, gives=True))
+        export = ended(exports.submit(spec(numbers), background=True, delivers=True))
         settled(exports)
         return export
 
@@ -290,12 +290,12 @@ def test_records_without_a_chain_prove_what_their_sha256_does(made, start_export
     assert again.get(first.id).beginning().size == first.journal.size
 
 
-def test_what_was_cancelled_is_compared_as_far_as_it_came(start_exports, order, query, until):
+def test_what_was_cancelled_is_compared_as_far_as_it_came(start_exports, spec, query, until):
     exports = start_exports()
     source = query("endless")
 
     def begin():
-        export = exports.submit(order(source), prepared=True, gives=True)
+        export = exports.submit(spec(source), background=True, delivers=True)
         until(lambda: export.journal.size > 100_000)
         return export
 
@@ -311,15 +311,13 @@ def test_what_was_cancelled_is_compared_as_far_as_it_came(start_exports, order, 
     exports.cancel(second)
 
 
-def test_what_has_not_come_so_far_is_undecided(
-    start_exports, order, numbers, query, ended, settled
-):
+def test_what_has_not_come_so_far_is_undecided(start_exports, spec, numbers, query, ended, settled):
     exports = start_exports(running=1)
-    first = ended(exports.submit(order(numbers), prepared=True, gives=True))
+    first = ended(exports.submit(spec(numbers), background=True, delivers=True))
     exports.cancel(first)
     settled(exports)
-    blocker = exports.submit(order(query("silent")), prepared=True)
-    second = exports.submit(order(numbers), prepared=True, gives=True)
+    blocker = exports.submit(spec(query("silent")), background=True)
+    second = exports.submit(spec(numbers), background=True, delivers=True)
     for specs in (REST, PIECE):
         assert exports.resumable(first.address, specs) is None
         assert exports.undecided(first.address, specs) is second
@@ -330,22 +328,22 @@ def test_what_has_not_come_so_far_is_undecided(
 
 
 def test_what_nobody_was_given_is_nobodys_beginning(
-    start_exports, order, numbers, change, ended, read_all
+    start_exports, spec, numbers, change, ended, read_all
 ):
     exports = start_exports()
-    first = ended(exports.submit(order(numbers), prepared=True, gives=True))
+    first = ended(exports.submit(spec(numbers), background=True, delivers=True))
     change(numbers.database.path, OTHER)
-    second = ended(exports.submit(order(numbers), prepared=True))
+    second = ended(exports.submit(spec(numbers), background=True))
     assert exports.resumable(first.address, REST) is first
     read_all(exports, second)
     assert exports.resumable(first.address, REST) is None
 
 
-def test_a_chain_is_written_down_while_it_grows(start_exports, order, query, until, monkeypatch):
-    monkeypatch.setattr(exports_module, "FIRST_SAVED_BYTES", 1000)
+def test_a_chain_is_written_down_while_it_grows(start_exports, spec, query, until, monkeypatch):
+    monkeypatch.setattr(runner_module, "FIRST_SAVED_BYTES", 1000)
     exports = start_exports()
-    export = exports.submit(order(query("endless")), prepared=True)
-    record = record_path(export.journal.path)
+    export = exports.submit(spec(query("endless")), background=True)
+    record = export.journal.path.with_suffix(".json")
     until(lambda: json.loads(record.read_text())["links"])
     exports.cancel(export)
 
@@ -365,48 +363,48 @@ def attributes_of(most):
     return {"most": str(most), "name": "number 2"}
 
 
-def test_what_is_recorded_is_what_one_may_see(exports, order, own, read_all):
+def test_what_is_recorded_is_what_one_may_see(exports, spec, own, read_all):
     for most, want in {3: b"1,number 1\n3,number 3\n", "x": b"", "1' or 1": b""}.items():
-        export = exports.submit(order(own, attributes=attributes_of(most)), prepared=False)
+        export = exports.submit(spec(own, attributes=attributes_of(most)), background=False)
         assert read_all(exports, export) == b"id,name\n" + want
 
 
-def test_audiences_share_nothing(start_exports, order, own, ended, read_all):
+def test_audiences_share_nothing(start_exports, spec, own, ended, read_all):
     exports = start_exports()
-    one, other = (order(own, attributes=attributes_of(most)) for most in (3, 4))
-    export = ended(exports.submit(one, prepared=True))
+    one, other = (spec(own, attributes=attributes_of(most)) for most in (3, 4))
+    export = ended(exports.submit(one, background=True))
     assert exports.find(other) is None
     assert exports.made_at(other.address()) == []
-    assert exports.submit(other, prepared=True) is not export
-    assert exports.find(one) is exports.submit(one, prepared=True) is export
+    assert exports.submit(other, background=True) is not export
+    assert exports.find(one) is exports.submit(one, background=True) is export
 
 
-def test_another_expression_is_another_audience(start_exports, order, own, numbers, ended):
+def test_another_expression_is_another_audience(start_exports, spec, own, numbers, ended):
     """Else what was recorded under a wider one could be had after a restart."""
     exports = start_exports()
     wide, narrow = (read_filter(f"{n} and name > :principal.name")[0] for n in ("id < 9", "id < 8"))
-    first = order(replace(own, where=wide), attributes=attributes_of(3))
-    second = order(replace(own, where=narrow), attributes=attributes_of(3))
-    ended(exports.submit(first, prepared=True))
-    assert exports.made_at(second.address()) == exports.made_at(order(numbers).address()) == []
+    first = spec(replace(own, where=wide), attributes=attributes_of(3))
+    second = spec(replace(own, where=narrow), attributes=attributes_of(3))
+    ended(exports.submit(first, background=True))
+    assert exports.made_at(second.address()) == exports.made_at(spec(numbers).address()) == []
 
 
 def test_audience_and_owner_are_known_again_and_told_to_nobody(
-    start_exports, order, own, ended, settled, crash
+    start_exports, spec, own, ended, settled, crash
 ):
     exports = start_exports()
-    wanted = order(own, attributes=attributes_of(7777))
-    export = ended(exports.submit(wanted, prepared=True, owner="alice"))
+    wanted = spec(own, attributes=attributes_of(7777))
+    export = ended(exports.submit(wanted, background=True, owner="alice"))
     settled(exports)
     again = start_exports(folder=crash()).get(export.id)
-    assert (again.audience, again.owner) == (wanted.audience, "alice")
-    told = json.dumps(again.describe(None))
+    assert (again.visibility_key, again.owner) == (wanted.visibility_key, "alice")
+    told = json.dumps(again.payload(None))
     assert all(word not in told for word in ("audience", "owner", "alice", "7777"))
 
 
-def test_an_older_record_is_of_everybody(start_exports, order, numbers, ended, settled, crash):
+def test_an_older_record_is_of_everybody(start_exports, spec, numbers, ended, settled, crash):
     exports = start_exports()
-    export = ended(exports.submit(order(numbers), prepared=True, owner="alice"))
+    export = ended(exports.submit(spec(numbers), background=True, owner="alice"))
     settled(exports)
     folder = crash()
     path = folder / f"{export.id}.json"
@@ -414,18 +412,18 @@ def test_an_older_record_is_of_everybody(start_exports, order, numbers, ended, s
     del record["audience"], record["owner"]
     path.write_text(json.dumps(record))
     again = start_exports(folder=folder).get(export.id)
-    assert (again.state, again.audience, again.owner) == ("complete", "", "")
+    assert (again.state, again.visibility_key, again.owner) == ("complete", "", "")
 
 
 # The queue
 
 
-def test_the_queue_is_bounded_and_in_order(blocked, order, numbers, ended):
+def test_the_queue_is_bounded_and_in_order(blocked, spec, numbers, ended):
     words = [[("limit", str(n))] for n in range(1, 5)]
-    queue = [blocked.submit(order(numbers, "csv", each), prepared=True) for each in words[:3]]
-    assert blocked.waiting() == queue
+    queue = [blocked.submit(spec(numbers, "csv", each), background=True) for each in words[:3]]
+    assert blocked._runner.waiting() == queue
     with pytest.raises(QueueFull) as caught:
-        blocked.submit(order(numbers, "csv", words[3]), prepared=True)
+        blocked.submit(spec(numbers, "csv", words[3]), background=True)
     assert caught.value.waiting == 3
     blocked.cancel(blocked.blocker)
     started = [ended(export).started_s for export in queue]
@@ -433,19 +431,19 @@ def test_the_queue_is_bounded_and_in_order(blocked, order, numbers, ended):
     assert started == sorted(started)
 
 
-def test_what_is_shared_needs_no_place(blocked, order, numbers):
+def test_what_is_shared_needs_no_place(blocked, spec, numbers):
     words = [[("limit", str(n))] for n in range(1, 4)]
-    queue = [blocked.submit(order(numbers, "csv", each), prepared=True) for each in words]
-    assert blocked.submit(order(numbers, "csv", words[0]), prepared=True) is queue[0]
+    queue = [blocked.submit(spec(numbers, "csv", each), background=True) for each in words]
+    assert blocked.submit(spec(numbers, "csv", words[0]), background=True) is queue[0]
 
 
 @pytest.fixture
-def ask(order, numbers):
-    """ask(exports, owner, n): submit the nth order, each of other rows, for this owner."""
+def ask(spec, numbers):
+    """ask(exports, owner, n): submit the nth spec, each of other rows, for this owner."""
 
     def submit(exports, owner, n):
         return exports.submit(
-            order(numbers, "csv", [("limit", str(n))]), prepared=True, owner=owner
+            spec(numbers, "csv", [("limit", str(n))]), background=True, owner=owner
         )
 
     return submit
@@ -455,27 +453,27 @@ def places(exports, *owned):
     return [exports.queue_position(export) for export in owned]
 
 
-def test_a_flood_holds_up_its_owner_only(start_exports, order, query, ask, ended):
+def test_a_flood_holds_up_its_owner_only(start_exports, spec, query, ask, ended):
     exports = start_exports(running=1, queued=100)
-    blocker = exports.submit(order(query("silent")), prepared=True, owner="flood")
+    blocker = exports.submit(spec(query("silent")), background=True, owner="flood")
     flood = [ask(exports, "flood", n) for n in range(10)]
     others = [ask(exports, owner, n) for n, owner in ((20, "a"), (21, "a"), (22, "b"))]
-    assert exports.waiting() == [*(others[0], others[2], flood[0], others[1]), *flood[1:]]
+    assert exports._runner.waiting() == [*(others[0], others[2], flood[0], others[1]), *flood[1:]]
     assert places(exports, *others, *flood[:3]) == [1, 4, 2, 3, 5, 6]
-    foretold = exports.waiting()
+    foretold = exports._runner.waiting()
     exports.cancel(blocker)
     started = [ended(export).started_s for export in foretold]
     assert started == sorted(started)
 
 
-def test_the_next_is_of_who_has_the_fewest_running(start_exports, order, query, ask, until):
+def test_the_next_is_of_who_has_the_fewest_running(start_exports, spec, query, ask, until):
     exports = start_exports(running=3, queued=100)
     running = [
-        exports.submit(order(query("silent"), each), prepared=True, owner=owner)
+        exports.submit(spec(query("silent"), each), background=True, owner=owner)
         for each, owner in (("csv", "a"), ("tsv", "a"), ("json", "b"))
     ]
     slow = [
-        exports.submit(order(query("silent"), f"csv.{each}"), prepared=True, owner=owner)
+        exports.submit(spec(query("silent"), f"csv.{each}"), background=True, owner=owner)
         for each, owner in (("gz", "a"), ("zst", "b"))
     ]
     exports.cancel(running[0])
@@ -492,9 +490,9 @@ def test_who_asks_for_what_waits_in_a_flood_does_not_wait_for_it(blocked, ask):
     assert (flood[3].owner, places(blocked, *flood)) == ("flood", [1, 3, 4, 2])
 
 
-def test_one_owner_may_have_so_many_waiting(start_exports, order, query, ask):
+def test_one_owner_may_have_so_many_waiting(start_exports, spec, query, ask):
     exports = start_exports(running=1, queued=5, queued_per_owner=2)
-    exports.submit(order(query("silent")), prepared=True, owner="a")
+    exports.submit(spec(query("silent")), background=True, owner="a")
     first, _ = (ask(exports, "a", n) for n in range(2))
     with pytest.raises(OwnerQueueFull) as caught:
         ask(exports, "a", 2)
@@ -505,9 +503,9 @@ def test_one_owner_may_have_so_many_waiting(start_exports, order, query, ask):
     assert ask(exports, "a", 3).state == "queued"
 
 
-def test_all_owners_together_may_have_so_many_waiting(start_exports, order, query, ask):
+def test_all_owners_together_may_have_so_many_waiting(start_exports, spec, query, ask):
     exports = start_exports(running=1, queued=2, queued_per_owner=2)
-    exports.submit(order(query("silent")), prepared=True, owner="a")
+    exports.submit(spec(query("silent")), background=True, owner="a")
     for n, owner in enumerate("ab"):
         ask(exports, owner, n)
     with pytest.raises(QueueFull):
@@ -519,24 +517,24 @@ def test_what_can_start_at_once_needs_no_place(start_exports, ask, ended):
     assert ended(ask(exports, "a", 1)).state == "complete"
 
 
-def test_a_queue_of_none_still_runs_what_can_run_at_once(start_exports, order, numbers, ended):
+def test_a_queue_of_none_still_runs_what_can_run_at_once(start_exports, spec, numbers, ended):
     exports = start_exports(running=1, queued=0)
-    assert ended(exports.submit(order(numbers), prepared=True)).state == "complete"
+    assert ended(exports.submit(spec(numbers), background=True)).state == "complete"
 
 
-def test_all_is_newest_first(exports, order, numbers):
-    made = [exports.submit(order(numbers, each), prepared=True) for each in ("csv", "tsv", "json")]
-    assert exports.all()[:3] == made[::-1]
+def test_all_is_newest_first(exports, spec, numbers):
+    made = [exports.submit(spec(numbers, each), background=True) for each in ("csv", "tsv", "json")]
+    assert all_exports(exports)[:3] == made[::-1]
 
 
 # Overtaking
 
 
 @pytest.fixture
-def crowded(start_exports, query, order):
+def crowded(start_exports, query, spec):
     """A runner whose one place is taken by `blocker`, of the owner a, which blocks writers."""
     runner = start_exports(running=1, most_open=6, queued=10)
-    runner.blocker = runner.submit(order(query("silent")), prepared=True, owner="a")
+    runner.blocker = runner.submit(spec(query("silent")), background=True, owner="a")
     return runner
 
 
@@ -553,9 +551,9 @@ def in_wal(make_database):
 
 
 @pytest.fixture
-def paused(crowded, order, in_wal, until):
+def paused(crowded, spec, in_wal, until):
     """An export of the owner b that has begun and was paused, as `crowded` has no place for it."""
-    export = crowded.submit(order(in_wal("endless")), prepared=True, owner="b")
+    export = crowded.submit(spec(in_wal("endless")), background=True, owner="b")
     until(lambda: export.paused)
     return export
 
@@ -575,26 +573,26 @@ def process_status(until):
 @pytest.mark.parametrize("owner", ["a", "b"])
 @pytest.mark.parametrize("extension", ["csv", "parquet", "json.gz"])
 def test_a_short_export_overtakes_a_long_one(
-    crowded, order, numbers, ended, read_all, owner, extension
+    crowded, spec, numbers, ended, read_all, owner, extension
 ):
-    export = crowded.submit(order(numbers, extension), prepared=True, owner=owner)
+    export = crowded.submit(spec(numbers, extension), background=True, owner=owner)
     assert (ended(export).state, export.rows) == ("complete", 1000)
     assert (crowded.blocker.state, crowded.blocker.paused) == ("running", False)
     assert hashlib.sha256(read_all(crowded, export)).hexdigest() == export.sha256
 
 
-def test_a_short_export_fails_with_what_is_wrong(crowded, order, query, ended):
-    export = ended(crowded.submit(order(query("hopeless")), prepared=True, owner="a"))
+def test_a_short_export_fails_with_what_is_wrong(crowded, spec, query, ended):
+    export = ended(crowded.submit(spec(query("hopeless")), background=True, owner="a"))
     assert (export.state, export.error.code) == ("failed", "source_failed")
 
 
 @pytest.mark.parametrize("extension", ["csv", "parquet"])
 def test_what_is_long_and_blocks_writers_waits_without_a_trace(
-    crowded, order, query, until, newest_recorder, extension
+    crowded, spec, query, until, newest_recorder, extension
 ):
     recorder = newest_recorder()
-    export = crowded.submit(order(query("endless"), extension), prepared=True, owner="b")
-    until(lambda: not crowded._schedule._works[export.id].tries_left)
+    export = crowded.submit(spec(query("endless"), extension), background=True, owner="b")
+    until(lambda: not crowded._runner.schedule._works[export.id].tries_left)
     assert (export.state, export.journal.size, export.started_s) == ("queued", 0, None)
     assert not export.journal.path.exists()
     until(lambda: len(recorder.children()) == 2, timeout_s=5)  # the blocker and the spare
@@ -604,22 +602,22 @@ def test_what_is_long_and_blocks_writers_waits_without_a_trace(
 
 
 def test_a_short_export_that_has_waited_for_a_lock_is_tried_again(
-    crowded, order, make_database, ended, until
+    crowded, spec, make_database, ended, until
 ):
     database = SqliteDatabase(make_database("create table l (x)", name="l.db"))
-    wanted = order(TableSource("locked", database, "l"))
+    wanted = spec(TableSource("locked", database, "l"))
     with closing(sqlite3.connect(database.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
-        export = crowded.submit(wanted, prepared=True, owner="b")
-        work = crowded._schedule._works[export.id]
+        export = crowded.submit(wanted, background=True, owner="b")
+        work = crowded._runner.schedule._works[export.id]
         work.tries_left = 100  # a busy machine may use up three before the lock is free
         until(lambda: work.tries_left < 100)
     assert ended(export).state == "complete"
     assert crowded.blocker.state == "running"
 
 
-def test_what_is_cancelled_while_it_is_tried_is_cancelled(crowded, order, query, settled, until):
-    export = crowded.submit(order(query("endless")), prepared=True, owner="b")
+def test_what_is_cancelled_while_it_is_tried_is_cancelled(crowded, spec, query, settled, until):
+    export = crowded.submit(spec(query("endless")), background=True, owner="b")
     crowded.cancel(export)
     crowded.cancel(crowded.blocker)
     settled(crowded)
@@ -628,12 +626,12 @@ def test_what_is_cancelled_while_it_is_tried_is_cancelled(crowded, order, query,
 
 
 def test_a_recorder_that_dies_while_it_is_tried_costs_nothing(
-    crowded, order, query, in_wal, ended, settled, newest_recorder
+    crowded, spec, query, in_wal, ended, settled, newest_recorder
 ):
-    export = crowded.submit(order(query("silent"), "tsv"), prepared=True, owner="b")
+    export = crowded.submit(spec(query("silent"), "tsv"), background=True, owner="b")
     newest_recorder().kill()
     assert ended(crowded.blocker).error.code == "recorder_lost"
-    short = crowded.submit(order(in_wal("select 1 as i")), prepared=True, owner="a")
+    short = crowded.submit(spec(in_wal("select 1 as i")), background=True, owner="a")
     assert ended(short).state == "complete"
     assert export.state in ("queued", "running")
     crowded.cancel(export)
@@ -645,7 +643,7 @@ def test_what_is_paused_holds_its_snapshot_and_blocks_no_writer(
 ):
     process_status(paused, psutil.STATUS_STOPPED)
     assert (paused.state, paused.journal.size > 0) == ("running", True)
-    assert paused.describe(None)["paused"] is True
+    assert paused.payload(None)["paused"] is True
     change(in_wal("endless").database.path, "insert into t values (2)")
     size = paused.journal.size
     crowded.cancel(crowded.blocker)
@@ -659,7 +657,7 @@ def test_what_is_paused_can_be_cancelled(crowded, paused, process_status, settle
     crowded.cancel(paused)
     psutil.wait_procs([process], timeout=5)
     assert not process.is_running()
-    assert (paused.state, paused.describe(None)["paused"]) == ("cancelled", False)
+    assert (paused.state, paused.payload(None)["paused"]) == ("cancelled", False)
     crowded.cancel(crowded.blocker)
     settled(crowded)
     assert not paused.journal.path.exists()
@@ -697,28 +695,28 @@ def test_what_is_paused_is_torn_by_a_crash(crowded, paused, start_exports, crash
 
 @pytest.mark.usefixtures("quick_house")
 def test_what_is_paused_and_read_by_nobody_is_given_up(
-    start_exports, order, query, in_wal, until, ended
+    start_exports, spec, query, in_wal, until, ended
 ):
     runner = start_exports(running=1, most_open=6, abandon_grace_s=0.5)
-    runner.submit(order(query("silent")), prepared=True, owner="a")
-    export = runner.submit(order(in_wal("endless")), prepared=False, owner="b")
+    runner.submit(spec(query("silent")), background=True, owner="a")
+    export = runner.submit(spec(in_wal("endless")), background=False, owner="b")
     assert ended(export).error.code == "abandoned"
 
 
 def test_a_locked_database_holds_up_its_own_exports_only(
-    start_exports, order, query, numbers, make_database, until, ended
+    start_exports, spec, query, numbers, make_database, until, ended
 ):
     exports = start_exports(running=2, most_open=12)
     locked = TableSource(
         "locked", SqliteDatabase(make_database("create table l (x)", name="l.db")), "l"
     )
-    wanted = [order(locked, each) for each in ("csv", "tsv", "json", "ndjson")]
-    long, short = order(query("endless")), order(numbers)
+    wanted = [spec(locked, each) for each in ("csv", "tsv", "json", "ndjson")]
+    long, short = spec(query("endless")), spec(numbers)
     with closing(sqlite3.connect(locked.database.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
-        waiting = [exports.submit(each, prepared=True, owner="a") for each in wanted]
-        other = exports.submit(long, prepared=True, owner="a")
-        small = exports.submit(short, prepared=True, owner="a")
+        waiting = [exports.submit(each, background=True, owner="a") for each in wanted]
+        other = exports.submit(long, background=True, owner="a")
+        small = exports.submit(short, background=True, owner="a")
         # The first would give up its place after 5 s.
         until(lambda: (other.journal.size and not small.is_open) or not waiting[0].is_open)
         assert (waiting[0].is_open, other.state, small.state) == (True, "running", "complete")
@@ -730,17 +728,17 @@ def test_a_locked_database_holds_up_its_own_exports_only(
 # Cancelling and leaving
 
 
-def test_cancelling_what_waits(blocked, order, numbers):
-    export = blocked.submit(order(numbers), prepared=True)
+def test_cancelling_what_waits(blocked, spec, numbers):
+    export = blocked.submit(spec(numbers), background=True)
     blocked.cancel(export)
     assert (export.state, export.error.code) == ("cancelled", "cancelled")
-    assert blocked.waiting() == []
+    assert blocked._runner.waiting() == []
     with pytest.raises(RecordingGone):
         blocked.read(export)
 
 
-def test_cancelling_what_runs_frees_process_and_file(exports, order, query, until):
-    export = exports.submit(order(query("endless")), prepared=True)
+def test_cancelling_what_runs_frees_process_and_file(exports, spec, query, until):
+    export = exports.submit(spec(query("endless")), background=True)
     reader = exports.read(export)
     process = until(lambda: process_of(export))
     exports.cancel(export)
@@ -753,26 +751,26 @@ def test_cancelling_what_runs_frees_process_and_file(exports, order, query, unti
     assert not export.journal.path.exists()
 
 
-def test_a_cancelled_place_is_free_again(blocked, order, numbers, ended):
-    export = blocked.submit(order(numbers), prepared=True)
+def test_a_cancelled_place_is_free_again(blocked, spec, numbers, ended):
+    export = blocked.submit(spec(numbers), background=True)
     blocked.cancel(blocked.blocker)
     assert ended(export).state == "complete"
 
 
-def test_cancelling_what_is_complete_takes_its_bytes(exports, order, numbers, ended, settled):
-    export = ended(exports.submit(order(numbers), prepared=True))
+def test_cancelling_what_is_complete_takes_its_bytes(exports, spec, numbers, ended, settled):
+    export = ended(exports.submit(spec(numbers), background=True))
     settled(exports)
     exports.cancel(export)
-    assert (export.state, export.kept) == ("complete", False)
+    assert (export.state, export.retained) == ("complete", False)
     assert not export.journal.path.exists()
     with pytest.raises(RecordingGone, match=r"they were discarded$"):
         exports.read(export)
 
 
 def test_who_reads_a_complete_export_reads_it_to_its_end(
-    exports, order, numbers, numbers_csv, ended
+    exports, spec, numbers, numbers_csv, ended
 ):
-    export = ended(exports.submit(order(numbers), prepared=True))
+    export = ended(exports.submit(spec(numbers), background=True))
     with closing(exports.read(export)) as reader:
         exports.cancel(export)
         assert b"".join(reader) == numbers_csv
@@ -780,16 +778,16 @@ def test_who_reads_a_complete_export_reads_it_to_its_end(
 
 
 def test_cancelling_before_the_file_is_made_leaves_none(
-    start_exports, order, numbers, until, settled, newest_recorder
+    start_exports, spec, numbers, until, settled, newest_recorder
 ):
     """The recording process lives on for a moment after `cancel`, and may make its file then."""
     exports = start_exports()
     recorder = newest_recorder()
     until(recorder.children)
-    wanted = order(numbers)  # asks the database, which is locked then
+    wanted = spec(numbers)  # asks the database, which is locked then
     with closing(sqlite3.connect(numbers.database.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
-        export = exports.submit(wanted, prepared=True)
+        export = exports.submit(wanted, background=True)
         # The spare that is forked ahead says that the job has been handed over.
         until(lambda: len(recorder.children()) == 2)
         recorder.suspend()
@@ -802,14 +800,14 @@ def test_cancelling_before_the_file_is_made_leaves_none(
 
 
 def test_a_failure_that_was_under_way_while_it_was_cancelled_changes_nothing(
-    start_exports, order, query, numbers, until, newest_recorder
+    start_exports, spec, query, numbers, until, newest_recorder
 ):
     exports = start_exports(running=1)
     recorder = newest_recorder()
     (process,) = until(recorder.children)  # the spare, which is given the job
     with exports._lock:
-        export = exports.submit(order(query("hopeless")), prepared=True)
-        waiting = exports.submit(order(numbers), prepared=True)
+        export = exports.submit(spec(query("hopeless")), background=True)
+        waiting = exports.submit(spec(numbers), background=True)
         until(lambda: not process.is_running())
         exports.cancel(export)
     until(lambda: waiting.state == "complete")
@@ -823,29 +821,29 @@ def quick_house(monkeypatch):
 
 
 @pytest.mark.usefixtures("quick_house")
-def test_nobody_reads_it(start_exports, order, query, ended):
+def test_nobody_reads_it(start_exports, spec, query, ended):
     exports = start_exports(abandon_grace_s=0.05)
-    export = ended(exports.submit(order(query("silent")), prepared=False))
+    export = ended(exports.submit(spec(query("silent")), background=False))
     assert (export.state, export.error.code) == ("cancelled", "abandoned")
 
 
 @pytest.mark.usefixtures("quick_house")
-def test_nobody_waits_for_it(start_exports, order, query, numbers, ended):
+def test_nobody_waits_for_it(start_exports, spec, query, numbers, ended):
     exports = start_exports(running=1, abandon_grace_s=0.05)
-    exports.submit(order(query("silent")), prepared=True)
-    assert ended(exports.submit(order(numbers), prepared=False)).error.code == "abandoned"
+    exports.submit(spec(query("silent")), background=True)
+    assert ended(exports.submit(spec(numbers), background=False)).error.code == "abandoned"
 
 
 @pytest.mark.usefixtures("quick_house")
-def test_what_is_read_or_prepared_is_not_abandoned(start_exports, order, query, ended):
+def test_what_is_read_or_prepared_is_not_abandoned(start_exports, spec, query, ended):
     exports = start_exports(running=4, abandon_grace_s=0.05)
     # To describe a query takes a while.
-    csv, *others = [order(query("silent"), each) for each in ("csv", "tsv", "json", "ndjson")]
-    read = exports.submit(csv, prepared=False)
+    csv, *others = [spec(query("silent"), each) for each in ("csv", "tsv", "json", "ndjson")]
+    read = exports.submit(csv, background=False)
     with closing(exports.read(read)):
-        prepared = exports.submit(others[0], prepared=True)
+        prepared = exports.submit(others[0], background=True)
         for other in others[1:]:  # two rounds of the housekeeping
-            ended(exports.submit(other, prepared=False))
+            ended(exports.submit(other, background=False))
         assert (read.state, prepared.state) == ("running", "running")
     assert ended(read).error.code == "abandoned"
     assert prepared.state == "running"
@@ -861,12 +859,12 @@ def test_one_that_waits_is_one():
 
 
 @pytest.fixture
-def three_sizes(start_exports, order, numbers, numbers_csv, ended, settled):
+def three_sizes(start_exports, spec, numbers, numbers_csv, ended, settled):
     """A runner with room for two and a half exports, and one that makes the nth."""
     exports = start_exports(max_bytes=len(numbers_csv) * 5 // 2)
 
     def make(n):
-        export = ended(exports.submit(order(numbers, "csv", [("id__gt", str(-n))]), prepared=True))
+        export = ended(exports.submit(spec(numbers, "csv", [("id__gt", str(-n))]), background=True))
         settled(exports)
         return export
 
@@ -878,7 +876,7 @@ def test_the_oldest_unread_goes_first(three_sizes, read_all):
     first, second = make(1), make(2)
     read_all(exports, first)
     third = make(3)
-    assert [each.kept for each in (first, second, third)] == [True, False, True]
+    assert [each.retained for each in (first, second, third)] == [True, False, True]
     assert not second.journal.path.exists()
     with pytest.raises(RecordingGone, match=r"they made room for newer ones$"):
         exports.read(second)
@@ -889,19 +887,19 @@ def test_what_is_read_never_goes(three_sizes):
     first = make(1)
     with closing(exports.read(first)):
         second, third = make(2), make(3)
-        assert [each.kept for each in (first, second, third)] == [True, False, True]
+        assert [each.retained for each in (first, second, third)] == [True, False, True]
 
 
-def test_no_room(start_exports, order, query, ended, settled):
+def test_no_room(start_exports, spec, query, ended, settled):
     exports = start_exports(max_bytes=1 << 20)
-    export = ended(exports.submit(order(query("endless")), prepared=True))
+    export = ended(exports.submit(spec(query("endless")), background=True))
     assert (export.state, export.error.code) == ("failed", "no_room")
     settled(exports)
     assert not export.journal.path.exists()
 
 
 def test_a_full_disk_ends_that_export_only(
-    start_exports, order, numbers, query, ended, until, newest_recorder
+    start_exports, spec, numbers, query, ended, until, newest_recorder
 ):
     exports = start_exports()
     recorder = newest_recorder()
@@ -909,8 +907,8 @@ def test_a_full_disk_ends_that_export_only(
     for process in (recorder, *recorder.children()):
         _, most = process.rlimit(psutil.RLIMIT_FSIZE)
         process.rlimit(psutil.RLIMIT_FSIZE, (1 << 20, most))
-    large = exports.submit(order(query("endless")), prepared=True)
-    small = exports.submit(order(numbers), prepared=True)
+    large = exports.submit(spec(query("endless")), background=True)
+    small = exports.submit(spec(numbers), background=True)
     assert (ended(large).state, large.error.code) == ("failed", "disk_full")
     assert ended(small).state == "complete"
 
@@ -918,10 +916,10 @@ def test_a_full_disk_ends_that_export_only(
 # Processes that die
 
 
-def test_a_killed_recording_fails_and_gives_its_place(start_exports, order, query, numbers, until):
+def test_a_killed_recording_fails_and_gives_its_place(start_exports, spec, query, numbers, until):
     exports = start_exports(running=1)
-    export = exports.submit(order(query("endless")), prepared=True)
-    waiting = exports.submit(order(numbers), prepared=True)
+    export = exports.submit(spec(query("endless")), background=True)
+    waiting = exports.submit(spec(numbers), background=True)
     os.kill(until(lambda: process_of(export)).pid, signal.SIGKILL)
     until(lambda: waiting.state == "complete")
     assert (export.state, export.error.code) == ("failed", "recorder_lost")
@@ -929,22 +927,22 @@ def test_a_killed_recording_fails_and_gives_its_place(start_exports, order, quer
 
 
 def test_a_killed_fork_server_fails_what_runs_and_another_takes_over(
-    start_exports, order, query, numbers, ended, newest_recorder
+    start_exports, spec, query, numbers, ended, newest_recorder
 ):
     exports = start_exports()
-    running = [exports.submit(order(query("endless"), e), prepared=True) for e in ("csv", "tsv")]
+    running = [exports.submit(spec(query("endless"), e), background=True) for e in ("csv", "tsv")]
     lost = newest_recorder()
     lost.kill()
     assert [ended(export).error.code for export in running] == ["recorder_lost"] * 2
-    assert ended(exports.submit(order(numbers), prepared=True)).state == "complete"
+    assert ended(exports.submit(spec(numbers), background=True)).state == "complete"
     assert newest_recorder() != lost
 
 
 def test_a_killed_fork_server_costs_nothing_that_waits(
-    blocked, order, numbers, ended, newest_recorder
+    blocked, spec, numbers, ended, newest_recorder
 ):
     extensions = ("csv", "tsv", "json")
-    queue = [blocked.submit(order(numbers, each), prepared=True) for each in extensions]
+    queue = [blocked.submit(spec(numbers, each), background=True) for each in extensions]
     newest_recorder().kill()
     assert ended(blocked.blocker).error.code == "recorder_lost"
     assert [ended(export).state for export in queue] == ["complete"] * 3
@@ -955,24 +953,24 @@ def no_descriptor(*args):
 
 
 def test_what_cannot_be_started_fails_and_costs_nothing_later(
-    start_exports, order, query, numbers, ended, newest_recorder, monkeypatch
+    start_exports, spec, query, numbers, ended, newest_recorder, monkeypatch
 ):
     exports = start_exports(running=2)
-    running = [exports.submit(order(query("silent"), e), prepared=True) for e in ("csv", "tsv")]
-    queue = [exports.submit(order(numbers, e), prepared=True) for e in ("csv", "tsv", "json")]
+    running = [exports.submit(spec(query("silent"), e), background=True) for e in ("csv", "tsv")]
+    queue = [exports.submit(spec(numbers, e), background=True) for e in ("csv", "tsv", "json")]
     with monkeypatch.context() as patch:
         patch.setattr(socket, "socketpair", no_descriptor)
         newest_recorder().kill()
         assert [ended(export).error.code for export in queue] == ["not_started"] * 3
         assert [ended(each).error.code for each in running] == ["recorder_lost"] * 2
-    assert ended(exports.submit(order(numbers), prepared=True)).state == "complete"
+    assert ended(exports.submit(spec(numbers), background=True)).state == "complete"
 
 
-def test_stop_leaves_no_process_and_says_so(start_exports, order, query, newest_recorder):
+def test_stop_leaves_no_process_and_says_so(start_exports, spec, query, newest_recorder):
     exports = start_exports(running=1)
     recorder = newest_recorder()
-    running = exports.submit(order(query("endless")), prepared=True)
-    waiting = exports.submit(order(query("endless"), "tsv"), prepared=True)
+    running = exports.submit(spec(query("endless")), background=True)
+    waiting = exports.submit(spec(query("endless"), "tsv"), background=True)
     processes = [recorder, *recorder.children()]
     exports.stop()
     psutil.wait_procs(processes, timeout=5)
@@ -980,10 +978,10 @@ def test_stop_leaves_no_process_and_says_so(start_exports, order, query, newest_
     assert [each.error.code for each in (running, waiting)] == ["interrupted"] * 2
 
 
-# Orders and reports that are too large for a datagram
+# Specs and reports that are too large for a datagram
 
 
-def test_a_very_wide_table(start_exports, make_database, order, ended):
+def test_a_very_wide_table(start_exports, make_database, spec, ended):
     names = [
         f"column {i:04} with a rather long name that says what it is all about" for i in range(1900)
     ]
@@ -991,21 +989,21 @@ def test_a_very_wide_table(start_exports, make_database, order, ended):
     source = TableSource(
         "wide", SqliteDatabase(make_database(f"create table wide ({columns})")), "wide"
     )
-    export = ended(start_exports().submit(order(source), prepared=True), timeout_s=3)
+    export = ended(start_exports().submit(spec(source), background=True), timeout_s=3)
     assert export.state == "complete"
 
 
-def test_a_very_long_failure(start_exports, make_database, order, numbers, ended):
+def test_a_very_long_failure(start_exports, make_database, spec, numbers, ended):
     name = "a" * 50_000
     database = make_database(
         f"create table long ({name} text)", "insert into long values (cast(x'ff' as text))"
     )
     exports = start_exports()
     failing = exports.submit(
-        order(TableSource("long", SqliteDatabase(database), "long")), prepared=True
+        spec(TableSource("long", SqliteDatabase(database), "long")), background=True
     )
     assert ended(failing).error.code == "cannot_encode"
-    assert ended(exports.submit(order(numbers), prepared=True)).state == "complete"
+    assert ended(exports.submit(spec(numbers), background=True)).state == "complete"
 
 
 # A restart
@@ -1017,16 +1015,16 @@ def crash(tmp_path):
     return lambda: shutil.copytree(tmp_path / "recordings", tmp_path / "after the crash")
 
 
-def test_what_is_submitted_has_its_record_at_once(blocked, order, numbers):
+def test_what_is_submitted_has_its_record_at_once(blocked, spec, numbers):
     """Else nothing would be known of what a crash has torn, nor that somebody has its bytes."""
-    waiting = blocked.submit(order(numbers), prepared=True)
+    waiting = blocked.submit(spec(numbers), background=True)
     for export, state in ((blocked.blocker, "running"), (waiting, "queued")):
-        record = json.loads(record_path(export.journal.path).read_text())
+        record = json.loads(export.journal.path.with_suffix(".json").read_text())
         assert (record["state"], record["address"]) == (state, export.address)
 
 
-def test_nobody_waits_for_the_disk_of_another(start_exports, order, numbers, until):
-    """What is written for an order is written without the lock, which every other call needs."""
+def test_nobody_waits_for_the_disk_of_another(start_exports, spec, numbers, until):
+    """What is written of an export is written without the lock, which every other call needs."""
     begun, go_on = threading.Event(), threading.Event()
 
     def run_native(work):
@@ -1035,8 +1033,8 @@ def test_nobody_waits_for_the_disk_of_another(start_exports, order, numbers, unt
         return work()
 
     exports = start_exports(run_native=run_native)
-    wanted = order(numbers)
-    asking = threading.Thread(target=lambda: exports.submit(wanted, prepared=True))
+    wanted = spec(numbers)
+    asking = threading.Thread(target=lambda: exports.submit(wanted, background=True))
     asking.start()
     until(begun.is_set)
     is_free = exports._lock.acquire(timeout=2)
@@ -1047,8 +1045,8 @@ def test_nobody_waits_for_the_disk_of_another(start_exports, order, numbers, unt
     assert is_free
 
 
-def test_who_was_cut_or_has_prepared_is_awaited(exports, order, numbers, ended, read_all):
-    export = ended(exports.submit(order(numbers), prepared=True))
+def test_who_was_cut_or_has_prepared_is_awaited(exports, spec, numbers, ended, read_all):
+    export = ended(exports.submit(spec(numbers), background=True))
     assert export.is_awaited
     read_all(exports, export)
     assert not export.is_awaited
@@ -1061,49 +1059,49 @@ def test_who_was_cut_or_has_prepared_is_awaited(exports, order, numbers, ended, 
 
 
 def test_a_restart_keeps_what_is_complete(
-    start_exports, order, numbers, numbers_csv, ended, settled, crash, read_all
+    start_exports, spec, numbers, numbers_csv, ended, settled, crash, read_all
 ):
     exports = start_exports()
-    export = ended(exports.submit(order(numbers), prepared=True))
+    export = ended(exports.submit(spec(numbers), background=True))
     settled(exports)
     again = start_exports(folder=crash())
-    kept = again.submit(order(numbers), prepared=False)
+    kept = again.submit(spec(numbers), background=False)
     assert (kept.id, kept.state, kept.rows) == (export.id, "complete", 1000)
     assert kept.sha256 == hashlib.sha256(numbers_csv).hexdigest()
     assert read_all(again, kept) == numbers_csv
 
 
-def test_a_restart_removes_what_is_torn(start_exports, order, query, until, crash):
+def test_a_restart_removes_what_is_torn(start_exports, spec, query, until, crash):
     exports = start_exports()
-    export = exports.submit(order(query("endless")), prepared=True)
+    export = exports.submit(spec(query("endless")), background=True)
     until(lambda: export.journal.size)
     folder = crash()
     again = start_exports(folder=folder).get(export.id)
-    assert (again.state, again.error.code, again.kept) == ("failed", "interrupted", False)
+    assert (again.state, again.error.code, again.retained) == ("failed", "interrupted", False)
     assert again.journal.size > 0, "that it had bytes is known, so nothing is added to them"
     assert again.address == export.address
     assert list(folder.glob("*.data")) == []
 
 
-def test_a_restart_knows_what_has_failed(start_exports, order, query, ended, settled, crash):
+def test_a_restart_knows_what_has_failed(start_exports, spec, query, ended, settled, crash):
     exports = start_exports()
-    export = ended(exports.submit(order(query("hopeless")), prepared=True))
+    export = ended(exports.submit(spec(query("hopeless")), background=True))
     settled(exports)
     again = start_exports(folder=crash()).get(export.id)
     assert (again.state, again.error) == ("failed", export.error)
 
 
 def test_a_relative_folder_is_the_servers(
-    start_exports, order, numbers, ended, monkeypatch, tmp_path
+    start_exports, spec, numbers, ended, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
     folder = Path(f"relative to {tmp_path.name}")
-    export = ended(start_exports(folder=folder).submit(order(numbers), prepared=True))
+    export = ended(start_exports(folder=folder).submit(spec(numbers), background=True))
     assert (export.state, export.journal.path.exists()) == ("complete", True)
 
 
-def test_a_query_of_no_table(exports, order, query, read_all):
+def test_a_query_of_no_table(exports, spec, query, read_all):
     source = query("select 'a:b' as \"x:y\", 1 as n")
     assert isinstance(source, QuerySource)
-    export = exports.submit(order(source), prepared=False)
+    export = exports.submit(spec(source), background=False)
     assert read_all(exports, export) == b"x:y,n\na:b,1\n"

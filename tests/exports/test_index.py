@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from exports.export import Export
-from exports.index import Index, Point, View
+from exports.index import Index
+from exports.service import Point, View
 from journal import MemoryJournal
 
 
-def an_export(number, definition="d", audience=""):
+def an_export(number, definition="d", visibility_key=""):
     return Export(
         f"{number:024x}", f"{number % 3:064}", f"{number}", "numbers", "csv", "", MemoryJournal(1),
         False, "print", requested_s=1e9 + number // 2 / 10, definition=definition,
-        audience=audience,
+        visibility_key=visibility_key,
     )  # fmt: skip
 
 

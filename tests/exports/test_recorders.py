@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from exports import recorders as recorders_module
+from exports.disk_store import DiskStore
 from exports.job import Job
 from exports.recorders import PROJECT, Recorders
 
@@ -56,10 +57,10 @@ def fork_server(recorders, newest_recorder):
 
 
 @pytest.fixture
-def job(tmp_path, order):
+def job(tmp_path, spec):
     def make(export_id, source):
-        path = str(tmp_path / f"{export_id}.data")
-        return Job(export_id, path, "csv", False, order(source).query, source.name)
+        target = DiskStore(tmp_path).target(export_id)
+        return Job(export_id, target, "csv", False, spec(source).query, source.name)
 
     return make
 

@@ -11,6 +11,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
+from exports.disk_store import DiskStore
 from exports.job import Job
 from exports.recording import BATCHES_AHEAD, read_ahead, record
 from journal.disk import is_being_written
@@ -20,13 +21,13 @@ from sources.sqlite.database import SqliteDatabase
 
 
 @pytest.fixture
-def job(tmp_path, order):
+def job(tmp_path, spec):
     """job(source, extension): the job for its rows; the file is tmp_path/recorded.data."""
 
     def make(source, extension="csv"):
-        wanted = order(source, extension)
-        path = tmp_path / "recorded.data"
-        return Job("the-id", str(path), extension, wanted.excel, wanted.query, wanted.source)
+        wanted = spec(source, extension)
+        target = DiskStore(tmp_path).target("recorded")
+        return Job("the-id", target, extension, wanted.excel, wanted.query, wanted.source)
 
     return make
 
@@ -152,9 +153,9 @@ def test_a_column_that_has_gone_is_not_its_own_name(job, make_database, change):
     assert said[-1].get("failed") == "source_failed"
 
 
-def test_a_folder_that_is_not_there(job, numbers):
+def test_a_folder_that_is_not_there(job, numbers, tmp_path):
     said = []
-    record(job(numbers)._replace(path="/nowhere/at/all.data"), said.append)
+    record(job(numbers)._replace(target=DiskStore(tmp_path / "none").target("one")), said.append)
     assert said[-1]["failed"] == "not_written"
 
 

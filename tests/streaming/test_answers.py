@@ -8,6 +8,8 @@ import itertools
 
 import pytest
 
+from tests.conftest import all_exports
+
 _fresh = itertools.count(1)
 
 
@@ -103,8 +105,8 @@ def test_head_waits_within_a_bound_and_what_it_began_is_given_up(own_site, monke
     client, exports = own_site.test_client(), own_site.extensions["headwater"].exports
     answer = client.head("/download/endless.csv")
     assert (answer.status_code, answer.headers.get("Content-Length")) == (200, None)
-    (export,) = exports.all()
-    assert (export.prepared, export.readers) == (False, 0)
+    (export,) = all_exports(exports)
+    assert (export.background, export.readers) == (False, 0)
     exports._abandon_grace_s = 0
     until(lambda: not export.is_open)
     assert export.error.code == "abandoned"
@@ -117,11 +119,11 @@ def test_head_of_what_fails_says_so(client):
 def test_head_of_what_nobody_can_share_starts_nothing(client, url, exports, site):
     """The bytes that a GET gets are made for it."""
     site.data.touch()
-    before = len(exports.all())
+    before = len(all_exports(exports))
     answer = client.head(url)
     assert (answer.status_code, answer.data) == (200, b"")
     assert not {"ETag", "Content-Length"} & set(answer.headers.keys())
-    assert len(exports.all()) == before
+    assert len(all_exports(exports)) == before
 
 
 def test_head_gives_nobody_bytes_that_a_bare_range_could_be_of(client, complete, site, change):
@@ -186,7 +188,7 @@ def test_14_6_several_spans(client, complete, numbers_csv):
 
 
 def test_what_is_read_in_parts_is_kept_to_the_last(client, complete, exports, numbers_csv, until):
-    until(lambda: not exports._underway)
+    until(lambda: not exports._runner._underway)
     headers = {"Range": "bytes=0-6,-4"}
     with client.get(complete.file, headers=headers, buffered=False) as answer:
         parts = answer.iter_encoded()
@@ -253,7 +255,7 @@ def test_a_failure_comes_before_the_bytes_that_were_waited_for(client, exports):
     url = f"/download/hopeless.csv?limit={next(_fresh)}"
     answer = get(client, url, Range="bytes=0-99")
     assert (answer.status_code, answer.json["error"]) == (503, "source_failed")
-    newest = next(each for each in exports.all() if each.source == "hopeless")
+    newest = next(each for each in all_exports(exports) if each.source == "hopeless")
     assert newest.readers == 0
 
 
@@ -358,14 +360,14 @@ def test_a_bare_range_makes_no_export(client, complete, exports, header):
     """Neither after its export is gone nor where there was none, but for the end of the latter."""
     exports.cancel(complete)
     fresh = complete.url + "000"
-    before = len(exports.all())
+    before = len(all_exports(exports))
     for url in (complete.url, fresh) if header != "bytes=-10" else (complete.url,):
         answer = get(client, url, Range=header)
         assert (answer.status_code, answer.json["error"]) == (409, "cannot_resume")
         assert answer.json["detail"] == {"exports": []}
         assert "begin without a Range" in answer.json["message"]
         assert not {"Content-Range", "Content-Length"} & set(answer.headers.keys())
-    assert len(exports.all()) == before
+    assert len(all_exports(exports)) == before
 
 
 def test_what_a_bare_range_may_be_of_is_named(own_site, until, change):
@@ -391,7 +393,7 @@ def test_what_can_be_compared_later_is_waited_for(own_site, until, header):
     first = exports.get(
         client.get("/download/numbers.csv", buffered=True).headers["Headwater-Export"]
     )
-    until(lambda: not exports._underway)
+    until(lambda: not exports._runner._underway)
     exports.cancel(first)
     for extension in ("csv", "tsv", "json", "ndjson"):  # as many as are recorded at once
         client.post("/exports", json={"source": "silent", "format": extension})
@@ -399,9 +401,9 @@ def test_what_can_be_compared_later_is_waited_for(own_site, until, header):
     answer = get(client, "/download/numbers.csv", Range=header)
     assert (answer.status_code, answer.json["error"]) == (503, "still_recording")
     assert "Retry-After" in answer.headers
-    for export in exports.all()[1:]:
+    for export in all_exports(exports)[1:]:
         exports.cancel(export)
-    until(lambda: exports.all()[0].state == "complete")
+    until(lambda: all_exports(exports)[0].state == "complete")
     assert get(client, "/download/numbers.csv", Range=header).status_code == 206
 
 
@@ -413,12 +415,12 @@ def test_the_end_of_what_nobody_has_had_is_a_beginning(client, url, numbers_csv)
 
 
 def test_a_412_makes_no_export(client, url, exports):
-    before = len(exports.all())
+    before = len(all_exports(exports))
     for headers in ({}, {"Range": "bytes=5-"}, {"If_None_Match": "*"}):
         answer = get(client, url, If_Match='"nothing"', **headers)
         assert (answer.status_code, answer.json["error"]) == (412, "precondition_failed")
     assert client.head(url, headers={"If-Match": '"nothing"'}).status_code == 412
-    assert len(exports.all()) == before
+    assert len(all_exports(exports)) == before
 
 
 @pytest.mark.parametrize("listed", ["{}", '"other", {}', '{}, "other"'])
@@ -436,7 +438,9 @@ def test_a_bare_range_of_what_nobody_has_had(client, url, numbers_csv, until, ex
     """Nobody has other bytes, so a range of the first export there is cannot be added to them."""
     answer = get(client, url, Range="bytes=0-9")
     assert (answer.status_code, answer.data) == (206, numbers_csv[:10])
-    (export,) = [each for each in exports.all() if each.id == answer.headers["Headwater-Export"]]
+    (export,) = [
+        each for each in all_exports(exports) if each.id == answer.headers["Headwater-Export"]
+    ]
     until(lambda: export.state == "complete")
 
 
@@ -453,14 +457,15 @@ def test_a_bare_range_where_one_has_been_forgotten(own_site, until):
     def download():
         answer = client.get("/download/numbers.csv", buffered=True)
         export = exports.get(answer.headers["Headwater-Export"])
-        until(lambda: export.state == "complete" and not exports._underway)
+        until(lambda: export.state == "complete" and not exports._runner._underway)
         return export
 
-    exports._shelf._max_exports = 1
+    retention = exports._registry.retention
+    retention.limits = retention.limits._replace(max_exports=1)
     exports.cancel(download())
     again = download()
     assert exports.made_at(again.address) == [again]
-    assert exports._shelf.has_forgotten(again.address) or pytest.fail("nothing was forgotten")
+    assert again.address in exports._registry.forgotten or pytest.fail("nothing was forgotten")
     answer = get(client, "/download/numbers.csv", Range="bytes=100-")
     assert answer.status_code == 409
     client.get("/download/numbers.tsv", buffered=True)
@@ -516,7 +521,7 @@ def test_what_has_failed_before_it_is_read_is_a_status(client, exports, until, m
 
 def test_what_fails_before_its_first_byte_leaves_no_reader(client, exports):
     client.get(f"/download/hopeless.csv?limit={next(_fresh)}")
-    newest = next(each for each in exports.all() if each.source == "hopeless")
+    newest = next(each for each in all_exports(exports) if each.source == "hopeless")
     assert newest.readers == 0
 
 

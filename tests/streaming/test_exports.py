@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exports.export import Order, Outcome
-from sources.query import Query
+from exports.export import Outcome
+from tests.exports.specs import a_spec
 
 
 @pytest.fixture
@@ -16,14 +16,11 @@ def filled(own_site):
     answer = client.get("/download/numbers.csv", buffered=True)
     definition = exports.get(answer.headers["Headwater-Export"]).definition
     for number in range(499):
-        query = Query("sqlite", "3", "file:x.db", f"select {number}", {}, [])
         whose = definition if number < 449 else "of another source"
-        order = Order(
-            "numbers", "csv", f"limit={number}", False, query, None, lambda: None, "", whose
-        )
-        export = exports._shelf.add(order, None, prepared=False)
+        spec = a_spec(number, definition=whose)
+        export = exports._registry.add(spec, None, background=False)
         export.end("failed", Outcome("test", "it is over"))
-        exports._shelf.place(export)
+        exports._registry.place(export)
     return client
 
 

@@ -169,7 +169,7 @@ def test_what_fits_a_sheet_is_counted_under_the_filter(filtered, change, tmp_pat
     change(tmp_path / "data.db", "insert into numbers values (1001, 'one more than a sheet holds')")
     with pytest.raises(Refusal, match="more than 1000 rows"):
         filtered.read("all", "xlsx", [])
-    assert filtered.read("own", "xlsx", [], ME).audience
+    assert filtered.read("own", "xlsx", [], ME).visibility_key
 
 
 def test_audiences_are_apart(filtered):
@@ -182,21 +182,29 @@ def test_audiences_are_apart(filtered):
 
 
 def test_who_sees_the_same_is_of_one_audience(filtered):
-    assert filtered.audience_of("own", ME) == filtered.read("own", "csv", [], ME).audience != ""
-    assert filtered.audience_of("own", ME) != filtered.audience_of("own", {**ME, "most": "3"})
-    assert filtered.audience_of("own", ME) == filtered.audience_of("own", {**ME, "more": "y"})
-    assert filtered.audience_of("all", ME) == filtered.audience_of("folder", {}) == ""
-    assert filtered.audience_of("own", {}) is filtered.audience_of("gone", ME) is None
+    assert (
+        filtered.visibility_key_of("own", ME)
+        == filtered.read("own", "csv", [], ME).visibility_key
+        != ""
+    )
+    assert filtered.visibility_key_of("own", ME) != filtered.visibility_key_of(
+        "own", {**ME, "most": "3"}
+    )
+    assert filtered.visibility_key_of("own", ME) == filtered.visibility_key_of(
+        "own", {**ME, "more": "y"}
+    )
+    assert filtered.visibility_key_of("all", ME) == filtered.visibility_key_of("folder", {}) == ""
+    assert filtered.visibility_key_of("own", {}) is filtered.visibility_key_of("gone", ME) is None
 
 
 def test_an_address_begins_with_what_a_url_says(filtered):
     order = filtered.read("all", "csv", [], ME)
-    assert order.audience == ""
+    assert order.visibility_key == ""
     stem = hashlib.sha256(b'["all", "csv", ""]').hexdigest()[:8]
     other = order._replace(definition="other")
     assert order.address()[:8] == other.address()[:8] == stem
     assert order.address()[8:16] != other.address()[8:16]
-    assert order.address()[:16] == order._replace(audience="other").address()[:16]
+    assert order.address()[:16] == order._replace(visibility_key="other").address()[:16]
 
 
 def test_a_long_name_is_not_echoed(orders):

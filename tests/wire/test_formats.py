@@ -40,13 +40,13 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("extension", CASES)
 def test_parse_extension(extension):
-    packaging = parse_extension(extension)
-    assert packaging is not None
+    file_type = parse_extension(extension)
+    assert file_type is not None
     assert (
-        packaging.format.name,
-        packaging.compression,
-        packaging.media_type,
-        packaging.format.typed,
+        file_type.format.name,
+        file_type.compression,
+        file_type.media_type,
+        file_type.format.typed,
     ) == CASES[extension]
 
 

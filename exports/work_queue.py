@@ -1,7 +1,7 @@
-"""Errands: what the disk does for the runner, one after another, in the order of asking.
+"""A work queue: what a disk does for a store, one after another, in the order of the calls.
 
-Nothing that holds a lock waits for the disk; what needs a result on the disk waits for it after.
-Way in: Errands.
+Nothing that holds a lock waits for the disk; a caller that needs a result on the disk waits for it
+after it has released the lock. Way in: WorkQueue.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from journal import RunNative, run_here
+from journal import RunNative
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ Work = Callable[[], str | None]
 PATIENCE_S = 30.0
 
 
-class Errands:
+class WorkQueue:
     """See the module. Thread-safe. run_native: runs what may wait for the disk.
 
     `ask` may be called under any lock: it starts no thread and takes no lock that the garbage
@@ -33,28 +33,28 @@ class Errands:
     def __init__(self, run_native: RunNative) -> None:
         self._run_native = run_native
         self._left: SimpleQueue[Work | threading.Event | None] = SimpleQueue()
-        self._is_at_work = False
+        self._is_started = False
 
     def start(self) -> None:
-        self._is_at_work = True
-        threading.Thread(target=self._run, name="errands", daemon=True).start()
+        self._is_started = True
+        threading.Thread(target=self._run, name="exports work", daemon=True).start()
 
     def stop(self, timeout_s: float) -> None:
         """Wait until all that was asked for is done, and end."""
         self.wait(timeout_s)
-        self._is_at_work = False
+        self._is_started = False
         self._left.put(None)
 
     def ask(self, work: Work) -> None:
         """Have work done after all that was asked for before. Does not wait."""
-        if self._is_at_work:
+        if self._is_started:
             self._left.put(work)
         else:
-            do(work, self._run_native)
+            self._do(work)
 
     def wait(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until all that was asked for before is done. Not under a lock."""
-        if self._is_at_work:
+        if self._is_started:
             done = threading.Event()
             self._left.put(done)
             done.wait(timeout_s)
@@ -64,16 +64,14 @@ class Errands:
             if isinstance(work, threading.Event):
                 work.set()  # here: no native thread can wake one of the hub's
             else:
-                do(work, self._run_native)
+                self._do(work)
 
-
-def do(work: Work, run_native: RunNative = run_here) -> None:
-    """Do work now, and log what it says."""
-    try:
-        warning = run_native(work)
-    except Exception:
-        # One mistake must not hold up what waits behind it.
-        log.exception("errand failed")
-    else:
-        if warning is not None:
-            log.warning("%s", warning)
+    def _do(self, work: Work) -> None:
+        try:
+            warning = self._run_native(work)
+        except Exception:
+            # One mistake must not hold up what waits behind it.
+            log.exception("work failed")
+        else:
+            if warning is not None:
+                log.warning("%s", warning)

@@ -6,20 +6,20 @@ import threading
 
 import pytest
 
-from exports.errands import Errands
+from exports.work_queue import WorkQueue
 from journal import run_here
 
 
 @pytest.fixture
 def held():
-    """Errands whose first one waits until `held.go` is set, and what was done."""
-    errands = Errands(run_here)
-    errands.start()
-    errands.go, errands.seen = threading.Event(), []
-    errands.ask(lambda: errands.seen.append(errands.go.wait(20)))
-    yield errands
-    errands.go.set()
-    errands.stop(20)
+    """WorkQueue whose first one waits until `held.go` is set, and what was done."""
+    work = WorkQueue(run_here)
+    work.start()
+    work.go, work.seen = threading.Event(), []
+    work.ask(lambda: work.seen.append(work.go.wait(20)))
+    yield work
+    work.go.set()
+    work.stop(20)
 
 
 def test_they_are_done_in_the_order_of_asking(held):
@@ -37,7 +37,7 @@ def test_one_that_fails_holds_up_none_behind_it(held, caplog):
     held.go.set()
     held.wait()
     assert held.seen == [True, "behind"]
-    assert "errand failed" in caplog.text
+    assert "work failed" in caplog.text
 
 
 def test_a_wait_has_an_end(held):

@@ -1,10 +1,10 @@
-"""Spares: the exports that are neither under way nor read, in the order in which they go.
+"""Idle exports: those that are neither under way nor read, in the order in which they go.
 
 For room, those with bytes go, the longest unread first. Where there are too many exports, those
 without bytes are forgotten first, then those that were fetched, then those that were cut or never
 fetched and that nobody came for within RESUMABLE_S; each the longest unread first. Every step costs
 the same however many there are, but to make room takes a look at all. Pure but for the clock.
-Way in: Spares.
+Way in: IdleExports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from exports.export import Export
 
-# A client that was cut, or that had an export prepared, comes back for it within this time.
+# A client that was cut, or that asked for an export in the background, comes back within this time.
 RESUMABLE_S = 3600.0
 
 # In the order of forgetting.
@@ -31,7 +31,7 @@ class _Place(NamedTuple):
     size: int
 
 
-class Spares:
+class IdleExports:
     """See the module. size: the bytes of all. Not thread-safe."""
 
     def __init__(self) -> None:
@@ -44,11 +44,11 @@ class Spares:
     def put(self, export: Export) -> None:
         """Add an export, or move it: it is now the one that was read last."""
         self.take(export)
-        rank = _GONE if not export.kept else _AWAITED if export.is_awaited else _FETCHED
-        place = _Place(rank, export.journal.size if export.kept else 0)
+        rank = _GONE if not export.retained else _AWAITED if export.is_awaited else _FETCHED
+        place = _Place(rank, export.journal.size if export.retained else 0)
         self._places[export.id] = place
         self.size += place.size
-        if export.kept:
+        if export.retained:
             self._unread[export.id] = export
         for owner in (export.owner, None):
             queues = self._queues.setdefault(owner, [OrderedDict() for _ in range(3)])
