@@ -2,7 +2,7 @@
 
 HEADWATER_INSTANCE ?= instance
 SAMPLE := $(HEADWATER_INSTANCE)/sample.db
-PACKAGES := auth deploy/doctor encoders exports headwater journal server sockets sources streaming topics wire
+PACKAGES := auth deploy/doctor encoders exports headwater journal server sockets sources state streaming topics wire
 # The packages that have a module yet, and the entries: mypy refuses an empty folder.
 TYPED := $(wildcard *.py) $(patsubst %/,%,$(sort $(dir $(wildcard $(addsuffix /*.py,$(PACKAGES))))))
 PIP_COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" .venv/bin/python -m piptools compile --quiet \

@@ -34,6 +34,7 @@ from sources.errors import CatalogueError
 from sources.folders.folder import Folder
 from sources.logs.follower import LogFollowers
 from sources.statement_watch import StatementWatch
+from state import State
 from streaming import archives, files, health, home, links, login, openapi, report, textbook
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
@@ -118,7 +119,7 @@ def create_app(
     run_native: runs a function that may block, on one of auth.native_threads.IN_ALL native threads.
     key: signs browser sessions and links; None for one that is gone with the application. mount:
     the path below which it is, for addresses in events; those in answers have that of the request.
-    Raises CatalogueError with everything that is wrong with the catalogue, and TokensUnreadable.
+    Raises CatalogueError with everything that is wrong with the catalogue, and StateError.
     """
     catalogue = _read_catalogue(settings)
     most = Size(settings.topics_memory_max_bytes, settings.topics_disk_max_bytes)
@@ -158,9 +159,10 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath
     refusals = register_errors(app)
+    state = State(settings.instance)
     ended = EndedSessions(settings.instance / "sessions-ended", threads.authenticator)
     authenticator = _make_authenticator(
-        app, settings, key or secrets.token_bytes(32), ended, threads.authenticator
+        app, settings, key or secrets.token_bytes(32), state, ended, threads.authenticator
     )
     rights = Rights(orders, exports)
     authenticator.grants = rights.grants
@@ -249,9 +251,14 @@ def create_app(
 
 
 def _make_authenticator(
-    app: Flask, settings: Settings, key: bytes, ended: EndedSessions, run_native: RunNative
+    app: Flask,
+    settings: Settings,
+    key: bytes,
+    state: State,
+    ended: EndedSessions,
+    run_native: RunNative,
 ) -> Authenticator:
-    tokens = Tokens(settings.instance / "tokens.json")
+    tokens = Tokens(state)
     tokens.refresh()
     return Authenticator(
         tokens,

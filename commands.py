@@ -16,12 +16,13 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from auth import Token, Tokens, TokensUnreadable
+from auth import Token, Tokens
 from auth.access import BARE, AccessError, check_scope
 from deploy import doctor
 from settings import Settings
 from sources.catalogue.catalogue import load_catalogue, sample_catalogue
 from sources.errors import CatalogueError
+from state import State, StateError
 
 # The command that says what is wrong with the catalogue.
 CHECK = "catalogue"
@@ -52,7 +53,7 @@ _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 def _token_commands(settings: Settings) -> AppGroup:
-    tokens = Tokens(settings.instance / "tokens.json")
+    tokens = Tokens(State(settings.instance))
     group = AppGroup("tokens", help="Make, list and withdraw tokens; a running server follows.")
 
     @group.command("add")
@@ -149,7 +150,7 @@ def _said() -> Iterator[None]:
     """Say what cannot be done in one line."""
     try:
         yield
-    except (TokensUnreadable, AccessError, OSError) as error:
+    except (StateError, AccessError) as error:
         raise click.ClickException(str(error)) from error
 
 

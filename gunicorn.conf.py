@@ -18,16 +18,19 @@ import re
 import resource
 import socket
 import subprocess
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any
 
-from auth import Tokens, TokensUnreadable
+from auth import Tokens
 from auth.origins import is_loopback
 from server.access_log import log_taken_over, make_logger_class
 from server.worker import make_worker_class
 from settings import Settings, SettingsError
+from state import State, StateError
+from state.takeover import check_alone
 
 try:
     _settings = Settings.from_environ(os.environ)
@@ -196,10 +199,12 @@ def _check_addresses(addresses: list[Any]) -> str:
 
 def _who_may_ask(addresses: list[Any]) -> str:
     """Say it; end if another machine may ask and no setting allows that."""
-    tokens = Tokens(_settings.instance / "tokens.json")
     try:
-        tokens.refresh()
-    except TokensUnreadable as error:
+        # Closed before a worker is forked: what SQLite has open is of one process.
+        with closing(State(_settings.instance)) as state:
+            tokens = Tokens(state)
+            tokens.refresh()
+    except StateError as error:
         sys.exit(f"headwater: {error}")
     hosts = [address[0] for address in addresses if isinstance(address, tuple)]
     if tokens.is_needed:
@@ -232,4 +237,8 @@ def _check_free(host: str, port: int) -> None:
 
 # Where GUNICORN_CMD_ARGS may name other addresses, only gunicorn knows them.
 if __name__ == "__main__" and "GUNICORN_CMD_ARGS" not in os.environ:
+    try:
+        check_alone(_settings.instance)
+    except StateError as error:
+        sys.exit(f"headwater: {error}")
     _check_addresses([(_settings.host, _settings.port)])

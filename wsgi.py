@@ -21,7 +21,7 @@ import os  # noqa: E402
 from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
-from auth import SecretUnusable, TokensUnreadable, read_secret  # noqa: E402
+from auth import SecretUnusable, read_secret  # noqa: E402
 from auth.native_threads import IN_ALL  # noqa: E402
 from auth.request_scheduler import turn_paused  # noqa: E402
 from commands import CHECK, register_commands  # noqa: E402
@@ -30,6 +30,8 @@ from server.log_format import formatter_for  # noqa: E402
 from server.native_pool import NativePool  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
 from sources.errors import CatalogueError  # noqa: E402
+from state import StateError  # noqa: E402
+from state.takeover import check_alone  # noqa: E402
 
 # gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
 WORKER_BOOT_ERROR = 3
@@ -43,6 +45,8 @@ try:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter_for(settings.log_format, handler.stream))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    if IS_COMMAND:
+        check_alone(settings.instance)
     key = None if IS_COMMAND else read_secret(settings.instance / "secret.key")
     # The worker takes it from there for each request.
     mount = os.environ.get("SCRIPT_NAME", "").rstrip("/")
@@ -59,7 +63,7 @@ except CatalogueError as error:
     if CHECK not in sys.argv:
         how = f"`.venv/bin/flask --app wsgi {CHECK}` says why"
         print(f"headwater: the catalogue is wrong: {how}", file=sys.stderr)
-except (SettingsError, TokensUnreadable, SecretUnusable) as error:
+except (SettingsError, StateError, SecretUnusable) as error:
     print(f"headwater cannot start:\n{error}", file=sys.stderr)
     sys.exit(WORKER_BOOT_ERROR)
 

@@ -1,6 +1,6 @@
 """Who is there: tokens, signed links, open connections, and how much each may have.
 
-access: which scopes allow what. scopes: what each route requires. tokens: the file of tokens.
+access: which scopes allow what. scopes: what each route requires. tokens: the tokens.
 links: signed addresses. secret: the key that signs. private_file: how these are written.
 ended_sessions: what was logged out. identity: who asks. origins: whose pages may ask. clients: who
 is connected, to be counted and cut. rates: requests a minute. request_scheduler: whose request
@@ -20,7 +20,7 @@ from auth.places import Places
 from auth.rates import Rates
 from auth.secret import SecretUnusable, read_secret
 from auth.socket_limits import SocketLimits
-from auth.tokens import Token, Tokens, TokensUnreadable
+from auth.tokens import Token, Tokens
 
 __all__ = [
     "Authenticator",
@@ -36,6 +36,5 @@ __all__ = [
     "SocketLimits",
     "Token",
     "Tokens",
-    "TokensUnreadable",
     "read_secret",
 ]

@@ -36,6 +36,7 @@ from sources.errors import (
     TooManyFiles,
     Unreadable,
 )
+from state import StateBusy, StateFull, StateUnusable
 from topics import (
     FutureCursor,
     KeyReused,
@@ -84,6 +85,9 @@ ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     JournalFull: (507, "no_room"),
     JournalEnded: (409, "ended"),
     ReaderLeft: (408, "client_left"),
+    StateBusy: (503, "state_busy"),
+    StateFull: (507, "no_room"),
+    StateUnusable: (503, "state_unusable"),
     MalformedTopic: (400, "malformed_topic"),
     UnknownTopic: (404, "unknown_topic"),
     TooManyTopics: (409, "too_many_topics"),

@@ -32,8 +32,9 @@ from auth.origins import Origins, is_loopback_host
 from auth.rates import Rates
 from auth.request_scheduler import Turns
 from auth.socket_limits import SocketLimits
-from auth.tokens import Tokens, TokensUnreadable
+from auth.tokens import Tokens
 from auth.unfinished import Unfinished
+from state import StateError
 from wire.addresses import counted_address
 from wire.connection import connection_of
 
@@ -115,7 +116,7 @@ class Authenticator:
         while not self._stopped.wait(WATCH_S):
             try:
                 self.look_again()
-            except TokensUnreadable as error:
+            except StateError as error:
                 log.error("%s", error)
             except Exception:
                 log.exception("the tokens cannot be looked at")

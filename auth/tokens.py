@@ -1,4 +1,4 @@
-"""The tokens of this server, in one file that commands write and the server reads.
+"""The tokens of this server, in state.db, which commands write and the server reads.
 
 A token is `hw_<id>_<secret>`. It is shown once, when it is made; of its 256 random bits only the
 SHA-256 is kept: there is nothing to guess that a slower hash would protect. Way in: Tokens.
@@ -6,27 +6,20 @@ SHA-256 is kept: there is nothing to guess that a slower hash would protect. Way
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from auth.access import BadCredential, Principal
-from auth.private_file import write_private
+from state import State, StateUnusable
 
 _TEXT = re.compile(r"hw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-
-
-class TokensUnreadable(Exception):
-    """The file of tokens is there and cannot be understood; nobody can be told from anybody."""
 
 
 @dataclass(frozen=True)
@@ -54,26 +47,27 @@ class Token:
 
 
 class Tokens:
-    """See the module. Reading is of what the last `refresh` found."""
+    """See the module. Finding is in what the last `refresh` read, and waits for no disk."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, state: State) -> None:
+        self._state = state
         self._by_id: dict[str, Token] = {}
-        self._version: tuple[int, int, int] | None = None
-        # There was a token once: from then on nobody comes in without one.
+        # Of the table that was read last; a change by any process gives it another one.
+        self._mark: object = None
+        # There was a token once: from then on a request without one is refused.
         self.is_needed = False
 
     def refresh(self) -> None:
-        """Read the file if it has changed. Raises TokensUnreadable, and keeps what it had."""
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            self._by_id, self._version = {}, None
+        """Read the tokens if they have changed. Raises StateError, and keeps what it had."""
+        mark = self._state.rows("select mark from token_changes")
+        if mark == self._mark:
             return
-        version = found.st_ino, found.st_size, found.st_mtime_ns
-        if version != self._version:
-            self._by_id = self._read()
-            self._version, self.is_needed = version, True
+        rows = self._state.rows("select * from tokens order by rowid")
+        try:
+            self._by_id = {row[0]: _token_of(*row) for row in rows}
+        except (ValueError, TypeError) as error:
+            raise StateUnusable(f"{self._state.path} has a token that is none: {error}") from error
+        self._mark, self.is_needed = mark, self.is_needed or bool(rows)
 
     def all(self) -> list[Token]:
         return list(self._by_id.values())
@@ -118,41 +112,33 @@ class Tokens:
         """Make a token and return its text, which is kept nowhere."""
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         sha256 = hashlib.sha256(secret.encode()).hexdigest()
-        token = Token(
-            token_id, name, sha256, tuple(scopes), dict(attributes), time.time(), expires_s
-        )
-        with self._changing():
-            self._by_id[token_id] = token
+        with self._state.writing() as execute:
+            execute(
+                "insert into tokens values (?, ?, ?, ?, ?, ?, ?, null)",
+                (
+                    token_id, name, sha256, json.dumps(scopes), json.dumps(attributes),
+                    time.time(), expires_s,
+                ),
+            )  # fmt: skip
+        self.refresh()
         return f"hw_{token_id}_{secret}"
 
     def withdraw(self, token_id: str) -> Token:
         """Make a token useless from now on. Raises BadCredential when there is none."""
-        with self._changing():
+        with self._state.writing() as execute:
+            # Nobody else changes it until this is done.
+            self.refresh()
             token = self.by_id(token_id)
-            self._by_id[token_id] = replace(token, withdrawn_s=time.time())
+            execute("update tokens set withdrawn_s = ? where id = ?", (time.time(), token_id))
+        self.refresh()
         return token
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold off other commands, read, let the caller change, and write."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self._path.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self.refresh()
-            yield
-            self._write()
 
-    def _read(self) -> dict[str, Token]:
-        try:
-            entries = json.loads(self._path.read_bytes())
-            tokens = [Token(**{**e, "scopes": tuple(e["scopes"])}) for e in entries]
-            by_id = {token.id: token for token in tokens}
-            if not all(isinstance(text, str) for each in tokens for text in (each.id, each.sha256)):
-                raise ValueError("an id or a digest is no text")
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise TokensUnreadable(f"{self._path} cannot be read: {error}") from error
-        return by_id
-
-    def _write(self) -> None:
-        entries = [asdict(token) for token in self._by_id.values()]
-        write_private(self._path, json.dumps(entries, indent=1).encode())
+def _token_of(
+    token_id: str, name: str, sha256: str, scopes: str, attributes: str, made_s: float,
+    expires_s: float | None, withdrawn_s: float | None,
+) -> Token:  # fmt: skip
+    scopes_of = tuple(json.loads(scopes))
+    return Token(
+        token_id, name, sha256, scopes_of, json.loads(attributes), made_s, expires_s, withdrawn_s
+    )

@@ -24,6 +24,7 @@ from benchmarks.frame_flooder import count_opened, flood_frames
 from benchmarks.processes import raise_descriptor_limit
 from benchmarks.results import Figure, Goal, percentile
 from benchmarks.server import Server, served
+from state import State
 
 NAME = "flood"
 LIMIT_S = 500
@@ -107,7 +108,7 @@ def _catalogue(database: Path) -> str:
 
 def _tokens_of(server: Server) -> list[str]:
     """Return what two principals show, once the server knows of them."""
-    tokens = Tokens(server.folder / "tokens.json")
+    tokens = Tokens(State(server.folder))
     shown = [f"Bearer {tokens.add(name, ['admin'], {})}" for name in ("calm", "flooding")]
     ends_s = time.monotonic() + TIMEOUT_S
     while time.monotonic() < ends_s:

@@ -8,6 +8,7 @@ from flask import Flask
 from auth import Tokens
 from commands import HEADER, register_commands
 from settings import Settings
+from state import State
 
 CATALOGUE = """
 [sources.users]
@@ -98,7 +99,7 @@ def test_a_scope_for_nothing_is_a_warning_beside_the_token(type_in, tmp_path, sc
     assert said.exit_code == 0
     assert said.stderr == f"warning: the catalogue has nothing that {scope} is for\n"
     assert re.fullmatch(r"hw_[0-9a-f]{12}_\S{43}\n", said.stdout)
-    tokens = Tokens(tmp_path / "instance" / "tokens.json")
+    tokens = Tokens(State(tmp_path / "instance"))
     tokens.refresh()
     assert tokens.find(said.stdout.strip()).scopes == (scope, "read:orders")
 

@@ -24,6 +24,7 @@ _SOURCES = (
     "sources/logs",
 )
 _BELOW_STREAMING = (
+    "state",
     "auth",
     "auth/answers",
     "wire",
@@ -35,9 +36,10 @@ _BELOW_STREAMING = (
 )
 FLOORS: dict[str, tuple[str, ...]] = {
     "settings": ("wire",),
-    "auth": ("wire",),
+    "state": (),
+    "auth": ("state", "wire"),
     # The table of errors, for the floors that answer.
-    "auth/answers": ("auth", "wire", "sources", "journal", "topics", "exports"),
+    "auth/answers": ("auth", "wire", "state", "sources", "journal", "topics", "exports"),
     "wire": (),
     "encoders": ("wire",),
     "journal": ("wire",),
@@ -70,7 +72,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "sockets": _BELOW_STREAMING,
     "server": ("wire",),
     "app": ("settings", *_BELOW_STREAMING, "streaming", "sockets"),
-    "gunicorn.conf": ("settings", "auth", "server"),
+    "gunicorn.conf": ("settings", "auth", "server", "state"),
     "deploy/doctor": (),
     "headwater": (),
     "commands": ("settings", *_BELOW_STREAMING, "deploy/doctor"),
@@ -78,7 +80,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
 }
 
 # These import nothing but the standard library and what FLOORS allows.
-WITHOUT_LIBRARIES = ("settings", "wire", "journal", "topics", "deploy/doctor", "headwater")
+WITHOUT_LIBRARIES = (
+    "settings", "wire", "state", "journal", "topics", "deploy/doctor", "headwater",
+)  # fmt: skip
 
 # Who may name a library: floors, or single files.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -91,7 +95,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "gunicorn": ("server", "gunicorn.conf"),
     "re2": ("streaming/log_search.py",),
     "inotify_simple": ("server/monkey_patching.py", "sources/logs/folder_watch.py"),
-    **dict.fromkeys(("apsw", "sqlite3"), ("sources/sqlite",)),
+    "apsw": ("sources/sqlite",),
+    "sqlite3": ("sources/sqlite", "state"),
     **dict.fromkeys(
         ("pyarrow", "polars"),
         (
@@ -207,6 +212,9 @@ BAD_ARROWS = {
     "encoders know no source": ("encoders/a.py", "from sources import rows"),
     "encoders know no journal": ("encoders/a.py", "from journal.contract import Journal"),
     "only SQLite's room has its engine": ("sources/a.py", "import apsw"),
+    "state.db is opened by one SQLite": ("state/a.py", "import apsw"),
+    "state is the lowest": ("state/a.py", "from auth import Tokens"),
+    "state is opened in one room": ("auth/a.py", "import sqlite3"),
     "nor is it asked elsewhere": ("exports/a.py", "import sqlite3"),
     "auth knows no table of errors": ("auth/a.py", "from auth.answers import ANSWERS"),
     "streaming knows no kind of database": ("streaming/a.py", "from sources.sqlite import sql"),
@@ -288,7 +296,7 @@ def test_kinds_of_source_are_told_apart_in_sources_only():
     assert found == []
 
 
-@pytest.mark.parametrize("room", [*_SOURCES, "sources/sqlite", "server", "deploy/doctor"])
+@pytest.mark.parametrize("room", [*_SOURCES, "sources/sqlite", "server", "deploy/doctor", "state"])
 def test_a_room_has_a_true_table_of_contents(room):
     folder = PROJECT / room
     if not folder.is_dir():

@@ -1,29 +1,35 @@
-"""The file of tokens: what it keeps, who may read it, and commands and a server that share it."""
+"""Tokens: what is kept of them, and commands and a server that share them."""
 
-import json
 import re
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from auth import Tokens, TokensUnreadable
+from auth import Tokens
 from auth.access import BadCredential, Principal
+from state import State, StateUnusable
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "instance" / "tokens.json"
+def folder(tmp_path):
+    return tmp_path / "instance"
 
 
 @pytest.fixture
-def tokens(path):
-    return Tokens(path)
+def state(folder):
+    return State(folder)
+
+
+@pytest.fixture
+def tokens(state):
+    return Tokens(state)
 
 
 def id_of(text):
@@ -44,9 +50,9 @@ def test_two_of_one_name_are_two(tokens):
     assert len(tokens.all()) == 2
 
 
-def test_another_process_finds_the_same(tokens, path):
+def test_another_process_finds_the_same(tokens, folder):
     text = tokens.add("ann", ["read:a"], {"region": "EU"}, expires_s=time.time() + 60)
-    other = Tokens(path)
+    other = Tokens(State(folder))
     other.refresh()
     assert other.find(text) == tokens.find(text)
 
@@ -73,21 +79,12 @@ def test_how_wrong_it_is_does_not_show_in_the_time(tokens):
     assert max(least_s.values()) < 1.15 * min(least_s.values())
 
 
-def test_only_we_can_read_it(tokens, path):
-    tokens.add("ann", ["admin"], {})
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-    path.chmod(0o644)
-    tokens.add("bob", ["admin"], {})
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_no_secret_is_kept(tokens, path):
+def test_no_secret_is_kept(tokens, state, folder):
     secret = tokens.add("ann", ["admin"], {}).split("_", 2)[2]
-    kept = [each.read_text() for each in path.parent.iterdir()]
-    assert not [text for text in kept if secret in text]
-    (entry,) = json.loads(path.read_text())
-    assert re.fullmatch("[0-9a-f]{64}", entry["sha256"])
+    state.close()
+    assert not [path for path in folder.iterdir() if secret.encode() in path.read_bytes()]
+    ((digest,),) = state.rows("select sha256 from tokens")
+    assert re.fullmatch("[0-9a-f]{64}", digest)
 
 
 def test_withdrawn_is_no_token_any_more_and_stays_listed(tokens):
@@ -100,14 +97,14 @@ def test_withdrawn_is_no_token_any_more_and_stays_listed(tokens):
     assert tokens.find(other).name == "bob"
 
 
-def test_withdrawing_what_is_not_there_changes_nothing(tokens, path):
+def test_withdrawing_what_is_not_there_changes_nothing(tokens, state):
     text = tokens.add("ann", ["admin"], {})
     tokens.withdraw(id_of(text))
-    before = path.read_bytes()
+    before = state.rows("select * from tokens")
     for token_id in ("0123456789ab", id_of(text), "", text):
         with pytest.raises(BadCredential):
             tokens.withdraw(token_id)
-    assert path.read_bytes() == before
+    assert state.rows("select * from tokens") == before
 
 
 def test_an_expired_one_is_no_token(tokens):
@@ -159,46 +156,24 @@ def test_every_character_counts(tokens):
 
 
 DAMAGED = {
-    "empty": b"",
-    "cut": b'[{"id": "0123456789ab", "name"',
-    "no JSON": b"tokens",
-    "no text": b"\xff\xfe\x00",
-    "another shape": b'{"a": 1}',
-    "a number": b"7",
-    "a list of numbers": b"[1, 2]",
-    "without a hash": b'[{"id": "a", "name": "n", "scopes": []}]',
-    "a field of another version": b'[{"id": "a", "scopes": [], "colour": 1}]',
-    "no scopes": b'[{"id": "a", "scopes": null}]',
+    "no JSON": "scopes = 'tokens'",
+    "a number": "scopes = '7'",
+    "no scopes": "scopes = 'null'",
+    "no attributes": "attributes = '{'",
+    "bytes": "attributes = x'ff'",
 }
 
 
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_file_is_told_and_changes_nothing(tokens, path, content):
+@pytest.mark.parametrize("change", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_token_is_told_and_changes_nothing(tokens, state, change):
     text = tokens.add("ann", ["admin"], {})
-    tokens.refresh()
-    path.write_bytes(content)
+    with state.writing() as execute:
+        execute(f"update tokens set {change}")
     for _ in range(2):
-        with pytest.raises(TokensUnreadable, match=r"tokens\.json cannot be read"):
+        with pytest.raises(StateUnusable, match="has a token that is none"):
             tokens.refresh()
     assert tokens.find(text).name == "ann"
     assert tokens.is_needed
-
-
-def test_an_id_that_is_no_text_is_told(tokens, path):
-    tokens.add("ann", ["admin"], {})
-    (entry,) = json.loads(path.read_text())
-    path.write_text(json.dumps([entry | {"id": ["a"]}]))
-    with pytest.raises(TokensUnreadable):
-        Tokens(path).refresh()
-
-
-def test_nothing_is_written_over_a_damaged_file(tokens, path):
-    text = tokens.add("ann", ["admin"], {})
-    path.write_bytes(b"damaged")
-    for change in (lambda: tokens.add("bob", [], {}), lambda: tokens.withdraw(id_of(text))):
-        with pytest.raises(TokensUnreadable):
-            change()
-    assert path.read_bytes() == b"damaged"
 
 
 def test_without_a_file_none_is_needed(tokens):
@@ -207,25 +182,26 @@ def test_without_a_file_none_is_needed(tokens):
     assert tokens.all() == []
 
 
-def test_once_needed_it_stays_so(tokens, path):
+def test_once_needed_it_stays_so(tokens, state):
     text = tokens.add("ann", ["admin"], {})
     tokens.refresh()
-    path.unlink()
+    state.close()
+    state.path.unlink()
     tokens.refresh()
     assert tokens.is_needed
     with pytest.raises(BadCredential):
         tokens.find(text)
 
 
-def test_one_that_is_withdrawn_is_enough_to_need_one(tokens, path):
+def test_one_that_is_withdrawn_is_enough_to_need_one(tokens, folder):
     tokens.withdraw(id_of(tokens.add("ann", ["admin"], {})))
-    other = Tokens(path)
+    other = Tokens(State(folder))
     other.refresh()
     assert other.is_needed
 
 
-def test_a_refresh_sees_what_another_process_has_changed(tokens, path):
-    server = Tokens(path)
+def test_a_refresh_sees_what_another_process_has_changed(tokens, folder):
+    server = Tokens(State(folder))
     server.refresh()
     text = tokens.add("ann", ["admin"], {})
     assert not server.is_needed
@@ -242,19 +218,20 @@ ADD_20 = """
 import sys
 from pathlib import Path
 from auth import Tokens
+from state import State
 
 print("ready", flush=True)
 sys.stdin.readline()
-tokens = Tokens(Path(sys.argv[1]))
+tokens = Tokens(State(Path(sys.argv[1])))
 for i in range(20):
     print(tokens.add(f"{sys.argv[2]}{i}", ["admin"], {}))
 """
 
 
 @pytest.fixture
-def adders(path):
+def adders(folder):
     """Two processes that add 20 tokens each when they are told to."""
-    command = [sys.executable, "-c", ADD_20, str(path)]
+    command = [sys.executable, "-c", ADD_20, str(folder)]
     pipe = subprocess.PIPE
     made = [
         subprocess.Popen([*command, name], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
@@ -280,13 +257,28 @@ def test_two_that_add_at_once_lose_nothing(adders, tokens):
     assert len(tokens.all()) == 40
 
 
-def test_a_token_that_was_found_is_one_of_these_until_it_changes(tmp_path):
-    tokens = Tokens(tmp_path / "tokens.json")
-    text = tokens.add("me", ["admin"], {})
+def test_a_token_that_was_found_is_one_of_these_until_it_changes(tokens, folder):
+    token = tokens.find(tokens.add("me", ["admin"], {}))
     tokens.refresh()
-    token = tokens.find(text)
     assert tokens.has(token)
     assert token.principal() is token.principal()
-    Tokens(tmp_path / "tokens.json").withdraw(token.id)
+    Tokens(State(folder)).withdraw(token.id)
     tokens.refresh()
     assert not tokens.has(token)
+
+
+def test_what_else_is_written_makes_no_token_new(tokens, state):
+    token = tokens.find(tokens.add("me", ["admin"], {}))
+    with state.writing() as execute:
+        execute("insert into ended_sessions values ('a', 0)")
+    tokens.refresh()
+    assert tokens.has(token)
+
+
+def test_a_change_by_any_program_is_seen(tokens, state):
+    text = tokens.add("me", ["admin"], {})
+    with closing(sqlite3.connect(state.path)) as connection, connection:
+        connection.execute("delete from tokens")
+    tokens.refresh()
+    with pytest.raises(BadCredential):
+        tokens.find(text)

@@ -3,6 +3,7 @@
 import pytest
 
 from auth import Tokens
+from state import State
 from tests.browser.test_pages import GONE, is_live
 from tests.system.server import CATALOGUE, wait_until
 
@@ -35,7 +36,7 @@ def site(serve_all, tmp_path_factory):
     folder = tmp_path_factory.mktemp("instance")
     log = tmp_path_factory.mktemp("logs") / "odd.log"
     log.write_text("a line\n")
-    file = Tokens(folder / "tokens.json")
+    file = Tokens(State(folder))
     file.add("first", ["admin"], {})
     catalogue = f"{CATALOGUE}\n[logs.odd]\npath = '{log}'\n"
     return Site(file, serve_all(catalogue=catalogue, HEADWATER_INSTANCE=str(folder)))

@@ -1,9 +1,8 @@
 /** A real Headwater on a free port, a TCP proxy in front of it that can misbehave, and waiting. */
 
-import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, openSync, closeSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, openSync, closeSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -115,22 +114,19 @@ export class Headwater {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Have one token from now on, withdrawn or good; returns its text. The server sees it soon. */
-  setToken({ withdrawn = false } = {}) {
-    const secret = "s".repeat(43);
-    const token = {
-      id: "0123456789ab",
-      name: "ann",
-      sha256: createHash("sha256").update(secret).digest("hex"),
-      scopes: ["admin"],
-      attributes: {},
-      made_s: 0,
-      withdrawn_s: withdrawn ? 1 : null,
-    };
-    const file = path.join(this.folder, "instance", "tokens.json");
-    writeFileSync(`${file}.new`, JSON.stringify([token]));
-    renameSync(`${file}.new`, file);
-    return `hw_${token.id}_${secret}`;
+  /** Make a token, and return its text. The server sees it soon. */
+  addToken() {
+    return this.#tokens("add", "ann", "--scope", "admin").trim();
+  }
+
+  withdraw(token) {
+    this.#tokens("withdraw", token.split("_")[1]);
+  }
+
+  #tokens(...words) {
+    const env = { ...process.env, HEADWATER_INSTANCE: path.join(this.folder, "instance") };
+    const command = ["-m", "flask", "--app", "wsgi", "tokens", ...words];
+    return execFileSync(PYTHON, command, { cwd: ROOT, env, encoding: "utf8" });
   }
 
   // What anybody may ask over HTTP.

@@ -16,6 +16,7 @@ import exports.errors
 import journal.errors
 import sources.errors
 import sources.logs.bytes
+import state.errors
 import topics.errors
 from auth.access import TooMany
 from auth.answers import ANSWERS
@@ -27,7 +28,7 @@ from sources.errors import BadSelection, MissingAttribute
 from streaming.errors import FAILURES, RETRY_AFTER_S, Refusal, register_errors
 from topics import NotReady
 
-FLOORS = ("wire", "encoders", "sources", "journal", "topics", "exports")
+FLOORS = ("wire", "encoders", "sources", "journal", "topics", "exports", "state")
 
 # Public errors that no request can meet, with the reason.
 NEVER_MET = {
@@ -36,6 +37,7 @@ NEVER_MET = {
     topics.errors.TopicError: "a root: only what is below it is raised",
     exports.errors.ExportError: "a root: only what is below it is raised",
     sources.errors.FolderError: "a root: only what is below it is raised",
+    state.errors.StateError: "a root: only what is below it is raised",
     sources.errors.CatalogueError: "stops the start",
     sources.errors.SampleError: "stops `make run`",
     sources.logs.bytes.AtWork: "the folder is looked at again",

@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from auth.tokens import Tokens
+from state import State
 from tests.system.server import wait_until
 
 CASES = int(os.environ.get("FUZZ_CASES", "20000"))
@@ -313,7 +314,7 @@ def fuzz(tmp_path, launch):
     gone.symlink_to("things.db")
     server = launch(catalogue=CATALOGUE).wait_until_it_answers()
     gone.unlink()
-    tokens = Tokens(server.instance / "tokens.json")
+    tokens = Tokens(State(server.instance))
     made = {name: tokens.add(name, scopes, {}) for name, scopes in SCOPES.items()}
     wait_until(lambda: server.get("/exports").status == 401, "it asks for tokens")
     yield Fuzz(server, made)

@@ -19,6 +19,7 @@ from app import create_app
 from auth import Tokens
 from settings import Settings
 from sockets.live import Live
+from state import State
 from tests.sockets.clients import RawWebSocket
 from tests.system.feeds import READERS
 from tests.system.server import CATALOGUE, status_unless_cut, wait_until
@@ -133,7 +134,7 @@ def site(serve_all, tmp_path_factory):
     (folder / "diary.log").write_text("a line\n")
     house = HOUSE.replace('"papers"', f'"{folder / "papers"}"')
     house = house.replace("diary.log", str(folder / "diary.log"))
-    file = Tokens(folder / "instance" / "tokens.json")
+    file = Tokens(State(folder / "instance"))
     tokens = {
         "right": file.add("right", RIGHT, {}),
         "wrong": file.add("wrong", WRONG, {}),
@@ -708,7 +709,7 @@ def regions(serve_all, tmp_path_factory):
         connection.execute("create table own (n integer, region text)")
     own = f"[sources.own]\ndatabase = 'sqlite:///{folder}/own.db'\ntable = 'own'\n"
     own += "where = 'region = :principal.region'\n"
-    file = Tokens(folder / "instance" / "tokens.json")
+    file = Tokens(State(folder / "instance"))
     tokens = {name: file.add(name, RIGHT, {"region": name}) for name in ("EU", "US")}
     tokens |= {"admin": file.add("admin", ["admin"], {})}
     tokens |= {"blind": file.add("blind", ["subscribe:*"], {})}

@@ -23,6 +23,7 @@ import pytest
 from auth import Tokens
 from auth.request_scheduler import TURN_S
 from benchmarks.flooder import count_served, flood
+from state import State
 from streaming.report import MOST_OF_ONE, MOST_OPEN
 from tests.sockets.clients import TEXT, RawWebSocket, close, frame
 from tests.system.server import CATALOGUE, ROOT, wait_until
@@ -53,7 +54,7 @@ def make_site(serve_all, tmp_path_factory):
 
     def make_site(*names, scopes=MappingProxyType({}), **environ):
         instance = tmp_path_factory.mktemp("instance")
-        file = Tokens(instance / "tokens.json")
+        file = Tokens(State(instance))
         tokens = {name: file.add(name, scopes.get(name, ["admin"]), {}) for name in names}
         return Site(serve_all(HEADWATER_INSTANCE=str(instance), **environ), tokens)
 
@@ -828,7 +829,7 @@ def test_without_tokens_it_does_not_listen_to_other_machines(start):
 
 
 def test_with_tokens_it_does(start, tmp_path):
-    tokens = Tokens(tmp_path / "tokens.json")
+    tokens = Tokens(State(tmp_path))
     text = tokens.add("ann", ["admin"], {})
     # One is enough, be it good or not.
     tokens.withdraw(text.split("_")[1])

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from auth import Tokens
+from state import State
 from tests.sockets.clients import RawWebSocket
 from tests.system.server import status_unless_cut, wait_until
 
@@ -40,7 +41,7 @@ def make_site(serve_all, tmp_path_factory):
 
     def make_site(**environ):
         instance = tmp_path_factory.mktemp("instance")
-        file = Tokens(instance / "tokens.json")
+        file = Tokens(State(instance))
         text = file.add("ann", ["admin"], {})
         return Site(serve_all(HEADWATER_INSTANCE=str(instance), **environ), file, text)
 

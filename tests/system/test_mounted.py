@@ -6,6 +6,7 @@ import re
 import pytest
 
 from auth import Tokens
+from state import State
 from tests.system.server import wait_until
 from tests.system.test_logs import append
 
@@ -28,7 +29,7 @@ TO_GET = re.compile(MOUNT + r"/(|sources.*|report/.*|exports.*|files.*|logs|logs
 def mounted(serve_all, tmp_path_factory):
     """A server below MOUNT that needs tokens; ask(path, accept, ...) is asked with one."""
     instance = tmp_path_factory.mktemp("instance")
-    text = Tokens(instance / "tokens.json").add("ann", ["admin"], {})
+    text = Tokens(State(instance)).add("ann", ["admin"], {})
     folder = tmp_path_factory.mktemp("papers")
     for name in ("a.txt", "sub/b.txt"):
         folder.joinpath(name).parent.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from auth import Tokens
+from state import State
 from tests.system.server import CATALOGUE, wait_until
 
 PAGE = {"Accept": "text/html"}
@@ -55,7 +56,7 @@ def site(serve_all, tmp_path_factory):
     more = f"[sources.own]\ndatabase = 'sqlite:///{folder}/own.db'\ntable = 'own'\n"
     more += f"where = 'region = :principal.region'\n[logs.one]\npath = '{folder}/one.log'\n"
     more += f"[folders.papers]\npath = '{folder}'\n"
-    file = Tokens(tmp_path_factory.mktemp("instance") / "tokens.json")
+    file = Tokens(State(tmp_path_factory.mktemp("instance")))
     texts = {name: file.add(name.replace(" ", "-"), scopes, {}) for name, scopes in TOKENS.items()}
     texts["european"] = file.add("european", ["read:*"], {"region": "EU"})
     instance = str(file._path.parent)

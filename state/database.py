@@ -1,0 +1,165 @@
+"""state.db: rows that are on the disk when their transaction ends. Way in: State.
+
+Each call may wait for a disk or for another process. Commands and other servers may open the same
+file; nothing else in this process may, since closing it would drop SQLite's locks: not another
+SQLite (apsw), and nothing that reads it as a file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from state import schema, takeover
+from state.errors import StateUnusable, telling
+
+# How long it waits for another process that writes. Refusals come before a client gives up.
+BUSY_S = 2.0
+
+Row = tuple[Any, ...]
+
+
+class Execute(Protocol):
+    """Runs a statement of a transaction and returns its rows."""
+
+    def __call__(self, sql: str, values: Row = (), /) -> list[Row]: ...
+
+
+class State:
+    """See the module. folder: of state.db, which is made when something is first written.
+
+    May be used by any threads. What versions before it have left in folder is taken over first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.db"
+        self._is_settled = False
+        # Device and inode of the file that is open.
+        self._identity: tuple[int, int] | None = None
+        # Connections that nobody uses. Appending and popping are one step each, so there is no
+        # lock: a native thread could not wait for one of a patched process.
+        self._idle: deque[sqlite3.Connection] = deque()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def rows(self, sql: str, values: Row = ()) -> list[Row]:
+        """Return the rows of a query; none while there is no file. Raises StateError."""
+        with telling(self.path):
+            self._settle()
+            if not self._exists():
+                return []
+            with self._connection() as connection:
+                return connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def writing(self) -> Iterator[Execute]:
+        """Make all statements inside one transaction, alone; on the disk when it ends.
+
+        Nothing of it is kept if the block raises. Raises StateError.
+        """
+        with telling(self.path):
+            self._settle()
+            with self._transaction() as execute:
+                yield execute
+
+    def close(self) -> None:
+        """Close the file; what comes next opens it again."""
+        _close_all(self._idle)
+        self._identity = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Execute]:
+        if not self._exists():
+            schema.create(self.path)
+        with self._connection() as connection:
+            connection.execute("begin immediate")
+            try:
+                yield lambda sql, values=(): connection.execute(sql, values).fetchall()
+                connection.execute("commit")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("rollback")
+                raise
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Have a connection that nobody else uses meanwhile."""
+        self._check_identity()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        except sqlite3.Error:
+            connection.close()
+            raise
+        except BaseException:
+            self._idle.append(connection)
+            raise
+        self._idle.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rw", uri=True, timeout=BUSY_S,
+            isolation_level=None, check_same_thread=False,
+        )  # fmt: skip
+        try:
+            # Durable means this, here and nowhere else: a commit is synced before it returns.
+            connection.execute("pragma synchronous = full")
+            schema.check(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # What is in -wal belongs to one file: beside another one it would be read as that one's.
+
+    def _exists(self) -> bool:
+        """Is there a file? Raises StateUnusable when only its log is left."""
+        # In this order: the log comes after the file.
+        has_log = Path(f"{self.path}-wal").exists()
+        is_there = self.path.exists()
+        if has_log and not is_there:
+            raise StateUnusable(
+                f"{self.path} is gone, and {self.path}-wal is left: put it back, or remove both"
+            )
+        return is_there
+
+    def _check_identity(self) -> None:
+        """Raise StateUnusable if another file is there than the one that is open."""
+        status = self.path.stat()
+        identity = status.st_dev, status.st_ino
+        if (self._identity or identity) != identity:
+            raise StateUnusable(
+                f"{self.path} was replaced while it was open: stop the server, remove"
+                f" {self.path}-wal, and start it again"
+            )
+        self._identity = identity
+
+    def _settle(self) -> None:
+        """Once: take over what is left of versions before, and see that the file is sound."""
+        if self._is_settled:
+            return
+        earlier = takeover.Earlier(self.path.parent)
+        with earlier.held() as is_there:
+            if is_there:
+                with self._transaction() as execute:
+                    earlier.copy(execute)
+                earlier.put_away()
+        if self._exists():
+            with self._connection() as connection:
+                problems = connection.execute("pragma quick_check(1)").fetchall()
+            if problems != [("ok",)]:
+                raise StateUnusable(f"{self.path} is damaged: put a backup in its place")
+        self._is_settled = True
+
+
+def _close_all(idle: deque[sqlite3.Connection]) -> None:
+    while idle:
+        idle.pop().close()

@@ -1,0 +1,113 @@
+"""What versions before state.db kept in files of their own: copied into it once, and put away.
+
+The rows are on the disk before the first file is moved. If that is broken off, all of it is done
+again, and changes nothing that is there by then: counts are the larger of two, and what was
+withdrawn stays so. Way in: Earlier; check_alone for what does not hold the folder's lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from state.errors import StateUnusable
+from state.schema import sync_folder
+
+# Where they go, in a folder for each time. docs/running.md says how to go back.
+PUT_AWAY = "before-state.db"
+
+_TOKENS = "tokens.json"
+# Commands of the version before hold it while they change tokens.
+_TOKENS_LOCK = "tokens.lock"
+_NAMES = (_TOKENS,)
+
+_Execute = Callable[[str, tuple[Any, ...]], object]
+
+
+class Earlier:
+    """What an earlier version has left in folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def is_there(self) -> bool:
+        return any((self._folder / name).exists() for name in _NAMES)
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keep commands of that version from changing it meanwhile. False: there is nothing."""
+        if not self.is_there():
+            yield False
+            return
+        with open(self._folder / _TOKENS_LOCK, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self.is_there()
+
+    def copy(self, execute: _Execute) -> None:
+        """Add its rows. Raises StateUnusable when tokens cannot be read: nobody would need one."""
+        for row in _tokens_in(self._folder / _TOKENS):
+            execute(
+                "insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update"
+                " set withdrawn_s = coalesce(withdrawn_s, excluded.withdrawn_s)",
+                row,
+            )
+
+    def put_away(self) -> None:
+        """Move the files to where they are not found again. Raises OSError."""
+        aside = self._folder / PUT_AWAY / str(time.time_ns())
+        aside.mkdir(mode=0o700, parents=True)
+        for name in (*_NAMES, _TOKENS_LOCK):
+            if (self._folder / name).exists():
+                (self._folder / name).rename(aside / name)
+        for folder in (aside, aside.parent, self._folder):
+            sync_folder(folder)
+
+
+def check_alone(folder: Path) -> None:
+    """Raise StateUnusable if a server of a version before is still using what it has left there.
+
+    A server holds `lock`: one of this version has taken everything over when it has started.
+    """
+    try:
+        with open(folder / "lock") as lock:
+            if Earlier(folder).is_there():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StateUnusable(
+            f"a server of an earlier version uses {folder}: stop it, and start this one"
+        ) from error
+    except OSError:
+        # Where no server has been, or that may not be read by this user: what comes next says it.
+        return
+
+
+def _tokens_in(path: Path) -> list[tuple[Any, ...]]:
+    if not path.exists():
+        return []
+    try:
+        return [_token_row(**entry) for entry in json.loads(path.read_bytes())]
+    except (OSError, ValueError, TypeError) as error:
+        raise StateUnusable(f"{path} cannot be read: {error}") from error
+
+
+def _token_row(
+    id: str,  # noqa: A002 (what it is called there)
+    name: str,
+    sha256: str,
+    scopes: list[str],
+    attributes: dict[str, str],
+    made_s: float,
+    expires_s: float | None = None,
+    withdrawn_s: float | None = None,
+) -> tuple[Any, ...]:
+    if not all(isinstance(text, str) for text in (id, name, sha256, *scopes)):
+        raise ValueError("an id, a name, a digest or a scope is no text")
+    return (
+        id, name, sha256, json.dumps(list(scopes)), json.dumps(attributes),
+        made_s, expires_s, withdrawn_s,
+    )  # fmt: skip

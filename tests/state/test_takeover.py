@@ -1,0 +1,151 @@
+"""What the version before kept in files is taken over once: all of it, whatever interrupts it.
+
+The folder `earlier` was written by that version.
+"""
+
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auth import Tokens
+from auth.access import BadCredential
+from state import State, StateUnusable
+from state.takeover import PUT_AWAY, Earlier, check_alone
+
+ROOT = Path(__file__).parents[2]
+EARLIER = Path(__file__).parent / "earlier"
+ANN = "hw_b8c521f59220_mQU6-oDgorJh9vMcGJrQMRy5CadCcgulAkzdaUaYTKk"
+GONE = "hw_7ec1148cf3be_EzQIedRI0DTnd_dXYLWokeKTYtCt7aBfsPYLax_C8Ng"
+BOB = "hw_c62714273e5f_hbR1SJq48cE6WO17bgkzZWJEF1g00dN8yJoeD58u6E4"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Path(shutil.copytree(EARLIER, tmp_path / "instance"))
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def has_all(state):
+    """Fail unless everything of `earlier` is in state, once."""
+    tokens = Tokens(state)
+    tokens.refresh()
+    assert [token.name for token in tokens.all()] == ["ann", "gone", "bob"]
+    ann, bob = tokens.find(ANN), tokens.find(BOB)
+    assert (ann.scopes, ann.attributes) == (("read:a", "admin"), {"region": "EU"})
+    assert (ann.made_s, ann.expires_s) == (1796073271.092918, 4102444800.0)
+    assert bob.attributes == {"name": "Zoë"}
+    with pytest.raises(BadCredential, match="was withdrawn"):
+        tokens.find(GONE)
+
+
+def test_all_of_it_is_there_and_the_files_are_put_away(folder):
+    before = {path.name: path for path in EARLIER.iterdir()}
+    has_all(State(folder))
+    assert names_in(folder) == {"state.db", PUT_AWAY}
+    (aside,) = (folder / PUT_AWAY).iterdir()
+    assert names_in(aside) == before.keys()
+    assert (aside / "tokens.json").read_bytes() == before["tokens.json"].read_bytes()
+    has_all(State(folder))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from state import State, takeover
+
+def end(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+calls, seen = int(sys.argv[2]), 0
+def count(frame, event, arg):
+    global seen
+    if event == "line" and frame.f_code.co_filename == takeover.__file__:
+        seen += 1
+        if seen == calls:
+            end()
+    return count
+
+sys.settrace(count)
+State(Path(sys.argv[1])).rows("select 1")
+"""
+
+
+def killed_after(folder, lines):
+    """Take over in a process that is killed after so many lines of takeover.py; was it?"""
+    command = [sys.executable, "-c", KILLED, str(folder), str(lines)]
+    return subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == -9
+
+
+def test_killed_anywhere_it_is_done_again(tmp_path):
+    lines, was_killed = 1, True
+    while was_killed:
+        folder = Path(shutil.copytree(EARLIER, tmp_path / str(lines)))
+        was_killed = killed_after(folder, lines)
+        has_all(State(folder))
+        assert names_in(folder) - {"tokens.lock"} == {"state.db", PUT_AWAY}
+        lines += 3
+    assert lines > 30
+
+
+def test_what_was_changed_since_stays_changed(folder):
+    """As after a return to the version before, whose files were put back."""
+    Tokens(State(folder)).withdraw(ANN.split("_")[1])
+    for path in EARLIER.iterdir():
+        copy = shutil.copytree if path.is_dir() else shutil.copy
+        copy(path, folder / path.name)
+    tokens = Tokens(State(folder))
+    tokens.refresh()
+    assert [token.is_good() for token in tokens.all()] == [False, False, True]
+    assert not Earlier(folder).is_there()
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut": b'[{"id": "0123456789ab", "name"',
+    "no JSON": b"tokens",
+    "no text": b"\xff\xfe\x00",
+    "another shape": b'{"a": 1}',
+    "a number": b"7",
+    "a list of numbers": b"[1, 2]",
+    "without a hash": b'[{"id": "a", "name": "n", "scopes": []}]',
+    "a field of another version": b'[{"id": "a", "scopes": [], "colour": 1}]',
+    "no scopes": b'[{"id": "a", "scopes": null}]',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+def test_damaged_tokens_are_told_and_nothing_is_changed(folder, content):
+    (folder / "tokens.json").write_bytes(content)
+    before = names_in(folder)
+    tokens = Tokens(State(folder))
+    for attempt in (tokens.refresh, lambda: tokens.add("bob", [], {})):
+        with pytest.raises(StateUnusable, match=r"tokens\.json cannot be read"):
+            attempt()
+    assert names_in(folder) - before <= {"state.db", "state.db-wal", "state.db-shm"}
+    assert (folder / "tokens.json").read_bytes() == content
+
+
+def test_an_id_that_is_no_text_is_told(folder):
+    (entry, *_) = json.loads((folder / "tokens.json").read_text())
+    (folder / "tokens.json").write_text(json.dumps([entry | {"id": ["a"]}]))
+    with pytest.raises(StateUnusable):
+        Tokens(State(folder)).refresh()
+
+
+def test_a_server_of_the_version_before_is_not_deprived_of_its_files(folder):
+    check_alone(folder)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StateUnusable, match="a server of an earlier version uses"):
+            check_alone(folder)
+        State(folder).rows("select 1")
+        check_alone(folder)
+    check_alone(folder / "nowhere")
