@@ -262,7 +262,7 @@ def _make_authenticator(
     tokens.refresh()
     return Authenticator(
         tokens,
-        Links(key, settings.instance / "links", run_native),
+        Links(key, state, run_native),
         Clients(settings.connections_per_principal),
         Rates(settings.requests_per_minute),
         Origins(settings.origins or ()),

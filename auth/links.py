@@ -6,18 +6,17 @@ the query. Way in: Links.sign, Links.read, Links.use, Links.check. Signed by its
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from auth.access import BadCredential, LinkSpent
+from state import State
 from wire.since import After, Age, All, Since, parse_since
 
 PARAMETER = "link"
@@ -25,6 +24,8 @@ SALT = "headwater signed link of"
 # A year: for longer there are tokens.
 MAX_S = 366 * 86_400
 MAX_USES = 10_000
+
+_USES = "select uses from link_uses where id = ?"
 
 
 class Link(NamedTuple):
@@ -38,7 +39,7 @@ class Link(NamedTuple):
 
 
 class Links:
-    """folder: holds a file for each link whose uses are counted, of so many bytes.
+    """state: counts the uses of those that have a number of them.
 
     run_native: runs what waits for the disk.
     """
@@ -46,22 +47,19 @@ class Links:
     def __init__(
         self,
         key: bytes,
-        folder: Path,
+        state: State,
         run_native: Callable[[Callable[[], None]], None] = lambda work: work(),
     ) -> None:
         self._key = key
-        self._folder = folder
+        self._state = state
         self._run_native = run_native
-        # Uses are counted one after another: two could both be the last, and each waits for the
-        # disk, on one native thread however many there are.
+        # Each waits for the disk, on one native thread however many there are.
         self._counting = threading.Lock()
 
     def sign(self, address: str, token: str, expires_s: int, uses: int) -> tuple[str, Link]:
         """Return address with its link, and the link. address: path and query, without a link."""
         link = Link(secrets.token_hex(8), token, expires_s, uses, round(time.time(), 3))
         signed = str(self._signer(address).dumps(link))
-        if uses:
-            self._run_native(self._forget_old)
         separator = "&" if "?" in address else "?"
         return f"{address}{separator}{PARAMETER}={signed}", link
 
@@ -82,13 +80,14 @@ class Links:
                 self._run_native(partial(self._count, link))
 
     def _count(self, link: Link) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One byte a use; appending is one step, whatever happens next.
-        with open(self._path_of(link), "ab") as file:
-            self._check_left(link, file.tell())
-            file.write(b".")
-            file.flush()
-            os.fsync(file.fileno())
+        with self._state.writing() as execute:
+            self._check_left(link, execute(_USES, (link.id,)))
+            execute("delete from link_uses where expires_s < ?", (time.time(),))
+            execute(
+                "insert into link_uses values (?, ?, 1) on conflict (id) do update"
+                " set uses = uses + 1",
+                (link.id, link.expires_s),
+            )
 
     def check(self, link: Link) -> None:
         """Count nothing. Raises LinkSpent when there were as many uses as there may be."""
@@ -96,29 +95,15 @@ class Links:
             self._run_native(partial(self._look, link))
 
     def _look(self, link: Link) -> None:
-        try:
-            self._check_left(link, self._path_of(link).stat().st_size)
-        except FileNotFoundError:
-            # It was never used.
-            return
-
-    def _path_of(self, link: Link) -> Path:
-        return self._folder / f"{link.id}.{link.expires_s}"
+        self._check_left(link, self._state.rows(_USES, (link.id,)))
 
     @staticmethod
-    def _check_left(link: Link, used: int) -> None:
-        if used >= link.uses:
+    def _check_left(link: Link, found: list[tuple[int]]) -> None:
+        if found and found[0][0] >= link.uses:
             raise LinkSpent("the link is used up")
 
     def _signer(self, address: str) -> URLSafeSerializer:
         return URLSafeSerializer(self._key, salt=f"{SALT} {address}")
-
-    def _forget_old(self) -> None:
-        if not self._folder.exists():
-            return
-        for path in self._folder.iterdir():
-            if path.suffix[1:].isdecimal() and int(path.suffix[1:]) < time.time():
-                path.unlink(missing_ok=True)
 
 
 def split_link(query: str) -> tuple[str, str | None]:

@@ -24,7 +24,8 @@ PUT_AWAY = "before-state.db"
 _TOKENS = "tokens.json"
 # Commands of the version before hold it while they change tokens.
 _TOKENS_LOCK = "tokens.lock"
-_NAMES = (_TOKENS,)
+_LINKS = "links"
+_NAMES = (_TOKENS, _LINKS)
 
 _Execute = Callable[[str, tuple[Any, ...]], object]
 
@@ -55,6 +56,13 @@ class Earlier:
                 "insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update"
                 " set withdrawn_s = coalesce(withdrawn_s, excluded.withdrawn_s)",
                 row,
+            )
+        for path, expires_s in _named_by_end(self._folder / _LINKS):
+            # A byte a use.
+            execute(
+                "insert into link_uses values (?, ?, ?) on conflict (id) do update"
+                " set uses = max(uses, excluded.uses)",
+                (path.stem, expires_s, path.stat().st_size),
             )
 
     def put_away(self) -> None:
@@ -93,6 +101,12 @@ def _tokens_in(path: Path) -> list[tuple[Any, ...]]:
         return [_token_row(**entry) for entry in json.loads(path.read_bytes())]
     except (OSError, ValueError, TypeError) as error:
         raise StateUnusable(f"{path} cannot be read: {error}") from error
+
+
+def _named_by_end(folder: Path) -> list[tuple[Path, int]]:
+    """Return the files called <id>.<unix seconds>, and their second."""
+    paths = list(folder.iterdir()) if folder.exists() else []
+    return [(path, int(path.suffix[1:])) for path in paths if path.suffix[1:].isdecimal()]
 
 
 def _token_row(

@@ -1,18 +1,23 @@
 """Signed links: for one address, for so long, for so many uses; nothing in them can change."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from auth import Links
 from auth.access import BadCredential, LinkSpent
 from auth.links import Link, since_of, split_link
+from state import State
 from wire.cursors import Cursor, format_cursor
 from wire.since import All, parse_since
 
+ROOT = Path(__file__).parents[2]
 KEY = b"k" * 32
 ADDRESS = "/download/flights.csv?limit=2"
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -20,12 +25,17 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 @pytest.fixture
 def folder(tmp_path):
-    return tmp_path / "links"
+    return tmp_path / "instance"
 
 
 @pytest.fixture
-def links(folder):
-    return Links(KEY, folder)
+def state(folder):
+    return State(folder)
+
+
+@pytest.fixture
+def links(state):
+    return Links(KEY, state)
 
 
 def sign(links, address=ADDRESS, seconds=60, uses=0):
@@ -110,10 +120,10 @@ def test_it_is_no_link_to_another_address(links, address):
         links.read(text, address)
 
 
-def test_another_server_takes_it_for_none(links, folder):
+def test_another_server_takes_it_for_none(links, state):
     text, _ = sign(links)
     with pytest.raises(BadCredential):
-        Links(b"another key".ljust(32), folder).read(text, ADDRESS)
+        Links(b"another key".ljust(32), state).read(text, ADDRESS)
 
 
 def test_it_expires(links):
@@ -129,7 +139,7 @@ def test_as_often_as_it_likes_leaves_nothing_behind(links, folder):
     assert not folder.exists()
 
 
-def test_uses_are_counted(links, folder):
+def test_uses_are_counted(links):
     _, link = sign(links, uses=2)
     _, other = sign(links, uses=1)
     links.use(link)
@@ -139,7 +149,6 @@ def test_uses_are_counted(links, folder):
             links.use(link)
     # Each has a count of its own.
     links.use(other)
-    assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_look_is_no_use_and_is_refused_when_there_is_none_left(links, folder):
@@ -156,14 +165,14 @@ def test_a_look_is_no_use_and_is_refused_when_there_is_none_left(links, folder):
 def test_uses_are_counted_across_a_restart(links, folder):
     text, link = sign(links, uses=2)
     links.use(link)
-    restarted = Links(KEY, folder)
+    restarted = Links(KEY, State(folder))
     restarted.use(restarted.read(text, ADDRESS))
     with pytest.raises(LinkSpent):
-        Links(KEY, folder).use(link)
+        Links(KEY, State(folder)).use(link)
 
 
 class Elsewhere:
-    """Runs work on a thread of its own; `folder` is not to be touched anywhere else."""
+    """Runs work on a thread of its own, and counts how often."""
 
     def __init__(self):
         self.runs = 0
@@ -174,20 +183,20 @@ class Elsewhere:
             return pool.submit(work).result()
 
 
-def test_what_asks_the_disk_runs_where_it_may_wait(folder):
+def test_what_asks_the_disk_runs_where_it_may_wait(state):
     run_native = Elsewhere()
-    links = Links(KEY, folder, run_native)
+    links = Links(KEY, state, run_native)
     _, link = sign(links, uses=1)
     links.check(link)
     links.use(link)
     with pytest.raises(LinkSpent):
         links.use(link)
-    assert run_native.runs == 4
+    assert run_native.runs == 3
     links.use(sign(links)[1])
-    assert run_native.runs == 4, "what is not counted asks no disk"
+    assert run_native.runs == 3, "what is not counted asks no disk"
 
 
-def test_of_many_uses_at_once_only_so_many_are_good(folder):
+def test_of_many_uses_at_once_only_so_many_are_good(state):
     uses, asked, waiting = 3, 8, threading.Barrier(8)
 
     def run_native(work):
@@ -196,8 +205,8 @@ def test_of_many_uses_at_once_only_so_many_are_good(folder):
             waiting.wait(0.05)
         return work()
 
-    links = Links(KEY, folder, run_native)
-    _, link = sign(Links(KEY, folder), uses=uses)
+    links = Links(KEY, state, run_native)
+    _, link = sign(links, uses=uses)
 
     def use(_):
         try:
@@ -210,19 +219,58 @@ def test_of_many_uses_at_once_only_so_many_are_good(folder):
         assert sum(pool.map(use, range(asked))) == uses
 
 
-def test_the_count_of_what_has_expired_is_forgotten(links, folder):
+def test_the_count_of_what_has_expired_is_forgotten(links, state):
     _, short = sign(links, seconds=-5, uses=2)
     _, long = sign(links, seconds=60, uses=2)
     links.use(short)
     links.use(long)
-    strange = folder / "note"
-    strange.write_text("of somebody else")
-    assert len(list(folder.iterdir())) == 3
-    sign(links, uses=1)
-    assert {path.name.partition(".")[0] for path in folder.iterdir()} == {long.id, "note"}
+    assert state.rows("select id, uses from link_uses") == [(long.id, 1)]
     links.use(long)
     with pytest.raises(LinkSpent):
         links.use(long)
+
+
+USE = """
+import os, signal, sys
+from pathlib import Path
+from auth import Links
+from auth.access import LinkSpent
+from state import State
+
+links = Links(b"k" * 32, State(Path(sys.argv[1])))
+link = links.read(sys.argv[2], sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    links.use(link)
+    print("used", flush=True)
+except LinkSpent:
+    print("spent", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def users(links, folder):
+    """Processes that use the same link, of one use, when they are told to, and kill themselves."""
+    text, _ = sign(links, uses=1)
+    command = [sys.executable, "-c", USE, str(folder), text, ADDRESS]
+    pipe = subprocess.PIPE
+    made = [
+        subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) for _ in range(4)
+    ]
+    yield made
+    for user in made:
+        user.kill()
+        user.communicate()
+
+
+def test_a_link_of_one_use_opens_once_in_all_processes(users):
+    assert [user.stdout.readline() for user in users] == ["ready\n"] * 4
+    for user in users:
+        user.stdin.write("go\n")
+        user.stdin.flush()
+    assert sorted(user.stdout.readline() for user in users) == ["spent\n"] * 3 + ["used\n"]
 
 
 QUERIES = {

@@ -44,6 +44,10 @@ def has_all(state):
     assert bob.attributes == {"name": "Zoë"}
     with pytest.raises(BadCredential, match="was withdrawn"):
         tokens.find(GONE)
+    assert state.rows("select * from link_uses order by id") == [
+        ("a506b4e3c4af63de", 4102444800, 2),
+        ("eabf4f9c1ca480fb", 4102444800, 1),
+    ]
 
 
 def test_all_of_it_is_there_and_the_files_are_put_away(folder):
@@ -98,12 +102,16 @@ def test_killed_anywhere_it_is_done_again(tmp_path):
 def test_what_was_changed_since_stays_changed(folder):
     """As after a return to the version before, whose files were put back."""
     Tokens(State(folder)).withdraw(ANN.split("_")[1])
+    with State(folder).writing() as execute:
+        execute("update link_uses set uses = uses + 1 where id = 'a506b4e3c4af63de'")
     for path in EARLIER.iterdir():
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, folder / path.name)
     tokens = Tokens(State(folder))
     tokens.refresh()
     assert [token.is_good() for token in tokens.all()] == [False, False, True]
+    uses = State(folder).rows("select uses from link_uses order by id")
+    assert uses == [(3,), (1,)]
     assert not Earlier(folder).is_there()
 
 
