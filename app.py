@@ -160,7 +160,7 @@ def create_app(
     app.url_map.converters["path"] = AnyPath
     refusals = register_errors(app)
     state = State(settings.instance)
-    ended = EndedSessions(settings.instance / "sessions-ended", threads.authenticator)
+    ended = EndedSessions(state, threads.authenticator)
     authenticator = _make_authenticator(
         app, settings, key or secrets.token_bytes(32), state, ended, threads.authenticator
     )

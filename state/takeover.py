@@ -25,7 +25,8 @@ _TOKENS = "tokens.json"
 # Commands of the version before hold it while they change tokens.
 _TOKENS_LOCK = "tokens.lock"
 _LINKS = "links"
-_NAMES = (_TOKENS, _LINKS)
+_SESSIONS = "sessions-ended"
+_NAMES = (_TOKENS, _LINKS, _SESSIONS)
 
 _Execute = Callable[[str, tuple[Any, ...]], object]
 
@@ -64,6 +65,9 @@ class Earlier:
                 " set uses = max(uses, excluded.uses)",
                 (path.stem, expires_s, path.stat().st_size),
             )
+
+        for path, expires_s in _named_by_end(self._folder / _SESSIONS):
+            execute("insert or ignore into ended_sessions values (?, ?)", (path.stem, expires_s))
 
     def put_away(self) -> None:
         """Move the files to where they are not found again. Raises OSError."""

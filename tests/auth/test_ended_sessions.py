@@ -5,48 +5,49 @@ import time
 import pytest
 
 from auth.ended_sessions import EndedSessions
+from state import State
 
 SOON_S = int(time.time()) + 1000
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "sessions-ended"
+def state(tmp_path):
+    return State(tmp_path / "instance")
 
 
-def test_what_has_ended_is_known(folder):
-    ended = EndedSessions(folder)
+def test_what_has_ended_is_known(state):
+    ended = EndedSessions(state)
     assert "a1" not in ended
     ended.add("a1", SOON_S)
     assert "a1" in ended
     assert "a2" not in ended
 
 
-def test_the_next_process_knows_it_too(folder):
-    EndedSessions(folder).add("a1", SOON_S)
-    assert "a1" in EndedSessions(folder)
+def test_the_next_process_knows_it_too(state):
+    EndedSessions(state).add("a1", SOON_S)
+    assert "a1" in EndedSessions(State(state.path.parent))
 
 
-def test_what_has_expired_by_itself_is_forgotten(folder):
-    ended = EndedSessions(folder)
+def test_what_has_expired_by_itself_is_forgotten(state):
+    ended = EndedSessions(state)
     ended.add("old", int(time.time()) - 10)
     ended.add("a1", SOON_S)
     assert "old" not in ended
-    assert [path.name for path in folder.iterdir()] == [f"a1.{SOON_S}"]
+    assert state.rows("select * from ended_sessions") == [("a1", SOON_S)]
 
 
-def test_again_is_harmless(folder):
-    ended = EndedSessions(folder)
+def test_again_is_harmless(state):
+    ended = EndedSessions(state)
     ended.add("a1", SOON_S)
     ended.add("a1", SOON_S)
     assert "a1" in ended
 
 
-def test_it_is_written_where_it_may_wait_and_known_at_once(folder):
+def test_it_is_written_where_it_may_wait_and_known_at_once(state):
     waiting = []
-    ended = EndedSessions(folder, waiting.append)
+    ended = EndedSessions(state, waiting.append)
     ended.add("a1", SOON_S)
     assert "a1" in ended
-    assert not folder.exists()
+    assert "a1" not in EndedSessions(state)
     waiting.pop()()
-    assert "a1" in EndedSessions(folder)
+    assert "a1" in EndedSessions(state)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from auth import Tokens
+from auth import EndedSessions, Tokens
 from auth.access import BadCredential
 from state import State, StateUnusable
 from state.takeover import PUT_AWAY, Earlier, check_alone
@@ -48,6 +48,9 @@ def has_all(state):
         ("a506b4e3c4af63de", 4102444800, 2),
         ("eabf4f9c1ca480fb", 4102444800, 1),
     ]
+    ended = EndedSessions(state)
+    assert "0123456789abcdef" in ended
+    assert "fedcba9876543210" in ended
 
 
 def test_all_of_it_is_there_and_the_files_are_put_away(folder):
