@@ -186,9 +186,7 @@ def create_app(
         rights.find_to_end, rights.narrow, rights.hides, refusals,
     )  # fmt: skip
     socketio.on_namespace(live)
-    logs = LogFollowers(
-        catalogue.logs.values(), settings.instance / "logs-state", topics, threads.files
-    )
+    logs = LogFollowers(catalogue.logs.values(), state, topics, threads.files)
     app.extensions["headwater"] = Parts(
         authenticator,
         topics,

@@ -26,7 +26,8 @@ _TOKENS = "tokens.json"
 _TOKENS_LOCK = "tokens.lock"
 _LINKS = "links"
 _SESSIONS = "sessions-ended"
-_NAMES = (_TOKENS, _LINKS, _SESSIONS)
+_POSITIONS = "logs-state"
+_NAMES = (_TOKENS, _LINKS, _SESSIONS, _POSITIONS)
 
 _Execute = Callable[[str, tuple[Any, ...]], object]
 
@@ -68,6 +69,10 @@ class Earlier:
 
         for path, expires_s in _named_by_end(self._folder / _SESSIONS):
             execute("insert or ignore into ended_sessions values (?, ?)", (path.stem, expires_s))
+
+        for path in (self._folder / _POSITIONS).glob("*.json"):
+            text = path.read_text(errors="replace")
+            execute("insert or replace into log_positions values (?, ?)", (path.stem, text))
 
     def put_away(self) -> None:
         """Move the files to where they are not found again. Raises OSError."""

@@ -55,6 +55,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "sources/catalogue",
         "sources/folders",
         "journal",
+        "state",
         "topics",
         "wire",
     ),

@@ -1,8 +1,8 @@
 """Follows the catalogue's logs: each line becomes an event of the topic logs/<name>, once.
 
 One thread for each log, however many read the topic. The newest event says which line was the
-last, so after a crash it goes on exactly there. Which file that line was in, a small file of our
-own says; that is on the disk before the first line of a file is published.
+last, so after a crash it goes on exactly there. Which file that line was in is in state.db, and on
+the disk before the first line of a file is published.
 Way in: LogFollowers, started by a process entry.
 """
 
@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
 from journal import JournalFailed, JournalFull, RunNative
@@ -25,6 +24,7 @@ from sources.logs.folder_watch import FolderWatch
 from sources.logs.lines import LastLine, as_text
 from sources.logs.newest import Share
 from sources.logs.position import Position, load_position, save_position
+from state import State, StateError
 from topics import NotReady, Publication, Topics
 from wire.events import NewEvent
 from wire.log_lines import gap_event, is_gap, log_event, place_of
@@ -49,12 +49,12 @@ MOST_IMPORTED_BYTES = 64 * 1024 * 1024
 
 
 class LogFollowers:
-    """All of them. folder: where each writes down where it is."""
+    """All of them. state: remembers where each is."""
 
     def __init__(
-        self, entries: Iterable[LogEntry], folder: Path, topics: Topics, run_native: RunNative
+        self, entries: Iterable[LogEntry], state: State, topics: Topics, run_native: RunNative
     ) -> None:
-        self._all = [LogFollower(entry, folder, topics, run_native) for entry in entries]
+        self._all = [LogFollower(entry, state, topics, run_native) for entry in entries]
 
     def start(self) -> None:
         for follower in self._all:
@@ -78,7 +78,7 @@ class LogFollower:
     """See the module; one log."""
 
     def __init__(
-        self, entry: LogEntry, folder: Path, topics: Topics, run_native: RunNative
+        self, entry: LogEntry, state: State, topics: Topics, run_native: RunNative
     ) -> None:
         self._name = entry.name
         self._topic = f"logs/{entry.name}"
@@ -86,7 +86,7 @@ class LogFollower:
         self._links = entry.links
         size_bytes = min(MOST_IMPORTED_BYTES, entry.retain_bytes // 3)
         self._share = Share(entry.retain_lines, size_bytes)
-        self._notes = folder / f"{entry.name}.json"
+        self._state = state
         self._topics = topics
         self._run_native = run_native
         self._stopped = threading.Event()
@@ -109,7 +109,7 @@ class LogFollower:
                 self._follow()
             except NotReady:
                 self._stopped.wait(NOT_READY_S)
-            except (OSError, JournalFailed) as error:
+            except (OSError, JournalFailed, StateError) as error:
                 self._say(str(error))
                 self._stopped.wait(RETRY_S)
             except Exception:
@@ -120,7 +120,7 @@ class LogFollower:
     def _follow(self) -> None:
         """Publish what comes, from behind the newest event on, until it is stopped.
 
-        Raises NotReady, OSError, JournalFailed.
+        Raises NotReady, OSError, JournalFailed, StateError.
         """
         newest = self._topics.newest_event(self._topic)
         file = self._run_native(lambda: self._open(newest))
@@ -137,7 +137,7 @@ class LogFollower:
     def _open(self, newest: bytes | None) -> LogFile:
         """Return the log, to be read from behind the newest event on."""
         topic = self._topics.get(self._topic)
-        noted = load_position(self._notes) if topic is not None and topic.last else None
+        noted = load_position(self._state, self._name) if topic is not None and topic.last else None
         last = None
         if newest is not None and not is_gap(newest):
             place = place_of(newest)
@@ -152,7 +152,7 @@ class LogFollower:
         return LogFile(self._path, noted, self._share, last, links=self._links)
 
     def _look(self, file: LogFile) -> _Round:
-        """Read what there is, on a native thread. Raises OSError."""
+        """Read what there is, on a native thread. Raises OSError, StateError."""
         if self._position != self._noted and time.monotonic() - self._noted_s >= NOTE_EVERY_S:
             self._note(self._position)
         batch = file.read()
@@ -179,7 +179,7 @@ class LogFollower:
 
     def _note(self, position: Position | None) -> None:
         if position is not None:
-            save_position(self._notes, position)
+            save_position(self._state, self._name, position)
             self._noted, self._noted_s = position, time.monotonic()
 
     def _publish(self, found: _Round) -> None:

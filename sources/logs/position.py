@@ -6,12 +6,11 @@ Way in: Position, load_position, save_position; the latter two may wait for a di
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 from sources.logs.bytes import NO_FILE, Fingerprint, Identity
 from sources.logs.lines import Half
+from state import State
 
 _NOTHING = Half()
 _UNREAD = Fingerprint.of(b"")
@@ -43,38 +42,30 @@ class Position(NamedTuple):
         return self._replace(end=end, half=_NOTHING, is_after_loss=False)
 
 
-def load_position(path: Path) -> Position | None:
-    """Return the position in the file at path, None when there is none that can be used."""
+def load_position(state: State, log: str) -> Position | None:
+    """Return the position in the log of that name, None when there is none that can be used.
+
+    Raises StateError.
+    """
+    found = state.rows("select position from log_positions where log = ?", (log,))
     try:
-        told = json.loads(path.read_bytes())
-        text, cut, *more = told["half"]
+        ((text,),) = found
+        told = json.loads(text)
+        half, cut, *more = told["half"]
         device, inode = told["identity"]
         length, digest = told["head"]
         return Position(
             int(told["number"]), int(told["end"]), float(told["seen_s"]),
-            Half(text.encode("latin-1"), int(cut), more == [True]), (int(device), int(inode)),
+            Half(half.encode("latin-1"), int(cut), more == [True]), (int(device), int(inode)),
             Fingerprint(int(length), str(digest)), told.get("is_after_loss") is True,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def save_position(path: Path, position: Position) -> None:
-    """Put the position in the file at path: all of it or, after a crash, what was there before.
-
-    Raises OSError.
-    """
+def save_position(state: State, log: str, position: Position) -> None:
+    """Remember the position in the log of that name. Raises StateError."""
     told = position._asdict()
     told["half"] = (position.half.text.decode("latin-1"), *position.half[1:])
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    with open(fresh, "w", encoding="utf-8") as file:
-        json.dump(told, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with state.writing() as execute:
+        execute("insert or replace into log_positions values (?, ?)", (log, json.dumps(told)))

@@ -14,6 +14,9 @@ import pytest
 
 from auth import EndedSessions, Tokens
 from auth.access import BadCredential
+from sources.logs.bytes import Fingerprint
+from sources.logs.lines import Half
+from sources.logs.position import Position, load_position
 from state import State, StateUnusable
 from state.takeover import PUT_AWAY, Earlier, check_alone
 
@@ -48,6 +51,9 @@ def has_all(state):
         ("a506b4e3c4af63de", 4102444800, 2),
         ("eabf4f9c1ca480fb", 4102444800, 1),
     ]
+    position = Position(3, 5, 1.5, Half(b"\xff\n", 7, True), (1, 2), Fingerprint.of(b"head"), True)
+    assert load_position(state, "web") == position
+    assert load_position(state, "app") == Position(1, 1234, 1700000000.25)
     ended = EndedSessions(state)
     assert "0123456789abcdef" in ended
     assert "fedcba9876543210" in ended

@@ -29,6 +29,7 @@ from sources.logs.bytes import (
 from sources.logs.lines import MAX_LINE_BYTES, Half, LineCutter, LogLine
 from sources.logs.newest import Share, begin_unpacked, find_newest
 from sources.logs.position import Position, load_position, save_position
+from state import State
 from tests.sources.logs.log import Follower, Log
 
 
@@ -820,20 +821,25 @@ def test_reading_is_bounded(log, follow):
 # What is written down.
 
 
-def test_a_position_is_what_it_was(tmp_path):
-    path = tmp_path / "notes" / "app.json"
+@pytest.fixture
+def state(tmp_path):
+    return State(tmp_path / "instance")
+
+
+def test_a_position_is_what_it_was(state):
     position = Position(3, 5, 1.5, Half(b"\xff\n", 7, True), (1, 2), is_after_loss=True)
-    save_position(path, position)
-    assert load_position(path) == position
-    assert [each.name for each in path.parent.iterdir()] == ["app.json"]
+    save_position(state, "app", position._replace(end=4))
+    save_position(state, "app", position)
+    save_position(state, "other", position._replace(end=6))
+    assert load_position(state, "app") == position
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"number": "x"}', "\xff"])
-def test_what_is_no_position_counts_as_none(tmp_path, text):
-    path = tmp_path / "app.json"
-    assert load_position(path) is None
-    path.write_text(text)
-    assert load_position(path) is None
+def test_what_is_no_position_counts_as_none(state, text):
+    assert load_position(state, "app") is None
+    with state.writing() as execute:
+        execute("insert into log_positions values ('app', ?)", (text,))
+    assert load_position(state, "app") is None
 
 
 # All of it in any order.

@@ -14,6 +14,7 @@ from sources.catalogue.logs import LogEntry
 from sources.logs.folder_watch import FolderWatch
 from sources.logs.follower import LogFollowers
 from sources.logs.position import load_position
+from state import State
 from tests.sources.logs.log import Log
 from topics import Patterns, Rule, Topics
 from wire.framing import NDJSON
@@ -34,8 +35,8 @@ class House:
         rule = Rule("logs/app", True, self.retention, writable=False)
         self.topics = Topics(DiskLog(self.folder / "topics", EVENTS), [rule])
         entry = LogEntry("app", self.log.path, *map(int, self.retention))
-        self.notes = self.folder / "notes"
-        self.logs = LogFollowers([entry], self.notes, self.topics, lambda work: work())
+        self.state = State(self.folder / "instance")
+        self.logs = LogFollowers([entry], self.state, self.topics, lambda work: work())
         self.topics.start()
         self.logs.start()
 
@@ -114,7 +115,7 @@ def test_what_was_published_and_not_written_down_is_not_read_again(house, until,
     for n in range(20):
         house.log.write(f"{n}")
         until(lambda n=n: len(house.lines()) == n + 1)
-    assert load_position(house.notes / "app.json").end == 0
+    assert load_position(house.state, "app").end == 0
     house.restart()
     house.log.write("last")
     until(lambda: house.lines() == [*map(str, range(20)), "last"])
@@ -123,9 +124,7 @@ def test_what_was_published_and_not_written_down_is_not_read_again(house, until,
 def test_where_it_is_is_known_when_all_its_events_are_gone(make_house, until):
     house = make_house(retention=Retention(10**6, 0.05, 1 << 30))
     house.log.write("one", "two")
-    until(
-        lambda: (house.notes / "app.json").exists() and load_position(house.notes / "app.json").end
-    )
+    until(lambda: (noted := load_position(house.state, "app")) and noted.end)
     until(lambda: (house.topics.get("logs/app").records.expire(1e12), house.lines() == [])[1])
     house.restart()
     house.log.write("three")
@@ -136,7 +135,8 @@ def test_when_what_was_written_down_is_lost_the_newest_event_tells(house, until)
     house.log.write("one", "two")
     until(lambda: len(house.lines()) == 2)
     house.stop()
-    (house.notes / "app.json").unlink()
+    with house.state.writing() as execute:
+        execute("delete from log_positions")
     house.log.write("three")
     house.start()
     until(lambda: house.lines() == ["one", "two", "three"])
@@ -160,12 +160,12 @@ def test_what_cannot_be_kept_is_tried_again(house, until, monkeypatch, caplog):
 
 def test_where_it_is_cannot_be_written_down(make_house, until, monkeypatch, caplog, tmp_path):
     monkeypatch.setattr("sources.logs.follower.RETRY_S", 0.01)
-    (tmp_path / "notes").write_text("in the way")
+    (tmp_path / "instance").write_text("in the way")
     house = make_house()
     house.log.write("one", "two")
     until(lambda: "File exists" in caplog.text)
     assert house.lines() == []
-    (tmp_path / "notes").unlink()
+    (tmp_path / "instance").unlink()
     house.log.write("three")
     until(lambda: house.lines() == ["one", "two", "three"])
     assert caplog.text.count("File exists") == 1
@@ -229,7 +229,7 @@ def test_a_gap_that_was_not_kept_is_told_after_a_restart(house, until, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(Topics, "publish", fail_with(JournalFailed("unreadable", "no disk")))
         house.start()
-        until(lambda: load_position(house.notes / "app.json").is_after_loss)
+        until(lambda: load_position(house.state, "app").is_after_loss)
         house.stop()
     house.start()
     until(lambda: house.lines() == ["one", "two"])
