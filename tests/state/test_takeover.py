@@ -22,9 +22,9 @@ from state.takeover import PUT_AWAY, Earlier, check_alone
 
 ROOT = Path(__file__).parents[2]
 EARLIER = Path(__file__).parent / "earlier"
-ANN = "hw_b8c521f59220_mQU6-oDgorJh9vMcGJrQMRy5CadCcgulAkzdaUaYTKk"
-GONE = "hw_7ec1148cf3be_EzQIedRI0DTnd_dXYLWokeKTYtCt7aBfsPYLax_C8Ng"
-BOB = "hw_c62714273e5f_hbR1SJq48cE6WO17bgkzZWJEF1g00dN8yJoeD58u6E4"
+ANN = "hw_9ac4d310c249_ikeAQUkBxdMjfsX77UOOvLClCWB41udsP4is5zPTYc0"
+GONE = "hw_d00ddc48fe8f_VtcYM0UEmc1fTdhQN3wW9gfgvfxvmxrFT41izjlLZ-4"
+BOB = "hw_f593facb6f04_qS4Q94-YhjOjTDvtaPA_fe-w3WmO8CSwnHeMzNpj4FI"
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def has_all(state):
     assert [token.name for token in tokens.all()] == ["ann", "gone", "bob"]
     ann, bob = tokens.find(ANN), tokens.find(BOB)
     assert (ann.scopes, ann.attributes) == (("read:a", "admin"), {"region": "EU"})
-    assert (ann.made_s, ann.expires_s) == (1796073271.092918, 4102444800.0)
+    assert (ann.made_s, ann.expires_s) == (1796074046.8595476, 4102444800.0)
     assert bob.attributes == {"name": "Zoë"}
     with pytest.raises(BadCredential, match="was withdrawn"):
         tokens.find(GONE)
     assert state.rows("select * from link_uses order by id") == [
-        ("a506b4e3c4af63de", 4102444800, 2),
-        ("eabf4f9c1ca480fb", 4102444800, 1),
+        ("0fc016258b850ac5", 4102444800, 1),
+        ("43c1a3d3a21bcb04", 4102444800, 2),
     ]
     position = Position(3, 5, 1.5, Half(b"\xff\n", 7, True), (1, 2), Fingerprint.of(b"head"), True)
     assert load_position(state, "web") == position
@@ -112,7 +112,7 @@ def test_what_was_changed_since_stays_changed(folder):
     """As after a return to the version before, whose files were put back."""
     Tokens(State(folder)).withdraw(ANN.split("_")[1])
     with State(folder).writing() as execute:
-        execute("update link_uses set uses = uses + 1 where id = 'a506b4e3c4af63de'")
+        execute("update link_uses set uses = uses + 1 where id = '43c1a3d3a21bcb04'")
     for path in EARLIER.iterdir():
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, folder / path.name)
@@ -120,7 +120,7 @@ def test_what_was_changed_since_stays_changed(folder):
     tokens.refresh()
     assert [token.is_good() for token in tokens.all()] == [False, False, True]
     uses = State(folder).rows("select uses from link_uses order by id")
-    assert uses == [(3,), (1,)]
+    assert uses == [(1,), (3,)]
     assert not Earlier(folder).is_there()
 
 

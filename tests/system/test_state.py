@@ -1,0 +1,172 @@
+"""What a server remembers in state.db: across kills, beside other processes, from before it."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from auth import Tokens
+from state import State
+from state.takeover import PUT_AWAY
+from tests.state.test_takeover import ANN, BOB, EARLIER, GONE
+from tests.system.server import ROOT, wait_until
+from tests.system.test_login import Browser
+
+LINK = "/files/nowhere/a.txt?link="
+# Signed by the version before: of one use and used; of three, of which two are used.
+SPENT = LINK + (
+    "WyIwZmMwMTYyNThiODUwYWM1IiwiOWFjNGQzMTBjMjQ5Iiw0MTAyNDQ0ODAwLDEsMTc5NjA3NDA0Ni44ODld"
+    ".7lsxy5FI3I8us__Ggm5DAij0oeo"
+)
+LEFT = LINK + (
+    "WyI0M2MxYTNkM2EyMWJjYjA0IiwiOWFjNGQzMTBjMjQ5Iiw0MTAyNDQ0ODAwLDMsMTc5NjA3NDA0Ni44OTJd"
+    ".1yZlPlyRBQ2gHZGGQ3n7MBONE4Y"
+)
+
+
+def bearer(text):
+    return {"Authorization": f"Bearer {text}"}
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """An instance folder of the version before."""
+    folder = Path(shutil.copytree(EARLIER, tmp_path / "earlier"))
+    (folder / "secret.key").write_bytes(b"k" * 32)
+    (folder / "secret.key").chmod(0o600)
+    return folder
+
+
+def test_a_folder_of_the_version_before_is_taken_over(serve, earlier):
+    server = serve(HEADWATER_INSTANCE=str(earlier))
+    statuses = [server.get("/sources", **bearer(text)).status for text in (ANN, BOB, GONE)]
+    assert statuses == [200, 200, 401]
+    # There is no such folder: that is known once the use is counted.
+    assert [server.get(path).status for path in (SPENT, LEFT, LEFT)] == [403, 404, 403]
+    kept = {path.name for path in earlier.iterdir()}
+    assert {"state.db", PUT_AWAY} <= kept
+    assert not kept & {path.name for path in EARLIER.iterdir()}
+
+
+@pytest.fixture
+def flask():
+    """flask(folder, *words): a command that has ended."""
+
+    def flask(folder, *words):
+        environ = {"HEADWATER_INSTANCE": str(folder), "PATH": ""}
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
+        return subprocess.run(
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return flask
+
+
+def test_a_command_takes_it_over_unless_a_server_of_then_still_runs(flask, earlier):
+    holder = subprocess.Popen(["flock", earlier / "lock", "cat"], stdin=subprocess.PIPE)
+    with holder:
+        locked = ["flock", "--nonblock", earlier / "lock", "true"]
+        wait_until(lambda: subprocess.run(locked, check=False).returncode, "it is locked")
+        refused = flask(earlier, "tokens", "list")
+        assert refused.returncode != 0
+        assert f"a server of an earlier version uses {earlier}: stop it" in refused.stderr
+        assert (earlier / "tokens.json").exists()
+        holder.stdin.close()
+    told = flask(earlier, "tokens", "list")
+    assert (told.returncode, len(told.stdout.splitlines())) == (0, 4)
+
+
+@pytest.fixture
+def site(serve, tmp_path):
+    """A server, and the text of a token that may do everything."""
+    folder = tmp_path / "instance"
+    text = Tokens(State(folder)).add("ann", ["admin"], {})
+    return serve(HEADWATER_INSTANCE=str(folder)), text
+
+
+def link_of_one_use(server, text):
+    """Return the path of a link to the sources' rows."""
+    asked = '{"url": "/download/users.csv?limit=1", "uses": 1}'
+    json = {"Content_Type": "application/json"}
+    made = server.get("/links", "POST", asked, **bearer(text), **json)
+    assert made.status == 201, made.body
+    return made.json()["url"]
+
+
+def test_what_was_answered_survives_a_kill(site):
+    server, text = site
+    path = link_of_one_use(server, text)
+    assert server.get(path).status == 200
+    ann, copy = Browser(server), Browser(server)
+    ann.log_in(text)
+    copy.cookies = dict(ann.cookies)
+    assert copy.ask("/exports").status == 200
+    assert ann.ask("/logout", "POST", {"csrf_token": ann.mark("/exports")}).status == 303
+    server.kill()
+    server.start()
+    assert server.get(path).json()["error"] == "link_spent"
+    assert copy.ask("/exports", Accept="application/json").status == 401
+
+
+def test_a_token_is_made_and_withdrawn_beside_a_server(site, flask):
+    server, _ = site
+    text = flask(server.instance, "tokens", "add", "bob", "--scope", "admin").stdout.strip()
+    wait_until(lambda: server.get("/sources", **bearer(text)).status == 200, "it is known")
+    feed = server.open("/events/demo/a", **bearer(text))
+    assert flask(server.instance, "tokens", "withdraw", text.split("_")[1]).returncode == 0
+    wait_until(lambda: server.get("/sources", **bearer(text)).status == 401, "it is no more", 5)
+    with pytest.raises(Exception, match=r"IncompleteRead|reset"):
+        feed.read()
+
+
+def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
+    server, text = site
+    path = link_of_one_use(server, text)
+    with closing(sqlite3.connect(server.instance / "state.db")) as other:
+        other.execute("begin immediate")
+        refused = server.get(path)
+        assert (refused.status, refused.json()["error"]) == (503, "state_busy")
+        assert refused.headers["Retry-After"] == "5"
+        assert server.get("/sources", **bearer(text)).status == 200
+    assert server.get(path).status == 200
+    assert server.get(path).json()["error"] == "link_spent"
+
+
+def newer(path):
+    Tokens(State(path.parent)).add("ann", ["admin"], {})
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("pragma user_version = 99")
+
+
+NO_START = {
+    "no database": (lambda path: path.write_text("tokens\n" * 1000), "cannot be used: file is not"),
+    "a newer version": (newer, "was written by a newer version of Headwater"),
+    "a folder": (lambda path: path.mkdir(), "cannot be used: unable to open"),
+}
+
+
+@pytest.mark.parametrize(("make", "why"), NO_START.values(), ids=NO_START.keys())
+def test_what_cannot_be_used_ends_the_start_with_one_line(launch, flask, tmp_path, make, why):
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    make(folder / "state.db")
+    server = launch(HEADWATER_INSTANCE=str(folder))
+    assert server.process.wait(20) == 1
+    assert f"\nheadwater: {folder}/state.db {why}" in server.log
+    assert "Traceback" not in server.log
+    told = flask(folder, "tokens", "list")
+    assert told.returncode != 0
+    assert f"{folder}/state.db {why}" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_worker_stops_with_its_state_in_one_file(site):
+    server, _ = site
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(40) == 0
+    assert not list(server.instance.glob("state.db-*"))
