@@ -8,11 +8,12 @@ the table that docs/settings.md holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from wire.entry import Entry, Kind, whole
 from wire.nearest import hint
 
 PREFIX = "HEADWATER_"
@@ -34,36 +35,32 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class _Kind(NamedTuple):
-    """What texts a setting takes: `right` says it to a reader; `read` returns None for others."""
+class _Environ(Entry):
+    """The settings in the environment, all of which are texts."""
 
-    right: str
-    read: Callable[[str], object]
+    def wrong(self, value: object, kind: Kind) -> str:
+        return f"{str(value)[:80]!r} is not {kind.right}"
 
 
-def _whole(low: int, high: int) -> _Kind:
+def _whole(low: int, high: int) -> Kind:
     """Plain ASCII digits, low <= value <= high: no sign, no underscore, no unit."""
-
-    def read(text: str) -> int | None:
-        value = int(text) if _DIGITS.fullmatch(text) else -1
-        return value if low <= value <= high else None
-
-    return _Kind(f"a whole number from {low} to {high}", read)
+    right, read = whole(low, high)
+    return Kind(right, lambda text: read(int(text)) if _DIGITS.fullmatch(text) else None)
 
 
-def _seconds(high: int, low: float = 0) -> _Kind:
+def _seconds(high: int, low: float = 0) -> Kind:
     """Seconds with or without decimals, low <= value <= high."""
 
     def read(text: str) -> float | None:
         value = float(text) if _DECIMAL.fullmatch(text) else -1.0
         return value if low <= value <= high else None
 
-    return _Kind(f"seconds from {low:g} to {high}", read)
+    return Kind(f"seconds from {low:g} to {high}", read)
 
 
-def _one_of(*words: str) -> _Kind:
+def _one_of(*words: str) -> Kind:
     """One of the words, in any case."""
-    return _Kind(
+    return Kind(
         "one of " + ", ".join(words),
         lambda text: text.lower() if text.lower() in words else None,
     )
@@ -75,17 +72,17 @@ def _origins(text: str) -> tuple[str, ...] | None:
     return found if all(map(_ORIGIN.fullmatch, found)) else None
 
 
-_ORIGINS = _Kind("origins like `https://example.org`, with commas between", _origins)
-_PATH = _Kind("a path", Path)
+_ORIGINS = Kind("origins like `https://example.org`, with commas between", _origins)
+_PATH = Kind("a path", Path)
 OFF = "off"
-_PATH_OR_OFF = _Kind("a path, or off", lambda text: OFF if text.lower() == OFF else Path(text))
-_ADDRESS = _Kind(
+_PATH_OR_OFF = Kind("a path, or off", lambda text: OFF if text.lower() == OFF else Path(text))
+_ADDRESS = Kind(
     "an address or host name without a port",
     lambda text: text if _HOST.fullmatch(text) else None,
 )
 
 
-def _asks(env: str, kind: _Kind, help_line: str) -> dict[str, object]:
+def _asks(env: str, kind: Kind, help_line: str) -> dict[str, object]:
     """Return the metadata of a field: its name in the environment, what it takes, what it is."""
     return {"env": PREFIX + env, "kind": kind, "help": help_line}
 
@@ -358,9 +355,9 @@ class Settings:
         not set. Raises SettingsError with every bad value and every unknown name.
         """
         known = {f.metadata["env"]: f for f in fields(cls)}
+        given = _Environ("", {env: environ[env] for env in environ if env.startswith(PREFIX)}, [])
         values: dict[str, Any] = {}
-        problems = []
-        for env in sorted(name for name in environ if name.startswith(PREFIX)):
+        for env, text in given.values.items():
             if env not in known:
                 # Without the prefix, which makes every name look like every other.
                 bare = [name.removeprefix(PREFIX) for name in known]
@@ -368,15 +365,11 @@ class Settings:
                 right = hint(
                     env.removeprefix(PREFIX), bare, all_of_them, ask=f"did you mean {PREFIX}"
                 )
-                problems.append(f"{env}: there is no such setting; {right}")
-            elif text := environ[env]:
-                kind: _Kind = known[env].metadata["kind"]
-                value = kind.read(text)
-                if value is None:
-                    problems.append(f"{env}: {text[:80]!r} is not {kind.right}")
-                values[known[env].name] = value
-        if problems:
-            raise SettingsError(problems)
+                given.refuse(env, f"there is no such setting; {right}")
+            elif text:
+                values[known[env].name] = given.take(env, known[env].metadata["kind"])
+        if given.problems:
+            raise SettingsError(sorted(given.problems))
         return cls(**values)
 
 

@@ -1,14 +1,8 @@
-"""What can go wrong with a source. Knows no HTTP: the tables in streaming/ give each its status."""
+"""What can go wrong with a source. Knows no HTTP: auth/answers.py gives each its status."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-
-from sources.columns import INT64
-
-# A quoted name or value is cut here, so that a message stays a line.
-_SHOWN_CHARACTERS = 80
 
 
 class SourceError(Exception):
@@ -117,14 +111,3 @@ class FileChanged(FolderError):
 
 class TooManyFiles(FolderError):
     """A folder that is too large for one archive."""
-
-
-def shown(value: object) -> str:
-    """Return a value of the catalogue as a message shows it: on one line and not too long."""
-    if isinstance(value, str):
-        return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value not in INT64:
-        return "a number past 64 bits"
-    return str(value)[:_SHOWN_CHARACTERS]

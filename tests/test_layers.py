@@ -47,7 +47,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "sources": ("sources/kinds", "wire"),
     "sources/kinds": ("sources", "sources/sqlite"),
     "sources/rows": ("sources", "sources/sqlite", "encoders"),
-    "sources/sqlite": ("sources", "encoders"),
+    "sources/sqlite": ("sources", "encoders", "wire"),
     "sources/catalogue": ("sources", "sources/kinds", "wire"),
     "sources/folders": ("sources", "encoders", "wire"),
     "sources/logs": (
@@ -222,7 +222,7 @@ BAD_ARROWS = {
     "exports know no kind of database": ("exports/a.py", "import sources.sqlite.rows"),
     "the catalogue knows no kind": ("sources/catalogue/a.py", "import sources.sqlite.tables"),
     "what kinds share knows none": ("sources/a.py", "from sources.sqlite.tables import describe"),
-    "a kind knows no catalogue": ("sources/sqlite/a.py", "import sources.catalogue.entry"),
+    "a kind knows no catalogue": ("sources/sqlite/a.py", "import sources.catalogue.names"),
     "a kind knows no folders": ("sources/sqlite/a.py", "from sources.folders.folder import Folder"),
     "a room's name": ("sources/folders/a.py", "from sources import sqlite"),
     "rows are for recorders": ("streaming/a.py", "from sources.rows import open_rows"),

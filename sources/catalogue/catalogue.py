@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sources.catalogue.entry import read_document
 from sources.catalogue.folders import FolderEntry, read_folders
 from sources.catalogue.logs import LogEntry, read_logs
 from sources.catalogue.sources import read_sources
 from sources.catalogue.topics import TopicEntry, read_topics
 from sources.database import Source
 from sources.errors import CatalogueError
+from wire.entry import read_document
 
 _SECTIONS = ("sources", "folders", "logs", "topics")
 

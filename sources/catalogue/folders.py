@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sources.catalogue.entry import Entry
 from sources.catalogue.names import check_name
+from wire.entry import FLAG, Entry
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def read_folders(document: Entry, folder: Path) -> Mapping[str, FolderEntry]:
 def _read(name: str, entry: Entry, folder: Path) -> FolderEntry:
     check_name(name, entry)
     entry.refuse_unknown(("path", "hidden"))
-    hidden = entry.flag("hidden")
+    hidden = entry.take("hidden", FLAG, False)
     return FolderEntry(name, folder / entry.text("path"), hidden)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sources.catalogue.entry import Entry
 from sources.catalogue.names import check_name
+from wire.entry import FLAG, Entry, whole
 
 # It would be the address of the topic's readers.
 RESERVED_NAMES = ("readers",)
@@ -54,8 +54,10 @@ def _read(name: str, entry: Entry, folder: Path) -> LogEntry:
     if name in RESERVED_NAMES:
         entry.refuse("", f"{name} is the server's own; another name would be right")
     entry.refuse_unknown(("path", "links", *_DEFAULTS))
-    kept = {key: entry.count(key, _DEFAULTS[key], _LEAST[key], _MOST[key]) for key in _DEFAULTS}
-    return LogEntry(name, folder / entry.text("path"), **kept, links=entry.flag("links"))
+    kept = {key: entry.take(key, whole(_LEAST[key], _MOST[key]), n) for key, n in _DEFAULTS.items()}
+    return LogEntry(
+        name, folder / entry.text("path"), **kept, links=entry.take("links", FLAG, False)
+    )
 
 
 def check_logs(logs: Mapping[str, LogEntry]) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sources.catalogue.entry import Entry
-from sources.errors import shown
+from wire.entry import Entry, shown
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Windows saves no con.csv, whatever the extension.

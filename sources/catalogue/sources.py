@@ -10,14 +10,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sources.catalogue.entry import Entry
 from sources.catalogue.names import check_name
 from sources.columns import INT64
 from sources.database import Database, GeneratedSource, Kind, QuerySource, Source, TableSource
-from sources.errors import shown
 from sources.kinds import GENERATORS, KINDS
 from sources.row_filter import RowFilter
 from sources.selection import RESERVED, Parameter
+from wire.entry import Entry, shown, whole
 
 # A parameter is a key of the URL's query, where `__` parts a column from its filter's operator.
 PARAMETER_NAME = re.compile(r"(?!.*__)[A-Za-z][0-9A-Za-z_]{0,63}")
@@ -82,14 +81,8 @@ def _read_generated(name: str, entry: Entry) -> GeneratedSource:
     if generate and generate not in GENERATORS:
         known = ", ".join(map(shown, GENERATORS))
         entry.refuse("generate", f"{shown(generate)} is not known; {known} would be right")
-    rows = entry.values.get("rows")
-    # Not isinstance: to Python, but not to TOML, true is an integer.
-    if type(rows) is not int or not 0 <= rows <= MAX_GENERATED_ROWS:
-        found = "is missing" if rows is None else f"{shown(rows)} cannot be used"
-        right = f"a whole number from 0 to {MAX_GENERATED_ROWS}"
-        entry.refuse("rows", f"{found}; {right} would be right")
-        rows = 0
-    return GeneratedSource(name, generate, rows)
+    rows = entry.take("rows", whole(0, MAX_GENERATED_ROWS))
+    return GeneratedSource(name, generate, rows or 0)
 
 
 def _read_query(name: str, entry: Entry, folder: Path) -> QuerySource:

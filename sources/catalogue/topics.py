@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sources.catalogue.entry import Entry
-from sources.errors import shown
+from wire.entry import FLAG, Entry, shown, whole
 
 # A name, or a prefix of names: demo/*. As topics/names.py takes them.
 _SEGMENT = r"(?!\.{1,2}(/|$))[A-Za-z0-9_.~-]{1,100}"
@@ -57,8 +56,8 @@ def _read(name: str, entry: Entry) -> TopicEntry:
     if name in BUILT_IN or name.startswith(("exports/", "logs/")):
         entry.refuse("", f"{name} is the server's own; another name would be right")
     entry.refuse_unknown(_KEYS)
-    durable, latest = entry.flag("durable"), entry.flag("latest")
+    durable, latest = entry.take("durable", FLAG, False), entry.take("latest", FLAG, False)
     if durable and latest:
         entry.refuse("latest", "a durable topic keeps every event; leave one of the two out")
-    kept = {key: entry.count(key, n, 1, _MOST[key]) for key, n in _DEFAULTS[durable].items()}
+    kept = {key: entry.take(key, whole(1, _MOST[key]), n) for key, n in _DEFAULTS[durable].items()}
     return TopicEntry(name, durable, latest, **kept)

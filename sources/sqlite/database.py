@@ -10,7 +10,6 @@ import apsw
 
 from sources.columns import ColumnInfo
 from sources.database import LOOK_S, NO_ATTRIBUTES, Cell, Description, Kind, Stored
-from sources.errors import shown
 from sources.query import Query
 from sources.selection import Selection, Value
 from sources.sqlite.check import check_database
@@ -23,6 +22,7 @@ from sources.sqlite.sql import selection_sql
 from sources.sqlite.statement import read_statement
 from sources.sqlite.tables import count_at_most, describe
 from sources.sqlite.volatility import CHANCE, PERHAPS, SHAREABLE, volatility_of
+from wire.entry import shown
 
 KIND = "sqlite"
 

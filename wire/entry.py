@@ -1,26 +1,45 @@
-"""One table of a TOML file, read with care: what is wrong with it is collected, not raised.
+"""Names with values, as people write them: what is wrong with them is collected, not raised.
 
-Knows nothing of what the keys mean. Way in: read_document, then Entry's methods.
-Source: https://toml.io/en/v1.0.0.
+The settings and the catalogue are read with it. Pure: knows nothing of what the keys mean. Way in:
+read_document for TOML (https://toml.io/en/v1.0.0), or Entry; then Entry's methods.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sources.errors import shown
 from wire.nearest import hint
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# A quoted name or value is cut here, so that a message stays a line.
+_SHOWN_CHARACTERS = 80
+
+
+class Kind(NamedTuple):
+    """Which values a name takes. right: says it to a reader; read: returns None for any other."""
+
+    right: str
+    read: Callable[[Any], Any]
+
+
+def whole(low: int, high: int) -> Kind:
+    """Whole numbers, low <= value <= high."""
+    right = f"a whole number from {low} to {high}"
+    # Not isinstance: to Python, but not to TOML, true is an integer.
+    return Kind(right, lambda value: value if type(value) is int and low <= value <= high else None)
+
+
+FLAG = Kind("true or false", lambda value: value if isinstance(value, bool) else None)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A table of the document.
+    """A table of a document.
 
     key: its full dotted key, "" for the document. values: what it holds. problems: one list for
     the whole document; every method adds what it finds, as `key: what is wrong; what is right`.
@@ -58,25 +77,21 @@ class Entry:
             self.refuse(name, f"{shown(value)} is not a text; quotes would be right")
         return ""
 
-    def flag(self, name: str) -> bool:
-        """Return whether name is true; not when it is missing or no boolean, which is noted."""
-        value = self.values.get(name, False)
-        if not isinstance(value, bool):
-            self.refuse(name, f"{shown(value)} cannot be used; true or false would be right")
-        return value is True
+    def take(self, name: str, kind: Kind, default: Any = None) -> Any:
+        """Return the value at name, as kind reads it; default if there is none, or a wrong one.
 
-    def count(self, name: str, default: int, least: int, most: int) -> int:
-        """Return the whole number at name; default when there is none, or none in the bounds.
-
-        Only the latter is noted.
+        What is wrong is noted; so is none, where default is None.
         """
-        value = self.values.get(name, default)
-        # Not isinstance: to Python, but not to TOML, true is an integer.
-        if type(value) is int and least <= value <= most:
-            return value
-        right = f"a whole number from {least} to {most}"
-        self.refuse(name, f"{shown(value)} cannot be used; {right} would be right")
-        return default
+        value = self.values.get(name)
+        read = default if value is None else kind.read(value)
+        if read is None:
+            self.refuse(name, self.wrong(value, kind))
+        return default if read is None else read
+
+    def wrong(self, value: object, kind: Kind) -> str:
+        """Return what a message says of a value that is none of kind; None: there is none."""
+        found = "is missing" if value is None else f"{shown(value)} cannot be used"
+        return f"{found}; {kind.right} would be right"
 
     def tables(self, name: str, like: str) -> Iterator[tuple[str, Entry]]:
         """Yield each table of tables at name; what is none is noted. like: how one is written."""
@@ -112,3 +127,14 @@ def _syntax_problem(message: str, text: str) -> str:
     if message.endswith(end):
         return f"line {len(text.splitlines())}: {message.removesuffix(end)}"
     return f"not TOML: {message}"
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: on one line and not too long."""
+    if isinstance(value, str):
+        return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "a number past 64 bits"
+    return str(value)[:_SHOWN_CHARACTERS]
