@@ -173,5 +173,5 @@ def _end_of(text: str | None) -> float | None:
 @click.command("doctor", add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def _examine(words: tuple[str, ...]) -> None:
-    """Go through a deployed address as clients do; say what is wrong and what mends it."""
+    """Go through a deployed address as clients do; say what is wrong and how to mend it."""
     sys.exit(doctor.main(words))

@@ -2,8 +2,8 @@
 
 Run `gunicorn wsgi:app` in the project's folder: gunicorn finds this file by its name. What cannot
 work (an old Python, a bad setting, a second server, a busy port) ends with one line that says what
-to do, never with a traceback. `python gunicorn.conf.py` says what of it can be told without taking
-the instance folder: `make run` begins with that.
+to do, never with a traceback. `python gunicorn.conf.py` checks what it can without taking the
+instance folder: `make run` begins with that.
 """
 
 import sys
@@ -44,7 +44,7 @@ bind = f"{_host}:{_settings.port}"
 worker_class = make_worker_class(
     body_s=_settings.body_s,
     stall_s=_settings.stall_s,
-    # A proxy connects for others. Who they are, and so to whom it counts, is in the head.
+    # A proxy connects for others: the client, and so the quota, is known from the head only.
     most_pending=0 if _settings.proxies else _settings.connections_pending,
 )
 # `workers` is not set, so that nworkers_changed sees each way to ask for more than gunicorn's one.
@@ -64,7 +64,7 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # The one whose strictness our tests show. `auto` would take another one where it is installed;
 # it saves 2 of 200 us (docs/decisions/0017-what-a-request-costs.md).
 http_parser = "python"
-# Who is behind a proxy is told by werkzeug's ProxyFix, if HEADWATER_PROXIES says there is one.
+# werkzeug's ProxyFix finds the clients behind proxies, if HEADWATER_PROXIES says there are any.
 forwarded_allow_ips = ""
 # The access log is the logger's own; gunicorn's would be no JSON.
 accesslog = None
@@ -72,7 +72,7 @@ logger_class = make_logger_class(_settings.access_log_path, _settings.log_format
 post_request = log_taken_over
 errorlog = "-"
 # On by default since gunicorn 25.1: a socket in $HOME/.gunicorn or $XDG_RUNTIME_DIR, served by a
-# thread of the arbiter, that nobody here asks for. HTTP/2 is off by default.
+# thread of the arbiter, that is not used here. HTTP/2 is off by default.
 control_socket_disable = True
 
 # What is killed with -9 may hold its files some milliseconds more, until its last thread is gone;
@@ -140,7 +140,7 @@ def _lock(folder: Path) -> IO[str]:
     """Return the locked file; the kernel frees it when the last process that holds it is gone."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Held for as long as the server lives. Who may not open it cannot hold it.
+        # Held for as long as the server lives. A user who may not open it cannot hold it.
         file = open(folder / "lock", "w", opener=partial(os.open, mode=0o600))  # noqa: SIM115
         ends = monotonic() + LOCK_WAIT_S
         while not _is_locked(file):
@@ -164,7 +164,7 @@ def _is_locked(file: IO[str]) -> bool:
 
 
 def _holder_of(file: IO[str]) -> str:
-    """Return who has locked the file, for a line. Source: proc_locks(5)."""
+    """Return which process has locked the file, for a line. Source: proc_locks(5)."""
     status = os.fstat(file.fileno())
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     unknown = "an unknown process"
@@ -189,16 +189,16 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_addresses(addresses: list[Any]) -> str:
-    """Say who may ask; end if a port is busy, or may not be listened on."""
+    """Return who has access; end if a port is busy, or may not be listened on."""
     if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
         for address in addresses:
             if isinstance(address, tuple):
                 _check_free(*address)
-    return _who_may_ask(addresses)
+    return _who_has_access(addresses)
 
 
-def _who_may_ask(addresses: list[Any]) -> str:
-    """Say it; end if another machine may ask and no setting allows that."""
+def _who_has_access(addresses: list[Any]) -> str:
+    """Return it; end if another machine could connect and no setting allows that."""
     try:
         # Closed before a worker is forked: what SQLite has open is of one process.
         with closing(State(_settings.instance)) as state:
@@ -208,11 +208,11 @@ def _who_may_ask(addresses: list[Any]) -> str:
         sys.exit(f"headwater: {error}")
     hosts = [address[0] for address in addresses if isinstance(address, tuple)]
     if tokens.is_needed:
-        return "who asks needs a token"
+        return "requests need a token"
     if all(map(is_loopback, hosts)):
-        return "there are no tokens: this machine is listened to only, and may do anything"
+        return "there are no tokens: it listens to this machine only, whose users have full access"
     if _settings.open:
-        return "there are no tokens, and HEADWATER_OPEN=1: anybody may do anything"
+        return "there are no tokens, and HEADWATER_OPEN=1: everyone has full access"
     remedy = (
         ".venv/bin/flask --app wsgi tokens add NAME --scope …, or HEADWATER_OPEN=1 for everybody"
     )

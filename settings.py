@@ -20,7 +20,7 @@ PREFIX = "HEADWATER_"
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-# Names and addresses; what a socket cannot bind is said by the server when it tries.
+# Names and addresses; the server reports what a socket cannot bind when it tries.
 # An IPv6 address has two colons at least; one would be a port.
 _HOST = re.compile(r"[0-9A-Za-z._-]{1,253}|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}")
 
@@ -137,7 +137,7 @@ class Settings:
             "CONNECTION_S",
             _seconds(604_800),
             "How long one feed, WebSocket or Socket.IO session may last; 0 for any time. It ends"
-            " between two events, and the client goes on from its cursor.",
+            " between two events, and the client continues from its cursor.",
         ),
     )
     # A look at all rows of a large table, for the sample of a report.
@@ -199,7 +199,7 @@ class Settings:
         metadata=_asks(
             "OPEN",
             _whole(0, 1),
-            "1: serve other machines though no token was made: anybody may do anything.",
+            "1: serve other machines without tokens: everyone has full access.",
         ),
     )
     origins: tuple[str, ...] | None = field(
@@ -211,7 +211,7 @@ class Settings:
         metadata=_asks(
             "PROXIES",
             _whole(0, 10),
-            "How many proxies are in front, each of which says in `X-Forwarded-…` who asked it.",
+            "How many proxies are in front, each of which adds its client to `X-Forwarded-…`.",
         ),
     )
     exports_running: int = field(
@@ -303,7 +303,7 @@ class Settings:
         metadata=_asks(
             "ABANDON_GRACE_S",
             _seconds(86_400),
-            "How long an export goes on that nobody reads and nobody asked to prepare.",
+            "How long an export continues without a reader, unless it is in the background.",
         ),
     )
     resume_wait_s: float = field(

@@ -1,8 +1,8 @@
 """The server's own access log: a line of JSON for each request, once it is over.
 
-gunicorn's logger, named in gunicorn.conf.py; what gunicorn has to say is written as all our log is
-(server/log_format.py). The file rotates itself; USR1 opens it anew. It is written on a thread of
-its own, since a disk may take long: the arbiter imports this before the worker is patched, so the
+gunicorn's logger, named in gunicorn.conf.py; gunicorn's own lines are written as all of the log is
+(server/log_format.py). The file rotates itself; USR1 reopens it. It is written on a thread of its
+own, since a disk may take long: the arbiter imports this before the worker is patched, so the
 thread, its queue, its locks and its sleep are the system's. Way in:
 make_logger_class, log_taken_over.
 """
@@ -52,7 +52,7 @@ MAX_KNOWN_CHARACTERS = 400
 
 
 class _File(RotatingFileHandler):
-    """Says once, and not for each line, that it cannot write.
+    """Reports once, and not for each line, that it cannot write.
 
     A line goes straight to it: a record of `logging`, and the two looks at the file that come with
     each, cost as much as the rest of the line.
@@ -118,7 +118,7 @@ class _Writer:
             print("headwater: access log: the disk is too slow, lines are lost", file=sys.stderr)
 
     def reopen(self) -> None:
-        """Open the file anew for the next line. Does not wait."""
+        """Reopen the file for the next line. Does not wait."""
         self._work.put(self._close)
 
     def flush(self) -> None:

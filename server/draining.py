@@ -13,8 +13,8 @@ from server.connections import Connections
 
 # How often it is looked whether all are gone.
 TICK_S = 0.1
-# So long an application that was told of the drain has to close what it has taken over, and to
-# answer the last request that it awaits: a WebSocket's closing handshake gets three seconds.
+# How long an application with on_drain has to close what it has taken over, and to answer the last
+# request that it awaits: a WebSocket's closing handshake gets three seconds.
 CLOSING_S = 4.0
 CUT_S = 1.0
 
@@ -22,19 +22,18 @@ CUT_S = 1.0
 def drain(
     connections: Connections,
     within_s: float,
-    is_told: bool,
+    closes_itself: bool,
     is_hurried: Callable[[], bool],
     beat: Callable[[float], None],
 ) -> None:
     """Wait until running responses have ended, or their time has; idle clients go at once.
 
-    is_told: whether the application was told, and so closes what it has taken over. is_hurried:
-    whether to wait no longer. beat: waits so many seconds, and shows the arbiter that the hub
-    turns.
+    closes_itself: whether the application closes what it has taken over. is_hurried: whether to
+    wait no longer. beat: waits so many seconds, and shows the arbiter that the hub turns.
     """
     began_s = monotonic()
     while connections and monotonic() < began_s + within_s and not is_hurried():
-        may_close = is_told and monotonic() < began_s + CLOSING_S
+        may_close = closes_itself and monotonic() < began_s + CLOSING_S
         for connection in connections:
             if connection.is_idle() and not (may_close and connection.is_closing()):
                 connection.stop_reading()

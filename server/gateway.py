@@ -72,7 +72,7 @@ class Gateway:
             return body  # gunicorn hands it to sendfile, which takes turns itself
         is_whole_if_ended = environ["SERVER_PROTOCOL"] != "HTTP/1.0"
         if type(body) is list and len(body) == 1 and is_whole_if_ended:
-            return body  # one write: there is nothing to cut, nor anybody to make wait
+            return body  # one write: there is nothing to cut, and no other client waits
         return ResponseBody(body, None if is_whole_if_ended else environ["gunicorn.socket"])
 
     def _ask(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:

@@ -57,7 +57,7 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
             return FileSocket(client, set_nonblocking=False), address
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Receive; what is there already is had after the others' turn, if it takes_turns."""
+        """Receive; data that is there already comes after the others' turn, if it takes_turns."""
         if self.act_non_blocking:
             return bytes(self.fd.recv(bufsize, flags))
         is_awaited = False
@@ -66,7 +66,7 @@ class FileSocket(eventlet.greenio.GreenSocket):  # type: ignore[misc]
         except BlockingIOError:
             is_awaited = True
         except OSError as error:
-            # A reset is an end. The kernel tells only once that a client took nothing for too long.
+            # A reset is an end. That nothing was taken for too long, the kernel reports once only.
             if error.errno == errno.ETIMEDOUT:
                 raise
         else:

@@ -1,7 +1,7 @@
-"""How a line of the server's log is written, for people and for programs, and whose line it is.
+"""How a line of the server's log is written, for people and for programs, and for which request.
 
 Both forms are one line a record whatever a message holds: a line end in a message is data, never
-the end of a line. Knows nothing of the server. Way in: formatter_for, and what a request is called:
+the end of a line. Knows nothing of the server. Way in: formatter_for; for the id of a request
 take_request_id, current_request_id.
 """
 
@@ -22,8 +22,8 @@ AUTO, TEXT, JSON = "auto", "text", "json"
 
 # What another program's log may call the same request; anything else would need quoting somewhere.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What opens something for a reader of the log: all but the id of a token; a signed link, also cut
-# out of its address; a Socket.IO session; a browser's.
+# What gives a reader of the log access: a token, but for its id; a signed link, also cut out of its
+# address; a Socket.IO session; a browser's session.
 _SECRETS = re.compile(
     r"(hw_[0-9a-f]{12}_)[A-Za-z0-9_-]{6,}"
     r"|((?:[?&;]|\b)link=)[^&#\s'\"]+"
@@ -36,11 +36,11 @@ _SIGNS = ("hw_", "link=", "WyJ", "sid=", "headwater_session=", "%")
 # How often one may have been quoted: an address in a query in a Referer.
 _MOST_QUOTED = 3
 
-# All that some reader takes for the end of a line or for a command to the terminal; tabs are plain.
+# All that some reader takes for the end of a line or for a command to the terminal; tabs stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 # A context is a greenlet's own, and a new greenlet's is empty (greenlet's documentation, "Context
-# variables"): who works for a request in another greenlet says so there.
+# variables"): code that works for a request in another greenlet sets it there.
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
 
@@ -69,10 +69,10 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = _show(_message(record))
         request_id = current_request_id.get()
-        whose = f" request={request_id}" if request_id else ""
-        line = f"{format_time(record.created)} {record.levelname} {record.name} {message}{whose}"
-        told = _exception(self, record)
-        return f"{line}\n{_show_lines(told)}" if told else line
+        request = f" request={request_id}" if request_id else ""
+        line = f"{format_time(record.created)} {record.levelname} {record.name} {message}{request}"
+        exception = _exception(self, record)
+        return f"{line}\n{_show_lines(exception)}" if exception else line
 
 
 class JsonLines(logging.Formatter):
@@ -87,13 +87,13 @@ class JsonLines(logging.Formatter):
         }
         if request_id := current_request_id.get():
             fields["request"] = request_id
-        if told := _exception(self, record):
-            fields["exception"] = _encodable(told)
+        if exception := _exception(self, record):
+            fields["exception"] = _encodable(exception)
         return json.dumps(fields)
 
 
 def hide(text: str) -> str:
-    """Return text without what opens something; unquoted, if that shows some."""
+    """Return text without what gives access; unquoted, if that reveals some."""
     if not any(sign in text for sign in _SIGNS):
         return text
     shown = _SECRETS.sub(_cut_secret, text)

@@ -48,7 +48,7 @@ def patch_everything() -> None:
 def _let_native_threads_log() -> None:
     """Give logging locks of the system. It never lets other greenlets run while it has one.
 
-    A native thread that finds a lock of eventlet's taken waits for ever: the hub does not wake it.
+    A native thread that finds a lock of eventlet's taken would wait without end: no hub wakes it.
     """
     native: Any = eventlet.patcher.original("threading")
     module: Any = logging

@@ -1,8 +1,8 @@
 """Native threads for what would hold the hub: work goes to one and its result comes back.
 
-In the place of eventlet's tpool, whose way there and back takes twice the processor time: two
-queues made of conditions, and a socket on which a greenlet waits for each result anew. Here it is
-a queue in C, and back an eventfd that the hub looks at for as long as it runs.
+In place of eventlet's tpool, which takes twice the processor time: two queues made of conditions,
+and a socket on which a greenlet waits for each result. Here work goes there by a queue in C, and
+its result comes back by an eventfd that the hub watches for as long as it runs.
 
 Way in: NativePool.
 """
@@ -25,7 +25,7 @@ _queue = eventlet.patcher.original("queue")
 
 
 class _Errand:
-    """Work, and then its result. greenlet: who waits for it, None if nobody does any more."""
+    """Work, and then its result. greenlet: the one that waits, None if none does any more."""
 
     __slots__ = ("error", "greenlet", "is_done", "result", "work")
 
@@ -50,8 +50,8 @@ class NativePool:
     def execute(self, work: Callable[[], Result], /) -> Result:
         """Return what work returns, or raise what it raises; the other greenlets go on meanwhile.
 
-        Only for the hub's thread. If the greenlet is ended the work goes on, and what comes of it
-        is dropped.
+        Only for the hub's thread. If the greenlet is ended the work continues, and its result is
+        dropped.
         """
         if not self._threads:
             self._start()
@@ -74,7 +74,7 @@ class NativePool:
         return result
 
     def stop(self) -> None:
-        """Wait until the work that was begun or asked for is done. At the end of the process."""
+        """Wait until all requested work is done. At the end of the process."""
         for _ in self._threads:
             self._asked.put(None)
         for thread in self._threads:
@@ -96,7 +96,7 @@ class NativePool:
         while (errand := self._asked.get()) is not None:
             try:
                 errand.result = errand.work()
-            except BaseException as error:  # noqa: BLE001 (whatever it is, who waits gets it)
+            except BaseException as error:  # noqa: BLE001 (the waiting greenlet gets it)
                 errand.error = error
             errand.work = None
             errand.is_done = True
@@ -105,7 +105,7 @@ class NativePool:
             os.eventfd_write(self._bell, 1)
 
     def _deliver(self, descriptor: int) -> None:
-        """Have those go on whose work is done. In the hub."""
+        """Resume the greenlets whose work is done. In the hub."""
         with suppress(BlockingIOError):
             os.eventfd_read(descriptor)
         while self._done:

@@ -3,10 +3,10 @@
 Most requests on a kept connection have the head of the one before. What gunicorn's parser makes of
 a head depends on its bytes, on whether the peer is a trusted proxy, and on settings, which a worker
 does not change: so it is remembered for those bytes, up to the empty line. Nothing is remembered of
-who asks, nor of what that one may: that is found out from the environ, each time.
+the caller's identity and rights: they are read from the environ, each time.
 The parser and the environ are gunicorn's (`gunicorn.http`, pinned exactly).
 
-Way in: know_heads, once in a worker; environ_of for each request.
+Way in: know_heads, once in a worker; environ_of, for each request.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class KnownRequest(Request):  # type: ignore[misc]
         data = unreader.read()
         if not data:
             raise StopIteration
-        # A line that says for whom a proxy asks comes before the first head.
+        # A proxy's line with the client's address comes before the first head.
         is_plain = req_number > 1 or cfg.proxy_protocol == "off"
         end = data.find(_END) + len(_END) if is_plain else 0
         if not len(_END) <= end <= MAX_HEAD_BYTES or data.startswith(b"\r"):
@@ -144,7 +144,7 @@ def environ_of(
 
 
 def _is_trusted(cfg: Any, peer_addr: Any) -> bool:
-    """Tell whether gunicorn believes what the peer says of those for whom it asks."""
+    """Tell whether gunicorn trusts what the peer says of the clients that it forwards."""
     return not isinstance(peer_addr, tuple) or _is_trusted_host(cfg, peer_addr[0])
 
 

@@ -27,7 +27,7 @@ _BROKEN = (ParseException, NoMoreData)
 class LateBody(BaseException):
     """The body of a request has not come in its time.
 
-    No Exception, so that nobody makes a 500 of it.
+    No Exception, so that no handler makes a 500 of it.
     """
 
 

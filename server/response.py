@@ -1,4 +1,4 @@
-"""gunicorn's answer, sent in one write with the first piece of its body, and made of what is known.
+"""gunicorn's answer, sent in one write with the first piece of its body, its parts remembered.
 
 A head of gunicorn's own takes two regular expressions a field, a calendar, and a packet by itself.
 What was checked once is not checked again, and a second has one date. The framing and all rules are

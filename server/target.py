@@ -1,6 +1,6 @@
 """What a request is for: the host by which the server was called, and the path below the mount.
 
-Both are said in the environ. Way in: take_host, take_mount. Source: RFC 9112, 3.2.
+Both are put into the environ. Way in: take_host, take_mount. Source: RFC 9112, 3.2.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from wire.hosts import parse_host, split_target
 
 
 def take_host(environ: dict[str, Any]) -> str | None:
-    """Have environ say by what name the server was called; return what is wrong, None if nothing.
+    """Put the host that was asked for into environ; return what is wrong with it, None if nothing.
 
     A target in absolute form names the host, whatever Host says, and is in origin form from then
     on. HTTP/1.0 has no Host. RFC 9112, 3.2 and 3.2.2.
@@ -34,7 +34,7 @@ def take_host(environ: dict[str, Any]) -> str | None:
 
 
 def take_mount(environ: dict[str, Any], mount: str) -> bool:
-    """Have environ tell the path below the mount; return whether the request is for one."""
+    """Put the path below the mount into environ; return whether the request is for one."""
     path = environ["PATH_INFO"]
     if mount and path != mount and not path.startswith(f"{mount}/"):
         return False

@@ -3,7 +3,7 @@
 gunicorn 26 dropped its own eventlet worker; this is written against the contract of AsyncWorker,
 which parses, answers and keeps alive. Added here: patching and hub after the fork, a counted bound
 on connections, time for the request's head and body and for a client that takes nothing, the end of
-bodies that nobody reads, an id for each request, the heartbeat and the drain. Knows nothing of the
+bodies that are not read, an id for each request, the heartbeat and the drain. Knows nothing of the
 application, which may give it hooks (server/hooks.py).
 AsyncWorker and the parser are internal to gunicorn, so gunicorn is pinned exactly, and
 tests/system/test_worker.py shows each of these on a real server.

@@ -44,7 +44,7 @@ def http_answer_of(error: SocketError | AccessError) -> tuple[dict[str, Any], di
 def refusal(
     status: int, code: str, message: str, detail: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return an acknowledgement that says no, in the one shape of errors."""
+    """Return an acknowledgement of a refusal, in the one shape of errors."""
     return {"ok": False, **_shape(status, code, message, detail)}
 
 

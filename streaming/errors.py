@@ -70,8 +70,8 @@ FAILURES = {
     "no_room": 507,
 }
 
-# What is said where nobody has said more.
-WHERE_TOLD = "GET /openapi.json lists what there is"
+# What is added where the message says no more.
+WHERE_LISTED = "GET /openapi.json lists what there is"
 GENERAL = {
     400: "the request cannot be understood",
     415: "a body of this media type is not taken here",
@@ -150,7 +150,7 @@ def _say_http(error: HTTPException) -> Response:
         headers = {"Allow": allowed} if allowed else {}
         message = f"{request.method} is not for this address; it takes {allowed or 'others'}"
     elif isinstance(error, NotFound):
-        message = f"there is nothing at this address; {WHERE_TOLD}"
+        message = f"there is nothing at this address; {WHERE_LISTED}"
     elif isinstance(error, RequestEntityTooLarge):
         # One that publishes is read to one byte more than there may be: admission.py.
         most_bytes = (request.max_content_length or 0) // 1024 * 1024
@@ -159,7 +159,7 @@ def _say_http(error: HTTPException) -> Response:
             message += f", and {request.max_form_parts} fields"
         detail = {"max_bytes": most_bytes}
     elif error.code in GENERAL and message == default_exceptions[error.code].description:
-        message = f"{GENERAL[error.code]}; {WHERE_TOLD}"
+        message = f"{GENERAL[error.code]}; {WHERE_LISTED}"
     return answer_error(error.code or 500, code, message, detail, headers)
 
 

@@ -30,7 +30,7 @@ def make_blueprint() -> Blueprint:
 
     @cache
     def interface() -> str:
-        # The same for everybody; it takes ten milliseconds, in which nobody else is served.
+        # The same for all clients; it takes ten milliseconds, in which no other is served.
         return render_template("interface.html", document=written, groups=group(written))
 
     @blueprint.get("/api")

@@ -1,4 +1,4 @@
-"""Goes through a deployed address as clients do, and says what is wrong and what mends it.
+"""Goes through a deployed address as clients do, and says what is wrong and how to mend it.
 
 `flask --app wsgi doctor URL`, or `python -m doctor URL` with this folder alone, on any machine: it
 imports nothing of ours and only the standard library. It changes nothing on the server, but that it

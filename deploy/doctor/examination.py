@@ -30,7 +30,7 @@ from .websockets import check_origin, check_socket_io, check_websocket
 SLOW_S = 75.0
 QUIET = "quiet-feed"
 
-HELP = "Go through a deployed address as clients do; say what is wrong and what mends it."
+HELP = "Go through a deployed address as clients do; say what is wrong and how to mend it."
 
 # No HEADWATER_…: those are the server's own, which refuses one that it does not know.
 VARIABLE = "DOCTOR_TOKEN"
@@ -39,7 +39,7 @@ Check = Callable[[Site], str]
 
 # Without these there is nothing to examine.
 FIRST: dict[str, Check] = {"address": check_address, "server": check_health}
-# Only of who has given one: without, what needs a token is skipped.
+# Only where a token is given: otherwise what needs one is skipped.
 TOKEN: dict[str, Check] = {"token": check_token}
 REST: dict[str, Check] = {
     "seen-as": check_client,
@@ -62,7 +62,7 @@ REST: dict[str, Check] = {
 class Case:
     """What to examine.
 
-    token: for who may read and follow. hold_s: how long a quiet feed is held, 0: it is not.
+    token: one that may read and follow. hold_s: how long a quiet feed is held, 0: it is not.
     only: the names of checks; without any, all.
     """
 
@@ -103,7 +103,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("url", help="as clients have it: https://headwater.example")
     parser.add_argument(
         "--token-file", metavar="FILE",
-        help=f"with the token of somebody who may read, subscribe to status; - is the standard"
+        help=f"with a token that may read, and subscribe to status; - is the standard"
         f" input; without it, the token is in {VARIABLE}",
     )  # fmt: skip
     parser.add_argument("--token", help="the token itself, which the list of processes then shows")

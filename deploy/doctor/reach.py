@@ -1,4 +1,4 @@
-"""Is there a Headwater at the address at all? Without that nothing else can be told."""
+"""Is there a Headwater at the address at all? Without that nothing else can be checked."""
 
 from __future__ import annotations
 

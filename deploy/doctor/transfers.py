@@ -23,7 +23,7 @@ LARGE_ROWS, MOST_ROWS = 100_000, 300_000
 LOG_S = 3.0
 # What sockets may hold on the way is at most so much: 4 MiB to send and 6 to receive, twice.
 HELD_BYTES = 20 * 1024 * 1024
-# RFC 5737: an address that nobody has.
+# RFC 5737: an address that no client has.
 NOBODY = "192.0.2.77"
 LOOPBACK = ("127.0.0.1", "::1")
 RECORD_S = 10.0
@@ -32,7 +32,7 @@ ENCODINGS = {"Accept-Encoding": "gzip, br, zstd, deflate"}
 
 
 class Sample(NamedTuple):
-    """A source to download. path: without the format. rows: None when only counting would tell."""
+    """A source to download. path: without the format. rows: None: not known without a count."""
 
     path: str
     rows: int | None
@@ -43,9 +43,9 @@ class Sample(NamedTuple):
         return f"{self.path}.csv?limit={SMALL_ROWS}"
 
     def large(self, extension: str) -> str:
-        """Return the address of an export that nobody has asked for yet. Raises Unfit."""
+        """Return the address of an export that does not exist yet. Raises Unfit."""
         if self.rows is None or self.rows < LARGE_ROWS:
-            raise Unfit(f"there is no source of {LARGE_ROWS} rows to tell by")
+            raise Unfit(f"there is no source of {LARGE_ROWS} rows to check with")
         rows = min(self.rows, MOST_ROWS) - random.randrange(LARGE_ROWS // 2)
         return f"{self.path}.{extension}?limit={rows}"
 
@@ -90,22 +90,22 @@ def check_pace(site: Site) -> str:
     with _open_large(site, find_sample(site), "json") as stream:
         address = f"/exports/{stream.headers['Headwater-Export']}"
         # An address of its own for each, lest a cache answers.
-        while (told := _ask_anew(site, address))["state"] == "running":
+        while (told := _state_of(site, address))["state"] == "running":
             if time.monotonic() > ends_s:
-                raise Unfit("the server is too busy to tell")
+                raise Unfit("the server is too busy to check")
             time.sleep(0.1)
         if told["bytes"] < HELD_BYTES:
             raise Unfit(f"no source is larger than what sockets hold, {HELD_BYTES} bytes")
         time.sleep(STILL_S)
-        told = _ask_anew(site, address)
+        told = _state_of(site, address)
     if not told["readers"]:
         line = f"all {told['bytes']} bytes were taken in by the proxy, for a client that reads none"
         raise Wrong(line, remedies.UNBUFFERED, remedies.NOT_IGNORED)
     return f"a client that stands still has {told['slowest_reader']} of {told['bytes']} bytes"
 
 
-def _ask_anew(site: Site, address: str) -> dict[str, Any]:
-    """Return the state of an export. Raises Unfit when it cannot be had."""
+def _state_of(site: Site, address: str) -> dict[str, Any]:
+    """Return the state of an export. Raises Unfit when there is none."""
     reply = site.ask(f"{address}?doctor={secrets.token_hex(4)}").check_allowed()
     fields = reply.json()
     if reply.status != 200 or not isinstance(fields, dict):

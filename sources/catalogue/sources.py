@@ -44,7 +44,7 @@ def read_sources(document: Entry, folder: Path) -> Mapping[str, Source]:
 
 
 def _read(name: str, entry: Entry, folder: Path) -> Source | None:
-    """Return the source that entry describes, None when not even its kind can be told.
+    """Return the source that entry describes, None when not even its kind is known.
 
     Wherever entry is wrong, its problems grow and the source holds something of the right type.
     """

@@ -835,20 +835,20 @@ def test_with_tokens_it_does(start, tmp_path):
     tokens.withdraw(text.split("_")[1])
     status, said = start(HEADWATER_HOST="0.0.0.0")
     assert (status, said.count("\n")) == (0, 1)
-    assert "who asks needs a token" in said
+    assert "requests need a token" in said
 
 
 def test_it_does_for_who_says_so(start):
     status, said = start(HEADWATER_HOST="0.0.0.0", HEADWATER_OPEN="1")
     assert (status, said.count("\n")) == (0, 1)
-    assert "HEADWATER_OPEN=1: anybody may do anything" in said
+    assert "HEADWATER_OPEN=1: everyone has full access" in said
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_on_this_machine_it_needs_none(start, host):
     status, said = start(HEADWATER_HOST=host)
     assert (status, said.count("\n")) == (0, 1)
-    assert "there are no tokens: this machine is listened to only" in said
+    assert "there are no tokens: it listens to this machine only" in said
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
@@ -860,8 +860,8 @@ def test_tokens_that_cannot_be_read_are_not_passed_over(start, tmp_path, host):
 
 
 def test_the_log_of_a_server_says_who_may_ask(slow, brisk):
-    assert "there are no tokens: this machine is listened to only" in slow.log
-    assert "who asks needs a token" in brisk.server.log
+    assert "there are no tokens: it listens to this machine only" in slow.log
+    assert "requests need a token" in brisk.server.log
 
 
 def test_a_key_that_others_can_read_ends_the_start(launch, tmp_path):

@@ -1,4 +1,4 @@
-"""Values that people write: read, or told with what would be right. More in tests/sources/catalogue."""
+"""Values that people write: read, or reported with what would be right."""
 
 from __future__ import annotations
 
