@@ -45,9 +45,9 @@ from streaming.application import Application
 from streaming.bodies import sent_bytes_of
 from streaming.errors import answer_error, register_errors
 from streaming.login import register_sessions
-from streaming.orders import Orders
 from streaming.pace import Paced
 from streaming.rights import Rights
+from streaming.source_lookup import SourceLookup
 from topics import Rule, Topics
 from topics.rules import BUILT_IN
 from topics.self_check import SelfCheck
@@ -154,7 +154,9 @@ def create_app(
         name: Folder(name, entry.path, hidden=entry.hidden)
         for name, entry in catalogue.folders.items()
     }
-    orders = Orders(catalogue, folders, threads, partial(can, "read"), settings.statement_s)
+    lookup = SourceLookup(
+        catalogue.sources, folders, threads, partial(can, "read"), settings.statement_s
+    )
     app = Application(__name__, STANDING, OF_PAGES)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters["path"] = AnyPath
@@ -164,7 +166,7 @@ def create_app(
     authenticator = _make_authenticator(
         app, settings, key or secrets.token_bytes(32), state, ended, threads.authenticator
     )
-    rights = Rights(orders, exports)
+    rights = Rights(lookup.definitions, exports)
     authenticator.grants = rights.grants
     register_admission(app, authenticator)
     socketio = make_socketio(
@@ -201,13 +203,13 @@ def create_app(
     )
     app.register_blueprint(login.make_blueprint(authenticator, ended))
     app.register_blueprint(links.make_blueprint(authenticator, rights.find))
-    app.register_blueprint(home.make_blueprint(orders, folders))
+    app.register_blueprint(home.make_blueprint(lookup, folders))
     app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
-    app.register_blueprint(sources_blueprint.make_blueprint(orders))
-    app.register_blueprint(report.make_blueprint(orders, threads, settings.statement_s))
+    app.register_blueprint(sources_blueprint.make_blueprint(lookup))
+    app.register_blueprint(report.make_blueprint(lookup, threads, settings.statement_s))
     app.register_blueprint(
         exports_blueprint.make_blueprint(
-            exports, orders, authenticator, rights, resume_wait_s=settings.resume_wait_s
+            exports, lookup, authenticator, rights, resume_wait_s=settings.resume_wait_s
         )
     )
     app.register_blueprint(files.make_blueprint(folders, threads.files))

@@ -20,7 +20,16 @@ from auth.access import (
     TooMany,
     Unauthorized,
 )
-from exports.errors import ExportsFull, OwnerExportsFull, OwnerQueueFull, QueueFull, RecordingGone
+from exports.errors import (
+    ExportsFull,
+    OwnerExportsFull,
+    OwnerQueueFull,
+    QueueFull,
+    RecordingGone,
+    TooManyColumns,
+    TooManyRows,
+    UnknownFormat,
+)
 from journal import JournalEnded, JournalFull, ReaderLeft
 from sources.errors import (
     BadSelection,
@@ -82,6 +91,9 @@ ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     ExportsFull: (503, "exports_full"),
     OwnerExportsFull: (429, "too_many_exports"),
     RecordingGone: (410, "recording_gone"),
+    UnknownFormat: (404, "unknown_format"),
+    TooManyColumns: (422, "too_many_columns"),
+    TooManyRows: (422, "too_many_rows"),
     JournalFull: (507, "no_room"),
     JournalEnded: (409, "ended"),
     ReaderLeft: (408, "client_left"),

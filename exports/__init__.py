@@ -1,8 +1,9 @@
-"""Exports: rows or a folder, recorded once and read by any number of clients.
+"""Exports are rows or a folder, recorded once and read by any number of clients.
 
 service: what streaming/ and sockets/ may ask; they use it, export, spec and errors, and nothing
 else. exports: the kind of it that records beside this process.
-spec: what a client wants to have. export: one export and its states.
+spec, spec_reader: what a client wants to have, and how a request becomes that. definitions: how the
+catalogue defines it, and which principals see the same rows. export: one export and its states.
 registry, index: which exports are remembered, and how they are found. retention, idle: which are
 discarded or forgotten, and in what order. forgotten: the addresses of those. readers: those that
 read one.

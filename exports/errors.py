@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ExportError(Exception):
-    """Any error of this package.
+    """Any error of this package. detail: what programs may want to know besides the message.
 
     ExportError
     +-- QueueFull         too many exports are waiting already
@@ -12,7 +15,14 @@ class ExportError(Exception):
     +-- ExportsFull       too many exports may still be resumed
     +-- OwnerExportsFull  too many of one owner may
     +-- RecordingGone     its bytes are not retained
+    +-- UnknownFormat     nothing is exported in this format and compression
+    +-- TooManyColumns    the format holds fewer
+    +-- TooManyRows       the format holds fewer
     """
+
+    def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail or {}
 
 
 class QueueFull(ExportError):
@@ -54,3 +64,15 @@ class OwnerExportsFull(ExportError):
 
 class RecordingGone(ExportError):
     """The export's bytes are not there: it failed, was cancelled or discarded, or made room."""
+
+
+class UnknownFormat(ExportError):
+    """No format and compression has this extension."""
+
+
+class TooManyColumns(ExportError):
+    """The format holds fewer columns than are selected."""
+
+
+class TooManyRows(ExportError):
+    """The format holds fewer rows than are selected."""

@@ -131,7 +131,9 @@ def _refuse(error: Refusal) -> Response:
 
 def _say_known(error: Exception) -> Response:
     log_refusal(error, request.remote_addr)
-    detail = {"problems": error.problems} if isinstance(error, BadSelection) else {}
+    detail: Mapping[str, Any] = getattr(error, "detail", {})
+    if isinstance(error, BadSelection):
+        detail = {"problems": error.problems}
     return answer_error(*find_answer(error), str(error), detail, headers_of(error))
 
 

@@ -1,4 +1,4 @@
-"""Downloads and exports over HTTP: ask for one, follow it, take its bytes, cancel it."""
+"""Downloads and exports over HTTP: create one, follow it, read its bytes, cancel it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from streaming.admission import asker, owner
 from streaming.answers import Answer
 from streaming.errors import Refusal
 from streaming.listings import read_count
-from streaming.orders import Orders
-from streaming.pages import wants_page, words_of
+from streaming.pages import query_parameters, wants_page
 from streaming.presence import make_has_left
 from streaming.resumption import find_resumed
 from streaming.rights import Rights
+from streaming.source_lookup import SourceLookup
 from wire.formats import media_type_of
 from wire.validators import Conditions
 
@@ -56,7 +56,7 @@ HEAD_WAIT_S = 5.0
 
 def make_blueprint(
     exports: ExportService,
-    orders: Orders,
+    lookup: SourceLookup,
     authenticator: Authenticator,
     rights: Rights,
     *,
@@ -85,22 +85,22 @@ def make_blueprint(
     @blueprint.get("/download/<path:file>")
     def download(file: str) -> Response:
         name, _, extension = file.partition(".")
-        order = orders.read(name, extension, words_of(request), asker().attributes)
+        spec = lookup.read_spec(name, extension, query_parameters(request), asker().attributes)
         is_head = request.method == "HEAD"
         conditions = Conditions.read(request.headers.get)
         if is_head:
             # RFC 9110 14.2: a Range is for GET only.
             conditions = replace(conditions, range=None)
         has_left = make_has_left(request.environ)
-        export = find_resumed(exports, order, conditions, wait_s=resume_wait_s, has_left=has_left)
-        if export is None and is_head and order.fingerprint() is None:
+        export = find_resumed(exports, spec, conditions, wait_s=resume_wait_s, has_left=has_left)
+        if export is None and is_head and spec.fingerprint() is None:
             # No GET would share what is made for this, so its length would say nothing.
-            media_type = media_type_of(order.extension)
+            media_type = media_type_of(spec.extension)
             response = Response(content_type=media_type, headers=_HEAD_OF_A_NEW_ONE)
             response.automatically_set_content_length = False
             return response
         if export is None:
-            export = exports.submit(order, background=False, owner=owner(), delivers=not is_head)
+            export = exports.submit(spec, background=False, owner=owner(), delivers=not is_head)
         try:
             return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
         except RecordingGone:
@@ -111,15 +111,15 @@ def make_blueprint(
 
     @blueprint.post("/exports")
     def prepare() -> Any:
-        words = list(_words_of_the_body(request))
-        given = dict(words)
+        fields = list(_fields_of(request))
+        named = dict(fields)
         for key in ("source", "format"):
-            if key not in given:
+            if key not in named:
                 raise BadSelection([f"{key}: is missing"])
-        authenticator.require(asker(), [Need("read", given["source"])])
-        rest = [(key, value) for key, value in words if key not in _NOT_OF_THE_SELECTION]
-        order = orders.read(given["source"], given["format"], rest, asker().attributes)
-        export = exports.submit(order, background=True, owner=owner())
+        authenticator.require(asker(), [Need("read", named["source"])])
+        parameters = [(key, value) for key, value in fields if key not in _NOT_OF_THE_SELECTION]
+        spec = lookup.read_spec(named["source"], named["format"], parameters, asker().attributes)
+        export = exports.submit(spec, background=True, owner=owner())
         if wants_page(request):
             return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)
@@ -173,11 +173,11 @@ _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
 
 def show_export(exports: ExportService, export: Export, rights: Rights) -> dict[str, Any]:
-    """Return what the asker is told of an export; its address begins where this is mounted."""
-    shown = export.payload(exports.queue_position(export))
+    """Return what the asker gets of an export; its address begins where this is mounted."""
+    view = export.payload(exports.queue_position(export))
     url = url_for("exports.file", export_id=export.id) if export.retained else None
     return {
-        **shown,
+        **view,
         "slowest_reader": exports.slowest_reader(export),
         "url": url,
         "may_cancel": rights.may_end(asker(), export),
@@ -191,8 +191,8 @@ def _known(export: Export | None, export_id: str) -> Export:
     return export
 
 
-def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
-    """Yield the words of a form or of a JSON object, as a query string would have them."""
+def _fields_of(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a form or of a JSON object as query parameters."""
     if not request.is_json:
         if request.mimetype not in _FORMS and request.get_data():
             kinds = f"application/json or {_FORMS[0]}"
@@ -210,26 +210,26 @@ def _words_of_the_body(request: Request) -> Iterator[tuple[str, str]]:
         if count > 1:
             raise BadSelection([f"{key[:100]!a}: is given twice"])
     for key, value in fields:
-        word = _word_of_a_list(key, value) if type(value) is list else _word(key, value)
-        if _SURROGATE.search(key + word):
+        text = _text_of_list(key, value) if type(value) is list else _text_of(key, value)
+        if _SURROGATE.search(key + text):
             raise BadSelection([f"{key!a}: half a surrogate pair is no text"])
-        yield key, word
+        yield key, text
 
 
 class _Fields(list[tuple[str, Any]]):
     """The fields of a JSON object, also those that are there twice."""
 
 
-def _word_of_a_list(key: str, values: list[Any]) -> str:
-    """Return a list as a query string has it; only some words take one."""
+def _text_of_list(key: str, values: list[Any]) -> str:
+    """Return a list as a query string has it; only some parameters take one."""
     if key not in ("columns", "sort") and not key.endswith("__in"):
         raise BadSelection([f"{key}: one value is due; a list is for columns, sort and …__in"])
     if not values:
         raise BadSelection([f"{key}: the list is empty"])
-    return list_text([_word(key, value) for value in values])
+    return list_text([_text_of(key, value) for value in values])
 
 
-def _word(key: str, value: Any) -> str:
+def _text_of(key: str, value: Any) -> str:
     if not isinstance(value, str | int | float):
         raise BadSelection([f"{key}: a text, a number, true or false is due"])
     return str(value).lower() if isinstance(value, bool) else str(value)

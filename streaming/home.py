@@ -16,14 +16,14 @@ from streaming.listings import (
     topic_to_follow,
     topic_to_try,
 )
-from streaming.orders import Orders
+from streaming.source_lookup import SourceLookup
 from streaming.sources import Described, describe_sources, show_described
 
 # A page has some 5 KB. Scopes are those of tokens, and so a few.
 MAX_PAGES = 64
 
 
-def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
+def make_blueprint(lookup: SourceLookup, folders: Mapping[str, Folder]) -> Blueprint:
     """Return the blueprint of `/`."""
     blueprint = Blueprint("home", __name__)
     # Of all with the same rights, attributes and mount: what the sources were, and the page.
@@ -31,7 +31,7 @@ def make_blueprint(orders: Orders, folders: Mapping[str, Folder]) -> Blueprint:
 
     @blueprint.get("/")
     def home() -> str:
-        described = describe_sources(orders)
+        described = describe_sources(lookup)
         attributes = tuple(sorted(asker().attributes.items()))
         whose = request.root_path, asker().scopes, attributes
         known = pages.get(whose)

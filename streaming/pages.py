@@ -80,9 +80,9 @@ def is_set(request: Request, name: str) -> bool:
 
 def require_words(request: Request, known: Sequence[str]) -> None:
     """Raise UnknownWord when the query has a word that is none of those, nor a signed link."""
-    check_words((key for key, _ in words_of(request)), known)
+    check_words((key for key, _ in query_parameters(request)), known)
 
 
-def words_of(request: Request) -> list[tuple[str, str]]:
+def query_parameters(request: Request) -> list[tuple[str, str]]:
     """Return the (key, value) of the query that select something: all but a signed link."""
     return [(k, v) for k, v in request.args.items(multi=True) if k != PARAMETER]

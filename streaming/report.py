@@ -27,9 +27,9 @@ from streaming.admission import asker, owner
 from streaming.bodies import Body, sent_bytes_of
 from streaming.errors import Refusal
 from streaming.figures import FILTERS
-from streaming.orders import Orders
-from streaming.pages import words_of
+from streaming.pages import query_parameters
 from streaming.presence import make_has_left
+from streaming.source_lookup import SourceLookup
 from wire.connection import connection_of
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ HEADERS = {"Cache-Control": "private, no-cache", "X-Accel-Buffering": "no"}
 LINKED_FORMATS = ("csv", "ndjson", "parquet")
 
 
-def make_blueprint(orders: Orders, threads: NativeThreads, statement_s: float) -> Blueprint:
+def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: float) -> Blueprint:
     """Return the blueprint of /report. statement_s: how long each statement may take."""
     blueprint = Blueprint("report", __name__)
     desk = Desk()
@@ -62,17 +62,17 @@ def make_blueprint(orders: Orders, threads: NativeThreads, statement_s: float) -
 
     @blueprint.get("/report/<name>")
     def show(name: str) -> Response:
-        words = words_of(request)
-        query, rows_estimate = _read(orders, name, words, asker().attributes)
+        parameters = query_parameters(request)
+        query, rows_estimate = _read(lookup, name, parameters, asker().attributes)
         sample = database_of(query).sample(query, statement_s)
         report = Report(sample, desk, owner(), threads, make_has_left(request.environ))
-        asked = f"?{urlencode(words)}" if words else ""
+        asked = f"?{urlencode(parameters)}" if parameters else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
         texts = stream_template(
             "report.html",
             send=SEND,
             source=name,
-            words=words,
+            words=parameters,
             columns=query.columns[:MOST_COLUMNS],
             columns_there=len(query.columns),
             rows_estimate=rows_estimate,
@@ -92,15 +92,22 @@ def make_blueprint(orders: Orders, threads: NativeThreads, statement_s: float) -
 
 
 def _read(
-    orders: Orders, name: str, words: list[tuple[str, str]], attributes: Mapping[str, str]
+    lookup: SourceLookup,
+    name: str,
+    parameters: list[tuple[str, str]],
+    attributes: Mapping[str, str],
 ) -> tuple[Query, int | None]:
-    """Return what is to be looked at, and about how many rows it has. Raises as Orders.read."""
-    order = orders.read(name, "csv", words, attributes)
-    keys = [key for key, _ in words]
+    """Return what is to be looked at, and about how many rows it has.
+
+    Raises as SourceLookup.read_spec.
+    """
+    spec = lookup.read_spec(name, "csv", parameters, attributes)
+    keys = [key for key, _ in parameters]
     if "sort" in keys and "limit" not in keys:
         # Without a limit it is the same rows in any order, and to sort them takes time.
-        order = orders.read(name, "csv", [word for word in words if word[0] != "sort"], attributes)
-    return cast("Query", order.query), order.rows_estimate
+        unsorted = [each for each in parameters if each[0] != "sort"]
+        spec = lookup.read_spec(name, "csv", unsorted, attributes)
+    return cast("Query", spec.query), spec.rows_estimate
 
 
 class Desk:

@@ -10,9 +10,9 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from auth.access import ADMIN, Forbidden, Need, Principal, may
+from exports.definitions import Definitions
 from exports.export import Export
 from exports.service import ExportService, View
-from streaming.orders import Orders
 from topics import Patterns
 from wire.events import parts_of, topic_of
 from wire.formats import TARBALL
@@ -27,8 +27,8 @@ _OF_EXPORTS = Patterns.parse(f"{_TOPIC},{_TOPICS}*")
 class Rights:
     """What may be done with exports, which no scope names."""
 
-    def __init__(self, orders: Orders, exports: ExportService) -> None:
-        self._orders = orders
+    def __init__(self, definitions: Definitions, exports: ExportService) -> None:
+        self._definitions = definitions
         self._exports = exports
         # Equal ones are one, so that what is pushed is framed once for a principal's readers.
         self._narrowed: WeakValueDictionary[tuple[Framing, str, str], Framing] = (
@@ -36,8 +36,8 @@ class Rights:
         )
 
     def sees(self, principal: Principal, export: Export) -> bool:
-        """May the principal follow it and have its bytes? An admin sees those of all audiences."""
-        if self._orders.definition_of(export.source, export.extension) != export.definition:
+        """May the principal follow it and have its bytes? An admin may, whatever its key is."""
+        if self._definitions.of(export.source, export.extension) != export.definition:
             return False
         if may(principal, Need(ADMIN)):
             return True
@@ -45,25 +45,21 @@ class Rights:
             return False
         if export.extension == TARBALL.extension:
             return True
-        return (
-            self._orders.visibility_key_of(export.source, principal.attributes)
-            == export.visibility_key
-        )
+        key = self._definitions.visibility_key(export.source, principal.attributes)
+        return key == export.visibility_key
 
     def views(self, principal: Principal) -> list[View]:
         """Return where the exports are that the principal sees."""
         is_admin = may(principal, Need(ADMIN))
         views = []
-        for name, definition, is_folder in self._orders.definitions():
+        for name, definition, is_folder in self._definitions.all():
             if is_admin:
                 views.append(View(definition, None))
             elif may(principal, Need("read", name)):
                 attributes = principal.attributes
-                visibility_key = (
-                    "" if is_folder else self._orders.visibility_key_of(name, attributes)
-                )
-                if visibility_key is not None:
-                    views.append(View(definition, visibility_key))
+                key = "" if is_folder else self._definitions.visibility_key(name, attributes)
+                if key is not None:
+                    views.append(View(definition, key))
         return views
 
     def may_end(self, principal: Principal, export: Export) -> bool:
@@ -99,7 +95,9 @@ class Rights:
         if may(principal, Need(ADMIN)) or not patterns.meets(_OF_EXPORTS):
             return framing
         key = (framing, principal.name, principal.token)
-        return self._narrowed.setdefault(key, Searched(framing, partial(self._is_told, principal)))
+        return self._narrowed.setdefault(
+            key, Searched(framing, partial(self._is_visible, principal))
+        )
 
     def hides(self, principal: Principal, topic: str) -> bool:
         """May the principal not know of this topic or pattern, even if its scopes cover it?"""
@@ -107,7 +105,7 @@ class Rights:
             return False
         return self.find(principal, topic.removeprefix(_TOPICS)) is None
 
-    def _is_told(self, principal: Principal, line: bytes) -> bool:
+    def _is_visible(self, principal: Principal, line: bytes) -> bool:
         topic = topic_of(line)
         if topic == _TOPIC:
             topic = _TOPICS + json.loads(parts_of(line).data)["id"]

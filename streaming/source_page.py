@@ -15,13 +15,14 @@ from urllib.parse import urlencode
 from flask import Request, render_template, url_for
 from werkzeug.datastructures import MultiDict
 
+from exports.spec_reader import file_type_of
 from sources.database import Cell
 from sources.errors import BadSelection
 from sources.kinds import database_of
 from sources.lists import item_text
 from sources.query import Query
 from streaming.admission import asker, in_turns
-from streaming.orders import Orders
+from streaming.source_lookup import SourceLookup
 from wire.formats import EXTENSIONS
 
 PREVIEW_ROWS = 20
@@ -33,25 +34,27 @@ OPERATORS = {
 }  # fmt: skip
 
 
-def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -> tuple[str, int]:
+def render_source(
+    request: Request, lookup: SourceLookup, source: Mapping[str, Any]
+) -> tuple[str, int]:
     """Return the page and its status. source: as /sources/<name> shows it.
 
-    Raises what Orders.read raises, but BadSelection, which the page says.
+    Raises what SourceLookup.read_spec raises, but BadSelection, which the page says.
     """
     name = source["name"]
     if "denied" in source:
         return render_template("source.html", source=source), 200
-    words = _words_of(request.args, source)
+    parameters = _parameters_of(request.args, source)
     extension = request.args.get("format", EXTENSIONS[0])
     shown: dict[str, Any] = {"problems": [], "rows": None, "names": []}
     # A folder of the same name would be what tar.zst is of.
-    orders.file_type(extension)
+    file_type_of(extension)
     try:
-        order = orders.read(name, extension, words, asker().attributes)
-        assert isinstance(order.query, Query)
-        shown["names"] = [column.name for column in order.query.columns]
-        query = order.query
-        rows = orders.ask(name, partial(database_of(query).preview, query, PREVIEW_ROWS))
+        spec = lookup.read_spec(name, extension, parameters, asker().attributes)
+        assert isinstance(spec.query, Query)
+        shown["names"] = [column.name for column in spec.query.columns]
+        query = spec.query
+        rows = lookup.ask(name, partial(database_of(query).preview, query, PREVIEW_ROWS))
         shown["rows"] = rows and [[_show(cell) for cell in row] for row in in_turns(rows)]
     except BadSelection as error:
         shown["problems"] = error.problems
@@ -61,16 +64,16 @@ def render_source(request: Request, orders: Orders, source: Mapping[str, Any]) -
         chosen=_chosen(request.args, source, extension),
         operators=OPERATORS,
         formats=EXTENSIONS,
-        download=_download(request, name, extension, words),
-        report=f"{request.script_root}/report/{name}?{urlencode(words)}",
+        download=_download(request, name, extension, parameters),
+        report=f"{request.script_root}/report/{name}?{urlencode(parameters)}",
         **shown,
     )
     return page, 400 if shown["problems"] else 200
 
 
-def _words_of(fields: MultiDict[str, str], source: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the words of /download for what was filled in; fields left empty say nothing."""
-    words = [
+def _parameters_of(fields: MultiDict[str, str], source: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the query parameters of /download for what was filled in; empty fields say nothing."""
+    parameters = [
         (parameter["name"], fields[parameter["name"]])
         for parameter in source["parameters"]
         if fields.get(parameter["name"])
@@ -79,15 +82,15 @@ def _words_of(fields: MultiDict[str, str], source: Mapping[str, Any]) -> list[tu
     if columns := fields.getlist("columns"):
         # A box that is ticked is a name; what somebody wrote into the address may be a list.
         texts = [item_text(each) if each in names else each for each in columns]
-        words.append(("columns", ",".join(texts)))
-    words += [(f"{f['column']}__{f['operator']}", f["value"]) for f in _filters(fields)]
+        parameters.append(("columns", ",".join(texts)))
+    parameters += [(f"{f['column']}__{f['operator']}", f["value"]) for f in _filters(fields)]
     if sort := fields.get("sort"):
         minus = "-" if sort not in names and sort[1:] in names else ""
         name = sort.removeprefix(minus)
-        words.append(("sort", minus + item_text(name) if name in names else sort))
+        parameters.append(("sort", minus + item_text(name) if name in names else sort))
     if limit := fields.get("limit"):
-        words.append(("limit", limit))
-    return words
+        parameters.append(("limit", limit))
+    return parameters
 
 
 def _filters(fields: MultiDict[str, str]) -> list[dict[str, str]]:
@@ -116,12 +119,14 @@ def _chosen(
 
 
 def _download(
-    request: Request, name: str, extension: str, words: list[tuple[str, str]]
+    request: Request, name: str, extension: str, parameters: list[tuple[str, str]]
 ) -> dict[str, Any]:
     file = f"{name}.{extension}"
-    url = url_for("exports.download", file=file) + (f"?{urlencode(words)}" if words else "")
+    url = url_for("exports.download", file=file) + (
+        f"?{urlencode(parameters)}" if parameters else ""
+    )
     absolute = request.host_url.rstrip("/") + url
-    fields = [("source", name), ("format", extension), *words]
+    fields = [("source", name), ("format", extension), *parameters]
     return {"name": file, "url": url, "quoted": shlex.quote(absolute), "fields": fields}
 
 

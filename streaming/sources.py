@@ -14,8 +14,8 @@ from sources.database import Description, Source
 from sources.errors import MissingAttribute, SourceUnavailable
 from streaming.admission import asker, can, in_turns
 from streaming.inquiries import Late
-from streaming.orders import Orders
 from streaming.pages import wants_page
+from streaming.source_lookup import SourceLookup
 from streaming.source_page import render_source
 from wire.formats import COMPRESSIONS, EXTENSIONS, FORMATS
 
@@ -26,43 +26,43 @@ NO_ANSWER = "Its database has not answered yet."
 AS_BEFORE = "This is what it looked like before."
 
 
-def make_blueprint(orders: Orders) -> Blueprint:
+def make_blueprint(lookup: SourceLookup) -> Blueprint:
     """Return the blueprint of `/sources`."""
     blueprint = Blueprint("sources", __name__)
 
     @blueprint.get("/sources")
     def show_all() -> Response | str:
-        shown = show_sources(orders)
+        shown = show_sources(lookup)
         if wants_page(request):
-            return render_template("sources.html", sources=shown, named=len(orders.names()))
+            return render_template("sources.html", sources=shown, named=len(lookup.names()))
         # One after another: all at once may be long, and nothing would interrupt it.
         texts = [json.dumps(each, separators=(",", ":")) for each in in_turns(shown)]
         return Response(f'{{"sources":[{",".join(texts)}]}}\n', mimetype="application/json")
 
     @blueprint.get("/sources/<name>")
     def show(name: str) -> Response | tuple[str, int]:
-        found = orders.source(name)
-        source = _show_source(found, orders.describe(found))
+        found = lookup.source(name)
+        source = _show_source(found, lookup.inquiries.describe(found))
         if wants_page(request):
-            return render_source(request, orders, source)
+            return render_source(request, lookup, source)
         return jsonify(source)
 
     return blueprint
 
 
-def show_sources(orders: Orders) -> list[dict[str, Any]]:
+def show_sources(lookup: SourceLookup) -> list[dict[str, Any]]:
     """Return the sources that the asker may read.
 
     One that cannot be read now has an `error` in place of its columns. One whose database has not
     answered yet says so as `pending`, beside its columns of before if they are known.
     """
-    return show_described(describe_sources(orders))
+    return show_described(describe_sources(lookup))
 
 
-def describe_sources(orders: Orders) -> list[Described]:
+def describe_sources(lookup: SourceLookup) -> list[Described]:
     """Return the sources that the asker may read, with what they look like."""
-    sources = [orders.source(name) for name in filter(partial(can, "read"), orders.names())]
-    return list(zip(sources, orders.describe_all(sources), strict=True))
+    sources = [lookup.source(name) for name in filter(partial(can, "read"), lookup.names())]
+    return list(zip(sources, lookup.inquiries.describe_all(sources), strict=True))
 
 
 def show_described(described: Sequence[Described]) -> list[dict[str, Any]]:

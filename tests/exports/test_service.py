@@ -12,6 +12,8 @@ PUBLIC = {
     "exports.service": {"ExportService", "Point", "View"},
     "exports.export": {"Export"},
     "exports.spec": {"ExportSpec"},
+    "exports.spec_reader": {"SpecReader", "file_type_of"},
+    "exports.definitions": {"Definitions"},
     "exports.errors": None,
 }
 

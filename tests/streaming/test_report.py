@@ -13,22 +13,23 @@ from sources.errors import SourceFailed
 from sources.profile import Taken
 from sources.sqlite.profiling import SqliteSample
 from streaming.errors import Refusal
-from streaming.orders import Orders
 from streaming.report import MOST_OF_ONE, MOST_OPEN, SEND, Desk, Page, Report, _read
+from streaming.source_lookup import SourceLookup
 
 
 @pytest.fixture
-def orders(tmp_path, lay_site):
-    return Orders(load_catalogue(lay_site(tmp_path)), {}, NativeThreads(run_here))
+def lookup(tmp_path, lay_site):
+    sources = load_catalogue(lay_site(tmp_path)).sources
+    return SourceLookup(sources, {}, NativeThreads(run_here))
 
 
 @pytest.fixture
-def start(orders):
+def start(lookup):
     """start(source, desk, has_left, owner): a report of it, which has its place, and its sample."""
     started = []
 
     def start(source="numbers", desk=None, has_left=lambda: False, owner="ann"):
-        query, _ = _read(orders, source, [], {})
+        query, _ = _read(lookup, source, [], {})
         sample = SqliteSample(query)
         report = Report(sample, desk or Desk(), owner, NativeThreads(run_here), has_left)
         report.enter()
@@ -40,9 +41,9 @@ def start(orders):
         report.leave()
 
 
-def test_it_is_not_sorted_for_without_a_limit(orders):
+def test_it_is_not_sorted_for_without_a_limit(lookup):
     def sql(*words):
-        return _read(orders, "numbers", list(words), {})[0].sql
+        return _read(lookup, "numbers", list(words), {})[0].sql
 
     assert "ORDER BY" not in sql(("sort", "-name"))
     assert "ORDER BY" in sql(("sort", "-name"), ("limit", "5"))
@@ -79,8 +80,8 @@ def test_what_fails_once_the_client_has_left_is_no_failure(start):
         report.take()
 
 
-def test_to_leave_frees_the_rows(orders):
-    sample = SqliteSample(_read(orders, "numbers", [], {})[0])
+def test_to_leave_frees_the_rows(lookup):
+    sample = SqliteSample(_read(lookup, "numbers", [], {})[0])
     report = Report(sample, Desk(), "ann", NativeThreads(run_here), bool)
     report.enter()
     report.take()
