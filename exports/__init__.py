@@ -1,14 +1,14 @@
 """Exports are rows or a folder, recorded once and read by any number of clients.
 
-service: what streaming/ and sockets/ may ask; they use it, export, spec and errors, and nothing
-else. exports: the kind of it that records beside this process.
+service: all that streaming/ and sockets/ use, with its arguments and errors. exports: the kind of
+it that records in processes of this machine.
 spec, spec_reader: what a client wants to have, and how a request becomes that. definitions: how the
 catalogue defines it, and which principals see the same rows. export: one export and its states.
 registry, index: which exports are remembered, and how they are found. retention, idle: which are
 discarded or forgotten, and in what order. forgotten: the addresses of those. readers: those that
 read one.
 runner: has exports recorded. schedule, fair_queue: which is next, and whose. recorders: this side
-of the recording processes. job: what one is told. recorder: the program that they run. recording:
+of the recording processes. job: what one is to do. recorder: the program that they run. recording:
 one export, from rows to bytes. trial: a recording that ends unless it is short.
 recording_store: what every store of recordings promises. disk_store, record_files: the disk, and
 the records on it. work_queue: what a disk does later.

@@ -37,7 +37,7 @@ class Forgotten:
             self._note(stem)
 
     def add_elsewhere(self, export_id: str) -> None:
-        """Add an export that another server writes; a later start knows what became of it."""
+        """Add an export that another server writes, until the next start."""
         self._elsewhere.add(export_id[:STEM_CHARS])
 
     def __contains__(self, address: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a recording process is told to do; it crosses as JSON."""
+"""A job: what a recording process is to do. It crosses as JSON."""
 
 from __future__ import annotations
 

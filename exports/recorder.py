@@ -100,12 +100,12 @@ class ForkServer:
                 json.dump(message["record"], job)
             self._spare = self._fork()
         else:
-            ((order, wanted),) = message.items()
+            ((command, wanted),) = message.items()
             for pid, export_id in self._running.items():
                 if export_id == wanted:
-                    if order == "resume":
+                    if command == "resume":
                         _lower(pid)
-                    os.kill(pid, SIGNALS[order])
+                    os.kill(pid, SIGNALS[command])
 
     def _reap(self) -> None:
         while True:

@@ -1,10 +1,9 @@
 """What every recording store promises: bytes by the id of their export, and records beside them.
 
-A recording is written by another process, which `target` tells where; here it is read. Thread-safe.
-Waiting for a disk or a network is left to the store: `remove` and what changes the records return
-at once, and are done in the order of the calls. `wait` waits for that. `wait` and `stop` are never
-called under a lock, and what looks for what is there (`ids`, `find`, `records.read`, …) only while
-nobody is served yet, since these may block.
+A recorder writes a recording in its own process, to a `target`; here it is read. Thread-safe.
+The store waits for its disk or network, not its callers: `remove` and all changes of records return
+at once, and are done in the order of the calls. `wait` waits for them. Do not call `wait` or `stop`
+under a lock. `ids`, `find` and all reads of records may block, too, and are for the start.
 
 DiskStore (exports/disk_store.py) is the first kind; exports/recording.py has the writer of each.
 """
@@ -30,7 +29,7 @@ class Target(NamedTuple):
 
 
 class Recording(Journal, Protocol):
-    """A journal that a recorder writes: this side is told how far it has come, and its end."""
+    """A journal that a recorder writes: its reports advance this side of it, and finish it."""
 
     def advance(self, size: int) -> None:
         """Take in that it has this many bytes now."""
@@ -44,7 +43,7 @@ class Found(NamedTuple):
 
 
 class Records(Protocol):
-    """What is to be known of exports after a restart: a text for each, which is the caller's.
+    """A text for each export, from which the next start knows it again; the caller makes them.
 
     Beside them are stems: the first characters of the ids of exports that are not remembered.
     """
@@ -73,7 +72,7 @@ class RecordingStore(Protocol):
 
     @property
     def records(self) -> Records:
-        """The records of exports that are kept beside their bytes."""
+        """The records of exports."""
 
     def start(self) -> None:
         """Make what it needs; from now on it works beside its callers."""

@@ -1,4 +1,4 @@
-"""The registry: which exports are remembered, what is written down of them, and which are let go.
+"""The registry: which exports are remembered, and what is written down of them.
 
 A call costs the same however many there are. Not thread-safe: the lock of Exports is held around
 every call, so only `load` waits for the store. Way in: Registry.
@@ -38,7 +38,7 @@ class Registry:
         self.forgotten.load(self._store.records.forgotten())
         for export_id in self._store.records.ids():
             found = self._store.find(export_id)
-            # What is being written is of a server that ends beside this one.
+            # A server that ends beside this one may still write it.
             if found is None or not found.is_being_written:
                 self._load_one(export_id, found)
         for export_id in self._store.ids():
@@ -74,13 +74,13 @@ class Registry:
         self.write_record(export)
 
     def _check_bytes(self, export_id: str) -> None:
-        """Remove bytes that no export has. The next start finds what others write meanwhile."""
+        """Remove bytes that no export has, unless another server still writes them."""
         known = self.index.by_id.get(export_id)
         if known is not None and known.retained:
             return
         found = self._store.find(export_id)
         if found is not None and found.is_being_written:
-            self.forgotten.add_elsewhere(export_id)
+            self.forgotten.add_elsewhere(export_id)  # the next start finds what became of it
             return
         if known is None:
             self.forgotten.add(export_id)
@@ -95,7 +95,7 @@ class Registry:
         """
         for export in self.retention.to_forget(owner):
             self._forget(export)
-        # An id begins with the stem of its address, so that a file whose record is lost tells it.
+        # An id begins with the stem of its address, so that bytes without a record still tell it.
         address = spec.address()
         export_id = address[:STEM_CHARS] + secrets.token_hex(8)
         export = Export(
@@ -150,7 +150,7 @@ class Registry:
             self._store.remove(export.id)
 
     def write_record(self, export: Export) -> None:
-        """Write what is to be known after a restart. A disk that is full only costs that."""
+        """Write what is to be known after a restart. A full disk costs nothing but that."""
         if export.id in self.index.by_id:
             self.place(export)
             self._store.records.write(export.id, json.dumps(export.to_record()))

@@ -24,7 +24,7 @@ def resumable(
     """Return the newest retained export whose bytes may be added to what the client has.
 
     made: all exports that the client's bytes can be of, newest first. ranges: of the Range. own:
-    those of them that it may be given. None: there is none, or it is not proven that it has the
+    those of them that it may have. None: there is none, or it is not proven that it has the
     same bytes as every other that the client's can be of.
     """
     others = _others(made, ranges)

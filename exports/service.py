@@ -1,9 +1,9 @@
-"""What others may ask of the exports: their queue, their states, their bytes, and the list of them.
+"""The service that others use: the queue of exports, their states, their bytes, and their list.
 
-ExportService is all that streaming/ and sockets/ use of this room, with what it takes and gives:
-an ExportSpec, an Export, a Point and a View of the list, and the errors
-(tests/exports/test_service.py). Exports (exports/exports.py) is the kind that records in the same
-process; one that asks another process could stand behind the same contract.
+streaming/ and sockets/ use ExportService and its arguments and results (ExportSpec, Export, Point,
+View, the errors), and nothing else of this room but the reader of specs and the definitions; a test
+holds that. Exports (exports/exports.py) is the first kind; one that asks another process could
+stand behind the same contract.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class ExportService(Protocol):
     ) -> Reader:
         """Return a reader of its bytes; while there is one, they are retained.
 
-        start, stop, has_left: as journal.Reader's. delivers: a client is to get what is read.
+        start, stop, has_left: as journal.Reader's. delivers: a client is to get them.
         Raises RecordingGone.
         """
 

@@ -56,7 +56,7 @@ LINKED_FORMATS = ("csv", "ndjson", "parquet")
 def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: float) -> Blueprint:
     """Return the blueprint of /report. statement_s: how long each statement may take."""
     blueprint = Blueprint("report", __name__)
-    desk = Desk()
+    limit = ConcurrencyLimit()
     for word, function in FILTERS.items():
         blueprint.add_app_template_filter(function, f"report_{word}")
 
@@ -65,7 +65,7 @@ def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: fl
         parameters = query_parameters(request)
         query, rows_estimate = _read(lookup, name, parameters, asker().attributes)
         sample = database_of(query).sample(query, statement_s)
-        report = Report(sample, desk, owner(), threads, make_has_left(request.environ))
+        report = Report(sample, limit, owner(), threads, make_has_left(request.environ))
         asked = f"?{urlencode(parameters)}" if parameters else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
         texts = stream_template(
@@ -110,8 +110,8 @@ def _read(
     return cast("Query", spec.query), spec.rows_estimate
 
 
-class Desk:
-    """Where reports are made: so many are open, so many at work, and the owners take turns."""
+class ConcurrencyLimit:
+    """How many reports are open, and at work, at once; owners take turns."""
 
     def __init__(self) -> None:
         self.places = Places(MOST_OPEN, MOST_OF_ONE)
@@ -128,14 +128,14 @@ class Report:
     def __init__(
         self,
         sample: Sample,
-        desk: Desk,
+        limit: ConcurrencyLimit,
         owner: str,
         threads: NativeThreads,
         has_left: Callable[[], bool],
     ) -> None:
         self.failure: str | None = None
         self._sample = sample
-        self._desk = desk
+        self._limit = limit
         self._owner = owner
         self._threads = threads
         self._has_left = has_left
@@ -144,9 +144,9 @@ class Report:
         self._started_s = time.monotonic()
 
     def enter(self) -> None:
-        """Take a place at the desk. Raises Refusal (503) when there is none in PLACE_WAIT_S."""
+        """Take a place. Raises Refusal (503) when there is none in PLACE_WAIT_S."""
         with turn_paused():
-            is_there = self._desk.places.enter(self._owner, PLACE_WAIT_S)
+            is_there = self._limit.places.enter(self._owner, PLACE_WAIT_S)
         if not is_there:
             message = (
                 f"{MOST_OF_ONE} reports of yours, or {MOST_OPEN} in all, are being made; try again"
@@ -162,7 +162,7 @@ class Report:
             # To remove temporary tables takes a while; it waits for no step of another report.
             self._threads.files(self._sample.close)
         finally:
-            self._desk.places.leave(self._owner)
+            self._limit.places.leave(self._owner)
 
     def watch(self) -> None:
         """End what is at work when the client has left. Runs beside the report, until its end."""
@@ -187,7 +187,7 @@ class Report:
 
     def _ask(self, work: Callable[[], Found]) -> Found | None:
         self.failure = None
-        with self._desk.at_work.place(self._owner):
+        with self._limit.at_work.place(self._owner):
             self._stop_if_left()
             self._is_at_work = True
             try:

@@ -56,16 +56,16 @@ def test_an_address_begins_where_the_application_is_mounted(topics, make_export)
     export = make_export(state="running")
     export.end("complete")
     Announcer(topics, "/stream").announce(export, None)
-    assert told(topics, "exports")[0]["data"]["url"] == "/stream/exports/one/file"
+    assert events(topics, "exports")[0]["data"]["url"] == "/stream/exports/one/file"
 
 
-def told(topics, name):
+def events(topics, name):
     reader = topics.reader(Patterns.parse(name), All(), "c", NDJSON)
     return [json.loads(line) for line in b"".join(iter(reader.more, None)).splitlines()]
 
 
 def names(topics, name):
-    return [event["name"] for event in told(topics, name)]
+    return [event["name"] for event in events(topics, name)]
 
 
 def test_every_state_is_an_event_of_both_topics(announcer, topics, make_export, clock):
@@ -81,7 +81,7 @@ def test_every_state_is_an_event_of_both_topics(announcer, topics, make_export, 
 def test_an_event_is_what_clients_are_told_of_the_export(announcer, topics, make_export):
     export = make_export()
     announcer.announce(export, 3)
-    (event,) = told(topics, "exports/one")
+    (event,) = events(topics, "exports/one")
     assert event["data"] == json.loads(json.dumps(export.payload(3)))
     assert (event["data"]["id"], event["data"]["queue_position"]) == ("one", 3)
 
@@ -126,7 +126,7 @@ def test_while_nothing_can_be_published_nothing_fails(tmp_path, make_export):
     Announcer(Topics(DiskLog(tmp_path, EVENTS), BUILT_IN)).announce(make_export(), None)
 
 
-def test_topics_of_exports_are_let_go_of(announcer, topics, make_export):
+def test_topics_of_exports_are_closed(announcer, topics, make_export):
     for number in range(MAX_FOLLOWED + 50):
         announcer.announce(make_export(f"e{number}"), None)
     left = [topic.name for topic in topics.all()]
@@ -135,7 +135,7 @@ def test_topics_of_exports_are_let_go_of(announcer, topics, make_export):
     assert "exports/e50" in left
 
 
-def test_what_is_still_going_on_is_not_let_go_of(announcer, topics, make_export, clock):
+def test_the_topic_of_a_running_export_is_not_closed(announcer, topics, make_export, clock):
     running = make_export("running", "running")
     for number in range(MAX_FOLLOWED + 50):
         clock.now_s += 1

@@ -13,7 +13,7 @@ from sources.errors import SourceFailed
 from sources.profile import Taken
 from sources.sqlite.profiling import SqliteSample
 from streaming.errors import Refusal
-from streaming.report import MOST_OF_ONE, MOST_OPEN, SEND, Desk, Page, Report, _read
+from streaming.report import MOST_OF_ONE, MOST_OPEN, SEND, ConcurrencyLimit, Page, Report, _read
 from streaming.source_lookup import SourceLookup
 
 
@@ -25,13 +25,15 @@ def lookup(tmp_path, lay_site):
 
 @pytest.fixture
 def start(lookup):
-    """start(source, desk, has_left, owner): a report of it, which has its place, and its sample."""
+    """start(source, limit, has_left, owner): a report of it, with its place, and its sample."""
     started = []
 
-    def start(source="numbers", desk=None, has_left=lambda: False, owner="ann"):
+    def start(source="numbers", limit=None, has_left=lambda: False, owner="ann"):
         query, _ = _read(lookup, source, [], {})
         sample = SqliteSample(query)
-        report = Report(sample, desk or Desk(), owner, NativeThreads(run_here), has_left)
+        report = Report(
+            sample, limit or ConcurrencyLimit(), owner, NativeThreads(run_here), has_left
+        )
         report.enter()
         started.append(report)
         return report, sample
@@ -82,7 +84,7 @@ def test_what_fails_once_the_client_has_left_is_no_failure(start):
 
 def test_to_leave_frees_the_rows(lookup):
     sample = SqliteSample(_read(lookup, "numbers", [], {})[0])
-    report = Report(sample, Desk(), "ann", NativeThreads(run_here), bool)
+    report = Report(sample, ConcurrencyLimit(), "ann", NativeThreads(run_here), bool)
     report.enter()
     report.take()
     assert sample._held
@@ -94,26 +96,26 @@ def test_to_leave_frees_the_rows(lookup):
 
 def test_places_are_so_many_and_one_owner_has_only_a_part(start, monkeypatch):
     monkeypatch.setattr("streaming.report.PLACE_WAIT_S", 0.01)
-    desk = Desk()
+    limit = ConcurrencyLimit()
     for owner in ("ann", "bob"):
         for _ in range(MOST_OF_ONE):
-            start(desk=desk, owner=owner)
+            start(limit=limit, owner=owner)
         with pytest.raises(Refusal) as refused:
-            start(desk=desk, owner=owner)
+            start(limit=limit, owner=owner)
         assert (refused.value.status, refused.value.code) == (503, "too_many_reports")
     assert MOST_OPEN == 2 * MOST_OF_ONE
     with pytest.raises(Refusal):
-        start(desk=desk, owner="carl")
+        start(limit=limit, owner="carl")
 
 
 def test_a_place_that_is_freed_meanwhile_is_taken(start):
-    desk = Desk()
-    first = [start(desk=desk)[0] for _ in range(MOST_OF_ONE)]
+    limit = ConcurrencyLimit()
+    first = [start(limit=limit)[0] for _ in range(MOST_OF_ONE)]
     leaving = threading.Timer(0.05, first[0].leave)
     leaving.start()
-    start(desk=desk)
+    start(limit=limit)
     leaving.join()
-    desk.places.enter("ann", 0.0)
+    limit.places.enter("ann", 0.0)
 
 
 def texts(*written):

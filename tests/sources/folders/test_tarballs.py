@@ -37,7 +37,7 @@ def tree_of(folder):
     return Tree(folder.name, str(folder.path), folder.hidden, take_snapshot(folder).digest())
 
 
-def pour(tree, done=lambda number: None):
+def pack(tree, done=lambda number: None):
     sink = io.BytesIO()
     count = pack_folder(tree, sink, done)
     plain = zstandard.ZstdDecompressor().decompressobj().decompress(sink.getvalue())
@@ -48,7 +48,7 @@ def pour(tree, done=lambda number: None):
 
 def test_everything_is_in_it_and_the_manifest_last(folder):
     told = []
-    count, members, content = pour(tree_of(folder), told.append)
+    count, members, content = pack(tree_of(folder), told.append)
     manifest = content.pop("MANIFEST.sha256").decode()
     assert content == FILES
     assert members[-1].name == "MANIFEST.sha256"
@@ -60,7 +60,7 @@ def test_everything_is_in_it_and_the_manifest_last(folder):
 
 
 def test_times_are_kept(folder):
-    _, members, _ = pour(tree_of(folder))
+    _, members, _ = pack(tree_of(folder))
     for member in members[:-1]:
         wanted = (folder.path / member.name).stat().st_mtime
         assert member.mtime == pytest.approx(wanted, abs=1e-3)
@@ -70,7 +70,7 @@ def test_another_folder_than_was_asked_for(folder):
     tree = tree_of(folder)
     (folder.path / "a.txt").write_bytes(b"other\n")
     with pytest.raises(FileChanged, match="ask again"):
-        pour(tree)
+        pack(tree)
 
 
 @pytest.mark.parametrize("change", ["changed", "gone"])
@@ -83,4 +83,4 @@ def test_a_file_that_is_not_the_same_when_it_is_due(folder, change):
             last.write_bytes(b"y" * 300_000) if change == "changed" else last.unlink()
 
     with pytest.raises(Exception, match=r"changed|no such file"):
-        pour(tree_of(folder), meddle)
+        pack(tree_of(folder), meddle)
