@@ -1,7 +1,7 @@
 """Who is there: tokens, signed links, open connections, and how much each may have.
 
 access: which scopes allow what. scopes: what each route requires. tokens: the tokens.
-links: signed addresses. secret: the key that signs. private_file: how these are written.
+links: signed addresses. secret: the key that signs.
 ended_sessions: what was logged out. identity: who asks. origins: whose pages may ask. clients: who
 is connected, to be counted and cut. rates: requests a minute. request_scheduler: whose request
 begins next. places: what several owners share. native_threads: threads, shared so. unfinished: what

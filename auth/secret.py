@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from auth.private_file import write_private
+from state.whole_file import write_whole
 
 KEY_BYTES = 32
 
@@ -19,7 +19,7 @@ def read_secret(path: Path) -> bytes:
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, secrets.token_bytes(KEY_BYTES))
+            write_whole(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
         key = path.read_bytes()
         mode = path.stat().st_mode
     except OSError as error:

@@ -5,9 +5,10 @@ Way in: next_epoch, and begin_epoch with a file that remembers the last one.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
+
+from state.whole_file import write_whole
 
 
 def next_epoch(before: int = 0) -> int:
@@ -21,10 +22,5 @@ def begin_epoch(path: Path) -> int:
     Raises OSError, ValueError.
     """
     epoch = next_epoch(int(path.read_text()) if path.exists() else 0)
-    fresh = path.with_suffix(".new")
-    with open(fresh, "w") as file:
-        file.write(str(epoch))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_whole(path, b"%d" % epoch)
     return epoch

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from journal.errors import JournalFull, StaleProducer
 from journal.native import RunNative
+from state.whole_file import write_whole
 from wire.cursors import parse_cursor
 
 log = logging.getLogger(__name__)
@@ -182,15 +183,9 @@ class Receipts:
 
     def _rewrite(self) -> None:
         assert self._path is not None
-        fresh = self._path.with_suffix(".new")
-        with open(fresh, "wb") as file:
-            entries = self._entries()
-            file.writelines(map(_line, entries))
-            file.flush()
-            os.fsync(file.fileno())
-            self.file_bytes = file.tell()
-        fresh.replace(self._path)
-        self._lines = len(entries)
+        lines = [_line(entry) for entry in self._entries()]
+        write_whole(self._path, b"".join(lines))
+        self._lines, self.file_bytes = len(lines), sum(map(len, lines))
 
 
 def size_of(owner: str, key: str) -> int:

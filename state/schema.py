@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from state.errors import StateUnusable
+from state.whole_file import sync
 
 VERSION = 1
 # In the file's header, as `PRAGMA application_id`: "HWst".
@@ -60,7 +61,7 @@ def create(path: Path) -> None:
             os.link(draft, path)
     finally:
         Path(draft).unlink()
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
@@ -76,12 +77,3 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of Headwater (its version is {version}, not"
             f" {VERSION}): run that one, or put a backup in its place"
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in folder on the disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from state.errors import StateUnusable
-from state.schema import sync_folder
+from state.whole_file import sync
 
 # Where they go, in a folder for each time. docs/running.md says how to go back.
 PUT_AWAY = "before-state.db"
@@ -82,7 +82,7 @@ class Earlier:
             if (self._folder / name).exists():
                 (self._folder / name).rename(aside / name)
         for folder in (aside, aside.parent, self._folder):
-            sync_folder(folder)
+            sync(folder)
 
 
 def check_alone(folder: Path) -> None:

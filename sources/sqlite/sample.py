@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import sqlite3
 import sys
 import tarfile
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sources.errors import SampleError
+from state.whole_file import replacing
 
 # How R, where the data comes from, writes a missing value; no column holds it as a word.
 MISSING = ("NA", "")
@@ -98,20 +98,13 @@ def build_sample(database: Path, archive: Path, holds: SampleArchive = NYCFLIGHT
     database: replaced when it exists; its folder is made. archive: a .tar.gz, refused unless it
     is, byte for byte, the one that holds describes. Raises SampleError.
     """
-    part = database.with_name(f"{database.name}.{os.getpid()}.part")
     try:
         _check_archive(archive, holds.sha256)
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        _fill(part, archive, holds.tables)
-        # A power cut must not leave the name without the content.
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(database)
+        with replacing(database) as draft:
+            _fill(draft, archive, holds.tables)
     except (OSError, sqlite3.Error) as error:
         raise SampleError(f"{database} could not be built: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _check_archive(archive: Path, sha256: str) -> None:

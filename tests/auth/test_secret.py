@@ -32,8 +32,8 @@ def test_no_two_are_alike(path, tmp_path):
 
 def test_what_a_start_that_was_killed_has_left_is_no_key(path):
     path.parent.mkdir()
-    path.with_suffix(".draft").write_bytes(b"half")
-    path.with_suffix(".draft").chmod(0o600)
+    path.with_name(".secret.key.0a.new").write_bytes(b"half")
+    path.with_name(".secret.key.0a.new").chmod(0o600)
     assert len(read_secret(path)) == KEY_BYTES
 
 

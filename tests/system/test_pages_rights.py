@@ -56,11 +56,11 @@ def site(serve_all, tmp_path_factory):
     more = f"[sources.own]\ndatabase = 'sqlite:///{folder}/own.db'\ntable = 'own'\n"
     more += f"where = 'region = :principal.region'\n[logs.one]\npath = '{folder}/one.log'\n"
     more += f"[folders.papers]\npath = '{folder}'\n"
-    file = Tokens(State(tmp_path_factory.mktemp("instance")))
+    instance = tmp_path_factory.mktemp("instance")
+    file = Tokens(State(instance))
     texts = {name: file.add(name.replace(" ", "-"), scopes, {}) for name, scopes in TOKENS.items()}
     texts["european"] = file.add("european", ["read:*"], {"region": "EU"})
-    instance = str(file._path.parent)
-    server = serve_all(catalogue=f"{CATALOGUE}\n{more}", HEADWATER_INSTANCE=instance)
+    server = serve_all(catalogue=f"{CATALOGUE}\n{more}", HEADWATER_INSTANCE=str(instance))
     return Site(server, file, texts)
 
 
