@@ -1,7 +1,7 @@
 """Who may do what: principals, their scopes, and the one decision about them.
 
 Pure: knows no HTTP, no sockets, no files. HTTP, SSE, WebSocket and Socket.IO all ask `require`,
-with the needs of what is asked for. Way in: require.
+with the scopes that are required. Way in: require.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class TooMany(AccessError):
         self.retry_after_s = retry_after_s
 
 
-class Need(NamedTuple):
-    """What is asked for: an action on a name, which for `subscribe` may end with *."""
+class Scope(NamedTuple):
+    """What is required: an action on a name, which for `subscribe` may end with *."""
 
     action: str
     name: str = ""
@@ -104,34 +104,34 @@ def check_scope(text: str) -> str:
     return text
 
 
-def may(principal: Principal, need: Need) -> bool:
-    """Does a scope of the principal cover the need? A need with * only by one as wide."""
-    return any(_covers(scope, need) for scope in principal.scopes)
+def may(principal: Principal, scope: Scope) -> bool:
+    """Does a scope that the principal has cover this one? One with * only if it is as wide."""
+    return any(_covers(held, scope) for held in principal.scopes)
 
 
 def require(
     principal: Principal | None,
-    needs: Iterable[Need] = (),
-    grants: Callable[[Principal, Need], bool] = lambda principal, need: False,
+    required: Iterable[Scope] = (),
+    grants: Callable[[Principal, Scope], bool] = lambda principal, scope: False,
 ) -> Principal:
-    """Return the principal if it may do all that is needed. Raises Unauthorized, Forbidden.
+    """Return the principal if it has all required scopes. Raises Unauthorized, Forbidden.
 
-    grants: whether a need that no scope covers comes with something it has.
+    grants: whether one that it does not have comes with something else that it has.
     """
     if principal is None:
         raise Unauthorized("say who you are: a token in `Authorization: Bearer`, or /login")
-    for need in needs:
-        if not may(principal, need) and not grants(principal, need):
-            raise Forbidden(f"the token of {principal.name} does not have the scope {need}")
+    for scope in required:
+        if not may(principal, scope) and not grants(principal, scope):
+            raise Forbidden(f"the token of {principal.name} does not have the scope {scope}")
     return principal
 
 
-def _covers(scope: str, need: Need) -> bool:
-    if scope == ADMIN:
+def _covers(held: str, scope: Scope) -> bool:
+    if held == ADMIN:
         return True
-    action, _, pattern = scope.partition(":")
-    if action != need.action:
+    action, _, pattern = held.partition(":")
+    if action != scope.action:
         return False
     if pattern.endswith("*"):
-        return need.name.removesuffix("*").startswith(pattern[:-1])
-    return need.name == pattern
+        return scope.name.removesuffix("*").startswith(pattern[:-1])
+    return scope.name == pattern

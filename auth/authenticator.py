@@ -20,8 +20,8 @@ from auth.access import (
     BadCredential,
     CrossOrigin,
     Forbidden,
-    Need,
     Principal,
+    Scope,
     require,
 )
 from auth.clients import Clients
@@ -100,7 +100,7 @@ class Authenticator:
         self.sessions = Clients(clients.most, sessions_unknown)
         self._is_open = is_open
         # What comes with something rather than with a scope; see access.require.
-        self.grants: Callable[[Principal, Need], bool] = lambda principal, need: False
+        self.grants: Callable[[Principal, Scope], bool] = lambda principal, scope: False
         self._stopped = threading.Event()
 
     # Once a process.
@@ -166,28 +166,30 @@ class Authenticator:
     def admit(
         self,
         environ: dict[str, Any],
-        needs: Sequence[Need] | None = (),
+        required: Sequence[Scope] | None = (),
         *,
         is_counted: bool = True,
     ) -> RequestIdentity:
         """Return who asks, and may.
 
-        needs: None where no credential is needed. is_counted: it is one of the requests that its
+        required: None where no credential is needed. is_counted: it is one of the requests that its
         owner has in a minute. Raises AccessError.
         """
         with self._noting_mistakes(environ):
             self.check_where_from(environ)
-            identity = identity_of(environ, None) if needs is None else self._identity_in(environ)
+            identity = (
+                identity_of(environ, None) if required is None else self._identity_in(environ)
+            )
             if identity.link is not None and any(
-                need.action == "subscribe" for need in needs or ()
+                scope.action == "subscribe" for scope in required or ()
             ):
                 # A download that was begun in time may be finished; a feed would never be.
                 identity = identity._replace(ends_s=identity.link.expires_s)
             self._enter(environ, identity)
             if is_counted:
                 self.rates.note_request(identity.owner)
-            if needs is not None:
-                self.require(identity.principal, needs)
+            if required is not None:
+                self.require(identity.principal, required)
             if identity.link is not None:
                 is_use = environ["REQUEST_METHOD"] == "GET"
                 (self.links.use if is_use else self.links.check)(identity.link)
@@ -208,9 +210,9 @@ class Authenticator:
         self.rates.note_request(identity.owner)
         return identity
 
-    def require(self, principal: Principal | None, needs: Sequence[Need]) -> Principal:
+    def require(self, principal: Principal | None, required: Sequence[Scope]) -> Principal:
         """Return the principal if it may. Raises Unauthorized, Forbidden."""
-        return require(principal, needs, self.grants)
+        return require(principal, required, self.grants)
 
     def greet(self, environ: Mapping[str, Any], text: object) -> RequestIdentity:
         """Return who opens a Socket.IO namespace. text: the token in its CONNECT, None for none.

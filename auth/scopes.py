@@ -1,7 +1,7 @@
-"""What one must be allowed to, for each route: the whole table, in one place.
+"""The scopes that each route requires: the whole table, in one place.
 
-A route that is not here needs `admin`; tests/system/test_access.py has a row for each. What a route
-shows of more than it names (a list, an export's id) is narrowed where it is shown. Pure.
+A route that is not here requires `admin`; tests/system/test_access.py has a row for each. What a
+route shows of more than it names (a list, an export's id) is narrowed where it is shown. Pure.
 """
 
 from __future__ import annotations
@@ -9,40 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from auth.access import ADMIN, METRICS, Need
+from auth.access import ADMIN, METRICS, Scope
 
-# Asked by who watches over the server: others at the same address must not make it look dead.
+# What monitors the server asks these: others at the same address must not make it look dead.
 PROBES = ("health.alive", "health.ready")
 
 Args = Mapping[str, Any]
-Needs = tuple[Need, ...]
+Required = tuple[Scope, ...]
 
-ADMIN_ONLY = (Need(ADMIN),)
+ADMIN_ONLY = (Scope(ADMIN),)
 # Any good credential, whatever it is for.
-SIGNED_IN: Needs = ()
+SIGNED_IN: Required = ()
 # No credential is needed.
 PUBLIC = None
 
 
-def _read(key: str) -> Callable[[Args], Needs]:
-    return lambda args: (Need("read", str(args[key])),)
+def _read(key: str) -> Callable[[Args], Required]:
+    return lambda args: (Scope("read", str(args[key])),)
 
 
-def subscribe_to(topics: str) -> Needs:
-    """Return the needs of who follows a list of topics and patterns, joined by commas."""
-    return tuple(Need("subscribe", topic) for topic in topics.split(","))
+def subscribe_to(topics: str) -> Required:
+    """Return what following a list of topics and patterns requires, joined by commas."""
+    return tuple(Scope("subscribe", topic) for topic in topics.split(","))
 
 
-def publish_to(topic: str) -> Needs:
-    return (Need("publish", topic),)
+def publish_to(topic: str) -> Required:
+    return (Scope("publish", topic),)
 
 
-_NEEDS: dict[str, Callable[[Args], Needs] | Needs | None] = {
+_REQUIRED: dict[str, Callable[[Args], Required] | Required | None] = {
     "static": PUBLIC,
     "home.icon": PUBLIC,
     "health.alive": PUBLIC,
     "health.ready": PUBLIC,
-    "health.metrics": (Need(METRICS),),
+    "health.metrics": (Scope(METRICS),),
     "openapi.document": PUBLIC,
     "openapi.page": PUBLIC,
     "login.form": PUBLIC,
@@ -50,12 +50,12 @@ _NEEDS: dict[str, Callable[[Args], Needs] | Needs | None] = {
     "login.log_out": PUBLIC,
     "links.make": SIGNED_IN,
     "home.home": SIGNED_IN,
-    "textbook.download": (Need("read", "users"),),
-    "textbook.download_async": (Need("read", "users"),),
+    "textbook.download": (Scope("read", "users"),),
+    "textbook.download_async": (Scope("read", "users"),),
     "sources.show_all": SIGNED_IN,
     "sources.show": _read("name"),
     "report.show": _read("name"),
-    "exports.download": lambda args: (Need("read", args["file"].partition(".")[0]),),
+    "exports.download": lambda args: (Scope("read", args["file"].partition(".")[0]),),
     "exports.prepare": SIGNED_IN,
     "exports.show_all": SIGNED_IN,
     "exports.show": SIGNED_IN,
@@ -76,7 +76,7 @@ _NEEDS: dict[str, Callable[[Args], Needs] | Needs | None] = {
 }  # fmt: skip
 
 
-def needs_of(endpoint: str, args: Args) -> Needs | None:
-    """Return what the route needs, None for nothing at all. args: of its address."""
-    needs = _NEEDS.get(endpoint, ADMIN_ONLY)
-    return needs(args) if callable(needs) else needs
+def required_scopes(endpoint: str, args: Args) -> Required | None:
+    """Return what the route requires, None for nothing at all. args: of its address."""
+    required = _REQUIRED.get(endpoint, ADMIN_ONLY)
+    return required(args) if callable(required) else required

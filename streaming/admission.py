@@ -14,10 +14,10 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.wrappers import Response
 
 from auth import Authenticator
-from auth.access import BadForm, Need, Principal, Unauthorized, may
+from auth.access import BadForm, Principal, Scope, Unauthorized, may
 from auth.authenticator import SAFE_METHODS
 from auth.request_scheduler import TURN_S, Turns, end_turn, turn_for_reading
-from auth.scopes import PROBES, needs_of
+from auth.scopes import PROBES, required_scopes
 from streaming.errors import Refusal
 from streaming.pages import address_without_link, wants_page
 
@@ -52,13 +52,13 @@ def register_admission(app: Flask, authenticator: Authenticator) -> None:
         kept = g._get_current_object()
         kept.turns = authenticator.turns
         is_nothing = endpoint is None or asked.method == "OPTIONS"
-        needs = None if is_nothing else needs_of(endpoint or "", asked.view_args or {})
+        required = None if is_nothing else required_scopes(endpoint or "", asked.view_args or {})
         asked.max_content_length = BODY_BYTES.get(endpoint or "")
         if len(environ.get("HTTP_ACCEPT", "")) > MAX_ACCEPT_CHARS:
             environ["HTTP_ACCEPT"] = ""
         try:
             identity = kept.identity = authenticator.admit(
-                environ, needs, is_counted=endpoint not in PROBES
+                environ, required, is_counted=endpoint not in PROBES
             )
         except Unauthorized:
             if asked.method == "GET" and wants_page(asked):
@@ -129,4 +129,4 @@ def in_turns(items: Iterable[Item]) -> Iterator[Item]:
 
 def can(action: str, name: str) -> bool:
     """May the asker?"""
-    return may(asker(), Need(action, name))
+    return may(asker(), Scope(action, name))

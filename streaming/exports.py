@@ -22,7 +22,7 @@ from flask import (
 )
 
 from auth import Authenticator
-from auth.access import Need
+from auth.access import Scope
 from auth.request_scheduler import end_turn
 from exports.errors import RecordingGone
 from exports.export import Export
@@ -116,7 +116,7 @@ def make_blueprint(
         for key in ("source", "format"):
             if key not in named:
                 raise BadSelection([f"{key}: is missing"])
-        authenticator.require(asker(), [Need("read", named["source"])])
+        authenticator.require(asker(), [Scope("read", named["source"])])
         parameters = [(key, value) for key, value in fields if key not in _NOT_OF_THE_SELECTION]
         spec = lookup.read_spec(named["source"], named["format"], parameters, asker().attributes)
         export = exports.submit(spec, background=True, owner=owner())

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from auth import Authenticator
 from auth.access import Principal
 from auth.links import MAX_S, MAX_USES, split_link
-from auth.scopes import needs_of
+from auth.scopes import required_scopes
 from exports.export import Export
 from streaming.admission import asker
 from streaming.errors import Refusal
@@ -60,14 +60,14 @@ def make_blueprint(
         except HTTPException as error:
             right = f"url is a path of this server, which begin with {root}/"
             raise Refusal(422, "no_such_address", right) from error
-        needs = needs_of(endpoint, args)
+        required = required_scopes(endpoint, args)
         if endpoint in ("exports.file", "exports.show"):
             if find_export(maker, args["export_id"]) is None:
                 raise Refusal(404, "unknown_export", "there is no such export; /exports lists them")
-        elif not needs:
+        elif not required:
             message = "links are made to downloads, files, reports, logs and events"
             raise Refusal(422, "not_linkable", message)
-        authenticator.require(maker, needs or ())
+        authenticator.require(maker, required or ())
 
     return blueprint
 

@@ -9,7 +9,7 @@ import json
 from functools import partial
 from weakref import WeakValueDictionary
 
-from auth.access import ADMIN, Forbidden, Need, Principal, may
+from auth.access import ADMIN, Forbidden, Principal, Scope, may
 from exports.definitions import Definitions
 from exports.export import Export
 from exports.service import ExportService, View
@@ -39,9 +39,9 @@ class Rights:
         """May the principal follow it and have its bytes? An admin may, whatever its key is."""
         if self._definitions.of(export.source, export.extension) != export.definition:
             return False
-        if may(principal, Need(ADMIN)):
+        if may(principal, Scope(ADMIN)):
             return True
-        if not may(principal, Need("read", export.source)):
+        if not may(principal, Scope("read", export.source)):
             return False
         if export.extension == TARBALL.extension:
             return True
@@ -50,12 +50,12 @@ class Rights:
 
     def views(self, principal: Principal) -> list[View]:
         """Return where the exports are that the principal sees."""
-        is_admin = may(principal, Need(ADMIN))
+        is_admin = may(principal, Scope(ADMIN))
         views = []
         for name, definition, is_folder in self._definitions.all():
             if is_admin:
                 views.append(View(definition, None))
-            elif may(principal, Need("read", name)):
+            elif may(principal, Scope("read", name)):
                 attributes = principal.attributes
                 key = "" if is_folder else self._definitions.visibility_key(name, attributes)
                 if key is not None:
@@ -65,7 +65,7 @@ class Rights:
     def may_end(self, principal: Principal, export: Export) -> bool:
         """May the asker cancel it? The principal that asked for it first may, and an admin."""
         is_owner = export.owner == principal.name and self.sees(principal, export)
-        return is_owner or may(principal, Need(ADMIN))
+        return is_owner or may(principal, Scope(ADMIN))
 
     def find(self, principal: Principal, export_id: str) -> Export | None:
         """Return the export with this id; None where the asker sees none."""
@@ -82,17 +82,17 @@ class Rights:
             raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
         return export
 
-    def grants(self, principal: Principal, need: Need) -> bool:
-        """Is the need met without a scope? To follow an export that the asker sees is."""
-        is_one = need.action == "subscribe" and need.name.startswith(_TOPICS)
-        return is_one and self.find(principal, need.name.removeprefix(_TOPICS)) is not None
+    def grants(self, principal: Principal, scope: Scope) -> bool:
+        """Is it granted without having the scope? To follow an export that one sees is."""
+        is_one = scope.action == "subscribe" and scope.name.startswith(_TOPICS)
+        return is_one and self.find(principal, scope.name.removeprefix(_TOPICS)) is not None
 
     def narrow(self, principal: Principal, patterns: Patterns, framing: Framing) -> Framing:
         """Return the framing for a principal's reader of patterns.
 
         It leaves out events of exports that the principal does not see.
         """
-        if may(principal, Need(ADMIN)) or not patterns.meets(_OF_EXPORTS):
+        if may(principal, Scope(ADMIN)) or not patterns.meets(_OF_EXPORTS):
             return framing
         key = (framing, principal.name, principal.token)
         return self._narrowed.setdefault(
@@ -101,7 +101,7 @@ class Rights:
 
     def hides(self, principal: Principal, topic: str) -> bool:
         """May the principal not know of this topic or pattern, even if its scopes cover it?"""
-        if may(principal, Need(ADMIN)) or topic.endswith("*") or not topic.startswith(_TOPICS):
+        if may(principal, Scope(ADMIN)) or topic.endswith("*") or not topic.startswith(_TOPICS):
             return False
         return self.find(principal, topic.removeprefix(_TOPICS)) is None
 

@@ -13,7 +13,7 @@ import schemathesis
 from flask import Flask
 
 from app import create_app
-from auth.scopes import PUBLIC, needs_of
+from auth.scopes import PUBLIC, required_scopes
 from settings import Settings
 from sources.columns import TYPES
 from sources.selection import OPERATORS
@@ -147,7 +147,7 @@ def test_every_operation_has_its_path_parameters_and_an_id_of_its_own(document):
 def test_what_nobody_is_asked_for_is_what_needs_nothing(app, document):
     routes = routes_of(app)
     for address, operation in operations_of(document).items():
-        is_open = needs_of(routes[address], defaultdict(str)) is PUBLIC
+        is_open = required_scopes(routes[address], defaultdict(str)) is PUBLIC
         assert (operation.get("security") == []) == is_open, address
         assert is_open or "401" in operation["responses"], address
         shared = {"400", "403", "414", "429", "431"}

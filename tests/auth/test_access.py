@@ -6,8 +6,8 @@ from auth.access import (
     ADMIN,
     ANYONE,
     Forbidden,
-    Need,
     Principal,
+    Scope,
     Unauthorized,
     check_scope,
     may,
@@ -73,7 +73,7 @@ def test_a_long_scope_is_quoted_in_part():
     assert len(str(caught.value)) < 300
 
 
-# scope, need, whether the one covers the other.
+# held, required, whether the one covers the other.
 COVERED = {
     "the same": ("read:flights", "read:flights", True),
     "another": ("read:flights", "read:trains", False),
@@ -118,37 +118,37 @@ COVERED = {
 }
 
 
-def need_of(text):
+def scope_of(text):
     action, _, name = text.partition(":")
-    return Need(action, name)
+    return Scope(action, name)
 
 
-@pytest.mark.parametrize(("scope", "need", "is_covered"), COVERED.values(), ids=COVERED.keys())
-def test_what_a_scope_covers(scope, need, is_covered):
-    assert may(Principal("p", (scope,)), need_of(need)) is is_covered
+@pytest.mark.parametrize(("held", "scope", "is_covered"), COVERED.values(), ids=COVERED.keys())
+def test_what_a_scope_covers(held, scope, is_covered):
+    assert may(Principal("p", (held,)), scope_of(scope)) is is_covered
 
 
 def test_one_scope_of_many_is_enough():
     principal = Principal("p", ("read:a", "subscribe:demo/*", "read:b"))
-    assert may(principal, Need("read", "b"))
-    assert not may(principal, Need("publish", "demo/a"))
+    assert may(principal, Scope("read", "b"))
+    assert not may(principal, Scope("publish", "demo/a"))
 
 
 def test_two_scopes_together_cover_nothing_more():
     halves = Principal("p", ("subscribe:demo/a*", "subscribe:demo/b*"))
-    assert not may(halves, Need("subscribe", "demo/*"))
+    assert not may(halves, Scope("subscribe", "demo/*"))
 
 
 def test_without_a_scope_one_may_nothing():
-    assert not may(Principal("p", ()), Need("read", "a"))
+    assert not may(Principal("p", ()), Scope("read", "a"))
 
 
 def test_anyone_may_everything():
-    assert may(ANYONE, Need(ADMIN))
+    assert may(ANYONE, Scope(ADMIN))
 
 
-def test_a_need_reads_as_the_scope_for_it():
-    assert [str(Need("read", "a")), str(Need(ADMIN))] == ["read:a", "admin"]
+def test_a_scope_reads_as_it_is_given():
+    assert [str(Scope("read", "a")), str(Scope(ADMIN))] == ["read:a", "admin"]
 
 
 READER = Principal("reader", ("read:a",))
@@ -156,7 +156,7 @@ READER = Principal("reader", ("read:a",))
 
 def test_who_may_is_returned():
     assert require(READER) is READER
-    assert require(READER, [Need("read", "a")]) is READER
+    assert require(READER, [Scope("read", "a")]) is READER
 
 
 def test_nobody_is_unauthorized_even_for_nothing():
@@ -164,25 +164,25 @@ def test_nobody_is_unauthorized_even_for_nothing():
         require(None)
 
 
-def test_one_need_that_is_not_met_is_enough():
+def test_one_scope_that_is_missing_is_enough():
     with pytest.raises(Forbidden, match="the token of reader does not have the scope read:b"):
-        require(READER, [Need("read", "a"), Need("read", "b")])
+        require(READER, [Scope("read", "a"), Scope("read", "b")])
 
 
 def test_what_comes_with_something_needs_no_scope():
     asked = []
 
-    def grants(principal, need):
-        asked.append((principal.name, need.name))
-        return need.name == "b"
+    def grants(principal, scope):
+        asked.append((principal.name, scope.name))
+        return scope.name == "b"
 
-    assert require(READER, [Need("read", "a"), Need("read", "b")], grants) is READER
+    assert require(READER, [Scope("read", "a"), Scope("read", "b")], grants) is READER
     with pytest.raises(Forbidden):
-        require(READER, [Need("read", "c")], grants)
+        require(READER, [Scope("read", "c")], grants)
     # Only of what no scope covers.
     assert asked == [("reader", "b"), ("reader", "c")]
 
 
 def test_nothing_is_granted_to_nobody():
     with pytest.raises(Unauthorized):
-        require(None, [Need("read", "a")], lambda principal, need: True)
+        require(None, [Scope("read", "a")], lambda principal, scope: True)

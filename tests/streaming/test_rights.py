@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from app import create_app
-from auth.access import Need, Principal
+from auth.access import Principal, Scope
 from settings import Settings
 
 BEFORE = """
@@ -74,7 +74,7 @@ def test_what_was_recorded_of_a_wider_source_is_nobodys(serve, change):
     for path in (f"/exports/{export_id}", f"/exports/{export_id}/file"):
         assert client.get(path).status_code == 404
     assert client.delete(f"/exports/{export_id}").status_code == 404
-    follow = Need("subscribe", f"exports/{export_id}")
+    follow = Scope("subscribe", f"exports/{export_id}")
     assert not parts_of(client).authenticator.grants(ALICE, follow)
 
 
@@ -116,5 +116,5 @@ def test_what_is_defined_as_before_is_seen_as_before(serve):
     for export_id in made:
         assert client.get(f"/exports/{export_id}/file").status_code == 200
         assert parts_of(client).authenticator.grants(
-            ALICE, Need("subscribe", f"exports/{export_id}")
+            ALICE, Scope("subscribe", f"exports/{export_id}")
         )
