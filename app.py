@@ -16,7 +16,16 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import PathConverter
 
-from auth import Authenticator, Clients, EndedSessions, Links, NativeThreads, Rates, Tokens
+from auth import (
+    Authenticator,
+    Clients,
+    Credentials,
+    EndedSessions,
+    Links,
+    NativeThreads,
+    Rates,
+    Tokens,
+)
 from auth.answers import SECURITY_HEADERS
 from auth.origins import Origins
 from exports.announcer import Announcer
@@ -172,7 +181,9 @@ def create_app(
     socketio = make_socketio(
         app,
         connection_s=settings.connection_s,
-        cors_allowed_origins=lambda origin, environ: authenticator.origins.allow(environ),
+        cors_allowed_origins=lambda origin, environ: authenticator.credentials.origins.allow(
+            environ
+        ),
         cors_credentials=False,
     )
     socketio.guard(
@@ -217,7 +228,7 @@ def create_app(
     app.register_blueprint(logs_blueprint.make_blueprint(catalogue.logs, topics, threads.files))
     app.register_blueprint(
         events_blueprint.make_blueprint(
-            topics, rights, authenticator.rates.note_request, authenticator.turns
+            topics, rights, authenticator.rates.note_request, authenticator.scheduler
         )
     )
     app.register_blueprint(
@@ -260,15 +271,18 @@ def _make_authenticator(
 ) -> Authenticator:
     tokens = Tokens(state)
     tokens.refresh()
-    return Authenticator(
+    credentials = Credentials(
         tokens,
         Links(key, state, run_native),
-        Clients(settings.connections_per_principal),
-        Rates(settings.requests_per_minute),
         Origins(settings.origins or ()),
         register_sessions(app, key),
         ended,
         is_open=bool(settings.open),
+    )
+    return Authenticator(
+        credentials,
+        Clients(settings.connections_per_principal),
+        Rates(settings.requests_per_minute),
         sessions_unknown=settings.sessions_without_token,
         run_native=run_native,
     )

@@ -1,17 +1,18 @@
-"""Who is there: tokens, signed links, open connections, and how much each may have.
+"""Who asks, what that client may do, and how much at once.
 
-access: which scopes allow what. scopes: what each route requires. tokens: the tokens.
-links: signed addresses. secret: the key that signs.
-ended_sessions: what was logged out. identity: who asks. origins: whose pages may ask. clients: who
-is connected, to be counted and cut. rates: requests a minute. request_scheduler: whose request
-begins next. places: what several owners share. native_threads: threads, shared so. unfinished: what
-has not come whole. socket_limits: what sockets share. authenticator: all of it in front of one
-request. answers: what is said of a refusal, and with every answer.
-Knows WSGI, and neither Flask nor Socket.IO nor a green library.
+access: scopes, principals, and the decision about them. scopes: what each route requires. tokens:
+those of this server. links: signed addresses. ended_sessions: what was logged out. secret: the key
+that signs. origins: which pages may ask. credentials: who asks, found from what a request shows.
+identity: the answer to that. clients: connections, to be counted and cut. rates: requests a minute.
+request_scheduler: which request begins next. places: what quota keys share. native_threads: threads
+that are shared so. unfinished: bytes that wait for their rest. socket_limits: what sockets share.
+authenticator: all of it in front of one request. answers: the answer to a refusal, and the headers
+of every answer. Knows WSGI, and neither Flask nor Socket.IO nor a green library.
 """
 
 from auth.authenticator import Authenticator
 from auth.clients import Clients
+from auth.credentials import Credentials
 from auth.ended_sessions import EndedSessions
 from auth.identity import RequestIdentity
 from auth.links import Link, Links
@@ -25,6 +26,7 @@ from auth.tokens import Token, Tokens
 __all__ = [
     "Authenticator",
     "Clients",
+    "Credentials",
     "EndedSessions",
     "Link",
     "Links",

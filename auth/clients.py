@@ -24,7 +24,7 @@ class _Place(NamedTuple):
 
 
 class Clients:
-    """most: how many connections one owner may have; see auth.identity.
+    """most: how many connections one quota key may have; see auth.identity.
 
     most_unknown: and one address, of those that have shown no credential; None for as many.
     """
@@ -38,7 +38,7 @@ class Clients:
     def enter(
         self, client: Hashable, identity: RequestIdentity, cut: Callable[[Any], None]
     ) -> None:
-        """Count client as the identity's owner's, and no other's, until it leaves.
+        """Count client under the identity's quota key, and no other, until it leaves.
 
         cut: called with client, ends the connection; one for all, as each has one object less
         then. Raises TooMany.
@@ -46,22 +46,24 @@ class Clients:
         most = self._most_unknown if identity.principal is None else self.most
         self._place(client, _Place(identity, cut), most)
 
-    def count_to(self, owner: str, client: Hashable) -> None:
-        """Count client as owner's, who has shown a credential by now. Raises TooMany."""
+    def count_to(self, quota_key: str, client: Hashable) -> None:
+        """Count client under quota_key: it has shown a credential by now. Raises TooMany."""
         place = self._places.get(client)
         if place is not None:
             self._place(
-                client, place._replace(identity=place.identity._replace(owner=owner)), self.most
+                client,
+                place._replace(identity=place.identity._replace(quota_key=quota_key)),
+                self.most,
             )
 
     def _place(self, client: Hashable, new: _Place, most: int) -> None:
-        old, owner = self._places.get(client), new.identity.owner
-        if old is None or old.identity.owner != owner:
-            if self._counts[owner] >= most:
+        old, quota_key = self._places.get(client), new.identity.quota_key
+        if old is None or old.identity.quota_key != quota_key:
+            if self._counts[quota_key] >= most:
                 message = f"{most} connections are the most that one may have"
                 raise TooMany("too_many_connections", message, RETRY_AFTER_S)
             self.leave(client)
-            self._counts[owner] += 1
+            self._counts[quota_key] += 1
         self._places[client] = new
 
     def identity(self, client: Hashable) -> RequestIdentity | None:
@@ -73,13 +75,13 @@ class Clients:
         """Count it no longer; again is harmless."""
         place = self._places.pop(client, None)
         if place is not None:
-            owner = place.identity.owner
-            self._counts[owner] -= 1
-            if not self._counts[owner]:
-                del self._counts[owner]
+            quota_key = place.identity.quota_key
+            self._counts[quota_key] -= 1
+            if not self._counts[quota_key]:
+                del self._counts[quota_key]
 
     def cut(self, is_over: Callable[[RequestIdentity], bool]) -> None:
-        """End the connections of all visits that are over."""
+        """End the connections of all identities that are over."""
         over = [(c, place) for c, place in self._places.items() if is_over(place.identity)]
         for client, place in over:
             self.leave(client)
@@ -88,5 +90,5 @@ class Clients:
             log.info("cut connections=%d: what let them in is good no more", len(over))
 
     def counts(self) -> dict[str, int]:
-        """Return how many connections each owner has."""
+        """Return how many connections each quota key has."""
         return dict(self._counts)

@@ -17,12 +17,13 @@ LOCAL = "local"
 class RequestIdentity(NamedTuple):
     """Who asks, and by what.
 
-    owner: to whom it is counted. principal: None without a credential. session: the id of
-    the browser's session whose cookie says it, which goes along with whatever a browser asks. link:
-    that opens the address. ends_s: unix seconds, when what it opens is over; None for never.
+    quota_key: what it is counted under, a principal's name or an address. principal: None without a
+    credential. session: the id of the browser's session whose cookie says it, which goes along with
+    whatever a browser asks. link: that opens the address. ends_s: unix seconds, when what it opens
+    is over; None for never.
     """
 
-    owner: str
+    quota_key: str
     principal: Principal | None
     session: str | None = None
     link: Link | None = None
@@ -35,14 +36,14 @@ def identity_of(
     session: str | None = None,
     link: Link | None = None,
 ) -> RequestIdentity:
-    """Return the identity of a request; it is counted to a name, or to an address without one."""
+    """Return the identity of a request; without a name it is counted under its address."""
     if principal is None or principal is ANYONE:
-        return RequestIdentity(owner_at(address_of(environ)), principal, session, link)
+        return RequestIdentity(key_of_address(address_of(environ)), principal, session, link)
     return RequestIdentity(principal.name, principal, session, link)
 
 
-def owner_at(address: str) -> str:
-    """Return to whom is counted what comes from an address without a credential."""
+def key_of_address(address: str) -> str:
+    """Return the quota key of what comes from an address without a credential."""
     # One object for all connections of an address, which keep it.
     return intern(f"address {address}")
 

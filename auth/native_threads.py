@@ -1,7 +1,7 @@
-"""Native threads: each kind of work that may block has its own, and owners share those of a kind.
+"""Native threads: each kind of work that may block has its own, which quota keys share.
 
-So what is slow of one kind takes no thread of another, and what is slow of one owner leaves threads
-to the others. Who asks is known from the turn that the present thread has taken
+So what is slow of one kind takes no thread of another, and what is slow of one quota key leaves
+threads to the others. Whose work it is is known from the turn that the present thread has taken
 (auth/request_scheduler.py). Knows no green library: it is handed what runs work on a native thread.
 Way in: NativeThreads.
 """
@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from auth.places import Places
-from auth.request_scheduler import owner_of_turn, turn_paused
+from auth.request_scheduler import quota_key_of_turn, turn_paused
 
 Result = TypeVar("Result")
 
@@ -27,22 +27,22 @@ COMMITS, COMMITS_OF_ONE = 4, 3
 DESCRIPTIONS, DESCRIPTIONS_OF_ONE = 12, 10
 # Previews and counts: they compute, so that more at once would only take longer each.
 STATEMENTS, STATEMENTS_OF_ONE = 6, 2
-# Steps of reports, of some seconds each. One is always left for another owner.
+# Steps of reports, of some seconds each. One is always left for another quota key.
 REPORTS = min(4, max(2, os.cpu_count() or 1))
 REPORTS_OF_ONE = REPORTS - 1
-# Link uses that are counted, log-outs, the tokens' file each second: a few syncs.
-GATE, GATE_OF_ONE = 4, 2
+# Link uses that are counted, log-outs, a look at the tokens each second: a few syncs.
+AUTHENTICATOR, AUTHENTICATOR_OF_ONE = 4, 2
 # Reads of files, archives, recordings and logs, listings, searches; what the server does by itself.
 FILES, FILES_OF_ONE = 12, 8
 
 # How many native threads there have to be, so that none of these waits for one.
-IN_ALL = COMMITS + DESCRIPTIONS + STATEMENTS + REPORTS + GATE + FILES
+IN_ALL = COMMITS + DESCRIPTIONS + STATEMENTS + REPORTS + AUTHENTICATOR + FILES
 
 _is_native: ContextVar[bool] = ContextVar("is_native", default=False)
 
 
 class Threads:
-    """A RunNative (journal/native.py) of so many threads, of which one owner has only a part.
+    """A RunNative (journal/native.py) of so many threads, of which one quota key has only a part.
 
     Work of a native thread that comes here again is run where it is.
     """
@@ -56,15 +56,15 @@ class Threads:
     def __call__(self, work: Callable[[], Result], /) -> Result:
         if _is_native.get():
             return work()
-        owner = owner_of_turn()
-        if not self._places.enter(owner, 0):
+        quota_key = quota_key_of_turn()
+        if not self._places.enter(quota_key, 0):
             # What begins at once mostly ends at once, and keeps its turn.
             with turn_paused():
-                self._places.enter(owner)
+                self._places.enter(quota_key)
         try:
             result: Result = self._run_native(partial(_run, work))
         finally:
-            self._places.leave(owner)
+            self._places.leave(quota_key)
         return result
 
 
@@ -76,7 +76,7 @@ class NativeThreads:
         self.descriptions = Threads(run_native, DESCRIPTIONS, DESCRIPTIONS_OF_ONE)
         self.statements = Threads(run_native, STATEMENTS, STATEMENTS_OF_ONE)
         self.reports = Threads(run_native, REPORTS, REPORTS_OF_ONE)
-        self.authenticator = Threads(run_native, GATE, GATE_OF_ONE)
+        self.authenticator = Threads(run_native, AUTHENTICATOR, AUTHENTICATOR_OF_ONE)
         self.files = Threads(run_native, FILES, FILES_OF_ONE)
 
 

@@ -1,8 +1,8 @@
-"""So many places that several owners share: who waits gets one when it is its owner's turn.
+"""So many places that clients share: the next free one goes to a quota key whose turn it is.
 
-The next place goes to the owner that holds the fewest; of those to the one whose latest turn is
-longest ago; of that owner's it goes to who came first. One owner may hold only a part of the
-places, so that another one finds one however many the first has asked for. Way in: Places. May be
+That is the key that holds the fewest places; of several the one whose latest turn is longest ago.
+Within a key the first to come is the first served. One key may hold only a part of the places, so
+that another one finds a place however many the first has asked for. Way in: Places. May be
 used by any threads.
 """
 
@@ -15,76 +15,76 @@ from contextlib import contextmanager
 
 
 class Places:
-    """count: how many there are. most_of_one: how many of them one owner may hold at once."""
+    """count: how many there are. most_of_one: how many of them one quota key may hold at once."""
 
     def __init__(self, count: int, most_of_one: int) -> None:
         self.count = count
         self.most_of_one = most_of_one
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
-        # By owner, in the order of turns; each event is set when its place is there.
+        # By quota key, in the order of turns; each event is set when its place is there.
         self._waiting: dict[str, deque[threading.Event]] = {}
 
-    def enter(self, owner: str, wait_s: float | None = None) -> bool:
+    def enter(self, quota_key: str, wait_s: float | None = None) -> bool:
         """Take a place; wait for it wait_s at most, None for as long as it takes.
 
         False when there was none in that time. Otherwise the caller leaves it again.
         """
         with self._lock:
-            if not self._waiting and self._has_place_for(owner):
-                self._held[owner] += 1
+            if not self._waiting and self._has_place_for(quota_key):
+                self._held[quota_key] += 1
                 return True
             place = threading.Event()
-            self._waiting.setdefault(owner, deque()).append(place)
+            self._waiting.setdefault(quota_key, deque()).append(place)
             self._give()
         try:
             if place.is_set() or (wait_s != 0 and place.wait(wait_s)):
                 return True
         except BaseException:
             # The process stops.
-            if not self._give_up(owner, place):
-                self.leave(owner)
+            if not self._give_up(quota_key, place):
+                self.leave(quota_key)
             raise
-        return not self._give_up(owner, place)
+        return not self._give_up(quota_key, place)
 
-    def leave(self, owner: str) -> None:
-        """Free a place that owner has entered."""
+    def leave(self, quota_key: str) -> None:
+        """Free a place that quota_key has entered."""
         with self._lock:
-            self._held[owner] -= 1
-            if not self._held[owner]:
-                del self._held[owner]
+            self._held[quota_key] -= 1
+            if not self._held[quota_key]:
+                del self._held[quota_key]
             self._give()
 
     @contextmanager
-    def place(self, owner: str) -> Iterator[None]:
+    def place(self, quota_key: str) -> Iterator[None]:
         """Hold a place, once there is one."""
-        self.enter(owner)
+        self.enter(quota_key)
         try:
             yield
         finally:
-            self.leave(owner)
+            self.leave(quota_key)
 
-    def _has_place_for(self, owner: str) -> bool:
-        return self._held.total() < self.count and self._held[owner] < self.most_of_one
+    def _has_place_for(self, quota_key: str) -> bool:
+        return self._held.total() < self.count and self._held[quota_key] < self.most_of_one
 
     def _give(self) -> None:
         """Give the places that are free to those who wait. With the lock."""
-        while may := [owner for owner in self._waiting if self._has_place_for(owner)]:
-            owner = min(may, key=self._held.__getitem__)
-            queue = self._waiting.pop(owner)
-            self._held[owner] += 1
+        while may := [quota_key for quota_key in self._waiting if self._has_place_for(quota_key)]:
+            quota_key = min(may, key=self._held.__getitem__)
+            queue = self._waiting.pop(quota_key)
+            self._held[quota_key] += 1
             queue.popleft().set()
             if queue:
                 # Behind all others.
-                self._waiting[owner] = queue
+                self._waiting[quota_key] = queue
 
-    def _give_up(self, owner: str, place: threading.Event) -> bool:
+    def _give_up(self, quota_key: str, place: threading.Event) -> bool:
         """Wait no longer; False when the place has come meanwhile."""
         with self._lock:
             if place.is_set():
                 return False
-            queue = self._waiting[owner]
+            queue = self._waiting[quota_key]
             queue.remove(place)
             if not queue:
-                del self._waiting[owner]
+                del self._waiting[quota_key]
             return True

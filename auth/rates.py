@@ -40,10 +40,10 @@ class Rates:
         # Its storage runs a timer from the moment it is made.
         return SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def note_request(self, owner: str) -> None:
+    def note_request(self, quota_key: str) -> None:
         """Count a request. Raises TooMany, after a while."""
-        if self._requests is not None and not self._limiter.hit(self._requests, "all", owner):
-            self._hold_up(owner)
+        if self._requests is not None and not self._limiter.hit(self._requests, "all", quota_key):
+            self._hold_up(quota_key)
             text = f"{self._requests.amount} requests a minute are the most that one may make"
             raise TooMany("too_many_requests", text, 1 + 60 // max(1, self._requests.amount))
 

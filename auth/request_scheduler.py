@@ -1,10 +1,13 @@
-"""Whose request begins next: those of one owner in their order, and the owners in turn.
+"""Which request begins next: those of one quota key in their order, and the keys in turn.
 
 One computes at a time: they share a processor anyway, so none is later for having waited until
-the one before it was done. But who asks for little gets it after one request of each other owner,
-and not after all that a flood has sent. Everything is called on the threads of one process that
-take turns (green ones). Way in: Turns; wherever a request is about to wait, turn_paused, or
-end_turn if it computes no more afterwards.
+the one before it was done. But a client that asks for little is served after one request of each
+other key, and not after all that a flood has sent. Everything is called on the threads of one
+process that take turns (green ones). Way in: RequestScheduler; wherever a request is about to wait,
+turn_paused, or end_turn if it computes no more afterwards.
+
+Which turn a thread has is a context variable, no argument: what waits (a native thread, a lock, a
+body) is far below what took the turn, and most of what lies between serves commands and tests, too.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-# Who is not done by then waits for something, be it a slow disk, and keeps nobody from it.
+# A request that is not done by then waits for something, as a slow disk, and holds up no other.
 LEASE_S = 0.05
 # What goes on without waiting gives the others their turn after this.
 TURN_S = 0.005
@@ -26,27 +29,27 @@ TURN_S = 0.005
 class Turn:
     """A request's. come: released when it may begin, if it had to wait long enough to need it."""
 
-    __slots__ = ("come", "has_begun", "owner", "turns")
+    __slots__ = ("come", "has_begun", "quota_key", "scheduler")
 
-    def __init__(self, turns: Turns, owner: str) -> None:
-        self.turns = turns
-        self.owner = owner
+    def __init__(self, scheduler: RequestScheduler, quota_key: str) -> None:
+        self.scheduler = scheduler
+        self.quota_key = quota_key
         self.has_begun = False
         self.come: threading.Lock | None = None
 
 
 _mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
-_owner: ContextVar[str] = ContextVar("owner", default="")
+_quota_key: ContextVar[str] = ContextVar("quota_key", default="")
 
 
-def owner_of_turn() -> str:
-    """Return whose turn this thread has had last, "" when it is the server's own."""
-    return _owner.get()
+def quota_key_of_turn() -> str:
+    """Return the key of the turn that this thread has had last, "" for the server's own work."""
+    return _quota_key.get()
 
 
-def act_for(owner: str) -> None:
-    """Have what this thread does from now on count as owner's, though it takes no turn."""
-    _owner.set(owner)
+def act_for(quota_key: str) -> None:
+    """Have what this thread does from now on count as quota_key's, though it takes no turn."""
+    _quota_key.set(quota_key)
 
 
 def end_turn() -> None:
@@ -57,7 +60,7 @@ def end_turn() -> None:
     turn = _mine.get()
     if turn is not None:
         _mine.set(None)
-        turn.turns.give(turn)
+        turn.scheduler.give(turn)
 
 
 @contextmanager
@@ -88,10 +91,10 @@ def turn_for_reading(body: Any) -> AbstractContextManager[None]:
 
 def _take_again(turn: Turn | None) -> None:
     if turn is not None:
-        turn.turns.take(turn.owner)
+        turn.scheduler.take(turn.quota_key)
 
 
-class Turns:
+class RequestScheduler:
     """See the module."""
 
     def __init__(self) -> None:
@@ -100,36 +103,36 @@ class Turns:
         self._until_s = 0.0
         self._is_timed = False
 
-    def take(self, owner: str) -> bool:
-        """Wait until a request of owner may begin; then it is this thread's turn.
+    def take(self, quota_key: str) -> bool:
+        """Wait until a request of quota_key may begin; then it is this thread's turn.
 
         Return whether it had to wait.
         """
         end_turn()
-        act_for(owner)
-        turn = Turn(self, owner)
+        act_for(quota_key)
+        turn = Turn(self, quota_key)
         waits = bool(self._waiting) or self._is_taken()
         self._wait(turn, is_next=not waits)
         _mine.set(turn)
         return waits
 
-    def keep(self, owner: str) -> None:
-        """Have a turn of owner's: the one that this thread has, or else the next."""
+    def keep(self, quota_key: str) -> None:
+        """Have a turn of quota_key's: the one that this thread has, or else the next."""
         turn = _mine.get()
-        if turn is None or turn.owner != owner:
-            self.take(owner)
+        if turn is None or turn.quota_key != quota_key:
+            self.take(quota_key)
 
     @contextmanager
-    def turn_of(self, owner: str) -> Iterator[None]:
-        """Have a turn of owner's inside, which may end earlier."""
-        self.take(owner)
+    def turn_of(self, quota_key: str) -> Iterator[None]:
+        """Have a turn of quota_key's inside, which may end earlier."""
+        self.take(quota_key)
         try:
             yield
         finally:
             end_turn()
 
-    def go_on(self, owner: str, until_s: float) -> float:
-        """Have a turn of owner's, the present one or the next, for what comes piece by piece.
+    def go_on(self, quota_key: str, until_s: float) -> float:
+        """Have a turn of quota_key's, the present one or the next, for what comes in pieces.
 
         until_s: what was returned the last time, or by when the others are to have theirs; 0.0 for
         at once. Return by when, on the monotonic clock.
@@ -140,7 +143,7 @@ class Turns:
         end_turn()
         if is_over:
             time.sleep(0)
-        has_waited = self.take(owner)
+        has_waited = self.take(quota_key)
         return time.monotonic() + TURN_S if has_waited or is_over else until_s
 
     def give(self, turn: Turn) -> None:
@@ -159,18 +162,18 @@ class Turns:
     def _begin_next(self) -> None:
         if not self._waiting:
             return
-        owner = next(iter(self._waiting))
-        queue = self._waiting.pop(owner)
+        quota_key = next(iter(self._waiting))
+        queue = self._waiting.pop(quota_key)
         turn = queue.popleft()
         if queue:
             # Behind all others.
-            self._waiting[owner] = queue
+            self._waiting[quota_key] = queue
         self._begin(turn)
         if turn.come is not None:
             turn.come.release()
 
     def _wait(self, turn: Turn, *, is_next: bool) -> None:
-        self._waiting.setdefault(turn.owner, deque()).append(turn)
+        self._waiting.setdefault(turn.quota_key, deque()).append(turn)
         try:
             if is_next:
                 # What has come by now waits, too, be it of others. Otherwise each that computes
@@ -193,14 +196,14 @@ class Turns:
     def _end_leases_beside(self) -> None:
         if not self._is_timed:
             self._is_timed = True
-            threading.Thread(target=self._end_leases, name="turns", daemon=True).start()
+            threading.Thread(target=self._end_leases, name="request scheduler", daemon=True).start()
 
     def _leave(self, turn: Turn) -> None:
-        queue = self._waiting.get(turn.owner, deque())
+        queue = self._waiting.get(turn.quota_key, deque())
         if turn in queue:
             queue.remove(turn)
             if not queue:
-                del self._waiting[turn.owner]
+                del self._waiting[turn.quota_key]
         self.give(turn)
 
     def _end_leases(self) -> None:

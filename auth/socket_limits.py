@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from auth.request_scheduler import Turns
+from auth.request_scheduler import RequestScheduler
 from auth.unfinished import Unfinished
 
 
 class SocketLimits(NamedTuple):
-    """turns: what comes is understood and answered in them. unfinished: what has not come whole."""
+    """scheduler: what comes is understood and answered in its turns. unfinished: not whole yet."""
 
-    turns: Turns
+    scheduler: RequestScheduler
     unfinished: Unfinished

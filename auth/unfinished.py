@@ -1,7 +1,7 @@
 """Bytes that wait for the rest of what they belong to: bounded in all, and shared fairly.
 
 Half messages, half events and bodies that are still on their way cost memory and are worth nothing
-yet. One owner may have as much of the room as stays free for the others, so each new owner finds
+yet. One quota key may have as much of the room as stays free for the others, so a new one finds
 some, whatever the others hold. Everything is called on the threads of one process that take turns
 (green ones). Way in: Unfinished.
 """
@@ -13,7 +13,7 @@ from collections.abc import Hashable
 
 from auth.access import TooMany
 
-# 64 messages of the longest kind; one owner alone may have half of it.
+# 64 messages of the longest kind; one quota key alone may have half of it.
 MOST_BYTES = 64 * 1024 * 1024
 RETRY_AFTER_S = 5
 TOO_MUCH = "too_much_unfinished"
@@ -25,27 +25,27 @@ class Unfinished:
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
         self._sizes: dict[Hashable, tuple[str, int]] = {}
-        self._of_owners: Counter[str] = Counter()
+        self._of_keys: Counter[str] = Counter()
         self.total = 0
 
-    def keep(self, what: Hashable, owner: str, size: int) -> None:
-        """Count what, of owner, as size bytes from now on. Raises TooMany, and forgets it then."""
+    def keep(self, what: Hashable, quota_key: str, size: int) -> None:
+        """Count what, of quota_key, as size bytes now. Raises TooMany, and forgets it then."""
         self.forget(what)
-        if self._of_owners[owner] + size > self._most - self.total - size:
-            self._clear(owner)
+        if self._of_keys[quota_key] + size > self._most - self.total - size:
+            self._clear(quota_key)
             text = "too much is unfinished: send whole messages, or come back later"
             raise TooMany(TOO_MUCH, text, RETRY_AFTER_S)
-        self._sizes[what] = owner, size
-        self._of_owners[owner] += size
+        self._sizes[what] = quota_key, size
+        self._of_keys[quota_key] += size
         self.total += size
 
     def forget(self, what: Hashable) -> None:
         """Count it no longer; again is harmless."""
-        owner, size = self._sizes.pop(what, ("", 0))
-        self._of_owners[owner] -= size
+        quota_key, size = self._sizes.pop(what, ("", 0))
+        self._of_keys[quota_key] -= size
         self.total -= size
-        self._clear(owner)
+        self._clear(quota_key)
 
-    def _clear(self, owner: str) -> None:
-        if not self._of_owners[owner]:
-            del self._of_owners[owner]
+    def _clear(self, quota_key: str) -> None:
+        if not self._of_keys[quota_key]:
+            del self._of_keys[quota_key]

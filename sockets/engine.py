@@ -275,7 +275,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         identity = self.eio.clients.identity(eio_sid)
         try:
             unfinished = self.eio.socket_limits.unfinished
-            unfinished.keep(eio_sid, identity.owner if identity else "", half.size())
+            unfinished.keep(eio_sid, identity.quota_key if identity else "", half.size())
         except TooMany as error:
             raise NoRoom(str(error)) from error
         self._binary_packet[eio_sid] = half
@@ -318,7 +318,7 @@ class Server(socketio.Server):  # type: ignore[misc]
     def _handle_connect(self, eio_sid: str, namespace: str, text: str) -> None:
         identity = self.eio.clients.identity(eio_sid)
         try:
-            self.note(identity.owner if identity else "")
+            self.note(identity.quota_key if identity else "")
             data = read_event(text).data
         except AccessError as error:
             told = {"message": str(error), "data": self._refuse(error)}

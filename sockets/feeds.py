@@ -103,13 +103,13 @@ def make_blueprint(
         reader = topics.reader(patterns, since, connection, framing, not_before_s)
         headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
         push = partial(_push, topics, reader)
-        serve(request.environ, push, g.identity.owner, socket_limits, headers)
+        serve(request.environ, push, g.identity.quota_key, socket_limits, headers)
         return Response()
 
     @blueprint.get("/ws/live/", strict_slashes=False)
     @blueprint.get("/ws/live/", strict_slashes=False, websocket=True)
     def live() -> Response:
-        owner = g.identity.owner
+        owner = g.identity.quota_key
         serve(request.environ, partial(talk, owner), owner, socket_limits)
         return Response()
 

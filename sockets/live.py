@@ -142,10 +142,10 @@ class Live(Namespace):  # type: ignore[misc]
         try:
             identity = self._authenticator.greet(_asked.get().environ or {}, token)
             # The sessions of one are counted beside its connections.
-            seat = identity._replace(owner=f"{identity.owner} on /live")
+            seat = identity._replace(quota_key=f"{identity.quota_key} on /live")
             server: Any = self._sockets.server
             session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
-            self._authenticator.sessions.count_to(identity.owner, session)
+            self._authenticator.sessions.count_to(identity.quota_key, session)
             self._authenticator.clients.enter(sid, seat, self._cut)
         except AccessError as error:
             raise Refused(str(error), self.refuse(error)) from error
@@ -171,11 +171,11 @@ class Live(Namespace):  # type: ignore[misc]
 
     def heard(self, sid: str) -> None:
         """Count what a client says as one of its requests. Raises TooMany."""
-        self._authenticator.rates.note_request(self._visits[sid].owner)
+        self._authenticator.rates.note_request(self._visits[sid].quota_key)
 
     def take_turn(self) -> None:
         """Wait for the turn of what a client says, unless its session has had it."""
-        self._authenticator.turns.keep(self._visits[_sid()].owner)
+        self._authenticator.scheduler.keep(self._visits[_sid()].quota_key)
 
     def refuse(self, error: Exception) -> Fields:
         """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""
@@ -240,7 +240,7 @@ class Live(Namespace):  # type: ignore[misc]
             raise Misuse("key is a text of 1 to 255 visible ASCII characters")
         topic = check_name(fields.get("topic"))
         self._authenticator.require(self._asker(), publish_to(topic))
-        owner = self._visits[_sid()].owner
+        owner = self._visits[_sid()].quota_key
         publication = Publication([new_event(event) for event in events], key, owner=owner)
         end_turn()
         receipt = self._topics.publish(topic, publication)

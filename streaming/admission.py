@@ -1,4 +1,4 @@
-"""Nothing is asked of a view before it is known who asks, and that the asker may.
+"""No view is called before it is known who asks, and that the asker may.
 
 Way in: register_admission; then `asker`, in any view, and `in_turns` for what may be many.
 """
@@ -15,8 +15,8 @@ from werkzeug.wrappers import Response
 
 from auth import Authenticator
 from auth.access import BadForm, Principal, Scope, Unauthorized, may
-from auth.authenticator import SAFE_METHODS
-from auth.request_scheduler import TURN_S, Turns, end_turn, turn_for_reading
+from auth.credentials import SAFE_METHODS
+from auth.request_scheduler import TURN_S, RequestScheduler, end_turn, turn_for_reading
 from auth.scopes import PROBES, required_scopes
 from streaming.errors import Refusal
 from streaming.pages import address_without_link, wants_page
@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 
 
 def register_admission(app: Flask, authenticator: Authenticator) -> None:
-    """Have every request of app go through the authenticator, in a turn of the owner who asks."""
+    """Have every request of app go through the authenticator, in a turn of its quota key."""
     app.wsgi_app = _InTurn(app.wsgi_app, authenticator)  # type: ignore[method-assign]
     # Checked by ourselves, and only where a browser's session tells who asks: nobody else's
     # credential goes along by itself.
@@ -50,7 +50,7 @@ def register_admission(app: Flask, authenticator: Authenticator) -> None:
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         endpoint, environ = asked.endpoint, asked.environ
         kept = g._get_current_object()
-        kept.turns = authenticator.turns
+        kept.scheduler = authenticator.scheduler
         is_nothing = endpoint is None or asked.method == "OPTIONS"
         required = None if is_nothing else required_scopes(endpoint or "", asked.view_args or {})
         asked.max_content_length = BODY_BYTES.get(endpoint or "")
@@ -112,18 +112,18 @@ def asker() -> Principal:
     return principal
 
 
-def owner() -> str:
-    """Return to whom the present request is counted."""
-    name: str = g.identity.owner
-    return name
+def quota_key() -> str:
+    """Return what the present request is counted under."""
+    key: str = g.identity.quota_key
+    return key
 
 
 def in_turns(items: Iterable[Item]) -> Iterator[Item]:
     """Yield items, and give the other requests their turn every 5 ms. Also a template's filter."""
-    turns: Turns = g.turns
+    scheduler: RequestScheduler = g.scheduler
     until_s = time.monotonic() + TURN_S
     for item in items:
-        until_s = turns.go_on(owner(), until_s)
+        until_s = scheduler.go_on(quota_key(), until_s)
         yield item
 
 

@@ -10,8 +10,8 @@ from flask import Blueprint, Request, Response, g, jsonify, render_template, req
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from auth.links import since_of
-from auth.request_scheduler import Turns, end_turn
-from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, in_turns, is_streamed, owner
+from auth.request_scheduler import RequestScheduler, end_turn
+from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, in_turns, is_streamed, quota_key
 from streaming.errors import Refusal
 from streaming.feed import Feed
 from streaming.pages import best_kind, is_set, require_words, wants_page
@@ -48,14 +48,14 @@ _HEADERS = {
 def make_blueprint(
     topics: Topics,
     rights: Rights,
-    note: Callable[[str], None] = lambda owner: None,
-    turns: Turns | None = None,
+    note: Callable[[str], None] = lambda quota_key: None,
+    scheduler: RequestScheduler | None = None,
 ) -> Blueprint:
     """Return the blueprint of /events.
 
-    note: counts a request of an owner. turns: in which what comes piece by piece is understood.
+    note: counts a request of a quota key. scheduler: in its turns what comes in pieces is read.
     """
-    turns = turns or Turns()
+    scheduler = scheduler or RequestScheduler()
     blueprint = Blueprint("events", __name__)
 
     @blueprint.get("/events")
@@ -76,7 +76,7 @@ def make_blueprint(
             return take_upload(topic)
         # As many as there may be take 30 ms.
         events = list(in_turns(_events_of(asked)))
-        publication = Publication(events, _key_of(asked), owner=owner())
+        publication = Publication(events, _key_of(asked), owner=quota_key())
         # It may wait for the disk, together with others.
         end_turn()
         receipt = topics.publish(topic, publication)
@@ -89,10 +89,10 @@ def make_blueprint(
         if "Idempotency-Key" in request.headers:
             raise Refusal(400, "malformed_key", "in a stream each line has a `key` of its own")
         topics.check_writable(topic)
-        stream, whose = request.environ["wsgi.input"], owner()
+        stream, whose = request.environ["wsgi.input"], quota_key()
         read = getattr(stream, "read_some", partial(stream.read, PIECE_BYTES))
         keep = partial(topics.publish_all, topic, owner=whose)
-        upload = Upload(Asked(whose, read, keep, note, turns, lambda: topics.is_open))
+        upload = Upload(Asked(whose, read, keep, note, scheduler, lambda: topics.is_open))
         return Response(
             iter(upload), content_type=NDJSON_TYPES[0], headers=_HEADERS, direct_passthrough=True
         )

@@ -30,7 +30,7 @@ from exports.service import ExportService, Point
 from journal import JournalFailed
 from sources.errors import BadSelection
 from sources.lists import list_text
-from streaming.admission import asker, owner
+from streaming.admission import asker, quota_key
 from streaming.answers import Answer
 from streaming.errors import Refusal
 from streaming.listings import read_count
@@ -100,7 +100,7 @@ def make_blueprint(
             response.automatically_set_content_length = False
             return response
         if export is None:
-            export = exports.submit(spec, background=False, owner=owner(), delivers=not is_head)
+            export = exports.submit(spec, background=False, owner=quota_key(), delivers=not is_head)
         try:
             return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
         except RecordingGone:
@@ -119,7 +119,7 @@ def make_blueprint(
         authenticator.require(asker(), [Scope("read", named["source"])])
         parameters = [(key, value) for key, value in fields if key not in _NOT_OF_THE_SELECTION]
         spec = lookup.read_spec(named["source"], named["format"], parameters, asker().attributes)
-        export = exports.submit(spec, background=True, owner=owner())
+        export = exports.submit(spec, background=True, owner=quota_key())
         if wants_page(request):
             return redirect(url_for(".show_all", _anchor=export.id), 303)
         address = url_for(".show", export_id=export.id)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from auth import NativeThreads, Places
-from auth.request_scheduler import TURN_S, act_for, owner_of_turn, turn_paused
+from auth.request_scheduler import TURN_S, act_for, quota_key_of_turn, turn_paused
 from journal import RunNative
 from sources.database import LOOK_S, Database, Description, Source, Stored
 from sources.descriptions import Descriptions
@@ -138,7 +138,7 @@ class Inquiries:
             begun.append(True)
             return work(self._statement_s)
 
-        line = self._line_of(source.database, owner_of_turn())
+        line = self._line_of(source.database, quota_key_of_turn())
         answer = line.ask(object(), begin, is_urgent=True)
         try:
             found: Found = self._await(source, answer)

@@ -40,7 +40,9 @@ def make_blueprint(
             raise Refusal(409, "no_tokens", message)
         check(maker, fields["url"])
         expires_s = int(time.time()) + fields["expires_s"]
-        url, link = authenticator.links.sign(fields["url"], maker.token, expires_s, fields["uses"])
+        url, link = authenticator.credentials.links.sign(
+            fields["url"], maker.token, expires_s, fields["uses"]
+        )
         log.info(
             "link made id=%s by=%s token=%s path=%a expires=%d uses=%d",
             link.id, maker.name, maker.token, urlsplit(url).path, expires_s, link.uses,

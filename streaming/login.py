@@ -90,11 +90,11 @@ def _may_have_session(header: str) -> bool:
 
 def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Blueprint:
     """Return the blueprint of /login and /logout."""
-    blueprint = Blueprint("login", __name__)
+    blueprint, tokens = Blueprint("login", __name__), authenticator.credentials.tokens
 
     @blueprint.get("/login")
     def form() -> Response | str:
-        if not authenticator.tokens.is_needed:
+        if not tokens.is_needed:
             return redirect(url_for("home.home"), 303)
         has_ended = session_ended()
         if has_ended:
@@ -130,12 +130,12 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
 
     def session_ended() -> bool:
         """Has the browser a session that is good no more?"""
-        if "token" not in session or not authenticator.tokens.is_needed:
+        if "token" not in session or not tokens.is_needed:
             return False
         if session.get("id") in ended:
             return True
         try:
-            authenticator.tokens.by_id(session["token"])
+            tokens.by_id(session["token"])
         except BadCredential:
             return True
         return False

@@ -23,7 +23,7 @@ from sources.errors import SourceFailed
 from sources.kinds import database_of
 from sources.profile import MOST_COLUMNS, Profile, Taken
 from sources.query import Query
-from streaming.admission import asker, owner
+from streaming.admission import asker, quota_key
 from streaming.bodies import Body, sent_bytes_of
 from streaming.errors import Refusal
 from streaming.figures import FILTERS
@@ -65,7 +65,7 @@ def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: fl
         parameters = query_parameters(request)
         query, rows_estimate = _read(lookup, name, parameters, asker().attributes)
         sample = database_of(query).sample(query, statement_s)
-        report = Report(sample, limit, owner(), threads, make_has_left(request.environ))
+        report = Report(sample, limit, quota_key(), threads, make_has_left(request.environ))
         asked = f"?{urlencode(parameters)}" if parameters else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
         texts = stream_template(

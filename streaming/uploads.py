@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from auth.answers import ANSWERS, find_answer
-from auth.request_scheduler import Turns, end_turn
+from auth.request_scheduler import RequestScheduler, end_turn
 from journal import JournalFull
 from topics import KeyReused, Publication, Receipt
 from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_event
@@ -44,7 +44,7 @@ class Asked(NamedTuple):
     read: Callable[[], bytes]
     publish: Callable[[list[Publication]], list[Receipt | Exception]]
     note: Callable[[str], None]
-    turns: Turns
+    scheduler: RequestScheduler
     is_open: Callable[[], bool]
 
 
@@ -122,7 +122,7 @@ class Upload:
 
     def _go_on(self) -> None:
         """Give the others their turn, if this one has taken long enough."""
-        self._until_s = self._asked.turns.go_on(self._asked.owner, self._until_s)
+        self._until_s = self._asked.scheduler.go_on(self._asked.owner, self._until_s)
 
     def _publish(
         self, groups: list[_Group], refused: list[_Refused]

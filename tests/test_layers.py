@@ -308,7 +308,7 @@ def test_kinds_of_source_are_told_apart_in_sources_only():
 
 
 @pytest.mark.parametrize(
-    "room", [*_SOURCES, "sources/sqlite", "server", "deploy/doctor", "state", "exports"]
+    "room", [*_SOURCES, "auth", "sources/sqlite", "server", "deploy/doctor", "state", "exports"]
 )
 def test_a_room_has_a_true_table_of_contents(room):
     folder = PROJECT / room

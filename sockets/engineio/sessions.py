@@ -33,7 +33,7 @@ from auth import Clients, RequestIdentity, SocketLimits
 from auth.access import AccessError, CrossOrigin
 from auth.answers import SECURITY_HEADERS, log_refusal
 from auth.identity import identity_of
-from auth.request_scheduler import TURN_S, Turns, end_turn, turn_for_reading
+from auth.request_scheduler import TURN_S, RequestScheduler, end_turn, turn_for_reading
 from auth.unfinished import Unfinished
 from sockets.answers import http_answer_of
 from sockets.engineio.errors import BadPacket, BadSession, NoConnection, SocketError
@@ -238,7 +238,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
         self.on_over: Callable[[str], None] = _nothing
         self.admit: Callable[[dict[str, Any], str | None], RequestIdentity] = _anybody
         self.clients = Clients(sys.maxsize)
-        self.socket_limits = SocketLimits(Turns(), Unfinished())
+        self.socket_limits = SocketLimits(RequestScheduler(), Unfinished())
         self.take_turn: Callable[[dict[str, Any]], object] = self._take_turn_of_address
         # One object, not one for each session.
         self._cut = self._cut_off
@@ -287,7 +287,7 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     # HTTP
 
     def _take_turn_of_address(self, environ: dict[str, Any]) -> None:
-        self.socket_limits.turns.take(identity_of(environ, None).owner)
+        self.socket_limits.scheduler.take(identity_of(environ, None).quota_key)
 
     def handle_request(
         self, environ: dict[str, Any], start_response: StartResponse
@@ -458,21 +458,21 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise BadSession("a session is told one thing at a time")
         session.is_posting = True
-        turns, unfinished = self.socket_limits
+        scheduler, unfinished = self.socket_limits
         try:
-            unfinished.keep(session, identity.owner, self._body_bytes(environ))
+            unfinished.keep(session, identity.quota_key, self._body_bytes(environ))
             stream = environ["wsgi.input"]
             with turn_for_reading(stream):
                 body = stream.read(self.max_http_buffer_size + 1)
             if len(body) > self.max_http_buffer_size:
                 text = f"a payload may have {self.max_http_buffer_size} bytes"
                 raise BadSession(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            turn_ends_s = turns.go_on(identity.owner, monotonic() + TURN_S)
+            turn_ends_s = scheduler.go_on(identity.quota_key, monotonic() + TURN_S)
             for packet in read_payload(body):
                 if session.closed:
                     break
                 self._hear(session, packet)
-                turn_ends_s = turns.go_on(identity.owner, turn_ends_s)
+                turn_ends_s = scheduler.go_on(identity.quota_key, turn_ends_s)
         except (BadPacket, BadSession):
             self.close_session(session, self.reason.TRANSPORT_ERROR)
             raise
@@ -520,7 +520,12 @@ class EngineServer(engineio.Server):  # type: ignore[misc]
     ) -> WebSocket:
         most = self.max_http_buffer_size
         return serve(
-            environ, talk, identity.owner, self.socket_limits, max_message_bytes=most, first=first
+            environ,
+            talk,
+            identity.quota_key,
+            self.socket_limits,
+            max_message_bytes=most,
+            first=first,
         )
 
     def _upgrade(

@@ -471,7 +471,7 @@ class WebSocket:
         return data
 
     def _take_turn(self) -> None:
-        self._turn_ends_s = self._socket_limits.turns.go_on(self._owner, self._turn_ends_s)
+        self._turn_ends_s = self._socket_limits.scheduler.go_on(self._owner, self._turn_ends_s)
 
     # The end
 

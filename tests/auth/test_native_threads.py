@@ -10,7 +10,7 @@ import pytest
 
 from auth import NativeThreads
 from auth.native_threads import IN_ALL
-from auth.request_scheduler import Turns, act_for, end_turn
+from auth.request_scheduler import RequestScheduler, act_for, end_turn
 
 KINDS = ("commits", "descriptions", "statements", "reports", "authenticator", "files")
 
@@ -83,7 +83,7 @@ def test_work_that_comes_again_is_run_where_it_is(blocked):
 
 def test_a_turn_is_not_held_while_a_thread_is_waited_for(blocked, start, until):
     """Else each request that waits would cost the others 50 ms."""
-    turns, run = Turns(), NativeThreads(blocked).files
+    scheduler, run = RequestScheduler(), NativeThreads(blocked).files
     begun = []
     most = run._places.most_of_one
     for _ in range(most):
@@ -91,15 +91,15 @@ def test_a_turn_is_not_held_while_a_thread_is_waited_for(blocked, start, until):
     until(lambda: blocked.at_work == most)
 
     def ask():
-        turns.take("ann")
+        scheduler.take("ann")
         run(lambda: None)
         # It computes on in a turn of its own.
-        begun.append(turns._now.owner)
+        begun.append(scheduler._now.quota_key)
         end_turn()
 
     asked = start("ann", lambda work: work(), ask)
     until(lambda: run._places._waiting)
-    until(lambda: turns._now is None)
+    until(lambda: scheduler._now is None)
     blocked.goes_on.set()
     asked.result(5)
     assert begun == ["ann"]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from auth import request_scheduler as module
-from auth.request_scheduler import Turns, end_turn, turn_paused
+from auth.request_scheduler import RequestScheduler, end_turn, turn_paused
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +29,15 @@ class Killed:
 class Asker:
     """A request of owner's, that has its turn or waits for it."""
 
-    def __init__(self, turns, owner, begun):
+    def __init__(self, scheduler, owner, begun):
         self.owner = owner
-        self._turns, self._begun = turns, begun
+        self._scheduler, self._begun = scheduler, begun
         self._is_answered = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self):
-        self._turns.take(self.owner)
+        self._scheduler.take(self.owner)
         self._begun.append(self)
         self._is_answered.wait(20)
         end_turn()
@@ -57,12 +57,12 @@ def begun():
 @pytest.fixture
 def ask(begun, until):
     """A verb: ask("ann") returns once her request has begun, or waits."""
-    turns = Turns()
+    scheduler = RequestScheduler()
     asked = []
 
     def ask(owner):
-        asked.append(Asker(turns, owner, begun))
-        until(lambda: len(begun) + sum(map(len, turns._waiting.values())) == len(asked))
+        asked.append(Asker(scheduler, owner, begun))
+        until(lambda: len(begun) + sum(map(len, scheduler._waiting.values())) == len(asked))
         return asked[-1]
 
     yield ask
@@ -112,49 +112,49 @@ def test_who_is_ended_while_it_waits_leaves_no_turn_behind(ask, begun, until, mo
     with monkeypatch.context() as patch:
         patch.setattr(module, "threading", killed)
         with pytest.raises(SystemExit):
-            first._turns.take("bob")
+            first._scheduler.take("bob")
     second = ask("bob")
     first.answer()
     until(lambda: begun == [first, second])
 
 
 def test_who_takes_another_turn_has_ended_the_one_before():
-    turns = Turns()
-    turns.take("ann")
-    turns.take("ann")
+    scheduler = RequestScheduler()
+    scheduler.take("ann")
+    scheduler.take("ann")
     end_turn()
 
 
 def test_who_keeps_a_turn_takes_none_beside_it():
-    turns = Turns()
-    turns.keep("ann")
-    first = turns._now
-    turns.keep("ann")
-    assert turns._now is first
-    turns.keep("bob")
-    assert (turns._now.owner, turns._waiting) == ("bob", {})
+    scheduler = RequestScheduler()
+    scheduler.keep("ann")
+    first = scheduler._now
+    scheduler.keep("ann")
+    assert scheduler._now is first
+    scheduler.keep("bob")
+    assert (scheduler._now.quota_key, scheduler._waiting) == ("bob", {})
     end_turn()
-    assert turns._now is None
+    assert scheduler._now is None
 
 
 def test_who_waits_turn_paused_has_another_turn_afterwards():
-    turns = Turns()
-    with turns.turn_of("ann"):
-        first = turns._now
+    scheduler = RequestScheduler()
+    with scheduler.turn_of("ann"):
+        first = scheduler._now
         with turn_paused():
-            assert turns._now is None
-        assert turns._now.owner == "ann"
-        assert turns._now is not first
-    assert turns._now is None
+            assert scheduler._now is None
+        assert scheduler._now.quota_key == "ann"
+        assert scheduler._now is not first
+    assert scheduler._now is None
 
 
 @pytest.mark.parametrize(("error", "has_turn"), [(ValueError, True), (SystemExit, False)])
 def test_what_is_refused_turn_paused_is_refused_in_turn(error, has_turn):
-    turns = Turns()
-    with turns.turn_of("ann"):
+    scheduler = RequestScheduler()
+    with scheduler.turn_of("ann"):
         with pytest.raises(error), turn_paused():
             raise error
-        assert (turns._now is not None) == has_turn
+        assert (scheduler._now is not None) == has_turn
 
 
 def test_who_had_no_turn_has_none_after_waiting():
@@ -167,12 +167,12 @@ def test_who_had_no_turn_has_none_after_waiting():
 
 
 def test_a_stream_goes_on_in_its_turn_until_it_is_over():
-    turns = Turns()
-    until_s = turns.go_on("ann", 0.0)
-    now = turns._now
-    assert now.owner == "ann"
-    assert turns.go_on("ann", until_s) == until_s
-    assert turns._now is now
-    assert turns.go_on("ann", 0.0) > until_s
-    assert turns._now is not now
+    scheduler = RequestScheduler()
+    until_s = scheduler.go_on("ann", 0.0)
+    now = scheduler._now
+    assert now.quota_key == "ann"
+    assert scheduler.go_on("ann", until_s) == until_s
+    assert scheduler._now is now
+    assert scheduler.go_on("ann", 0.0) > until_s
+    assert scheduler._now is not now
     end_turn()

@@ -9,7 +9,7 @@ from flask import Flask, g
 
 from auth import RequestIdentity
 from auth.access import ANYONE
-from auth.request_scheduler import Turns
+from auth.request_scheduler import RequestScheduler
 from journal import EVENTS, DiskLog, Retention
 from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
@@ -45,7 +45,7 @@ def client(topics):
 
     @app.before_request
     def admit():
-        g.identity, g.turns = RequestIdentity("anyone", ANYONE), Turns()
+        g.identity, g.scheduler = RequestIdentity("anyone", ANYONE), RequestScheduler()
 
     app.register_blueprint(make_blueprint(topics, Rights(None, None)))
     return app.test_client()
@@ -156,8 +156,10 @@ def test_as_many_as_may_be(publish, poll):
 
 def test_others_have_their_turn_while_a_body_is_read(publish, monkeypatch):
     """As many as may be at once take 30 ms."""
-    offered, go_on = [], Turns.go_on
-    monkeypatch.setattr(Turns, "go_on", lambda *asked: offered.append(asked) or go_on(*asked))
+    offered, go_on = [], RequestScheduler.go_on
+    monkeypatch.setattr(
+        RequestScheduler, "go_on", lambda *asked: offered.append(asked) or go_on(*asked)
+    )
     assert publish("demo/a", *range(100)).status_code == 201
     assert len(offered) >= 100
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from auth.access import TooMany
-from auth.request_scheduler import Turns
+from auth.request_scheduler import RequestScheduler
 from journal import EVENTS, DiskLog, Retention, Size
 from streaming import uploads
 from streaming.uploads import Asked, Upload
@@ -47,7 +47,9 @@ def upload(topics):
         def publish(publications: list[Publication]):
             return topics.publish_all(topic, publications, "me")
 
-        asked = Asked("me", read, publish, note, turns or Turns(), lambda: topics.is_open)
+        asked = Asked(
+            "me", read, publish, note, turns or RequestScheduler(), lambda: topics.is_open
+        )
         return [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]
 
     return send
@@ -108,8 +110,8 @@ def test_a_line_that_is_no_event_is_refused_by_itself(upload, kept):
     assert kept() == [1, 3]
 
 
-class CountedTurns(Turns):
-    """Turns that count how often others could have had theirs."""
+class CountedTurns(RequestScheduler):
+    """RequestScheduler that count how often others could have had theirs."""
 
     offered = 0
 
@@ -241,7 +243,9 @@ def test_where_all_topics_are_full_it_is_said_from_which_line_on(tmp_path, keys)
              for n, key in enumerate(keys)]  # fmt: skip
     coming = iter([b"".join(lines), b""])
     publish = lambda publications: topics.publish_all("demo/a", publications, "me")  # noqa: E731
-    asked = Asked("me", lambda: next(coming), publish, lambda owner: None, Turns(), lambda: True)
+    asked = Asked(
+        "me", lambda: next(coming), publish, lambda owner: None, RequestScheduler(), lambda: True
+    )
     told = [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]
     topic = topics.get("demo/a")
     there = topic.records.read(1, 1 << 30) if topic else []

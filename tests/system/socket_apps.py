@@ -13,7 +13,7 @@ from flask_socketio import Namespace, SocketIO, emit
 from greenlet import greenlet
 
 from auth import SocketLimits
-from auth.request_scheduler import Turns
+from auth.request_scheduler import RequestScheduler
 from auth.unfinished import Unfinished
 from server.hooks import WorkerHooks
 from sockets.engine import make_socketio
@@ -40,7 +40,7 @@ def process():
 
 raw = Flask(__name__)
 OPEN = set()
-HEARING = SocketLimits(Turns(), Unfinished())
+HEARING = SocketLimits(RequestScheduler(), Unfinished())
 
 
 def give_back(websocket, message):

@@ -1,7 +1,7 @@
 import pytest
 
 from auth import SocketLimits
-from auth.request_scheduler import Turns
+from auth.request_scheduler import RequestScheduler
 from auth.unfinished import Unfinished
 from sockets.engineio.errors import BadHandshake, NoConnection
 from sockets.engineio.handshake import answer_handshake
@@ -74,5 +74,5 @@ def test_a_field_cannot_bring_others(name, value):
 
 def test_a_server_without_connections_is_named():
     with pytest.raises(NoConnection, match=r"gunicorn\.conf\.py") as raised:
-        accept(REQUEST, "", SocketLimits(Turns(), Unfinished()))
+        accept(REQUEST, "", SocketLimits(RequestScheduler(), Unfinished()))
     assert raised.value.status == 501

@@ -1,0 +1,124 @@
+"""Who asks: found from the token, the browser's session or the signed link that a request shows.
+
+Way in: Credentials. Knows WSGI environs, and that the worker hands over each client's connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from auth.access import ANYONE, BadCredential, CrossOrigin, Forbidden, Principal
+from auth.ended_sessions import EndedSessions
+from auth.identity import RequestIdentity, identity_of
+from auth.links import Links, split_link
+from auth.origins import Origins, is_loopback_host
+from auth.tokens import Tokens
+from wire.connection import connection_of
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Credentials:
+    """See the module.
+
+    read_session: returns the token's id and the session's own in a Cookie header, None when there
+    is no session. ended: sessions that were logged out. is_open: nobody needs a token as long as
+    none was made, from any address.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        links: Links,
+        origins: Origins,
+        read_session: Callable[[str], tuple[str, str] | None],
+        ended: EndedSessions,
+        *,
+        is_open: bool,
+    ) -> None:
+        self.tokens = tokens
+        self.links = links
+        self.origins = origins
+        self.ended = ended
+        self._read_session = read_session
+        self._is_open = is_open
+
+    def check_origin(self, environ: Mapping[str, Any]) -> None:
+        """Refuse what a page of another site asks, and what came by a name that is not ours.
+
+        Raises Forbidden.
+        """
+        is_upgrade = "websocket" in environ.get("HTTP_UPGRADE", "").lower()
+        is_told = environ["REQUEST_METHOD"] not in SAFE_METHODS or is_upgrade
+        # Without tokens a request needs nothing that only a person has: it would run for any page.
+        is_looked_at = is_told or not self.tokens.is_needed
+        if is_looked_at and not self.origins.allow(environ):
+            raise CrossOrigin("a page of another site may not ask this")
+        if not self.tokens.is_needed and not self._is_open and not is_loopback_host(environ):
+            # A name that another site has pointed to this machine makes its pages ours.
+            raise Forbidden("without tokens this server answers to localhost only")
+
+    def identify(self, environ: Mapping[str, Any]) -> RequestIdentity:
+        """Return who asks, with no principal if it does not say.
+
+        Raises BadCredential, Forbidden, TooMany.
+        """
+        if not self.tokens.is_needed:
+            return identity_of(environ, ANYONE)
+        bearer = self._bearer_of(environ)
+        query, link_text = split_link(environ.get("QUERY_STRING", ""))
+        if link_text is not None:
+            link = self.links.read(link_text, _path_of(environ) + (f"?{query}" if query else ""))
+            principal = self.tokens.by_id(link.token).principal()
+            if environ["REQUEST_METHOD"] not in SAFE_METHODS:
+                raise Forbidden("a link is for reading")
+            # The session of a browser goes along by itself; what is said is said on purpose.
+            if bearer not in (None, principal):
+                raise BadCredential("two credentials that do not agree: show one")
+            return identity_of(environ, principal, link=link)
+        by_cookie, session = self._session_of(environ)
+        if bearer is not None:
+            if by_cookie not in (None, bearer):
+                raise BadCredential("two credentials that do not agree: show one")
+            return identity_of(environ, bearer)
+        return identity_of(environ, by_cookie, session)
+
+    def _bearer_of(self, environ: Mapping[str, Any]) -> Principal | None:
+        header = environ.get("HTTP_AUTHORIZATION")
+        if header is None:
+            return None
+        client = connection_of(environ)
+        shown = None if client is None else client.credential
+        if shown is not None and shown[0] == header and self.tokens.has(shown[1]):
+            # What this connection has shown before is good as long as the token is.
+            principal: Principal = shown[1].principal()
+            return principal
+        scheme, _, text = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise BadCredential("a token is sent as `Authorization: Bearer <token>`")
+        token = self.tokens.find(text.strip())
+        if client is not None:
+            client.credential = header, token
+        return token.principal()
+
+    def _session_of(self, environ: Mapping[str, Any]) -> tuple[Principal | None, str | None]:
+        """Return who has logged in, and the session's id."""
+        found = self._read_session(environ.get("HTTP_COOKIE", ""))
+        if found is None or not self.origins.is_own(environ):
+            # Browsers send it along with what a page of another site asks, of a sibling at least.
+            return None, None
+        token_id, session_id = found
+        if session_id in self.ended:
+            return None, None
+        try:
+            return self.tokens.by_id(token_id).principal(), session_id
+        except BadCredential:
+            # The browser has no way to know: it is asked to log in again.
+            return None, None
+
+
+def _path_of(environ: Mapping[str, Any]) -> str:
+    """Return the path as it was sent, since that is what was signed."""
+    raw: str = environ.get("RAW_URI") or environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
+    return raw.partition("?")[0]
