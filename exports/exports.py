@@ -22,7 +22,7 @@ from exports.retention import MAX_EXPORTS, MAX_PER_OWNER, Limits
 from exports.runner import STOP_S, Announce, Runner
 from exports.service import Point, View
 from exports.spec import ExportSpec
-from journal import Reader
+from journal import ByteReader
 from wire.ranges import RangeSpec
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class Exports:
         *,
         has_left: Callable[[], bool] = lambda: False,
         delivers: bool = True,
-    ) -> Reader:
+    ) -> ByteReader:
         with self._lock:
             return self._readers.open(export, start, stop, has_left=has_left, delivers=delivers)
 

@@ -13,7 +13,7 @@ from itertools import chain
 from exports.export import Export
 from exports.recording_store import RecordingStore
 from exports.registry import Registry
-from journal import Reader
+from journal import ByteReader
 
 
 class Readers:
@@ -24,7 +24,7 @@ class Readers:
         self._registry = registry
         self._store = store
         # Of each export.
-        self._open: dict[str, set[Reader]] = {}
+        self._open: dict[str, set[ByteReader]] = {}
         self._sent_bytes = 0
 
     def open(
@@ -35,12 +35,12 @@ class Readers:
         *,
         has_left: Callable[[], bool],
         delivers: bool,
-    ) -> Reader:
+    ) -> ByteReader:
         """Return a reader, as ExportService.read does."""
         export.check_retained()
         export.delivered = export.delivered or delivers
         export.readers += 1
-        reader = Reader(
+        reader = ByteReader(
             export.journal,
             start,
             stop,
@@ -62,7 +62,7 @@ class Readers:
         readers = chain.from_iterable(self._open.values())
         return self._sent_bytes + sum(reader.position for reader in readers)
 
-    def _on_close(self, export: Export, reader: Reader, delivered: bool) -> None:
+    def _on_close(self, export: Export, reader: ByteReader, delivered: bool) -> None:
         with self._lock:
             self._open[export.id].discard(reader)
             if not self._open[export.id]:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from exports.export import Export
 from exports.spec import ExportSpec
-from journal import Reader
+from journal import ByteReader
 from wire.ranges import RangeSpec
 
 _POINT = re.compile(r"(?P<requested>[0-9]{1,12}\.[0-9]{1,9})_(?P<id>[0-9a-f]{24})")
@@ -101,10 +101,10 @@ class ExportService(Protocol):
         *,
         has_left: Callable[[], bool] = lambda: False,
         delivers: bool = True,
-    ) -> Reader:
+    ) -> ByteReader:
         """Return a reader of its bytes; while there is one, they are retained.
 
-        start, stop, has_left: as journal.Reader's. delivers: a client is to get them.
+        start, stop, has_left: as journal.ByteReader's. delivers: a client is to get them.
         Raises RecordingGone.
         """
 

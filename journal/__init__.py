@@ -1,14 +1,15 @@
-"""Where what flows is kept: journals of bytes, journals of records, and event logs.
+"""Append-only storage: journals of bytes, journals of records, and event logs.
 
-event_log: what every event log promises: topics of events in one order. memory_log, disk_log: the
-two kinds. topic_log, receipts, commit: one topic of theirs, and how events come into it. sequence,
-epoch, capacity: what their topics share. layouts: how payloads become lines.
-records: what every journal of records promises. memory_records, disk_records: the two kinds; the
-latter has segments, each a segment.
-contract: what every journal of bytes promises. memory, disk: the two kinds. progress: how far a
-journal has come, for those that wait for more. reader: a cursor that follows.
-native: where blocking work is run. descriptor: files that close themselves. Knows no HTTP and no
-green library.
+event_log: the contract of event logs, which hold topics of events in one order. memory_log,
+disk_log: its two kinds. topic_log: one topic of either kind. receipts: what was published with
+which idempotency key. commit: group commit. sequence, epoch, capacity: what the topics of a log
+share. layouts: how payloads become lines.
+records: the contract of journals of records. memory_records, disk_records: its two kinds.
+segment, segments: the files of the disk kind.
+contract: the contract of journals of bytes. memory, disk: its two kinds. progress: the size and
+the end of a journal, with waiting. reader: a cursor that follows a journal.
+native: runs work that may block. descriptor: files that close themselves. errors: what can go
+wrong. Knows no HTTP and no green library.
 """
 
 from journal.contract import Complete, End, Failed, Journal
@@ -32,7 +33,7 @@ from journal.errors import (
 from journal.event_log import (
     Condition,
     EventLog,
-    News,
+    NewEvents,
     PayloadLayout,
     Policy,
     Publication,
@@ -45,13 +46,14 @@ from journal.memory import MemoryJournal
 from journal.memory_log import MemoryLog
 from journal.memory_records import MemoryRecords
 from journal.native import RunNative, run_here
-from journal.reader import Reader
+from journal.reader import ByteReader
 from journal.records import Bounds, Layout, Records, Retention
 
 __all__ = [
     "BARE",
     "EVENTS",
     "Bounds",
+    "ByteReader",
     "Complete",
     "Condition",
     "ConditionFailed",
@@ -71,12 +73,11 @@ __all__ = [
     "MemoryJournal",
     "MemoryLog",
     "MemoryRecords",
-    "News",
+    "NewEvents",
     "NotReady",
     "PayloadLayout",
     "Policy",
     "Publication",
-    "Reader",
     "ReaderLeft",
     "Receipt",
     "Records",

@@ -1,6 +1,6 @@
-"""How many bytes all topics of a log hold, and may hold together.
+"""The bytes that all topics of a log hold together, and their limit.
 
-Way in: Capacity. Knows nothing of records: topics note what they hold.
+Way in: Capacity. Knows nothing of records: each topic notes its own size.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from journal.event_log import Size
 
 NOTHING = Size(0, 0)
 # 512 MiB and 10 GiB.
-AMPLE = Size(512 * 1024**2, 10 * 1024**3)
+DEFAULT_LIMIT = Size(512 * 1024**2, 10 * 1024**3)
 
 
 class Capacity:
-    """most: what all topics may hold. memory_bytes, disk_bytes: what they noted last."""
+    """limit: of all topics together. memory_bytes, disk_bytes: what they noted last."""
 
-    def __init__(self, most: Size) -> None:
+    def __init__(self, limit: Size) -> None:
         self.memory_bytes = 0
         self.disk_bytes = 0
-        self._most = most
+        self._limit = limit
         self._sizes: dict[str, Size] = {}
 
     def note(self, topic: str, size: Size) -> None:
-        """Take in what a topic holds now."""
+        """Note what a topic holds now."""
         before = self._sizes.get(topic, NOTHING)
         self._sizes[topic] = size
         self.memory_bytes += size[0] - before[0]
@@ -33,19 +33,19 @@ class Capacity:
         self.note(topic, NOTHING)
         del self._sizes[topic]
 
-    def take(self, topic: str, growth: Size, *, has_place: bool) -> None:
-        """Set bytes aside for what a topic is about to keep, until its next note.
+    def reserve(self, topic: str, growth: Size, *, is_exempt: bool) -> None:
+        """Reserve bytes for what a topic is about to keep, until its next note.
 
-        Raises TopicsFull when all topics would hold more than they may, unless it has its place.
+        Raises TopicsFull when all topics would exceed the limit, unless this one is exempt.
         """
-        most = self._most
+        limit = self._limit
         memory_bytes = self.memory_bytes + growth[0]
         disk_bytes = self.disk_bytes + growth[1]
-        if not has_place:
-            if growth[0] and memory_bytes > most[0]:
-                raise TopicsFull(f"all topics have {most.memory_bytes} bytes in memory")
-            if growth[1] and disk_bytes > most[1]:
-                raise TopicsFull(f"all topics have {most.disk_bytes} bytes on the disk")
+        if not is_exempt:
+            if growth[0] and memory_bytes > limit[0]:
+                raise TopicsFull(f"all topics have {limit.memory_bytes} bytes in memory")
+            if growth[1] and disk_bytes > limit[1]:
+                raise TopicsFull(f"all topics have {limit.disk_bytes} bytes on the disk")
         before = self._sizes.get(topic, NOTHING)
         self.memory_bytes, self.disk_bytes = memory_bytes, disk_bytes
         self._sizes[topic] = Size(before[0] + growth[0], before[1] + growth[1])

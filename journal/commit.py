@@ -1,6 +1,6 @@
-"""Group commit: one write and one sync for all who publish to a durable topic at the same time.
+"""Group commit: one write and one sync for all callers that publish at the same time.
 
-The first that comes commits for all that wait; those who come meanwhile are the next group.
+The first caller commits for all that wait. Callers that arrive meanwhile are the next group.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Generic, TypeVar
 Work = TypeVar("Work")
 Result = TypeVar("Result")
 
-# One group is one write: it may be large, but not hold up those behind it for seconds.
+# One group is one write: it may be large, but must not hold up the next group for seconds.
 MAX_GROUP = 10_000
 
 
 class _Entry(Generic[Work, Result]):
-    """One who waits for its work to be committed."""
+    """A caller's work that waits to be committed."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -29,7 +29,7 @@ class _Entry(Generic[Work, Result]):
 class GroupCommit(Generic[Work, Result]):
     """commit: takes the works of a group, in order, and returns their results; it may wait.
 
-    One group is committed at a time. What commit raises, everybody of the group gets.
+    One group is committed at a time. Each caller of a group gets the exception that commit raises.
     """
 
     def __init__(self, commit: Callable[[list[Work]], list[Result]]) -> None:
@@ -56,7 +56,7 @@ class GroupCommit(Generic[Work, Result]):
         return entry.result
 
     def _group_for(self, entry: _Entry[Work, Result]) -> list[_Entry[Work, Result]]:
-        """Return whom entry's caller is to commit for, none if another one has. With the lock."""
+        """Return the group that the caller commits; empty if another has done it. With the lock."""
         self._changed.wait_for(lambda: entry.is_done or not self._is_committing)
         if entry.is_done:
             return []
@@ -69,7 +69,7 @@ class GroupCommit(Generic[Work, Result]):
         failure: Exception | None = None
         try:
             results = self._commit([entry.work for entry in group])
-        except Exception as error:  # noqa: BLE001 (whatever it is, all of the group get it)
+        except Exception as error:  # noqa: BLE001 (each caller of the group gets it)
             failure = error
         finally:
             with self._changed:
@@ -78,6 +78,6 @@ class GroupCommit(Generic[Work, Result]):
                     if failure is None and index < len(results):
                         entry.result = results[index]
                     else:
-                        entry.error = failure or RuntimeError("the commit was given up")
+                        entry.error = failure or RuntimeError("the commit was cancelled")
                 self._is_committing = False
                 self._changed.notify_all()

@@ -1,11 +1,11 @@
-"""What every journal promises.
+"""The contract of journals of bytes.
 
 A journal is a sequence of bytes that only grows, and then ends: Complete, or Failed.
 
-Order: a byte once readable at a position never changes. Durability: what the kind of journal
-says (memory: none; disk: the page cache at once, the disk when complete). Blocking: `wait` blocks,
-`append` and `read` take as long as their memory or file takes. Threads: one appends, any number
-read and wait; in a green process all of them are green threads.
+Order: a byte once readable at a position never changes. Durability: depends on the kind (memory:
+none; disk: the page cache at once, the disk when complete). Blocking: `wait` blocks, `append` and
+`read` take as long as their memory or file takes. Threads: one appends, any number read and wait;
+in a green process all of them are green threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 class Complete(NamedTuple):
     """The journal is whole.
 
-    sha256: of all its bytes, in hexadecimal; None where nobody computed it.
+    sha256: of all its bytes, in hexadecimal; None where it was not computed.
     """
 
     sha256: str | None = None
@@ -40,7 +40,7 @@ class Journal(Protocol):
 
     @property
     def size(self) -> int:
-        """How many bytes can be read: the positions 0 <= i < size."""
+        """The number of bytes that can be read: the positions 0 <= i < size."""
 
     @property
     def end(self) -> End | None:
@@ -53,16 +53,16 @@ class Journal(Protocol):
         """
 
     def finish(self, end: End) -> None:
-        """End it; the first end counts, a later one changes nothing."""
+        """End it; a second end changes nothing."""
 
     def read(self, start: int, max_bytes: int) -> bytes:
         """Return up to max_bytes from start, at least one byte if start < size, else b"".
 
-        Raises JournalFailed when bytes that were there are gone.
+        Raises JournalFailed when bytes of it were lost.
         """
 
     def wait(self, position: int, timeout_s: float) -> bool:
-        """Block until it has grown past position or ended; False when timeout_s came first."""
+        """Block until it has grown past position or ended; False after timeout_s."""
 
     def close(self) -> None:
-        """Free what reading holds. It may be read again: that opens it anew."""
+        """Free what reading holds. Another read opens it again."""

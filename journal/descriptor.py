@@ -1,4 +1,4 @@
-"""An open file that closes itself, and reading from it what needs no disk.
+"""A file descriptor that closes itself, and reads that do not wait for the disk.
 
 Way in: Descriptor, read_cached.
 """
@@ -16,8 +16,8 @@ _NO_NOWAIT = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 class Descriptor:
     """A file descriptor that is closed when nothing refers to this object any more.
 
-    So one thread may forget a file while another still reads from it: its number cannot meanwhile
-    become that of another file.
+    So one thread may drop a file while another still reads from it: its number cannot be reused
+    meanwhile.
     """
 
     def __init__(self, fd: int) -> None:
@@ -28,7 +28,7 @@ class Descriptor:
 
 
 def read_cached(fd: int, start: int, length: int) -> bytes:
-    """Return what of these bytes is in the page cache from start on, b"" if the disk is needed."""
+    """Return the bytes from start on that the page cache has; b"" if the disk is needed."""
     buffer = bytearray(length)
     try:
         return bytes(memoryview(buffer)[: os.preadv(fd, [buffer], start, os.RWF_NOWAIT)])

@@ -1,7 +1,7 @@
 """A journal in a file: as large as the disk allows, written by this process or by another.
 
-The writer calls `append`. Where the writer is another process, this side is told how far it has
-come by `advance` and how it ended by `finish`; readers see no difference.
+The writer calls `append`. Where another process writes, `advance` reports how far it has come and
+`finish` how it ended; readers see no difference.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from journal.errors import FULL, JournalEnded, JournalFailed, JournalFull
 from journal.native import RunNative, run_here
 from journal.progress import Progress
 
-# What a system call says when there is no room.
-
 
 class DiskJournal(Progress):
     """Append-only bytes in the file at path.
 
-    size, end: what is known of a journal that was written earlier. run_native: runs the reads
-    that wait for the disk; bytes that are in the page cache are read on the caller's thread.
+    size, end: of a journal that was written earlier. run_native: runs the reads that wait for the
+    disk; bytes in the page cache are read on the caller's thread.
     """
 
     def __init__(
@@ -76,14 +74,14 @@ class DiskJournal(Progress):
             lambda: os.pread(file.fd, length, start)
         )
         if not data:
-            raise JournalFailed("torn", "somebody has cut the recording short")
+            raise JournalFailed("torn", "the recording was truncated")
         return data
 
     def _open(self) -> Descriptor:
         try:
             opened = self._run_native(self._open_now)
         except FileNotFoundError as error:
-            raise JournalFailed("torn", "somebody has removed the recording") from error
+            raise JournalFailed("torn", "the recording was removed") from error
         # Another reader may have been quicker.
         self._read_from = self._read_from or opened
         return self._read_from

@@ -1,8 +1,8 @@
-"""An event log in a folder: what is durable is on the disk before its publisher has a receipt.
+"""An event log in a folder: durable events are on the disk before their publisher has a receipt.
 
-The folder belongs to one process at a time. `@lock` says whose it is, `@epoch` remembers the
-incarnation; each durable topic is a folder with its segments, its `receipts` and its `maker`.
-Topics that are not durable are in memory, in one order with the others. Way in: DiskLog.
+The folder belongs to one process at a time, which holds `@lock`. `@epoch` has the incarnation. Each
+durable topic is a folder with its segments, its `receipts` and its `maker`. Topics that are not
+durable are in memory, in one order with the others. Way in: DiskLog.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from journal.capacity import AMPLE
+from journal.capacity import DEFAULT_LIMIT
 from journal.disk_records import DiskRecords
 from journal.epoch import begin_epoch
 from journal.errors import JournalFailed, cannot_open
@@ -24,21 +24,21 @@ from journal.native import RunNative, run_here
 from journal.receipts import Receipts
 from journal.topic_log import TopicLog
 
-# A topic's folder is named as it is, with one sign for another: names of 200 characters fit.
+# A topic's folder has the topic's name, with this for each slash: names of 200 characters fit.
 _SLASH = ","
 
 
 class DiskLog(MemoryLog):
-    """See EventLog. folder: made when it is opened. run_native: runs what waits for the disk."""
+    """See EventLog. folder: created by try_open. run_native: runs what waits for the disk."""
 
     def __init__(
         self,
         folder: Path,
         layout: PayloadLayout,
-        most: Size = AMPLE,
+        limit: Size = DEFAULT_LIMIT,
         run_native: RunNative = run_here,
     ) -> None:
-        super().__init__(layout, most, run_native)
+        super().__init__(layout, limit, run_native)
         self.folder = folder
         self._lock_file: IO[str] | None = None
 
@@ -46,7 +46,7 @@ class DiskLog(MemoryLog):
         if self._is_closed or not self._run_native(self._take_folder):
             return False
         if self._is_closed:
-            # It was closed while it waited: the next one must have the folder.
+            # Closed while it waited: the next process needs the folder.
             self.close()
             return False
         self._order.epoch = self._run_native(lambda: begin_epoch(self.folder / "@epoch"))
@@ -98,7 +98,7 @@ class DiskLog(MemoryLog):
             raise cannot_open(error) from error
         try:
             log = TopicLog(topic, policy, records, receipts, known_maker, self._shared)
-            with suppress(JournalFailed):  # who reads it is told
+            with suppress(JournalFailed):  # each read reports it
                 log.expire(time.time())
         except BaseException:
             records.close()
@@ -107,9 +107,9 @@ class DiskLog(MemoryLog):
 
 
 def _maker_of(folder: Path, maker: str, *, is_new: bool) -> str:
-    """Return who has made the topic of this folder. maker: who makes it now, "" for nobody.
+    """Return the maker of the topic of this folder. maker: that of a new topic, "" for none.
 
-    It is written down: a restart gives nobody another share. Raises OSError.
+    It is stored, so that quotas survive a restart. Raises OSError.
     """
     path = folder / "maker"
     if maker and is_new:

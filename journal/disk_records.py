@@ -1,8 +1,7 @@
-"""A journal of records on disk: one folder, in it segments of lines; what was appended is synced.
+"""A journal of records on disk: a folder of segments of lines; appends are synced.
 
-A topic's folder belongs to one process at a time; people may read its files. What was evicted,
-but stands in one file with what is kept, is there again once it is opened, until `expire`.
-Way in: DiskRecords.
+The folder belongs to one process at a time; people may read its files. Evicted records that share
+a file with kept ones are there again after a restart, until `expire`. Way in: DiskRecords.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from journal.records import Bounds, Layout, Retention
 from journal.segment import BLOCK_BYTES, Mark, Segment, increasing_ids, list_segments
 from journal.segments import Segments
 
-# So large that a gigabyte is 128 files, so small that one is read whole when it is first needed.
+# Large enough that a gigabyte is 128 files, small enough to read whole when it is first needed.
 SEGMENT_BYTES = 8 * 1024 * 1024
 
-# A segment is at most this part of what is kept: on disk is hardly more than that.
+# A segment is at most this part of what is kept, so the disk holds hardly more than that.
 _SEGMENT_PART = 8
 
 _log = logging.getLogger(__name__)
 
 
 class DiskRecords:
-    """Append-only lines in the files of folder, which is made if need be.
+    """Append-only lines in the files of folder, which is created if needed.
 
-    Making one waits for the disk: it reads the newest segment, and cuts off what a crash has left
-    of an append (records of an append that was not acknowledged may be there). run_native: runs
-    what waits for the disk from then on.
+    The constructor waits for the disk: it reads the newest segment and cuts off the torn end of an
+    append that a crash has left (whole records of an unacknowledged append may stay). run_native:
+    runs what waits for the disk from then on.
 
-    Raises JournalFailed when another one has the folder (`in_use`) or it cannot be read or mended
-    (`unreadable`), JournalFull when there is no room to make it. `append` raises ValueError for
-    what is no record or has no greater id than the one before: nobody could tell it from damage
-    later.
+    Raises JournalFailed when another process has the folder (`in_use`) or it cannot be read or
+    repaired (`unreadable`), JournalFull when there is no room to create it. `append` raises
+    ValueError for a line that is no record or whose id is no greater than the one before: a later
+    start would take it for damage.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class DiskRecords:
         self._segment_bytes = min(max(part_bytes, BLOCK_BYTES), SEGMENT_BYTES)
         self._writer: Descriptor | None = None
         self._is_busy = False
-        # An append was begun and neither kept nor cut off: the file may have more than it should.
+        # An append was begun and neither kept nor cut off: the file may be too long.
         self._is_torn = False
         self._path = folder
         try:
@@ -66,7 +65,7 @@ class DiskRecords:
             raise cannot_open(error) from error
         self.first = self._segments.items[0].first
         self.evicted: bytes | None = b"" if self.first == 1 else None
-        # What the first segment holds before the block of the first that is kept.
+        # Bytes of the first segment before the block of the first kept record.
         self._front_bytes = 0
 
     @property
@@ -85,8 +84,8 @@ class DiskRecords:
 
     def append(self, lines: Sequence[bytes]) -> int:
         if self._is_busy:
-            raise JournalFull("an append whose caller has left is still under way")
-        return self._alone(lambda: self._append(lines))
+            raise JournalFull("an append whose caller was killed is still in progress")
+        return self._run_alone(lambda: self._append(lines))
 
     def read(self, start: int, max_bytes: int) -> list[bytes]:
         if not self.first <= start <= self.last:
@@ -117,8 +116,8 @@ class DiskRecords:
             self.evicted = self._layout.id_of(newest)
         self.first = first
         if not self._is_busy and self.first > self.last:
-            # An empty segment tells the next ordinal.
-            self._alone(self._try_start_segment)
+            # An empty segment stores the next ordinal.
+            self._run_alone(self._try_start_segment)
         if not self._is_busy:
             self._remove_before(self.first)
         self._front_bytes = self._bytes_before(self.first)
@@ -136,20 +135,20 @@ class DiskRecords:
             try:
                 found = self._segments.find(is_past)
             except JournalFailed:
-                # Was it in a segment that `expire` has removed meanwhile?
+                # Unless `expire` has removed the segment meanwhile.
                 if self._segments.items is items:
                     raise
             else:
                 return max(self.first, last + 1 if found is None else found)
 
-    # What is evicted.
+    # Evicting.
 
     def _stored_bytes(self) -> int:
         segments = self._segments
         return segments.older_bytes() + segments.newest.extent.size_bytes
 
     def _first_within(self, max_bytes: int) -> int:
-        """Return where the last block begins from which on are at least max_bytes."""
+        """Return the first ordinal of the last block from which on there are at least max_bytes."""
         excess_bytes = self._stored_bytes() - max_bytes
         if excess_bytes <= 0:
             return 0
@@ -162,7 +161,7 @@ class DiskRecords:
         return self.last + 1
 
     def _bytes_before(self, ordinal: int) -> int:
-        """Return how many bytes of the oldest segment come before the block of this ordinal."""
+        """Return the bytes of the oldest segment before the block of this ordinal."""
         oldest = self._segments.items[0]
         marks = self._segments.marks_of(oldest) if ordinal > oldest.first else []
         index = bisect_right(marks, ordinal, key=lambda mark: mark.ordinal) - 1
@@ -175,7 +174,7 @@ class DiskRecords:
         gone, segments.items = segments.items[:index], segments.items[index:]
 
         def unlink() -> None:
-            # The oldest first: a crash leaves no hole.
+            # Oldest first: a crash leaves no hole.
             for segment in gone:
                 try:
                     segment.path.unlink(missing_ok=True)
@@ -187,10 +186,10 @@ class DiskRecords:
         if gone:
             self._run_native(unlink)
 
-    # Writing. All of it is run by `_alone`.
+    # Writing. `_run_alone` runs all of it.
 
-    def _alone(self, work: Callable[[], Result]) -> Result:
-        """Run work natively, with no other such work beside it even if the caller is killed."""
+    def _run_alone(self, work: Callable[[], Result]) -> Result:
+        """Run work natively; no other such work runs beside it, even if the caller is killed."""
         self._is_busy = True
 
         def run() -> Result:
@@ -204,7 +203,7 @@ class DiskRecords:
     def _append(self, lines: Sequence[bytes]) -> int:
         ids = increasing_ids(lines, self._newest_id, self._layout)
         if len(ids) < len(lines) or any(line.find(b"\n") != len(line) - 1 for line in lines):
-            raise ValueError("what is appended are lines, each a record with a greater id")
+            raise ValueError("each line must be a record with a greater id than the one before")
         if max(map(len, lines), default=0) > self._retention.max_bytes:
             raise JournalFull(f"one record alone is more than {self._retention.max_bytes} bytes")
         try:
@@ -231,7 +230,7 @@ class DiskRecords:
         self._is_torn = False
 
     def _ready_writer(self) -> Descriptor:
-        """Return the file that the next append goes to, with nothing in it behind our records."""
+        """Return the file for the next append, which ends after our last record."""
         newest = self._segments.newest
         if self._writer is None:
             writer = newest.open(os.O_WRONLY | os.O_CREAT)
@@ -245,7 +244,7 @@ class DiskRecords:
         return self._start_segment() if found.st_size >= self._segment_bytes else self._writer
 
     def _cut_back(self) -> None:
-        """Cut off what a failed append has left. Synced: a crash must not bring it back."""
+        """Cut off the rest of a failed append. Synced: a crash must not bring it back."""
         if self._is_torn and self._writer is not None:
             os.ftruncate(self._writer.fd, self._segments.newest.extent.size_bytes)
             os.fdatasync(self._writer.fd)
@@ -270,7 +269,7 @@ class DiskRecords:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make folder and those above it, so that a crash does not take them away again."""
+    """Create folder and its parents, synced: a crash does not remove them again."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -283,7 +282,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> Descriptor:
-    """Return folder opened, and locked for as long as that is."""
+    """Open folder and lock it until the descriptor is closed."""
     descriptor = Descriptor(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         fcntl.flock(descriptor.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""The epoch: the number of an incarnation of a log, greater than that of every one before it.
+"""The epoch: the number of an incarnation of a log, greater than all before it.
 
-Way in: next_epoch, and begin_epoch with a file that remembers the last one.
+Way in: next_epoch, and begin_epoch with a file that has the last one.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from state.whole_file import write_whole
 
 
 def next_epoch(before: int = 0) -> int:
-    """Return the epoch of now, in milliseconds; after before also if the clock was set back."""
+    """Return unix milliseconds, or before + 1 if the clock was set back."""
     return max(time.time_ns() // 1_000_000, before + 1)
 
 
 def begin_epoch(path: Path) -> int:
-    """Return an epoch after the one that the file remembers, which then remembers this one.
+    """Return an epoch greater than the one in the file, and store it there.
 
     Raises OSError, ValueError.
     """

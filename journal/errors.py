@@ -14,12 +14,12 @@ class JournalError(Exception):
     JournalError
     +-- JournalFull      append: no room; nothing of that append is kept
     +-- JournalEnded     append: the journal has already ended
-    +-- JournalFailed    read: the journal ended without its end
+    +-- JournalFailed    read: the journal failed, or bytes of it were lost
     +-- ReaderLeft       read: the client that was reading is gone
-    +-- TopicsFull       more bytes than all topics of a log together may have
-    +-- KeyReused        an idempotency key that came with another content before
-    +-- NotReady         the log is not open yet, or not any more
-    +-- ConditionFailed  what a publication demanded of its topic does not hold
+    +-- TopicsFull       all topics of a log together hold as many bytes as they may
+    +-- KeyReused        an idempotency key that came with other content before
+    +-- NotReady         the log is not open yet, or is closed
+    +-- ConditionFailed  the condition of a publication does not hold
         +-- SequenceConflict   the topic is not where the publisher expected it
         +-- StaleProducer      a later incarnation of the producer has published
         +-- TopicClosed        an earlier publication has closed the topic
@@ -35,7 +35,7 @@ class JournalEnded(JournalError):
 
 
 class JournalFailed(JournalError):
-    """The reader came to where the journal failed.
+    """The journal failed before its end, or bytes of it were lost.
 
     code: one word for programs. str(error): a sentence for people.
     """
@@ -46,7 +46,7 @@ class JournalFailed(JournalError):
 
 
 class ReaderLeft(JournalError):
-    """Nobody is there any more to read for."""
+    """The client that the reader read for is gone."""
 
 
 class TopicsFull(JournalError):
@@ -58,11 +58,11 @@ class KeyReused(JournalError):
 
 
 class NotReady(JournalError):
-    """The topics are not open yet, or not any more: another process of the server has them."""
+    """The topics are not open yet, or are closed: another process of the server has them."""
 
 
 class ConditionFailed(JournalError):
-    """What a publication demanded of its topic does not hold."""
+    """The condition of a publication does not hold."""
 
 
 class SequenceConflict(ConditionFailed):
@@ -78,7 +78,7 @@ class TopicClosed(ConditionFailed):
 
 
 def cannot_open(error: OSError) -> JournalFull | JournalFailed:
-    """Return what to raise where a journal cannot be opened or made."""
+    """Return the error to raise where a journal cannot be opened or created."""
     if error.errno in FULL:
         return JournalFull(error.strerror or str(error))
     return JournalFailed("unreadable", str(error))

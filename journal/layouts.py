@@ -12,7 +12,7 @@ from journal.records import Layout
 from wire.cursors import CURSOR_CHARS
 from wire.events import NewEvent, format_events, id_of, time_s_of
 
-# A record is one line: a line feed in a payload is escaped, and so is what escapes it.
+# A record is one line: line feeds and backslashes in a payload are escaped.
 _ESCAPE, _LINE_FEED = b"\\", b"\n"
 _ESCAPED, _ESCAPED_LINE_FEED = b"\\\\", b"\\n"
 
@@ -28,7 +28,7 @@ EVENTS = PayloadLayout(Layout(id_of, time_s_of), format_events, _name_of)
 def _bare_lines(
     ids: Sequence[str], topic: str, payloads: Sequence[bytes], time_s: float
 ) -> list[bytes]:
-    """`<id> <time> <payload>`; the topic is known by where the line is kept."""
+    """`<id> <time> <payload>`; the topic is not in the line."""
     return [
         f"{record_id} {time_s:.3f} ".encode()
         + payload.replace(_ESCAPE, _ESCAPED).replace(_LINE_FEED, _ESCAPED_LINE_FEED)
@@ -56,7 +56,7 @@ BARE = PayloadLayout(Layout(_bare_id_of, _bare_time_s_of), _bare_lines, _no_key)
 
 
 def payload_of(line: bytes) -> bytes:
-    """Return the bytes that a line of BARE holds. Raises ValueError when it is none."""
+    """Return the payload of a line of BARE. Raises ValueError when it is none."""
     start = line.index(b" ", CURSOR_CHARS + 1) + 1
     parts = line[start:-1].split(_ESCAPED)
     return _ESCAPE.join(part.replace(_ESCAPED_LINE_FEED, _LINE_FEED) for part in parts)

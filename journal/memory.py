@@ -1,4 +1,4 @@
-"""A journal in memory: quick, bounded, gone with the process."""
+"""A journal in memory: fast, bounded, lost with the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MemoryJournal(Progress):
         if self.end is not None:
             raise JournalEnded("the journal has ended")
         if self.size + len(data) > self._max_bytes:
-            raise JournalFull(f"{len(data)} bytes more would pass the bound of {self._max_bytes}")
+            raise JournalFull(f"{len(data)} more bytes would exceed the limit of {self._max_bytes}")
         self._bytes += data
         self.advance(len(self._bytes))
         return self.size

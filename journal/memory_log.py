@@ -1,4 +1,4 @@
-"""An event log in memory: quick, bounded, gone with the process.
+"""An event log in memory: fast, bounded, lost with the process.
 
 Way in: MemoryLog.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from journal.capacity import AMPLE, Capacity
+from journal.capacity import DEFAULT_LIMIT, Capacity
 from journal.epoch import next_epoch
 from journal.errors import NotReady
 from journal.event_log import (
-    News,
-    OnNews,
+    NewEvents,
+    OnNewEvents,
     OnTopic,
     PayloadLayout,
     Policy,
@@ -29,23 +29,23 @@ from journal.sequence import Sequence as Order
 from journal.topic_log import Shared, TopicLog
 from wire.cursors import Cursor
 
-# How long what is in flight may take when the log is closed.
+# How long close waits for what is in flight.
 STOP_S = 5.0
 _STOP_TICK_S = 0.05
 
 
 class MemoryLog:
-    """See EventLog. layout: of the payloads. most: what all topics together may hold."""
+    """See EventLog. layout: of the payloads. limit: of all topics together."""
 
     def __init__(
-        self, layout: PayloadLayout, most: Size = AMPLE, run_native: RunNative = run_here
+        self, layout: PayloadLayout, limit: Size = DEFAULT_LIMIT, run_native: RunNative = run_here
     ) -> None:
         self._order = Order()
-        self._capacity = Capacity(most)
+        self._capacity = Capacity(limit)
         self._run_native = run_native
-        self._shared = Shared(layout, self._order, self._capacity, run_native, self._tell)
+        self._shared = Shared(layout, self._order, self._capacity, run_native, self._notify)
         self._topics: dict[str, TopicLog] = {}
-        self._listeners: list[tuple[OnNews, OnTopic]] = []
+        self._listeners: list[tuple[OnNewEvents, OnTopic]] = []
         self._is_closed = False
 
     @property
@@ -70,8 +70,8 @@ class MemoryLog:
         for topic in self._topics.values():
             topic.close()
 
-    def subscribe(self, on_news: OnNews, on_topic: OnTopic) -> None:
-        self._listeners.append((on_news, on_topic))
+    def subscribe(self, on_new_events: OnNewEvents, on_topic: OnTopic) -> None:
+        self._listeners.append((on_new_events, on_topic))
 
     def topics(self) -> list[str]:
         return sorted(self._topics)
@@ -89,7 +89,7 @@ class MemoryLog:
             for _, on_topic in self._listeners:
                 on_topic(topic, made.maker, made)
         except BaseException:
-            # Nobody knows of it: the next one declares it anew.
+            # The next caller declares it again.
             self.forget(topic)
             raise
         return made
@@ -125,6 +125,6 @@ class MemoryLog:
     def used(self) -> Size:
         return Size(self._capacity.memory_bytes, self._capacity.disk_bytes)
 
-    def _tell(self, news: News) -> None:
-        for on_news, _ in self._listeners:
-            on_news(news)
+    def _notify(self, events: NewEvents) -> None:
+        for on_new_events, _ in self._listeners:
+            on_new_events(events)

@@ -1,7 +1,7 @@
-"""A journal of records in memory: quick, bounded, gone with the process.
+"""A journal of records in memory: fast, bounded, lost with the process.
 
-Way in: MemoryRecords. Its records are one list that grows at its end; what is evicted stays in
-front of `first` until it is worth copying the rest.
+Way in: MemoryRecords. Its records are one list that grows at its end; evicted records stay in front
+of `first` until it is worth copying the rest.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from journal.errors import JournalFull
 from journal.records import Bounds, Layout, Retention
 
 # The list is copied without its dead front when that is this part of it: so each record is copied
-# about seven times in its life (some 10 ns in all), and memory is an eighth above what is kept.
+# about seven times (some 10 ns in all), and memory is an eighth above what is kept.
 _DEAD_PART = 8
 
-# A shorter dead front is left alone.
+# A shorter dead front is not removed.
 _DEAD_MIN = 64
 
 
@@ -83,7 +83,7 @@ class MemoryRecords:
         return self.first - before
 
     def close(self) -> None:
-        # Empty, for a reader that was about to look: a place before `first` is none of the list's.
+        # Empty for a concurrent reader: its place is before `first`.
         self.first, self.size_bytes = self.last + 1, 0
         self._held = (self.first, [])
 

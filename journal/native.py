@@ -1,4 +1,4 @@
-"""Where work that may block is run: here, or, in a process with a hub, on a native thread."""
+"""Runs work that may block: here or, in a process with a hub, on a native thread."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Result = TypeVar("Result")
 
 
 class RunNative(Protocol):
-    """Runs work where it may block without holding anybody up, and returns what it returns."""
+    """Runs work where it may block, and returns its result."""
 
     def __call__(self, work: Callable[[], Result], /) -> Result: ...
 
 
 def run_here(work: Callable[[], Result], /) -> Result:
-    """Run work on the caller's own thread, which may block."""
+    """Run work on the caller's thread, which may block."""
     return work()

@@ -1,4 +1,4 @@
-"""How far a journal has come, and who waits for more: what all kinds of journal share."""
+"""The size and the end of a journal, with waiting: shared by all kinds of journal."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Progress:
         self._changed = threading.Condition()
 
     def advance(self, size: int) -> None:
-        """It has grown to size bytes; a size that is not larger changes nothing."""
+        """Note that it has grown to size bytes; a size that is not larger changes nothing."""
         with self._changed:
             if size > self.size:
                 self.size = size
                 self._changed.notify_all()
 
     def finish(self, end: End) -> None:
-        """It has ended; the first end counts."""
+        """Note its end; a second end changes nothing."""
         with self._changed:
             if self.end is None:
                 self.end = end
                 self._changed.notify_all()
 
     def wait(self, position: int, timeout_s: float) -> bool:
-        """Block until size > position or there is an end; False when timeout_s came first."""
+        """Block until size > position or there is an end; False after timeout_s."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: self.size > position or self.end is not None, timeout_s

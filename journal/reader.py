@@ -1,6 +1,6 @@
-"""A reader: a cursor over a journal that yields what comes after it, also what comes later.
+"""A reader of a journal of bytes: a cursor that follows the journal while it grows.
 
-Way in: Reader. It holds no bytes but the chunk it hands out.
+Way in: ByteReader. It holds no bytes but the chunk that it returns.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterator
 from journal.contract import Failed, Journal
 from journal.errors import JournalFailed, ReaderLeft
 
-# Larger chunks are no quicker over loopback (measured at 64, 128, 256 and 512 KiB), smaller ones
+# Larger chunks are no faster over loopback (measured at 64, 128, 256 and 512 KiB), smaller ones
 # cost a system call each.
 CHUNK_BYTES = 256 * 1024
 
-# How often a reader that waits looks whether anybody is still there to read for.
+# How often a reader that waits checks whether its client is still there.
 PRESENCE_CHECK_S = 0.5
 
 
-class Reader:
+class ByteReader:
     """Iterate over the bytes start <= i < stop of a journal, following it while it grows.
 
-    An item is 1 to CHUNK_BYTES bytes. stop: None reads to the journal's end. has_left: asked while
+    An item is 1 to CHUNK_BYTES bytes. stop: None reads to the journal's end. has_left: called while
     there is nothing to read; True ends the reader. on_close: called once, with this reader.
+    `position` is the next byte.
 
-    Raises JournalFailed when the journal fails before stop, ReaderLeft when has_left says so.
-    The caller that makes a reader closes it; `position` is where it has come to.
+    Raises JournalFailed when the journal fails before stop, ReaderLeft when has_left returns True.
+    The caller that makes a reader closes it.
     """
 
     def __init__(
@@ -35,13 +36,13 @@ class Reader:
         stop: int | None = None,
         *,
         has_left: Callable[[], bool] = lambda: False,
-        on_close: Callable[[Reader], None] = lambda reader: None,
+        on_close: Callable[[ByteReader], None] = lambda reader: None,
     ) -> None:
         self.journal = journal
         self.position = start
         self.stop = stop
         self._has_left = has_left
-        self._on_close: Callable[[Reader], None] | None = on_close
+        self._on_close: Callable[[ByteReader], None] | None = on_close
 
     def __iter__(self) -> Iterator[bytes]:
         return self

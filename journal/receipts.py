@@ -1,8 +1,9 @@
-"""Receipts: what was published under which Idempotency-Key, so that a retry adds nothing.
+"""Receipts: what was published with which Idempotency-Key, so that a retry adds nothing.
 
-Beside them are fences: which incarnation of a producer has published last, and that a topic is
+Fences are stored beside them: the last incarnation of each producer, and whether the topic is
 closed. Way in: Receipts. Those of a durable topic are in a file beside its records and are written
-before the events: one whose events never came is taken back, or known by its id at the next start.
+before the events: a receipt whose events were not kept is removed at once, or by its id at the next
+start.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # A publisher that retries does so within minutes; the newest so many are remembered.
 MAX_RECEIPTS = 10_000
-# What one takes in memory besides its key (measured: 590 bytes).
+# The memory of a receipt besides its key (measured: 590 bytes).
 RECEIPT_BYTES = 600
 # Producers of a topic that name their epoch. Forgetting one would let in its earlier incarnation,
 # so one more is refused.
@@ -33,14 +34,14 @@ MAX_PRODUCERS = 1000
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A receipt under its key. digest: of what came with the key. owner: whose key it is."""
+class StoredReceipt:
+    """A receipt with its key. digest: of the events that came with it. owner: of the key."""
 
     key: str
     digest: str
     id: str
     count: int
-    # What was written before keys had owners is nobody's.
+    # "" for those that were written before keys had owners.
     owner: str = ""
 
 
@@ -48,7 +49,8 @@ class Kept:
 class Fence:
     """What an accepted condition forbids from then on. id: of the last event that came with it.
 
-    producer, epoch: earlier incarnations of this producer; "" for none. closes: everything.
+    producer, epoch: forbids earlier incarnations of this producer; "" for none. closes: forbids
+    everything.
     """
 
     producer: str
@@ -57,27 +59,27 @@ class Fence:
     closes: bool = False
 
 
-Entry = Kept | Fence
+Entry = StoredReceipt | Fence
 
 
 class Receipts:
     """The receipts and fences of one topic. path: None keeps them in memory only.
 
-    memory_bytes, file_bytes: what they take there.
+    memory_bytes, file_bytes: their size there.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.memory_bytes = 0
         self.file_bytes = 0
         self._path = path
-        self._kept: dict[tuple[str, str], Kept] = {}
+        self._kept: dict[tuple[str, str], StoredReceipt] = {}
         self._fences: dict[str, Fence] = {}
         self._closing: Fence | None = None
         self._lines = 0
         self._size_bytes = 0
 
     def load(self, last: int) -> None:
-        """Read the file. last: the how-manieth event is the topic's newest. Raises OSError."""
+        """Read the file. last: the ordinal of the topic's newest event. Raises OSError."""
         if self._path is None or not self._path.exists():
             return
         data = self._path.read_bytes()
@@ -85,14 +87,14 @@ class Receipts:
         for line in lines:
             with suppress(ValueError, TypeError):  # the last one may be torn
                 fields = json.loads(line)
-                entry = Fence(**fields) if isinstance(fields, dict) else Kept(*fields)
+                entry = Fence(**fields) if isinstance(fields, dict) else StoredReceipt(*fields)
                 if parse_cursor(entry.id).ordinal <= last:
                     self.add([entry])
         self._lines, self.file_bytes = len(lines), len(data)
         if len(self._entries()) < len(lines) or not data.endswith(b"\n"):
             self._rewrite()
 
-    def get(self, owner: str, key: str) -> Kept | None:
+    def get(self, owner: str, key: str) -> StoredReceipt | None:
         return self._kept.get((owner, key))
 
     @property
@@ -101,7 +103,7 @@ class Receipts:
         return self._closing is not None
 
     def check_producer(self, producer: str, epoch: int, pending: Mapping[str, Fence]) -> None:
-        """Raise StaleProducer for an earlier epoch than the last, JournalFull for one too many.
+        """Raise StaleProducer for an earlier epoch, JournalFull for one producer too many.
 
         pending: fences that are added together with this one, by producer.
         """
@@ -114,13 +116,13 @@ class Receipts:
 
     def add(self, receipts: Iterable[Entry]) -> None:
         """Remember entries; the oldest receipts beyond MAX_RECEIPTS are forgotten."""
-        for kept in receipts:
-            if isinstance(kept, Fence):
-                self._add_fence(kept)
+        for entry in receipts:
+            if isinstance(entry, Fence):
+                self._add_fence(entry)
                 continue
-            self._forget(kept.owner, kept.key)
-            self._kept[kept.owner, kept.key] = kept
-            self.memory_bytes += size_of(kept.owner, kept.key)
+            self._forget(entry.owner, entry.key)
+            self._kept[entry.owner, entry.key] = entry
+            self.memory_bytes += size_of(entry.owner, entry.key)
             if len(self._kept) > MAX_RECEIPTS:
                 self._forget(*next(iter(self._kept)))
 
@@ -142,11 +144,11 @@ class Receipts:
             self.memory_bytes -= size_of(owner, key)
 
     def write(self, receipts: list[Entry], run_native: RunNative) -> None:
-        """Put receipts on the disk, if that is where they are kept. Raises JournalFull."""
+        """Write receipts to the file, if there is one. Raises JournalFull."""
         if self._path is not None and receipts:
             run_native(lambda: self._write(receipts))
 
-    def take_back(self, receipts: list[Entry], run_native: RunNative) -> None:
+    def undo_write(self, receipts: list[Entry], run_native: RunNative) -> None:
         """Undo the last `write`, which was of receipts: their events could not be kept."""
         if self._path is not None and receipts:
             run_native(self._cut_back)
@@ -155,11 +157,11 @@ class Receipts:
         try:
             if self._lines > 2 * MAX_RECEIPTS:
                 self._rewrite()
-            self._append(b"".join(_line(kept) for kept in receipts))
+            self._append(b"".join(map(_line, receipts)))
         except OSError as error:
             raise JournalFull(os.strerror(error.errno or 0)) from error
         self._lines += len(receipts)
-        self.file_bytes = self._size_bytes + sum(len(_line(kept)) for kept in receipts)
+        self.file_bytes = self._size_bytes + sum(len(_line(entry)) for entry in receipts)
 
     def _append(self, data: bytes) -> None:
         assert self._path is not None
@@ -189,7 +191,7 @@ class Receipts:
 
 
 def size_of(owner: str, key: str) -> int:
-    """Return how many bytes of memory a receipt takes."""
+    """Return the memory of a receipt, in bytes."""
     return RECEIPT_BYTES + len(owner) + len(key)
 
 

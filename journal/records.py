@@ -1,16 +1,16 @@
-"""What every journal of records promises: the journals that topics keep their events in.
+"""The contract of journals of records, in which event logs keep topics.
 
 A record is a line: bytes that end with b"\\n" and have no other. Records are numbered from 1
 without a hole; the number is the record's ordinal and never changes. The oldest are evicted: beyond
 max_records and max_bytes by `append` (memory) or by `expire`, beyond max_age_s by `expire`.
 
-Each record holds its id and its time, which Layout knows how to find: ids are bytes that sort in
-the order of the records, times are seconds that never decrease from one record to the next.
+Each record holds its id and its time; a Layout finds them. Ids are bytes that sort in the order of
+the records, times are seconds that never decrease from one record to the next.
 
-Order: what `read` returns at an ordinal never changes. Durability: what the kind of journal says
-(memory: none; disk: on the disk); when `append` has returned, so it is. Blocking: what may wait for
-the disk is handed to run_native; everything else is memory. Threads: one caller appends or expires
-at a time; any number read, also meanwhile; in a green process all are green threads.
+Order: what `read` returns at an ordinal never changes. Durability: once `append` has returned, as
+the kind says (memory: none; disk: on the disk). Blocking: run_native runs what may wait for the
+disk; everything else is memory. Threads: one caller appends or expires at a time; any number read,
+also meanwhile; in a green process all are green threads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 
 
 class Layout(NamedTuple):
-    """Where a record has what a journal sorts and retains by.
+    """Finds what a journal sorts and retains records by.
 
     id_of: the record's id, as bytes. time_s_of: its time in seconds. Both raise ValueError for
     bytes that are no record.
@@ -31,7 +31,7 @@ class Layout(NamedTuple):
 
 
 class Retention(NamedTuple):
-    """What a journal keeps at most. max_age_s: seconds; max_bytes: of all its records."""
+    """What a journal keeps at most. max_bytes: of all its records."""
 
     max_records: int
     max_age_s: float
@@ -39,11 +39,11 @@ class Retention(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What is kept: the ordinals first to last.
+    """The records first to last are kept.
 
-    first: last + 1 when none is kept. last: of the newest that can be read, 0 before the first; it
+    first: last + 1 when none is kept. last: the newest that can be read, 0 before the first; it
     never decreases. size_bytes: of what is kept (disk: up to a block more). evicted: the id of the
-    newest that was evicted; b"" when there was none, None when it is not known (any more).
+    newest evicted record; b"" when there was none, None when it is not known (any more).
     """
 
     first: int
@@ -55,21 +55,21 @@ class Bounds(NamedTuple):
 class Records(Protocol):
     """Append-only lines with ordinals.
 
-    Where records that should be there are gone or cannot be read, `read`, `after`, `since` and
-    `expire` raise JournalFailed; `after` the id before a hole leads to the first record behind it.
+    Where records are lost or cannot be read, `read`, `after`, `since` and `expire` raise
+    JournalFailed; `after` the id before such a hole returns the first record behind it.
     """
 
     @property
     def first(self) -> int:
-        """The ordinal of the oldest that is kept; last + 1 when none is."""
+        """The ordinal of the oldest kept record; last + 1 when there is none."""
 
     @property
     def last(self) -> int:
-        """The ordinal of the newest, 0 before the first; it never decreases."""
+        """The ordinal of the newest record, 0 before the first; it never decreases."""
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes the kept records have (disk: up to a block more)."""
+        """The bytes of the kept records (disk: up to a block more)."""
 
     @property
     def evicted(self) -> bytes | None:
@@ -102,9 +102,9 @@ class Records(Protocol):
         """Return the ordinal of the first kept record of that time or later; last + 1 if none."""
 
     def expire(self, now_s: float) -> int:
-        """Evict what the retention does not keep; return how many records went.
+        """Evict records beyond the retention; return how many.
 
-        Exactly by count and age; by bytes, the disk kind keeps up to a block too much.
+        Count and age are exact; by bytes, the disk kind keeps up to a block too much.
         """
 
     def close(self) -> None:

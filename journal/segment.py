@@ -1,8 +1,8 @@
-"""A segment: one file of a journal of records, and where in it they are.
+"""A segment: one file of a journal of records, and the places of records in it.
 
 The file holds lines and nothing else: a replay is a copy of its bytes, and people can read it. Its
-name is the ordinal of its first line. In memory is only a mark for each block of lines.
-Everything here may wait for the disk. Knows nothing of retention, nor of who reads.
+name is the ordinal of its first line. Only a mark for each block of lines is in memory.
+Everything here may wait for the disk. Knows nothing of retention and readers.
 Way in: Segment, list_segments.
 """
 
@@ -21,8 +21,8 @@ from typing import NamedTuple
 from journal.descriptor import Descriptor
 from journal.records import Layout
 
-# To find the place of a cursor a block is read, some 30 us from the page cache; the
-# marks of 10 million records of 200 bytes are 30,000, less than 10 MB.
+# Finding the place of a cursor reads a block, some 30 us from the page cache. 10 million records of
+# 200 bytes have 30,000 marks, less than 10 MB.
 BLOCK_BYTES = 64 * 1024
 
 _NAME = re.compile(r"([0-9]{20})\.ndjson")
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Mark(NamedTuple):
-    """What a block begins with: a record's ordinal, where its bytes are, its id and its time."""
+    """The first record of a block: its ordinal, the offset of its bytes, its id and its time."""
 
     ordinal: int
     offset: int
@@ -40,7 +40,7 @@ class Mark(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """How far a segment's records go: ordinals below stop, in the first size_bytes of its file."""
+    """The end of a segment's records: ordinals below stop, in the first size_bytes of its file."""
 
     stop: int
     size_bytes: int
@@ -49,8 +49,8 @@ class Extent(NamedTuple):
 class Segment:
     """The records first <= ordinal < extent.stop, in one file.
 
-    extent: what names and sizes say of one that was written earlier, None for a new one. marks: in
-    order; None until `find_marks` has looked, [] when it has found no record.
+    extent: by the names and sizes of files that were written earlier, None for a new segment.
+    marks: in order; None before `find_marks`, [] when it has found no record.
     """
 
     def __init__(self, folder: Path, first: int, extent: Extent | None = None) -> None:
@@ -64,7 +64,7 @@ class Segment:
         return Descriptor(os.open(self.path, flags | os.O_CLOEXEC, 0o600))
 
     def add(self, lines: Iterable[bytes], layout: Layout) -> None:
-        """Count in lines that are in the file, behind what is counted so far."""
+        """Count lines that are in the file, behind those that are counted."""
         known = self.marks or []
         stop, size_bytes = self.extent
         start = known[-1].offset if known else -BLOCK_BYTES
@@ -75,17 +75,17 @@ class Segment:
                 start = size_bytes
             stop += 1
             size_bytes += len(line)
-        # In this order: for a reader a block may lack its mark for a moment, no mark its block.
+        # In this order: a reader may see a block without its mark, but no mark without its block.
         self.extent = Extent(stop, size_bytes)
         self.marks = known + marks if marks else known
 
     def find_marks(self, layout: Layout) -> None:
-        """Read the whole file; log which records are missing, or too many for the next's name.
+        """Read the whole file; log records that are missing, or that the next segment has too.
 
-        The extent is then what there is. Damaged lines in between keep their ordinals.
+        Sets the extent to what was found. Damaged lines in between keep their ordinals.
         """
         if self.marks is not None:
-            # Somebody else was quicker.
+            # Another thread was faster.
             return
         ordinal, offset, stop = self.first, 0, self.extent.stop
         marks: list[Mark] = []
@@ -112,10 +112,10 @@ class Segment:
         self.marks = marks
 
     def recover(self, layout: Layout) -> bytes | None:
-        """Count in what a newest segment holds; cut off what a crash left of an append, and log it.
+        """Count the records of the newest segment; cut off the torn end of an append, and log it.
 
-        Returns the id of its last record, None without any. If there is a record behind what is
-        none, it is no crash's doing: what is cut off is kept in a file `<ordinal>.damaged`.
+        Returns the id of its last record, None without any. A record behind damage does not come
+        from a crash: what is cut off is then kept in a file `<ordinal>.damaged`.
         """
         newest: bytes | None = None
         for block in self._blocks():
@@ -128,7 +128,7 @@ class Segment:
         if self.path.exists():
             if torn_bytes := self.path.stat().st_size - self.extent.size_bytes:
                 self._cut_off(torn_bytes, newest, layout)
-            # What a killed process wrote may be in the page cache only, and is read from now on.
+            # Writes of a killed process may be in the page cache only, and are read from now on.
             file = self.open(os.O_RDONLY)
             os.fsync(file.fd)
         return newest
@@ -140,7 +140,7 @@ class Segment:
             torn = file.readlines()
             whole = [line for line in torn if line.endswith(b"\n")]
             if any(increasing_ids([line], newest, layout) for line in whole):
-                _put_aside(torn, self.path.with_name(f"{stop:020}.damaged"))
+                _save_damaged(torn, self.path.with_name(f"{stop:020}.damaged"))
             file.truncate(size_bytes)
         _log.warning("segment=%s last=%d torn_bytes=%d", self.path, stop - 1, torn_bytes)
 
@@ -162,9 +162,9 @@ class Segment:
 
 
 def list_segments(folder: Path) -> list[Segment]:
-    """Return the segments in folder by their names, at least one; the last counts nothing yet.
+    """Return the segments in folder by their names, at least one; the last is not counted yet.
 
-    What is named otherwise is left alone, and logged if it looks as if it had been a segment.
+    Files with other names are ignored, and logged if they look like a segment.
     """
     firsts = []
     for path in sorted(folder.glob("*.ndjson")):
@@ -182,7 +182,7 @@ def list_segments(folder: Path) -> list[Segment]:
 def increasing_ids(lines: Iterable[bytes], newest: bytes | None, layout: Layout) -> list[bytes]:
     """Return the ids of the lines, up to the first that is no record or whose id is no greater.
 
-    newest: the id that the first must be greater than, None for any.
+    newest: the first id must be greater than this; None for any.
     """
     ids = []
     for line in lines:
@@ -197,7 +197,7 @@ def increasing_ids(lines: Iterable[bytes], newest: bytes | None, layout: Layout)
     return ids
 
 
-def _put_aside(lines: list[bytes], path: Path) -> None:
+def _save_damaged(lines: list[bytes], path: Path) -> None:
     with path.open("ab") as file:
         file.writelines(lines)
         file.flush()

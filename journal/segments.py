@@ -1,7 +1,7 @@
-"""The segments of a journal of records on disk: finding and reading what stands in them.
+"""The segments of a journal of records on disk: finding and reading their records.
 
 Bytes in the page cache are read on the caller's thread, all else natively. Any number of threads
-may read while one adds or removes segments. Knows nothing of writing, nor of what is kept.
+may read while one adds or removes segments. Knows nothing of writing and retention.
 Way in: Segments.
 """
 
@@ -19,13 +19,13 @@ from journal.native import RunNative
 from journal.records import Layout
 from journal.segment import Mark, Segment
 
-# Segments that are open at a time; readers in a ninth cost an open() each, some 10 us.
+# Segments that are open at a time; a read of a ninth costs an open(), some 10 us.
 _MAX_OPEN = 8
 
-# Where reads and appends have ended, so that who goes on from there need not look for it.
+# Where reads and appends have ended: the next read begins there without a search.
 _MAX_PLACES = 256
 
-# What is read at least: most likely it has a whole line.
+# The shortest read: most likely it has a whole line.
 _MIN_READ_BYTES = 4096
 
 
@@ -38,7 +38,7 @@ class Segments:
         self._run_native = run_native
         self._files: dict[int, Descriptor] = {}
         self._places: dict[int, int] = {}
-        # The list whose bytes are known, and how many those of all but its newest are.
+        # A list of segments, and the bytes of all but its newest.
         self._counted: tuple[list[Segment], int] | None = None
 
     @property
@@ -46,7 +46,7 @@ class Segments:
         return self.items[-1]
 
     def older_bytes(self) -> int:
-        """Return how many bytes the segments before the newest have."""
+        """Return the bytes of the segments before the newest."""
         items, counted = self.items, self._counted
         if counted is None or counted[0] is not items:
             counted = (items, sum(segment.extent.size_bytes for segment in items[:-1]))
@@ -60,7 +60,7 @@ class Segments:
     def read(self, start: int, max_bytes: int) -> list[bytes]:
         """Return lines from ordinal start on, of up to max_bytes, at least one.
 
-        Raises JournalFailed when it cannot be read; in a segment that was removed, too.
+        Raises JournalFailed when it cannot be read, also because its segment was removed.
         """
         items = self.items
         index = bisect_right(items, start, key=lambda segment: segment.first) - 1
@@ -73,7 +73,7 @@ class Segments:
         return lines
 
     def note_place(self, ordinal: int, offset: int) -> None:
-        """Remember where in its segment's file the bytes of a record begin."""
+        """Remember the offset of a record in the file of its segment."""
         if len(self._places) >= _MAX_PLACES:
             self._places = {}
         self._places[ordinal] = offset
@@ -81,12 +81,12 @@ class Segments:
     def find(self, is_past: Callable[[Mark], bool]) -> int | None:
         """Return the ordinal of the first record for which is_past; None if there is none.
 
-        is_past: once true of a record, it is of all behind it. Raises JournalFailed.
+        is_past: monotonic, true of all records behind one of which it is. Raises JournalFailed.
         """
         items = self.items
 
         def head(index: int) -> Mark | None:
-            """The first mark from a segment on: one that has lost its records has none."""
+            """Return the first mark from a segment on: one that has lost its records has none."""
             return next(
                 (marks[0] for item in items[index:] if (marks := self.marks_of(item))), None
             )
@@ -106,18 +106,18 @@ class Segments:
         return following.ordinal if following else None
 
     def marks_of(self, segment: Segment) -> list[Mark]:
-        """Return the segment's marks, looked for if that was not done yet. Raises JournalFailed."""
+        """Return the segment's marks, which the first call finds. Raises JournalFailed."""
         if segment.marks is None:
             try:
                 self._run_native(lambda: segment.find_marks(self._layout))
             except OSError as error:
                 raise JournalFailed("unreadable", str(error)) from error
-            # It may have fewer bytes than its file's size has promised.
+            # The segment may have fewer bytes than its file.
             self._counted = None
         return segment.marks or []
 
     def forget(self, segment: Segment) -> None:
-        """Close what is open of a segment, and do not look for marks that it lacks."""
+        """Close the file of a segment, and do not look for its marks any more."""
         self._files.pop(segment.first, None)
         segment.marks = segment.marks or []
 
@@ -125,7 +125,7 @@ class Segments:
         self._files = {}
 
     def _first_past(self, lines: list[bytes], is_past: Callable[[Mark], bool]) -> int:
-        """Return how many of a block's lines come before the first that is past."""
+        """Return the number of lines of a block before the first that is past."""
         layout = self._layout
 
         def is_line_past(line: bytes) -> bool:
@@ -134,7 +134,7 @@ class Segments:
         try:
             return bisect_left(lines, True, key=is_line_past)
         except ValueError:
-            # A damaged line is in the way.
+            # A line is damaged: search one by one.
             for index, line in enumerate(lines):
                 with contextlib.suppress(ValueError):
                     if is_line_past(line):
@@ -150,7 +150,7 @@ class Segments:
     def _offset_of(self, segment: Segment, ordinal: int) -> int:
         marks = self.marks_of(segment)
         if not marks or not segment.first <= ordinal < segment.extent.stop:
-            raise JournalFailed("torn", f"record {ordinal} is gone from {segment.path}")
+            raise JournalFailed("torn", f"record {ordinal} is missing in {segment.path}")
         if ordinal == segment.first:
             return 0
         place = self._places.get(ordinal)
@@ -168,7 +168,7 @@ class Segments:
             if end := data.rfind(b"\n", 0, max_bytes) + 1 or data.find(b"\n") + 1:
                 return data[:end]
             if offset + length >= size_bytes:
-                raise JournalFailed("torn", f"somebody has changed {segment.path}")
+                raise JournalFailed("torn", f"{segment.path} was changed")
             length *= 2
 
     def _bytes(self, segment: Segment, start: int, stop: int) -> bytes:
@@ -179,11 +179,11 @@ class Segments:
             if len(data) < length:
                 data = self._run_native(lambda: os.pread(file.fd, length, start))
         except OSError as error:
-            self._look_again_at(segment)
+            self._mark_changed(segment)
             raise JournalFailed("unreadable", str(error)) from error
         if len(data) < length:
-            self._look_again_at(segment)
-            raise JournalFailed("torn", f"somebody has cut {segment.path} short")
+            self._mark_changed(segment)
+            raise JournalFailed("torn", f"{segment.path} was truncated")
         return data
 
     def _open(self, segment: Segment) -> Descriptor:
@@ -193,8 +193,8 @@ class Segments:
         self._files[segment.first] = file
         return file
 
-    def _look_again_at(self, segment: Segment) -> None:
-        """Something of it is gone: see what is left, unless it is being removed or written."""
+    def _mark_changed(self, segment: Segment) -> None:
+        """Find the marks of a damaged segment again, unless it was removed or is being written."""
         self._files.pop(segment.first, None)
         if segment in self.items[:-1]:
             segment.marks = None

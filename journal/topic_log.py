@@ -1,6 +1,6 @@
-"""One topic of an event log of this process: its records, receipts, and the commit of both.
+"""One topic of an event log of this process: its records, its receipts, and the commit of both.
 
-Way in: TopicLog. With a durable topic all who append at the same time share a write and a sync.
+Way in: TopicLog. Concurrent appends to a durable topic share a write and a sync.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from journal.errors import (
     TopicClosed,
     TopicsFull,
 )
-from journal.event_log import News, PayloadLayout, Policy, Publication, Receipt, Size
+from journal.event_log import NewEvents, PayloadLayout, Policy, Publication, Receipt, Size
 from journal.native import RunNative
-from journal.receipts import Entry, Fence, Kept, Receipts, size_of
+from journal.receipts import Entry, Fence, Receipts, StoredReceipt, size_of
 from journal.records import Records
 from journal.sequence import Sequence as Order
 from wire.cursors import topic_mark
@@ -32,13 +32,13 @@ Result = Receipt | Exception
 
 
 class Shared(NamedTuple):
-    """What the topics of a log have in common. tell: told the news of a topic; must not wait."""
+    """What the topics of a log share. notify: called with new events of a topic; must not wait."""
 
     layout: PayloadLayout
     order: Order
     capacity: Capacity
     run_native: RunNative
-    tell: Callable[[News], None]
+    notify: Callable[[NewEvents], None]
 
 
 class _Batch:
@@ -51,13 +51,13 @@ class _Batch:
         self.lines: list[bytes] = []
         self.size_bytes = 0
         self.keys: list[str] = []
-        self.receipts: dict[tuple[str, str], Kept] = {}
+        self.receipts: dict[tuple[str, str], StoredReceipt] = {}
         self.fences: dict[str, Fence] = {}
         self.is_closed = is_closed
 
 
 class TopicLog:
-    """See the module; what it keeps is a Retained. maker: the principal that had it made."""
+    """See the module. It is a Retained. maker: the principal that has created the topic."""
 
     def __init__(
         self,
@@ -71,18 +71,18 @@ class TopicLog:
         self.name = name
         self.maker = maker
         self.records = records
-        # What is read goes straight there.
+        # Reads go straight there.
         self.bounds, self.read = records.bounds, records.read
         self.after, self.since = records.after, records.since
-        # Of the policy and of what is shared what each append looks at: it takes some 14 us.
+        # Looked up once rather than in each append, which takes some 14 us.
         self._is_durable, self._is_latest = policy.is_durable, policy.is_latest
-        self._max_bytes, self._has_place = policy.retention.max_bytes, policy.has_place
-        self._layout, self._order, self._capacity, self._run_native, self._tell = shared
+        self._max_bytes, self._is_exempt = policy.retention.max_bytes, policy.is_exempt
+        self._layout, self._order, self._capacity, self._run_native, self._notify = shared
         self._receipts = receipts
         self._mark = topic_mark(name)
         self._newest_of: dict[str, int] = {}
         self._group = GroupCommit(self._commit)
-        # The records are appended to or expire, one at a time.
+        # Held by an append to the records, or by their expiry.
         self._writing = threading.Lock()
         self._is_closed = False
         newest = records.read(records.last, 1)
@@ -102,22 +102,22 @@ class TopicLog:
         return [ordinal for ordinal in self._newest_of.values() if ordinal >= start]
 
     def expire(self, now_s: float) -> None:
-        """Evict what is not to be kept any more. Waits for the disk when there is something."""
+        """Evict events beyond the policy. Waits for the disk when there are any."""
         with self._writing:
-            # Housekeeping goes through a list; while it waits for another, this one may be closed.
+            # The topic may be closed while housekeeping waits for another one.
             if self._is_closed:
                 return
             self.records.expire(now_s)
             self._note_size()
 
     def close(self) -> None:
-        """Close the records; what still waits to be kept gets NotReady."""
+        """Close the records; appends that still wait get NotReady."""
         self._is_closed = True
         self.records.close()
         self._capacity.forget(self.name)
 
     def _note_size(self) -> None:
-        """Have the capacity of all topics know what this one holds."""
+        """Note the size of this topic in the capacity of all topics."""
         if self._is_closed:
             return
         records_bytes, receipts = self.records.size_bytes, self._receipts
@@ -130,26 +130,27 @@ class TopicLog:
     # Appending.
 
     def _commit(self, works: list[Sequence[Publication]]) -> list[list[Result]]:
-        """Keep what is new of works, all or none; a publication may be refused by itself."""
+        """Keep the new publications of works, all or none; a single one may be refused."""
         if self._is_closed:
             raise NotReady("the server is stopping: try again in a second")
         batch = _Batch(self.records.last, is_closed=self._receipts.is_closed)
-        told: list[bytes] = []
+        new_lines: list[bytes] = []
         self._order.begin(self.name)
         try:
             results = [self._accept_all(work, batch) for work in works]
             if batch.lines:
                 self._keep(batch)
-                told = batch.lines
+                new_lines = batch.lines
         finally:
             self._note_size()
             self._order.end(self.name)
-            # Also of what failed: readers of several topics wait for what is in flight.
-            self._tell(News(self.name, self.records.last + 1 - len(told), told))
+            # After a failure too: readers of several topics wait for what is in flight.
+            first = self.records.last + 1 - len(new_lines)
+            self._notify(NewEvents(self.name, first, new_lines))
         return results
 
     def _accept_all(self, work: Sequence[Publication], batch: _Batch) -> list[Result]:
-        """Return the receipt of each publication, whose lines are then in batch, or its refusal."""
+        """Add publications to batch; return the receipt of each, or its refusal."""
         results: list[Result] = []
         for publication in work:
             try:
@@ -162,13 +163,13 @@ class TopicLog:
         return results
 
     def _known(self, publication: Publication, batch: _Batch) -> Receipt | None:
-        """Return the receipt that the publication's key has already. Raises KeyReused."""
+        """Return the receipt of an earlier use of the publication's key. Raises KeyReused."""
         owner, key = publication.owner, publication.key or ""
         kept = batch.receipts.get((owner, key)) or self._receipts.get(owner, key)
         if kept is None:
             return None
         if kept.digest != publication.digest():
-            raise KeyReused("this Idempotency-Key came with other events before")
+            raise KeyReused("this Idempotency-Key was used before, with other events")
         return Receipt(kept.id, self.name, kept.count)
 
     def _accept(self, publication: Publication, batch: _Batch) -> Receipt:
@@ -177,7 +178,7 @@ class TopicLog:
         if batch.is_closed or publication.condition is not None:
             self._check(publication, batch, last)
         ids, lines = self._stamp(publication, last + 1)
-        size_bytes = self._take_room(publication, lines, batch)
+        size_bytes = self._reserve(publication, lines, batch)
         batch.lines += lines
         batch.size_bytes += size_bytes
         if self._is_latest:
@@ -186,7 +187,9 @@ class TopicLog:
         owner, key, count = publication.owner, publication.key, len(lines)
         receipt = Receipt(ids[-1], self.name, count)
         if key is not None:
-            batch.receipts[owner, key] = Kept(key, publication.digest(), ids[-1], count, owner)
+            batch.receipts[owner, key] = StoredReceipt(
+                key, publication.digest(), ids[-1], count, owner
+            )
         if condition := publication.condition:
             producer = condition.producer or ""
             if producer or condition.closes:
@@ -196,9 +199,9 @@ class TopicLog:
         return receipt
 
     def _check(self, publication: Publication, batch: _Batch, last: int) -> None:
-        """Raise ConditionFailed where the publication may not come behind the event last."""
+        """Raise ConditionFailed where the publication may not follow the event last."""
         if batch.is_closed:
-            raise TopicClosed(f"{self.name} is closed: it accepts nothing any more")
+            raise TopicClosed(f"{self.name} is closed: it accepts no more events")
         condition = publication.condition
         if condition is None:
             return
@@ -208,16 +211,16 @@ class TopicLog:
             self._receipts.check_producer(condition.producer, condition.epoch, batch.fences)
 
     def _stamp(self, publication: Publication, first: int) -> tuple[list[str], list[bytes]]:
-        """Return the ids and the lines of the events, the first of which is the first-th."""
-        # A clock that was set back must not take the topic with it: times never decrease.
+        """Return the ids and the lines of the events. first: the ordinal of the first."""
+        # Times never decrease, even if the clock was set back.
         now_s = self._last_time_s = max(time.time(), self._last_time_s)
         ids = self._order.take(self._mark, first, len(publication.events))
         return ids, self._layout.lines_of(ids, self.name, publication.events, now_s)
 
-    def _take_room(self, publication: Publication, lines: list[bytes], batch: _Batch) -> int:
-        """Set bytes aside for lines, which come behind batch; return how many they have.
+    def _reserve(self, publication: Publication, lines: list[bytes], batch: _Batch) -> int:
+        """Reserve bytes for lines, which come behind batch; return their size.
 
-        Raises JournalFull where an event is too large for the topic, TopicsFull for all topics.
+        Raises JournalFull for an event that is too large for the topic, TopicsFull.
         """
         max_bytes = self._max_bytes
         if (longest := max(map(len, lines))) > max_bytes:
@@ -231,18 +234,18 @@ class TopicLog:
             if self._is_durable
             else Size(grown_bytes + receipt_bytes, 0)
         )
-        self._capacity.take(self.name, growth, has_place=self._has_place)
+        self._capacity.reserve(self.name, growth, is_exempt=self._is_exempt)
         return size_bytes
 
     def _keep(self, batch: _Batch) -> None:
-        """Put all of it where the topic is kept, or nothing. Raises JournalFull."""
+        """Store all of batch or nothing. Raises JournalFull."""
         entries: list[Entry] = [*batch.receipts.values(), *batch.fences.values()]
         with self._writing:
             self._receipts.write(entries, self._run_native)
             try:
                 self.records.append(batch.lines)
             except Exception:
-                self._receipts.take_back(entries, self._run_native)
+                self._receipts.undo_write(entries, self._run_native)
                 raise
         if entries:
             self._receipts.add(entries)
@@ -255,7 +258,7 @@ class TopicLog:
             self._newest_of.pop(key, None)
             self._newest_of[key] = ordinal
         if len(self._newest_of) > 2 * (self.records.last + 1 - self.records.first):
-            # Half of them or more are of what is not kept any more.
+            # At least half of them are of evicted events.
             self._forget_evicted()
 
     def _forget_evicted(self) -> None:

@@ -14,7 +14,7 @@ from flask import Request, Response
 
 from exports.export import Export
 from exports.service import ExportService
-from journal import Failed, JournalFailed, Reader
+from journal import ByteReader, Failed, JournalFailed
 from streaming.bodies import Body
 from streaming.errors import Refusal
 from streaming.presence import make_has_left
@@ -166,13 +166,13 @@ class Answer:
     def _is_complete(self) -> bool:
         return self._export.state == "complete"
 
-    def _reader(self, start: int, stop: int | None) -> Reader:
+    def _reader(self, start: int, stop: int | None) -> ByteReader:
         return self._exports.read(self._export, start, stop, has_left=self._has_left)
 
-    def _open(self, parts: ByteRanges) -> list[bytes | Reader]:
+    def _open(self, parts: ByteRanges) -> list[bytes | ByteReader]:
         return [self._reader(*p) if isinstance(p, Span) else p for p in parts.pieces()]
 
-    def _body(self, pieces: Sequence[bytes | Reader]) -> Body:
+    def _body(self, pieces: Sequence[bytes | ByteReader]) -> Body:
         name = f"export={self._export.id} range={self._request.headers.get('Range', '')!a}"
         return Body(name, pieces)
 

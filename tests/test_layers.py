@@ -235,7 +235,7 @@ BAD_ARROWS = {
     "a kind knows no folders": ("sources/sqlite/a.py", "from sources.folders.folder import Folder"),
     "a room's name": ("sources/folders/a.py", "from sources import sqlite"),
     "rows are for recorders": ("streaming/a.py", "from sources.rows import open_rows"),
-    "sources and journal are beside each other": ("sources/a.py", "from journal import Reader"),
+    "sources and journal are beside each other": ("sources/a.py", "from journal import ByteReader"),
     "journal and sources are beside each other": ("journal/a.py", "from sources import query"),
     "journal has no libraries": ("journal/a.py", "import redis"),
     "journal knows no topics": ("journal/a.py", "from topics import Topics"),
@@ -282,7 +282,7 @@ BAD_ARROWS = {
     "inside a function": ("sources/a.py", "def f():\n    import journal"),
     "inside a class, in a branch": ("wire/a.py", "class A:\n    if 1:\n        import flask"),
     "for the type checker only": ("wire/a.py", "if TYPE_CHECKING:\n    from journal import End"),
-    "relative, out of the package": ("sources/a.py", "from ..journal import Reader"),
+    "relative, out of the package": ("sources/a.py", "from ..journal import ByteReader"),
     "relative, of the root": ("sources/a.py", "from .. import journal"),
     "relative, from a package below": ("sources/deep/a.py", "from ...exports.job import Job"),
     "the second of several": ("sources/a.py", "import os, journal"),
@@ -308,7 +308,8 @@ def test_kinds_of_source_are_told_apart_in_sources_only():
 
 
 @pytest.mark.parametrize(
-    "room", [*_SOURCES, "auth", "sources/sqlite", "server", "deploy/doctor", "state", "exports"]
+    "room",
+    [*_SOURCES, "auth", "sources/sqlite", "server", "deploy/doctor", "state", "exports", "journal"],
 )
 def test_a_room_has_a_true_table_of_contents(room):
     folder = PROJECT / room
@@ -346,7 +347,7 @@ GOOD_ARROWS = {
     "topics/a.py": "import fcntl, threading\nimport journal\nfrom wire.cursors import Cursor\n",
     "topics/topics.py": "from topics.errors import TopicError\nfrom .names import Patterns\n",
     "exports/announcer.py": "from topics import Topics\n",
-    "exports/recording.py": "import pyarrow\nfrom journal import Reader\nimport sources.rows\n",
+    "exports/recording.py": "import pyarrow\nfrom journal import ByteReader\nimport sources.rows\n",
     "streaming/a.py": "import flask, werkzeug.http\nimport exports.exports, journal, wire.ranges\n",
     "streaming/events.py": "from topics.presence import show_topics\n",
     "sockets/a.py": "import socketio, flask_socketio, wsproto\nimport exports.exports, topics\n",

@@ -24,9 +24,9 @@ def check_new(rule: Rule, owner: str, topics: Collection[Topic], per_owner: int)
 
     topics: all that there are. Raises TopicQuota, TooManyTopics.
     """
-    if rule.has_place:
+    if rule.is_exempt:
         return
-    of_patterns = [topic for topic in topics if not topic.rule.has_place]
+    of_patterns = [topic for topic in topics if not topic.rule.is_exempt]
     if len(of_patterns) >= MAX_TOPICS:
         raise TooManyTopics(f"there are {MAX_TOPICS} topics of patterns, and there may not be more")
     own = [t for t in of_patterns if t.maker == owner and t.rule.pattern == rule.pattern]

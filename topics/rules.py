@@ -27,14 +27,14 @@ class Rule:
     mount: str = ""
 
     @property
-    def has_place(self) -> bool:
+    def is_exempt(self) -> bool:
         """Is there always room for its topics? Not where clients may make any number of them."""
         return not self.writable or not self.pattern.endswith("/*")
 
     @property
     def policy(self) -> Policy:
         """How the event log is to keep its topics."""
-        return Policy(self.retention, self.durable, self.latest, self.has_place)
+        return Policy(self.retention, self.durable, self.latest, self.is_exempt)
 
     def covers(self, name: str) -> bool:
         """Is name one of its topics?"""

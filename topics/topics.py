@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 
-from journal import EventLog, News, NotReady, Publication, Receipt
+from journal import EventLog, NewEvents, NotReady, Publication, Receipt
 from topics.dispatcher import Dispatcher
 from topics.errors import FutureCursor, NotWritable
 from topics.missing import absent, lost, may_have_had
@@ -58,7 +58,7 @@ class Topics:
         self.all, self.get = self._registry.all, self._registry.get
         self.rule_of = self._registry.rule_of
         self._stopped = threading.Event()
-        event_log.subscribe(self._on_news, self._registry.add)
+        event_log.subscribe(self._on_new_events, self._registry.add)
 
     # Starting and stopping.
 
@@ -181,12 +181,12 @@ class Topics:
         """How many events there have been in this incarnation of the log."""
         return self.log.published
 
-    def _on_news(self, news: News) -> None:
-        topic = self.get(news.topic)
+    def _on_new_events(self, events: NewEvents) -> None:
+        topic = self.get(events.topic)
         if topic is None:
             return
-        if news.lines:
-            topic.add(news.first, news.lines)
+        if events.lines:
+            topic.add(events.first, events.lines)
         if topic.has_pending():
             self.dispatcher.ring(topic)
 

@@ -12,7 +12,7 @@ import pytest
 from exports.disk_store import DiskStore
 from exports.recording import WRITERS
 from exports.recording_store import Found, RecordingStore, Target
-from journal import Complete, Failed, Reader, run_here
+from journal import ByteReader, Complete, Failed, run_here
 
 # Each opens the same store again, as the next start of a server does. A kind more is one more row.
 MAKERS: dict[str, Callable[[Path], RecordingStore]] = {
@@ -68,7 +68,7 @@ def test_what_is_written_elsewhere_is_read_here(store, write):
     recording.advance(13)
     recording.finish(Complete("5a"))
     with closing(recording):
-        assert b"".join(Reader(recording)) == b"first, second"
+        assert b"".join(ByteReader(recording)) == b"first, second"
 
 
 def test_a_reader_waits_for_what_comes(store, write):

@@ -22,8 +22,8 @@ class Memory:
     def __init__(self, folder):
         pass
 
-    def make(self, layout=EVENTS, most=AMPLE_SIZE):
-        return MemoryLog(layout, most)
+    def make(self, layout=EVENTS, limit=AMPLE_SIZE):
+        return MemoryLog(layout, limit)
 
     def policy(self, **changes):
         return Policy(AMPLE)._replace(**changes)
@@ -37,8 +37,8 @@ class Disk(Memory):
     def __init__(self, folder):
         self.folder = folder
 
-    def make(self, layout=EVENTS, most=AMPLE_SIZE):
-        return DiskLog(self.folder, layout, most)
+    def make(self, layout=EVENTS, limit=AMPLE_SIZE):
+        return DiskLog(self.folder, layout, limit)
 
     def policy(self, **changes):
         return Policy(AMPLE, is_durable=True)._replace(**changes)

@@ -5,13 +5,13 @@ import threading
 import pytest
 
 from journal import (
+    ByteReader,
     Complete,
     DiskJournal,
     Failed,
     JournalEnded,
     JournalFailed,
     MemoryJournal,
-    Reader,
 )
 from journal.errors import JournalFull, ReaderLeft
 
@@ -88,7 +88,7 @@ def test_close_frees_and_reading_goes_on(journal):
 
 def test_a_reader_follows_to_the_end(journal):
     got = []
-    thread = in_background(lambda: got.extend(Reader(journal)))
+    thread = in_background(lambda: got.extend(ByteReader(journal)))
     for piece in (b"one", b"two", b"three"):
         journal.append(piece)
     journal.finish(Complete())
@@ -98,13 +98,13 @@ def test_a_reader_follows_to_the_end(journal):
 
 def test_a_reader_reads_its_span_only(journal):
     journal.append(b"0123456789")
-    assert b"".join(Reader(journal, 2, 5)) == b"234"
+    assert b"".join(ByteReader(journal, 2, 5)) == b"234"
 
 
 def test_a_reader_of_a_failed_journal_gets_its_bytes_then_the_failure(journal):
     journal.append(b"half")
     journal.finish(Failed("source_failed", "the database went away"))
-    reader = Reader(journal)
+    reader = ByteReader(journal)
     assert next(reader) == b"half"
     with pytest.raises(JournalFailed, match="the database went away") as caught:
         next(reader)
@@ -113,12 +113,12 @@ def test_a_reader_of_a_failed_journal_gets_its_bytes_then_the_failure(journal):
 
 def test_a_reader_that_nobody_reads_for_ends(journal):
     with pytest.raises(ReaderLeft):
-        next(Reader(journal, has_left=lambda: True))
+        next(ByteReader(journal, has_left=lambda: True))
 
 
 def test_a_reader_says_once_that_it_is_closed(journal):
     closed = []
-    reader = Reader(journal, on_close=closed.append)
+    reader = ByteReader(journal, on_close=closed.append)
     reader.close()
     reader.close()
     assert closed == [reader]
@@ -126,7 +126,7 @@ def test_a_reader_says_once_that_it_is_closed(journal):
 
 def test_fifty_readers_see_the_same_bytes(journal):
     got = [[] for _ in range(50)]
-    threads = [in_background(lambda mine=mine: mine.extend(Reader(journal))) for mine in got]
+    threads = [in_background(lambda mine=mine: mine.extend(ByteReader(journal))) for mine in got]
     pieces = [bytes([i]) * 1000 for i in range(100)]
     for piece in pieces:
         journal.append(piece)

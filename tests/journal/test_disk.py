@@ -29,7 +29,7 @@ def test_a_file_that_was_cut_short_is_a_failure_not_an_end(tmp_path):
     (tmp_path / "data").write_bytes(b"half")
     journal = DiskJournal(tmp_path / "data", size=8, end=Complete("00"))
     assert journal.read(0, 10) == b"half"
-    with pytest.raises(JournalFailed, match="cut"):
+    with pytest.raises(JournalFailed, match="truncated"):
         journal.read(4, 10)
 
 

@@ -45,7 +45,7 @@ def kind(request, tmp_path):
 
 @pytest.fixture
 def open_log(kind):
-    """open_log(layout, most): a log of the kind, opened; it is closed afterwards."""
+    """open_log(layout, limit): a log of the kind, opened; it is closed afterwards."""
     made = []
 
     def open_it(layout=EVENTS, **how):
@@ -170,9 +170,9 @@ def test_what_is_too_large_refuses_those_behind_it_too(log, kind):
 
 
 def test_all_topics_together_have_so_many_bytes(open_log, kind):
-    log = open_log(most=Size(3000, 3000))
+    log = open_log(limit=Size(3000, 3000))
     log.declare("a", kind.policy())
-    log.declare("named", kind.policy(has_place=True))
+    log.declare("named", kind.policy(is_exempt=True))
     results = log.append("a", [publication(KILOBYTE) for _ in range(4)])
     assert [type(result) for result in results] == [Receipt, Receipt, TopicsFull, TopicsFull]
     assert isinstance(append(log, "named", KILOBYTE), Receipt)

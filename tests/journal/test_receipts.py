@@ -6,7 +6,7 @@ import os
 import pytest
 
 from journal import JournalFull, run_here
-from journal.receipts import MAX_RECEIPTS, Kept, Receipts
+from journal.receipts import MAX_RECEIPTS, Receipts, StoredReceipt
 from tests.topics.world import full_disk
 from wire.cursors import Cursor, format_cursor
 
@@ -14,7 +14,7 @@ from wire.cursors import Cursor, format_cursor
 def kept(number, key=None):
     """The receipt of the how-manieth event of its topic."""
     event_id = format_cursor(Cursor(1, number, number, 7))
-    return Kept(key or f"key {number}", f"digest {number}", event_id, 1)
+    return StoredReceipt(key or f"key {number}", f"digest {number}", event_id, 1)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_what_is_taken_back_was_never_there(opened, path):
     receipts = opened(0)
     keep(receipts, kept(1))
     receipts.write([kept(2), kept(3)], run_here)
-    receipts.take_back([kept(2), kept(3)], run_here)
+    receipts.undo_write([kept(2), kept(3)], run_here)
     assert lines_of(path) == ["key 1"]
     keep(receipts, kept(2, "another key"))
     assert lines_of(path) == ["key 1", "another key"]
@@ -146,7 +146,7 @@ def test_nothing_is_taken_back_by_who_wrote_nothing(opened, path):
     receipts = opened(0)
     keep(receipts, kept(1))
     receipts.write([], run_here)
-    receipts.take_back([], run_here)
+    receipts.undo_write([], run_here)
     assert lines_of(path) == ["key 1"]
 
 
@@ -175,7 +175,7 @@ def test_in_memory_nothing_is_written(tmp_path):
     receipts = Receipts(None)
     receipts.load(5)
     keep(receipts, kept(1))
-    receipts.take_back([kept(1)], run_here)
+    receipts.undo_write([kept(1)], run_here)
     assert receipts.get("", "key 1") == kept(1)
     assert list(tmp_path.iterdir()) == []
 

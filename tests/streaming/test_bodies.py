@@ -5,7 +5,15 @@ from collections import Counter
 
 import pytest
 
-from journal import Complete, DiskJournal, Failed, JournalFailed, MemoryJournal, Reader, ReaderLeft
+from journal import (
+    ByteReader,
+    Complete,
+    DiskJournal,
+    Failed,
+    JournalFailed,
+    MemoryJournal,
+    ReaderLeft,
+)
 from streaming.bodies import Body
 
 
@@ -29,7 +37,7 @@ def closed():
 
 @pytest.fixture
 def reader(journal, closed):
-    return lambda start=0, stop=None, **how: Reader(
+    return lambda start=0, stop=None, **how: ByteReader(
         journal, start, stop, on_close=closed.append, **how
     )
 
@@ -89,7 +97,7 @@ def test_what_cannot_be_opened_leaves_no_reader(tmp_path, closed):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     journal = DiskJournal(tmp_path / "loop", size=10, end=Complete())
     with pytest.raises(OSError, match="loop"):
-        Body("test", [Reader(journal, on_close=closed.append)])
+        Body("test", [ByteReader(journal, on_close=closed.append)])
     assert len(closed) == 1
 
 
@@ -180,7 +188,7 @@ def test_closing_again_changes_nothing(reader, closed, endings):
 
 def test_an_empty_one(journal, endings):
     journal.finish(Complete())
-    body = Body("test", [Reader(journal, 10)])
+    body = Body("test", [ByteReader(journal, 10)])
     assert b"".join(body) == b""
     body.close()
     assert endings() == ["finished"]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from journal import JournalFull, Retention
-from journal.receipts import RECEIPT_BYTES, Kept, Receipts
+from journal.receipts import RECEIPT_BYTES, Receipts, StoredReceipt
 from tests.topics.world import AMPLE, Limits, publish_each
 from topics import KeyReused, Rule, TooManyTopics, TopicQuota, TopicsFull
 from wire.since import All
@@ -177,8 +177,8 @@ def test_receipts_that_are_forgotten_take_none(monkeypatch):
     monkeypatch.setattr("journal.receipts.MAX_RECEIPTS", 3)
     receipts = Receipts(None)
     for number in range(9):
-        receipts.add([Kept(f"{number}", "digest", "id", 1, "ann")])
-    receipts.add([Kept("8", "digest", "id", 1, "ann")])
+        receipts.add([StoredReceipt(f"{number}", "digest", "id", 1, "ann")])
+    receipts.add([StoredReceipt("8", "digest", "id", 1, "ann")])
     assert receipts.memory_bytes == 3 * (RECEIPT_BYTES + 4)
 
 
