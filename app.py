@@ -34,8 +34,10 @@ from exports.exports import Exports
 from journal import EVENTS, DiskLog, Retention, RunNative, Size, run_here
 from settings import Settings
 from sockets import feeds
-from sockets.engine import make_socketio
+from sockets.admission import SocketAdmission
+from sockets.connections import make_acceptor
 from sockets.engineio.errors import SocketError
+from sockets.extension import SocketIO
 from sockets.live import Live
 from sources.catalogue.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue.check import check_catalogue
@@ -58,6 +60,7 @@ from streaming.pace import Paced
 from streaming.rights import Rights
 from streaming.source_lookup import SourceLookup
 from topics import Rule, Topics
+from topics.lifetime import end_of
 from topics.rules import BUILT_IN
 from topics.self_check import SelfCheck
 from topics.status import StatusClock
@@ -178,24 +181,20 @@ def create_app(
     rights = Rights(lookup.definitions, exports)
     authenticator.grants = rights.grants
     register_admission(app, authenticator)
-    socketio = make_socketio(
+    origins = authenticator.credentials.origins
+    acceptor = make_acceptor(authenticator.scheduler)
+    socketio = SocketIO(
         app,
-        connection_s=settings.connection_s,
-        cors_allowed_origins=lambda origin, environ: authenticator.credentials.origins.allow(
-            environ
-        ),
+        acceptor=acceptor,
+        admission=SocketAdmission(authenticator),
+        refusals=refusals,
+        headers=SECURITY_HEADERS.items(),
+        end_of_session=partial(end_of, settings.connection_s),
+        cors_allowed_origins=lambda origin, environ: origins.allow(environ),
         cors_credentials=False,
     )
-    socketio.guard(
-        authenticator.take_turn,
-        authenticator.admit_session,
-        authenticator.sessions,
-        authenticator.rates.note_request,
-        refusals,
-        authenticator.socket_limits,
-    )
     live = Live(
-        socketio, topics, exports, ticker, authenticator,
+        topics, exports, authenticator,
         rights.find_to_end, rights.narrow, rights.hides, refusals,
     )  # fmt: skip
     socketio.on_namespace(live)
@@ -239,7 +238,7 @@ def create_app(
             live.broadcast,
             authenticator.rates.note_request,
             rights.narrow,
-            authenticator.socket_limits,
+            acceptor,
             settings.connection_s,
         )
     )

@@ -5,9 +5,9 @@ those of this server. links: signed addresses. ended_sessions: what was logged o
 that signs. origins: which pages may ask. credentials: who asks, found from what a request shows.
 identity: the answer to that. clients: connections, to be counted and cut. rates: requests a minute.
 request_scheduler: which request begins next. places: what quota keys share. native_threads: threads
-that are shared so. unfinished: bytes that wait for their rest. socket_limits: what sockets share.
-authenticator: all of it in front of one request. answers: the answer to a refusal, and the headers
-of every answer. Knows WSGI, and neither Flask nor Socket.IO nor a green library.
+that are shared so. authenticator: all of it in front of one request. answers: the answer to a
+refusal, and the headers of every answer. Knows WSGI, and neither Flask nor Socket.IO nor a green
+library.
 """
 
 from auth.authenticator import Authenticator
@@ -20,7 +20,6 @@ from auth.native_threads import NativeThreads
 from auth.places import Places
 from auth.rates import Rates
 from auth.secret import SecretUnusable, read_secret
-from auth.socket_limits import SocketLimits
 from auth.tokens import Token, Tokens
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
     "Rates",
     "RequestIdentity",
     "SecretUnusable",
-    "SocketLimits",
     "Token",
     "Tokens",
     "read_secret",

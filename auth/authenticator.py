@@ -27,8 +27,6 @@ from auth.credentials import Credentials
 from auth.identity import LOCAL, RequestIdentity, address_of, identity_of, key_of_address
 from auth.rates import Rates
 from auth.request_scheduler import RequestScheduler
-from auth.socket_limits import SocketLimits
-from auth.unfinished import Unfinished
 from state import StateError
 from wire.addresses import counted_address
 from wire.connection import connection_of
@@ -78,7 +76,6 @@ class Authenticator:
         self.clients = clients
         self.rates = rates
         self.scheduler = RequestScheduler()
-        self.socket_limits = SocketLimits(self.scheduler, Unfinished())
         # Those of Socket.IO, also before one has shown a credential.
         self.sessions = Clients(clients.most, sessions_unknown)
         # What comes with something rather than with a scope; see access.require.

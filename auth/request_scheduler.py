@@ -131,6 +131,14 @@ class RequestScheduler:
         finally:
             end_turn()
 
+    def end(self) -> None:
+        """As end_turn."""
+        end_turn()
+
+    def reading(self, body: Any) -> AbstractContextManager[None]:
+        """As turn_for_reading."""
+        return turn_for_reading(body)
+
     def go_on(self, quota_key: str, until_s: float) -> float:
         """Have a turn of quota_key's, the present one or the next, for what comes in pieces.
 

@@ -1,9 +1,8 @@
-"""What is spoken on sockets: raw WebSocket, Engine.IO and Socket.IO, and the feeds over them.
+"""What is spoken on sockets: feeds of topics over raw WebSocket and Socket.IO.
 
-websocket: RFC 6455 on a client's connection. frames, handshake: its pure parts. sessions: Engine.IO
-over polling and WebSocket. polling: a client's polls as a writer. packets: what both protocols
-write and read. engine: Socket.IO, as an extension of Flask, by make_socketio. members: who is in
-which namespace and room. feeds, live: the addresses under /ws and the namespace /live.
-live_packets: how events look there. answers, errors: what can go wrong, and
-what a client is told of it.
+The protocols themselves are in engineio. extension: Flask-SocketIO on them. server: what it calls.
+handlers: functions and namespaces of Flask-SocketIO. environs: what they know of a request.
+admission: who may open sessions. connections: those of our worker. feeds, live: the addresses under
+/ws and the namespace /live. live_packets: how events look there. answers: what a client is told of
+an error.
 """

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from auth import answers
-from auth.access import AccessError
-from auth.answers import find_answer, headers_of
+from auth.answers import find_answer
 from journal import JournalFailed
-from sockets.engineio.errors import SocketError
+from sockets.engineio.errors import refusal, shape_of
 
 
 class Misuse(Exception):
@@ -30,25 +28,10 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
 
 
 def answer_of(error: Exception) -> dict[str, Any]:
-    """Return the answer for an error of the table."""
+    """Return the acknowledgement for an error of the table."""
     return refusal(*find_answer(error, ANSWERS), str(error))
 
 
-def http_answer_of(error: SocketError | AccessError) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the body, in the one shape of errors, and more headers, while HTTP is spoken."""
-    if isinstance(error, SocketError):
-        return _shape(error.status, error.code, str(error)), error.headers
-    return _shape(*find_answer(error), str(error)), headers_of(error)
-
-
-def refusal(
-    status: int, code: str, message: str, detail: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return an acknowledgement of a refusal, in the one shape of errors."""
-    return {"ok": False, **_shape(status, code, message, detail)}
-
-
-def _shape(
-    status: int, code: str, message: str, detail: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    return {"error": code, "message": message, "status": status, "detail": dict(detail or {})}
+def message_of(error: Exception) -> dict[str, Any]:
+    """Return what a WebSocket is told of an error of the table."""
+    return shape_of(*find_answer(error, ANSWERS), str(error))

@@ -1,4 +1,4 @@
-"""Raw WebSockets: the feeds of topics at /ws/events, and the textbook's at /ws/live."""
+"""Raw WebSockets: the feeds of topics at /ws/events, and /ws/live of the original contract."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from auth import SocketLimits
 from auth.access import AccessError, Principal
 from auth.links import PARAMETER, since_of
-from sockets.answers import http_answer_of
+from sockets.answers import message_of
+from sockets.engineio.acceptor import Acceptor
 from sockets.engineio.frames import ping_frame, text_frame
-from sockets.engineio.sessions import SILENT
-from sockets.engineio.websocket import Talk, WebSocket, serve
+from sockets.engineio.watch import SILENT
+from sockets.engineio.websocket import Talk, WebSocket
 from topics import Patterns, Reader, Topics
 from topics.lifetime import end_of
 from topics.ticker import Ticker
@@ -79,14 +79,14 @@ def make_blueprint(
     broadcast_live: Callable[[str], None],
     note: Callable[[str], None],
     narrow: Callable[[Principal, Patterns, Framing], Framing],
-    socket_limits: SocketLimits,
+    acceptor: Acceptor,
     connection_s: float = 0.0,
 ) -> Blueprint:
     """Return the blueprint.
 
     broadcast_live: says a message to the clients of /live. note: counts a message as a request of
-    its owner; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
-    socket_limits: what all sockets share. connection_s: how long one may last, 0 for any time.
+    its quota_key; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
+    acceptor: takes the WebSockets over. connection_s: how long one may last, 0 for any time.
     """
     blueprint = Blueprint("feeds", __name__)
 
@@ -103,33 +103,33 @@ def make_blueprint(
         reader = topics.reader(patterns, since, connection, framing, not_before_s)
         headers = [("Headwater-Cursor", reader.cursor), ("Headwater-Connection", connection)]
         push = partial(_push, topics, reader)
-        serve(request.environ, push, g.identity.quota_key, socket_limits, headers)
+        acceptor.serve(request.environ, push, g.identity.quota_key, headers)
         return Response()
 
     @blueprint.get("/ws/live/", strict_slashes=False)
     @blueprint.get("/ws/live/", strict_slashes=False, websocket=True)
     def live() -> Response:
-        owner = g.identity.quota_key
-        serve(request.environ, partial(talk, owner), owner, socket_limits)
+        quota_key = g.identity.quota_key
+        acceptor.serve(request.environ, partial(talk, quota_key), quota_key)
         return Response()
 
-    def talk(owner: str, websocket: WebSocket) -> Talk:
+    def talk(quota_key: str, websocket: WebSocket) -> Talk:
         broadcasts.websockets[websocket] = None
         ticker.add(partial(_tick, websocket, end_of(connection_s)))
         try:
             while True:
                 message = yield
-                websocket.send_text(json.dumps(answer(websocket, owner, message)))
+                websocket.send_text(json.dumps(answer(websocket, quota_key, message)))
         finally:
             del broadcasts.websockets[websocket]
 
-    def answer(websocket: WebSocket, owner: str, message: str | bytes) -> dict[str, Any]:
+    def answer(websocket: WebSocket, quota_key: str, message: str | bytes) -> dict[str, Any]:
         try:
-            note(owner)
+            note(quota_key)
         except AccessError as error:
-            refusal = http_answer_of(error)[0]
-            websocket.refused(refusal["error"])
-            return refusal
+            told = message_of(error)
+            websocket.refused(told["error"])
+            return told
         return _respond(message)
 
     @blueprint.post("/broadcast/<path:message>")

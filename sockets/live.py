@@ -1,4 +1,4 @@
-"""The Socket.IO namespace /live: the textbook's events, and topics with acknowledgements.
+"""The Socket.IO namespace /live: events of the original contract, and topics with acknowledgements.
 
 A subscription is a reader of topics whose client is a Socket.IO session. Way in: Live, a namespace
 of Flask-SocketIO, which the entry starts.
@@ -24,13 +24,15 @@ from auth.request_scheduler import end_turn
 from auth.scopes import publish_to, subscribe_to
 from exports.export import Export
 from exports.service import ExportService
-from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of, refusal
-from sockets.engine import SocketIO
+from sockets.admission import refused
+from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of
+from sockets.engineio.errors import refusal
+from sockets.extension import SocketIO
 from sockets.live_packets import LIVE_FRAMES, LIVE_PAYLOADS, NAMESPACE
 from topics import Patterns, Publication, Reader, TooManyTopics, Topics
 from topics.names import MAX_PATTERNS, check_name
 from topics.presence import show_readers
-from topics.ticker import Ticker
+from topics.ticker import seconds
 from wire.events import new_event
 from wire.framing import Framing
 from wire.since import parse_since
@@ -84,12 +86,12 @@ class Live(Namespace):  # type: ignore[misc]
     whether a principal may not know of a topic. refusals: counted by their code.
     """
 
+    socketio: SocketIO
+
     def __init__(
         self,
-        socketio: SocketIO,
         topics: Topics,
         exports: ExportService,
-        ticker: Ticker,
         authenticator: Authenticator,
         find_to_end: Callable[[Principal, str], Export | None],
         narrow: Callable[[Principal, Patterns, Framing], Framing],
@@ -97,27 +99,28 @@ class Live(Namespace):  # type: ignore[misc]
         refusals: Counter[str],
     ) -> None:
         super().__init__(NAMESPACE)
-        self._sockets = socketio
         self._topics = topics
         self._exports = exports
-        self._ticker = ticker
         self._authenticator = authenticator
         self._find_to_end = find_to_end
         self._narrow = narrow
         self._hides = hides
         self._refusals = refusals
-        self._cut = partial(socketio.close, namespace=NAMESPACE)
+        # One object, not one for each client.
+        self._cut = self._close
+        self._is_stopped = False
         self._visits: dict[str, RequestIdentity] = {}
         # By session: its subscriptions, by what they were asked for.
         self._readers: dict[str, dict[str, Reader]] = {}
 
     def start(self) -> None:
-        """Begin the tick. Called once, by a process entry."""
-        self._ticker.add(self._tick)
+        """Begin the status updates. Called once, by a process entry."""
+        self.socketio.start_background_task(self._send_status)
 
     def stop(self) -> None:
         """Close every client: the server is going away."""
-        self._sockets.close_all(1012, "the server restarts")
+        self._is_stopped = True
+        self.socketio.close_all(1012, "the server restarts")
 
     def trigger_event(self, event: str, sid: str, *arguments: Any) -> Any:
         """Run the handler of an event. A connect comes with its environ and what the client shows.
@@ -134,7 +137,7 @@ class Live(Namespace):  # type: ignore[misc]
         finally:
             _asked.reset(before)
 
-    # The textbook's.
+    # The original contract.
 
     def on_connect(self, auth: Any = None) -> None:
         sid = _sid()
@@ -143,14 +146,13 @@ class Live(Namespace):  # type: ignore[misc]
             identity = self._authenticator.greet(_asked.get().environ or {}, token)
             # The sessions of one are counted beside its connections.
             seat = identity._replace(quota_key=f"{identity.quota_key} on /live")
-            server: Any = self._sockets.server
-            session = server.manager.eio_sid_from_sid(sid, NAMESPACE)
+            session = self.socketio.server.session_id_of(sid, NAMESPACE)
             self._authenticator.sessions.count_to(identity.quota_key, session)
             self._authenticator.clients.enter(sid, seat, self._cut)
         except AccessError as error:
             raise Refused(str(error), self.refuse(error)) from error
         self._visits[sid] = identity
-        self._sockets.repeat(sid, "response", GREETING, NAMESPACE)
+        self.socketio.repeat(sid, "response", GREETING, NAMESPACE)
 
     def on_request_data(self, fields: Any) -> None:
         if isinstance(fields, dict) and "message" in fields:
@@ -162,16 +164,25 @@ class Live(Namespace):  # type: ignore[misc]
 
     def broadcast(self, message: str) -> None:
         """Emit `broadcast` to every client."""
-        self._sockets.emit("broadcast", {"data": message}, namespace=NAMESPACE)
+        self.socketio.emit("broadcast", {"data": message}, namespace=NAMESPACE)
 
-    def _tick(self, count: int) -> bool:
-        text = f"Server time: {time.time()}, Count: {count}"
-        self._sockets.tick("status_update", {"data": text}, NAMESPACE)
-        return True
+    def _send_status(self) -> None:
+        """Emit `status_update` every second; a client that is busy does without."""
+        for count in seconds(self.socketio.sleep):
+            if self._is_stopped:
+                return
+            update = {"data": f"Server time: {time.time()}, Count: {count}"}
+            self.socketio.emit("status_update", update, namespace=NAMESPACE, volatile=True)
+
+    def _close(self, sid: str) -> None:
+        self.socketio.close(sid, NAMESPACE)
 
     def heard(self, sid: str) -> None:
-        """Count what a client says as one of its requests. Raises TooMany."""
-        self._authenticator.rates.note_request(self._visits[sid].quota_key)
+        """Count what a client says as one of its requests. Raises Refused."""
+        try:
+            self._authenticator.rates.note_request(self._visits[sid].quota_key)
+        except AccessError as error:
+            raise refused(error) from error
 
     def take_turn(self) -> None:
         """Wait for the turn of what a client says, unless its session has had it."""
@@ -181,8 +192,7 @@ class Live(Namespace):  # type: ignore[misc]
         """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""
         sid, environ = _asked.get()
         if environ is None:
-            server: Any = self._sockets.server
-            environ = server.get_environ(sid, NAMESPACE) or {}
+            environ = self.socketio.server.get_environ(sid, NAMESPACE) or {}
         log_refusal(error, environ.get("REMOTE_ADDR"))
         answer = answer_of(error)
         self._refusals[answer["error"]] += 1
@@ -240,8 +250,8 @@ class Live(Namespace):  # type: ignore[misc]
             raise Misuse("key is a text of 1 to 255 visible ASCII characters")
         topic = check_name(fields.get("topic"))
         self._authenticator.require(self._asker(), publish_to(topic))
-        owner = self._visits[_sid()].quota_key
-        publication = Publication([new_event(event) for event in events], key, owner=owner)
+        quota_key = self._visits[_sid()].quota_key
+        publication = Publication([new_event(event) for event in events], key, owner=quota_key)
         end_turn()
         receipt = self._topics.publish(topic, publication)
         return {"id": receipt.id, "topic": receipt.topic, "count": receipt.count}
@@ -285,11 +295,12 @@ class Live(Namespace):  # type: ignore[misc]
 
     def _attach(self, sid: str, reader: Reader) -> bool:
         """Have reader pushed to where the client is now; return False if the client is gone."""
-        writer: Any = self._sockets.writer_of(sid, NAMESPACE)
+        writer = self.socketio.writer_of(sid, NAMESPACE)
         if writer is None:
             return False
         reader.writer = writer
-        framing = LIVE_FRAMES if writer.transport == "websocket" else LIVE_PAYLOADS
+        transport = self.socketio.server.transport(sid, NAMESPACE)
+        framing = LIVE_FRAMES if transport == "websocket" else LIVE_PAYLOADS
         reader.framing = self._narrow(self._asker(sid), reader.patterns, framing)
         return True
 

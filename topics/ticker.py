@@ -1,7 +1,7 @@
 """Beats: something that is done every second from when a client came, on time while it stays.
 
 Due times are counted from the start and never from the last beat, so lateness does not add up.
-One thread serves all. Way in: Ticker.add; the entry starts it.
+One thread serves all. Way in: Ticker.add; the entry starts it. seconds: the same for one loop.
 """
 
 from __future__ import annotations
@@ -11,12 +11,25 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
+
+
+def seconds(sleep: Callable[[float], None]) -> Iterator[int]:
+    """Yield 1 in a second, 2 in two …; a second that has passed already is left out.
+
+    sleep: waits for so many seconds.
+    """
+    began_s = time.monotonic()
+    count = 0
+    while True:
+        count = max(count, int((time.monotonic() - began_s) / EVERY_S)) + 1
+        sleep(max(0.0, began_s + count * EVERY_S - time.monotonic()))
+        yield count
 
 
 class _Beat(NamedTuple):

@@ -1,8 +1,9 @@
-"""What can go wrong on a socket, and how HTTP answers it while it still is HTTP."""
+"""What can go wrong on a socket, and how it is answered: by HTTP, a close code, or an event."""
 
 from __future__ import annotations
 
-from auth.unfinished import TOO_MUCH
+from collections.abc import Mapping
+from typing import Any
 
 
 class SocketError(Exception):
@@ -17,12 +18,14 @@ class SocketError(Exception):
     |   +-- TooManyFrames   it sent too many that say nothing (429, or a close)
     |   +-- NoRoom          what it sent is not whole, and there is no room for more of that (same)
     +-- BadSession      Engine.IO: there is no such session, or it is not asked like this (400)
+    +-- ForeignOrigin   a page of another site asks (403)
+    +-- Refused         the program that uses the stack refuses the client; status, code: its own
     """
 
     status = 500
     code = "internal_error"
 
-    def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.headers = headers or {}
 
@@ -64,8 +67,11 @@ class NoRoom(BadPacket):
     """There is no room for more of what is not whole."""
 
     status = 429
-    code = TOO_MUCH
     close_code = 1013
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.code = refused.code
 
 
 class BadSession(SocketError):
@@ -76,3 +82,44 @@ class BadSession(SocketError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ForeignOrigin(SocketError):
+    """A page of a site that may not connect asks on behalf of its visitor."""
+
+    status = 403
+    code = "cross_origin"
+
+
+class Refused(SocketError):
+    """The program that uses the stack refuses a client."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, headers)
+        self.status = status
+        self.code = code
+
+
+class ConnectRefused(Exception):
+    """A connect handler refuses a client. answer: what its CONNECT_ERROR carries."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def shape_of(
+    status: int, code: str, message: str, detail: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the one shape of errors: the body of an HTTP answer."""
+    return {"error": code, "message": message, "status": status, "detail": dict(detail or {})}
+
+
+def refusal(status: int, code: str, message: str) -> dict[str, Any]:
+    """Return an acknowledgement that says no, in the one shape of errors."""
+    return {"ok": False, **shape_of(status, code, message)}
+
+
+INTERNAL_ERROR = refusal(500, "internal_error", "the server made a mistake; it is in its log")

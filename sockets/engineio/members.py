@@ -1,21 +1,15 @@
 """Who is connected to which Socket.IO namespace, and in which rooms.
 
-It keeps the interface of socketio.Manager and none of its storage: that has a room of its own for
-each client, 1.5 KB, and walks through all of them when one leaves. Way in: Members, which is the
-client_manager of sockets/engine.py's server.
+A client has no room of its own, which would be 1.5 KB each, and one that leaves is looked for in
+its own rooms only. Way in: Members.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import socketio
-
 from sockets.engineio.packets import Packet
-
-log = logging.getLogger(__name__)
 
 # What a client is sent while its connect handler still runs. A broadcast storm ends there.
 MAX_HELD = 100
@@ -25,7 +19,7 @@ MAX_CALLBACKS = 1000
 Callback = Callable[..., Any]
 
 
-class Member:
+class Membership:
     """A client in a namespace. session: its id in Engine.IO, sid: its id here.
 
     held: while it is connecting, what is sent to it then. is_leaving: its disconnect handler runs.
@@ -42,6 +36,28 @@ class Member:
         self.callbacks: dict[int, Callback] | None = None
         self.acks = 0
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is neither connecting nor leaving."""
+        return self.held is None and not self.is_leaving
+
+    def await_ack(self, callback: Callback) -> int:
+        """Return the number under which callback is called when the client acknowledges."""
+        if self.callbacks is None:
+            self.callbacks = {}
+        if len(self.callbacks) == MAX_CALLBACKS:
+            del self.callbacks[next(iter(self.callbacks))]
+        self.acks += 1
+        self.callbacks[self.acks] = callback
+        return self.acks
+
+    def acknowledge(self, ack_id: int, data: list[Any]) -> bool:
+        """Call what waits for this acknowledgement; return whether anything did."""
+        callback = (self.callbacks or {}).pop(ack_id, None)
+        if callback is not None:
+            callback(*data)
+        return callback is not None
+
 
 class _Namespace:
     """members: by sid. sids: by session. rooms: the sids in each, in the order of joining."""
@@ -49,24 +65,27 @@ class _Namespace:
     __slots__ = ("members", "rooms", "sids")
 
     def __init__(self) -> None:
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, Membership] = {}
         self.sids: dict[str, str] = {}
         self.rooms: dict[str, dict[str, None]] = {}
 
 
-class Members(socketio.Manager):  # type: ignore[misc]
-    """See the module; the methods are socketio.Manager's where nothing else is said."""
+class Members:
+    """See the module. new_id: returns an id that none has had."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
         self._namespaces: dict[str, _Namespace] = {}
 
-    # Ours
-
-    def member(self, sid: str, namespace: str) -> Member | None:
+    def find(self, sid: str | None, namespace: str) -> Membership | None:
         """Return the client, also while it is connecting or leaving."""
         found = self._namespaces.get(namespace)
-        return found.members.get(sid) if found else None
+        return found.members.get(sid) if found and sid else None
+
+    def sid_of(self, session: str, namespace: str) -> str | None:
+        """Return the sid of an Engine.IO session in a namespace, None when it is not in it."""
+        found = self._namespaces.get(namespace)
+        return found.sids.get(session) if found else None
 
     def sids_of(self, session: str) -> list[tuple[str, str]]:
         """Return (namespace, sid) for each namespace that an Engine.IO session is in."""
@@ -75,7 +94,7 @@ class Members(socketio.Manager):  # type: ignore[misc]
 
     def addressed(
         self, namespace: str, room: str | Iterable[str] | None, skip: str | Iterable[str] | None
-    ) -> list[Member]:
+    ) -> list[Membership]:
         """Return who is meant. room: a sid, a room, several, or None for all; skip: sids."""
         found = self._namespaces.get(namespace)
         if found is None:
@@ -89,54 +108,19 @@ class Members(socketio.Manager):  # type: ignore[misc]
         skipped = {skip} if isinstance(skip, str) else set(skip or ())
         return [member for member in members if member.sid not in skipped] if skipped else members
 
-    # Connecting
-
-    def get_namespaces(self) -> Iterable[str]:
-        return self._namespaces.keys()
-
-    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        for member in self.addressed(namespace, room, None):
-            yield member.sid, member.session
-
-    def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+    def add(self, session: str, namespace: str) -> Membership | None:
+        """Have a session join a namespace: it is connecting. None when it is there already."""
         found = self._namespaces.setdefault(namespace, _Namespace())
-        if eio_sid in found.sids:
+        if session in found.sids:
             return None
-        sid: str = self.server.eio.generate_id()
-        found.sids[eio_sid] = sid
-        found.members[sid] = Member(sid, eio_sid)
-        return sid
+        member = Membership(self._new_id(), session)
+        found.sids[session] = member.sid
+        found.members[member.sid] = member
+        return member
 
-    def connect(self, sid: str, namespace: str) -> str:
-        member = self.member(sid, namespace)
-        if member is not None:
-            member.held = None
-        return sid
-
-    def is_connected(self, sid: str, namespace: str) -> bool:
-        member = self.member(sid, namespace)
-        return member is not None and member.held is None and not member.is_leaving
-
-    def can_disconnect(self, sid: str, namespace: str) -> bool:
-        return self.is_connected(sid, namespace)
-
-    def sid_from_eio_sid(self, eio_sid: str, namespace: str) -> str | None:
-        found = self._namespaces.get(namespace)
-        return found.sids.get(eio_sid) if found else None
-
-    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
-        member = self.member(sid, namespace)
-        return member.session if member else None
-
-    def pre_disconnect(self, sid: str, namespace: str) -> str | None:
-        member = self.member(sid, namespace)
-        if member is None:
-            return None
-        member.is_leaving = True
-        return member.session
-
-    def disconnect(self, sid: str, namespace: str, **options: Any) -> None:
-        member = self.member(sid, namespace)
+    def remove(self, sid: str, namespace: str) -> None:
+        """Forget a client; again is harmless."""
+        member = self.find(sid, namespace)
         if member is None:
             return
         for room in list(member.rooms or ()):
@@ -148,8 +132,8 @@ class Members(socketio.Manager):  # type: ignore[misc]
 
     # Rooms
 
-    def enter_room(self, sid: str, namespace: str, room: str, eio_sid: str | None = None) -> None:
-        member = self.member(sid, namespace)
+    def enter_room(self, sid: str, namespace: str, room: str) -> None:
+        member = self.find(sid, namespace)
         if member is None:
             raise ValueError("sid is not connected to requested namespace")
         if room == sid:
@@ -163,7 +147,7 @@ class Members(socketio.Manager):  # type: ignore[misc]
         member.rooms.add(room)
 
     def leave_room(self, sid: str, namespace: str, room: str) -> None:
-        member = self.member(sid, namespace)
+        member = self.find(sid, namespace)
         if member is None or not member.rooms or room not in member.rooms:
             return
         member.rooms.remove(room)
@@ -178,49 +162,9 @@ class Members(socketio.Manager):  # type: ignore[misc]
             for sid in list(found.rooms.get(room, ())):
                 self.leave_room(sid, namespace, room)
 
-    def get_rooms(self, sid: str, namespace: str) -> list[str]:
-        member = self.member(sid, namespace)
+    def rooms_of(self, sid: str, namespace: str) -> list[str]:
+        member = self.find(sid, namespace)
         return [] if member is None else [sid, *(member.rooms or ())]
-
-    # Acknowledgements of clients
-
-    def await_ack(self, member: Member, callback: Callback) -> int:
-        """Return the number under which callback is called when the client acknowledges."""
-        if member.callbacks is None:
-            member.callbacks = {}
-        if len(member.callbacks) == MAX_CALLBACKS:
-            del member.callbacks[next(iter(member.callbacks))]
-        member.acks += 1
-        member.callbacks[member.acks] = callback
-        return member.acks
-
-    def trigger_callback(self, sid: str, id: int, data: list[Any]) -> None:  # noqa: A002
-        member = self.member(sid, "/")
-        if member is not None:
-            self.acknowledge(member, id, data)
-
-    def acknowledge(self, member: Member, ack_id: int, data: list[Any]) -> bool:
-        """Call what waits for this acknowledgement; return whether anything did."""
-        callback = (member.callbacks or {}).pop(ack_id, None)
-        if callback is not None:
-            callback(*data)
-        return callback is not None
-
-    # Sending
-
-    def emit(
-        self,
-        event: str,
-        data: Any,
-        namespace: str,
-        room: Any = None,
-        skip_sid: Any = None,
-        callback: Callback | None = None,
-        to: Any = None,
-        **options: Any,
-    ) -> None:
-        members = self.addressed(namespace, to or room, skip_sid)
-        self.server.emit_to(members, event, data, namespace, callback)
 
 
 def _sids_in(namespace: _Namespace, room: str) -> Iterable[str]:

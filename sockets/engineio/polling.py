@@ -1,7 +1,7 @@
-"""A polling client's end of a feed: what a ConnectionWriter is to a socket, this is to polls.
+"""Writes to a polling client: what a FrameWriter is to a socket, this is to polls.
 
 The client asks, and is answered with what there is, or as soon as there is something. Between two
-polls it is busy: what is said waits in a mailbox with a bound, and its feeder keeps its cursor
+polls it is busy: control messages wait in a mailbox with a bound, and a source keeps its cursor
 and is asked when the next poll comes. What it is given are payloads: packets joined by \\x1e.
 
 Way in: PollWriter. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.
@@ -14,14 +14,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from auth.request_scheduler import end_turn
+from sockets.engineio.contract import EventSource
 from sockets.engineio.packets import SEPARATOR
-from topics.connection_writer import MAX_CONTROL_BYTES, Source
 
 log = logging.getLogger(__name__)
 
-# What may wait for the next poll; the bytes are those of a ConnectionWriter.
+# What may wait for the next poll. A client that does not fetch it is cut off, counted as UNREAD.
 MAX_MAIL = 1024
+MAX_MAIL_BYTES = 256 * 1024
+UNREAD = "unread"
 # How long a poll waits that comes while the answer is that there is nothing for it.
 HOLD_S = 0.1
 # An answer is not made longer than this, besides its last piece.
@@ -30,15 +31,17 @@ ANSWER_BYTES = 64 * 1024
 _SEPARATOR = SEPARATOR.encode()
 
 
+def _nothing() -> None:
+    pass
+
+
 class PollWriter:
     """One client's polls. on_gone: called once, when it was closed or cut off; must not wait.
 
     max_packets: what the client takes in one answer, None for any number.
     busy: it takes no events now. gone: nor ever. overflowed: it was cut off since it did not fetch
-    what it was told. sent_bytes: how much polls were answered with.
+    what was sent. sent_bytes: how much polls were answered with.
     """
-
-    transport = "polling"
 
     __slots__ = (
         "__weakref__", "_again", "_answer", "_held", "_is_told_last", "_last", "_mail",
@@ -49,12 +52,12 @@ class PollWriter:
     def __init__(self, on_gone: Callable[[], None], max_packets: int | None = None) -> None:
         self._on_gone = on_gone
         self._max_packets = max_packets
-        self._sources: list[Source] = []
+        self._sources: list[EventSource] = []
         self._mail: deque[bytes] = deque()
         self._mail_bytes = 0
         # What the last answer had no room for.
         self._rest = b""
-        # What was offered to the poll that waits, and what wakes that.
+        # What was sent to the poll that waits, and what wakes that.
         self._answer: bytes | None = None
         self._again: threading.Event | None = None
         # What polls are answered with at once: during an upgrade, and when it is over.
@@ -93,11 +96,11 @@ class PollWriter:
         """Take a control message: it goes out before any event that was not begun.
 
         Never waits. False when the client is gone, or has now been cut off: more than MAX_MAIL
-        messages or MAX_CONTROL_BYTES wait to be fetched.
+        messages or MAX_MAIL_BYTES wait to be fetched.
         """
         if self.gone:
             return False
-        if len(self._mail) == MAX_MAIL or self._mail_bytes + len(data) > MAX_CONTROL_BYTES:
+        if len(self._mail) == MAX_MAIL or self._mail_bytes + len(data) > MAX_MAIL_BYTES:
             log.warning(
                 "client cut off reason=unfetched_mail messages=%d bytes=%d",
                 len(self._mail), self._mail_bytes,
@@ -110,7 +113,7 @@ class PollWriter:
         self._wake_poll()
         return True
 
-    def feed_from(self, source: Source, *, at_once: bool = True) -> None:
+    def feed_from(self, source: EventSource, *, at_once: bool = True) -> None:
         """Ask source for more from now on, whenever a poll has come.
 
         at_once: also the poll that waits.
@@ -119,7 +122,7 @@ class PollWriter:
         if at_once:
             self.wake()
 
-    def forget(self, source: Source) -> None:
+    def forget(self, source: EventSource) -> None:
         """Ask source no more."""
         if source in self._sources:
             self._sources.remove(source)
@@ -133,14 +136,17 @@ class PollWriter:
         if not self.gone:
             self.gone = True
             self._last = _SEPARATOR.join([*self._mail, last]) if last else last
-            self._let_go()
+            self._drop_all()
             on_gone, self._on_gone = self._on_gone, _nothing
             on_gone()
 
     # The session's side
 
-    def poll(self) -> bytes:
-        """Wait for something to answer a poll with, and return it. One poll at a time."""
+    def poll(self, end_turn: Callable[[], None] = _nothing) -> bytes:
+        """Wait for something to answer a poll with, and return it. One poll at a time.
+
+        end_turn: called before it waits.
+        """
         again = self._again = threading.Event()
         try:
             if self._held is not None:
@@ -179,7 +185,7 @@ class PollWriter:
         self.gone = True
         self._last = last
         self._on_gone = _nothing
-        self._let_go()
+        self._drop_all()
         return mail
 
     def _next(self) -> bytes:
@@ -213,7 +219,7 @@ class PollWriter:
         self._rest = _SEPARATOR.join(packets[self._max_packets :])
         return _SEPARATOR.join(packets[: self._max_packets])
 
-    def _let_go(self) -> None:
+    def _drop_all(self) -> None:
         self._sources = []
         self._mail.clear()
         self._wake_poll()
@@ -222,7 +228,3 @@ class PollWriter:
         if self._again is not None:
             self.busy = True
             self._again.set()
-
-
-def _nothing() -> None:
-    pass

@@ -7,20 +7,23 @@ from pathlib import Path
 from time import sleep
 
 import engineio
+import flask_socketio
 from flask import Flask, request
 from flask_socketio import ConnectionRefusedError as Refused
-from flask_socketio import Namespace, SocketIO, emit
+from flask_socketio import Namespace, emit
 from greenlet import greenlet
 
-from auth import SocketLimits
 from auth.request_scheduler import RequestScheduler
-from auth.unfinished import Unfinished
 from server.hooks import WorkerHooks
-from sockets.engine import make_socketio
+from sockets.connections import make_acceptor
+from sockets.engineio.acceptor import MAX_MESSAGE_BYTES, Acceptor
+from sockets.engineio.engine import EngineServer
 from sockets.engineio.errors import SocketError
-from sockets.engineio.packets import event_packet
-from sockets.engineio.sessions import EngineServer
-from sockets.engineio.websocket import MAX_MESSAGE_BYTES, accept, serve
+from sockets.engineio.sessions import EngineOptions
+from sockets.engineio.socketio_packets import event_packet
+from sockets.extension import SocketIO
+from topics import ConnectionWriter
+from wire.connection import connection_of
 
 
 def process():
@@ -40,7 +43,7 @@ def process():
 
 raw = Flask(__name__)
 OPEN = set()
-HEARING = SocketLimits(RequestScheduler(), Unfinished())
+ACCEPTOR = make_acceptor(RequestScheduler())
 
 
 def give_back(websocket, message):
@@ -87,35 +90,20 @@ def registered(talk):
     return registered
 
 
-def talk_within(websocket, talk):
-    """Fail or echo while the view runs."""
-    OPEN.add(websocket)
-    try:
-        if talk == "fail":
-            raise ZeroDivisionError
-        while (message := websocket.receive()) is not None:
-            give_back(websocket, message)
-    finally:
-        OPEN.remove(websocket)
-
-
 @raw.get("/<talk>", websocket=True)
 @raw.get("/<talk>")
 def open_one(talk):
-    """One of the functions above; `within`: while the view runs. limit: the longest message."""
+    """One of the functions above. limit: the longest message."""
     if talk == "facts":
         return process() | {"open": len(OPEN), "busy": sum(each.writer.busy for each in OPEN)}
     if talk == "leave":
         code, reason = int(request.args["code"]), request.args.get("reason", "")
-        serve(request.environ, lambda websocket: leave(websocket, code, reason), "", HEARING)
-    elif "within" in request.args or talk == "within":
-        with accept(request.environ, "", HEARING) as websocket:
-            talk_within(websocket, talk)
+        ACCEPTOR.serve(request.environ, lambda websocket: leave(websocket, code, reason), "")
     else:
         talks = {"echo": echo, "fail": fail, "flood": flood, "last": last}
         limit = request.args.get("limit", MAX_MESSAGE_BYTES, int)
         more = [("X-More", "yes")]
-        serve(request.environ, registered(talks[talk]), "", HEARING, more, limit)
+        ACCEPTOR.serve(request.environ, registered(talks[talk]), "", more, limit)
     return ""
 
 
@@ -131,17 +119,33 @@ def refuse(error):
     return {"error": error.code, "message": str(error)}, error.status, {**error.headers}
 
 
-# Engine.IO, as its protocol suite has it: what comes goes back
+# Engine.IO by itself, as its protocol suite has it: what comes goes back
 
 
-def make_engine(kind, **options):
-    engine = kind(ping_interval=0.3, ping_timeout=0.2, **options)
-    engine.on("message", engine.send)
-    return engineio.WSGIApp(engine)
+class Echo:
+    """Handlers of sessions. send: of the engine."""
+
+    def __init__(self, send):
+        self.message = send
+
+    def opened(self, sid, environ): ...
+
+    def upgraded(self, sid): ...
+
+    def over(self, sid): ...
+
+    def closed(self, sid, reason): ...
 
 
-engine = make_engine(EngineServer)
-stock_engine = make_engine(engineio.Server, async_mode="eventlet")
+engine = EngineServer(
+    EngineOptions(ping_interval_s=0.3, ping_timeout_s=0.2),
+    acceptor=Acceptor(connection_of, ConnectionWriter),
+)
+engine.sessions.handlers = Echo(engine.send)
+
+_stock = engineio.Server(ping_interval=0.3, ping_timeout=0.2, async_mode="eventlet")
+_stock.on("message", _stock.send)
+stock_engine = engineio.WSGIApp(_stock)
 
 
 # Socket.IO, as its protocol suite has it
@@ -164,8 +168,8 @@ def make_suite(kind, **options):
     return app
 
 
-suite = make_suite(make_socketio, connect_timeout_s=1.0)
-stock_suite = make_suite(SocketIO, async_mode="eventlet")
+suite = make_suite(SocketIO, acceptor=ACCEPTOR, connect_timeout_s=1.0)
+stock_suite = make_suite(flask_socketio.SocketIO, async_mode="eventlet")
 
 
 # Socket.IO, with everything that may go wrong
@@ -178,11 +182,11 @@ class Feed:
         self.count = count
         self.padding = padding
         self.next = 0
-        self.writer = None
+        self.transport = ""
 
-    def attach(self, writer):
-        self.writer = writer
-        writer.feed_from(self)
+    def attach(self, socketio, sid):
+        self.transport = socketio.server.transport(sid, "/live")
+        socketio.writer_of(sid, "/live").feed_from(self)
 
     def more(self):
         if self.next == self.count:
@@ -190,7 +194,7 @@ class Feed:
         sleep(0.001)  # as from a disk
         packet = event_packet("fed", [self.next, *self.padding], "/live")
         self.next += 1
-        return packet.frame if self.writer.transport == "websocket" else packet.payload
+        return packet.frame if self.transport == "websocket" else packet.payload
 
 
 class Live(Namespace):
@@ -243,15 +247,15 @@ class Live(Namespace):
 
     def on_feed(self, count):
         feed = self.feeds[request.sid] = Feed(count)
-        feed.attach(self.socketio.writer_of(request.sid, "/live"))
+        feed.attach(self.socketio, request.sid)
 
     def on_fat_feed(self, count):
         feed = self.feeds[request.sid] = Feed(count, ["x" * 5000])
-        feed.attach(self.socketio.writer_of(request.sid, "/live"))
+        feed.attach(self.socketio, request.sid)
 
     def upgraded(self, sid):
         if sid in self.feeds:
-            self.feeds[sid].attach(self.socketio.writer_of(sid, "/live"))
+            self.feeds[sid].attach(self.socketio, sid)
 
 
 hooks = WorkerHooks()
@@ -259,10 +263,9 @@ hooks = WorkerHooks()
 
 def make_live(kind, **options):
     app = Flask(__name__)
-    socketio = kind(app, **options)
-    is_ours = kind is make_socketio
-    if is_ours:
-        socketio.server.eio.refusals = hooks.refusals
+    is_ours = kind is SocketIO
+    parts = {"acceptor": ACCEPTOR, "refusals": hooks.refusals} if is_ours else {}
+    socketio = kind(app, **parts, **options)
     namespace = Live()
     socketio.on_namespace(namespace)
 
@@ -274,7 +277,7 @@ def make_live(kind, **options):
 
     @app.get("/tick/<event>")
     def tick(event):
-        socketio.tick(event, {"data": event}, "/live")
+        socketio.emit(event, {"data": event}, namespace="/live", volatile=True)
         return ""
 
     @app.get("/close_all")
@@ -285,24 +288,28 @@ def make_live(kind, **options):
     @app.get("/facts")
     def facts():
         left, namespace.left = namespace.left, []
-        manager = socketio.server.manager
-        members = sum(1 for _ in manager.get_participants("/live", None))
-        engine = socketio.server.eio
-        sessions = engine.sockets.values()
-        counts = socketio.counts() if is_ours else {}
-        return process() | counts | {
+        if is_ours:
+            engine = socketio.server.engine
+            members = len(socketio.server.sockets.members.addressed("/live", None, None))
+            sessions = engine.sessions.by_id.values()
+            more = socketio.counts() | {
+                "waiting": sum(not session.writer.busy for session in sessions),
+                "unfinished": engine.acceptor.unfinished.total,
+            }
+        else:
+            manager, more = socketio.server.manager, {}
+            members = sum(1 for _ in manager.get_participants("/live", None))
+        return process() | more | {
             "left": left,
             "refusals": hooks.refusals,
             "members": members,
-            "waiting": sum(hasattr(s, "writer") and not s.writer.busy for s in sessions),
             "environs": len(socketio.server.environ),
-            "unfinished": engine.socket_limits.unfinished.total if is_ours else 0,
         }  # fmt: skip
 
     return app
 
 
-live = make_live(make_socketio)
-brisk = make_live(make_socketio, ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3)
-hasty = make_live(make_socketio, connect_timeout_s=0.4)
-stock = make_live(SocketIO, async_mode="eventlet")
+live = make_live(SocketIO)
+brisk = make_live(SocketIO, ping_interval=0.3, ping_timeout=0.2, upgrade_timeout_s=0.3)
+hasty = make_live(SocketIO, connect_timeout_s=0.4)
+stock = make_live(flask_socketio.SocketIO, async_mode="eventlet")

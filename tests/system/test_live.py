@@ -1,4 +1,4 @@
-"""The textbook's live contract to the letter, and topics and exports on the namespace /live."""
+"""The original contract of /live to the letter, and topics and exports on the namespace /live."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def call(client, event, **fields):
     return client.call(event, fields, namespace="/live", timeout=10)
 
 
-# The textbook's contract.
+# The original contract.
 
 
 @each_way

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
-from topics.ticker import EVERY_S, Ticker
+from topics.ticker import EVERY_S, Ticker, seconds
 
 SECOND_S = 0.03
 
@@ -130,3 +130,20 @@ def test_nothing_beats_after_the_stop(ticker, until):
 
 def test_a_metronome_that_never_began_can_be_stopped():
     Ticker().stop()
+
+
+def test_seconds_are_counted_from_the_start_and_late_ones_left_out(monkeypatch):
+    now_s = [100.0]
+    naps = []
+
+    def sleep(nap_s):
+        naps.append(round(nap_s, 6))
+        now_s[0] += nap_s + 0.01  # it wakes late
+
+    monkeypatch.setattr("topics.ticker.time.monotonic", lambda: now_s[0])
+    counted = seconds(sleep)
+    assert list(islice(counted, 3)) == [1, 2, 3]
+    assert naps == [1.0, 0.99, 0.99]
+    now_s[0] += 2.5  # so long it took to emit
+    assert next(counted) == 6
+    assert naps[-1] == 0.49

@@ -1,11 +1,8 @@
 import pytest
 
-from auth import SocketLimits
-from auth.request_scheduler import RequestScheduler
-from auth.unfinished import Unfinished
+from sockets.engineio.acceptor import Acceptor, no_connection
 from sockets.engineio.errors import BadHandshake, NoConnection
 from sockets.engineio.handshake import answer_handshake
-from sockets.engineio.websocket import accept
 
 REQUEST = {
     "REQUEST_METHOD": "GET",
@@ -74,5 +71,5 @@ def test_a_field_cannot_bring_others(name, value):
 
 def test_a_server_without_connections_is_named():
     with pytest.raises(NoConnection, match=r"gunicorn\.conf\.py") as raised:
-        accept(REQUEST, "", SocketLimits(RequestScheduler(), Unfinished()))
+        Acceptor(no_connection, print).serve(REQUEST, iter, "")
     assert raised.value.status == 501

@@ -1,5 +1,4 @@
 from itertools import count
-from types import SimpleNamespace
 
 import pytest
 
@@ -9,10 +8,7 @@ from sockets.engineio.members import MAX_CALLBACKS, Members
 @pytest.fixture
 def members():
     """The members of a server that numbers its clients."""
-    members = Members()
-    ids = map(str, count(1))
-    members.server = SimpleNamespace(eio=SimpleNamespace(generate_id=lambda: next(ids)))
-    return members
+    return Members(map(str, count(1)).__next__)
 
 
 @pytest.fixture
@@ -20,7 +16,9 @@ def join(members):
     """A verb: join(session) connects one to /live and returns its sid."""
 
     def join(session, namespace="/live"):
-        return members.connect(members.pre_connect(session, namespace), namespace)
+        member = members.add(session, namespace)
+        member.held = None
+        return member.sid
 
     return join
 
@@ -30,22 +28,22 @@ def sids(members, *room_and_skip):
 
 
 def test_a_client_is_connecting_then_connected_then_leaving(members):
-    sid = members.pre_connect("a", "/live")
-    assert not members.is_connected(sid, "/live")
-    assert members.sid_from_eio_sid("a", "/live") == sid
-    members.connect(sid, "/live")
-    assert members.is_connected(sid, "/live")
-    assert members.pre_disconnect(sid, "/live") == "a"
-    assert not members.is_connected(sid, "/live")
-    assert members.eio_sid_from_sid(sid, "/live") == "a"
-    members.disconnect(sid, "/live")
-    assert members.eio_sid_from_sid(sid, "/live") is None
-    assert list(members.get_namespaces()) == []
+    member = members.add("a", "/live")
+    assert not member.is_connected
+    assert members.sid_of("a", "/live") == member.sid
+    member.held = None
+    assert member.is_connected
+    member.is_leaving = True
+    assert not member.is_connected
+    assert members.find(member.sid, "/live").session == "a"
+    members.remove(member.sid, "/live")
+    assert members.find(member.sid, "/live") is None
+    assert members.sid_of("a", "/live") is None
 
 
 def test_a_session_joins_a_namespace_once(members, join):
     join("a")
-    assert members.pre_connect("a", "/live") is None
+    assert members.add("a", "/live") is None
 
 
 def test_the_namespaces_of_a_session(members, join):
@@ -74,11 +72,11 @@ def test_rooms_end_with_their_last(members, join):
     a, b = join("a"), join("b")
     members.enter_room(a, "/live", "red")
     members.enter_room(b, "/live", "red")
-    assert members.get_rooms(a, "/live") == [a, "red"]
+    assert members.rooms_of(a, "/live") == [a, "red"]
     members.leave_room(a, "/live", "red")
     members.leave_room(a, "/live", "red")
     assert sids(members, "red", None) == [b]
-    members.disconnect(b, "/live")
+    members.remove(b, "/live")
     assert sids(members, "red", None) == []
     assert not members._namespaces["/live"].rooms
 
@@ -87,7 +85,7 @@ def test_a_room_is_closed(members, join):
     a = join("a")
     members.enter_room(a, "/live", "red")
     members.close_room("red", "/live")
-    assert members.get_rooms(a, "/live") == [a]
+    assert members.rooms_of(a, "/live") == [a]
 
 
 def test_nobody_enters_the_room_that_another_is(members, join):
@@ -100,18 +98,18 @@ def test_nobody_enters_the_room_that_another_is(members, join):
 
 
 def test_an_acknowledgement_comes_once(members, join):
-    member = members.member(join("a"), "/live")
+    member = members.find(join("a"), "/live")
     came = []
-    ack_id = members.await_ack(member, lambda *data: came.append(data))
-    members.acknowledge(member, ack_id, [1, 2])
-    members.acknowledge(member, ack_id, [3])
-    members.acknowledge(member, 99, [4])
+    ack_id = member.await_ack(lambda *data: came.append(data))
+    member.acknowledge(ack_id, [1, 2])
+    member.acknowledge(ack_id, [3])
+    member.acknowledge(99, [4])
     assert came == [(1, 2)]
 
 
 def test_what_never_acknowledges_takes_no_room(members, join):
-    member = members.member(join("a"), "/live")
+    member = members.find(join("a"), "/live")
     for _ in range(2 * MAX_CALLBACKS):
-        members.await_ack(member, print)
+        member.await_ack(print)
     assert len(member.callbacks) == MAX_CALLBACKS
     assert max(member.callbacks) == 2 * MAX_CALLBACKS

@@ -3,8 +3,7 @@ from time import monotonic
 
 import pytest
 
-from sockets.engineio.polling import ANSWER_BYTES, HOLD_S, MAX_MAIL, PollWriter
-from topics.connection_writer import MAX_CONTROL_BYTES
+from sockets.engineio.polling import ANSWER_BYTES, HOLD_S, MAX_MAIL, MAX_MAIL_BYTES, PollWriter
 
 
 class Tap:
@@ -143,7 +142,7 @@ def test_a_source_is_forgotten(writer):
     assert writer.poll() == b"2"
 
 
-OVERFLOWS = {"messages": (b"4", MAX_MAIL), "bytes": (b"4" * 1024, MAX_CONTROL_BYTES // 1024)}
+OVERFLOWS = {"messages": (b"4", MAX_MAIL), "bytes": (b"4" * 1024, MAX_MAIL_BYTES // 1024)}
 
 
 @pytest.mark.parametrize(("message", "most"), OVERFLOWS.values(), ids=OVERFLOWS.keys())

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 from flask import Flask, request, session
 from flask_socketio import Namespace, emit, join_room
 
-from sockets.engine import KeptEnviron, make_socketio
+from sockets.environs import KeptEnviron
+from sockets.extension import SocketIO
 
 ENVIRON = {
     "REQUEST_METHOD": "GET",
@@ -49,11 +51,83 @@ def test_each_handler_has_an_environ_of_its_own():
 
 def test_ours_loads_no_green_library():
     program = (
-        "import sys; from flask import Flask; from sockets.engine import make_socketio;"
-        "make_socketio(Flask('app')); sys.exit('eventlet' in sys.modules)"
+        "import sys; from flask import Flask; from sockets.extension import SocketIO;"
+        "SocketIO(Flask('app')); sys.exit('eventlet' in sys.modules)"
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", program], cwd=root, timeout=60).returncode == 0
+
+
+UNSUPPORTED = {
+    "message_queue": "redis://",
+    "client_manager": None,
+    "channel": "x",
+    "serializer": "msgpack",
+    "json": json,
+    "logger": True,
+    "cookie": "io",
+    "always_connect": True,
+    "namespaces": "*",
+    "async_mode": "eventlet",
+    "async_handlers": True,
+    "manage_session": True,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), UNSUPPORTED.items())
+@pytest.mark.parametrize("start", [SocketIO, SocketIO().init_app])
+def test_an_option_that_is_not_supported_is_named(start, name, value):
+    with pytest.raises(ValueError, match=rf"^{name}=.* is not supported"):
+        start(Flask(__name__), **{name: value})
+
+
+def test_the_options_that_are_supported():
+    sockets = SocketIO(
+        Flask(__name__),
+        ping_interval=(20, 5),
+        ping_timeout=7,
+        max_http_buffer_size=1000,
+        transports="polling",
+        async_mode="threading",
+        manage_session=False,
+    )
+    options = sockets.server.engine.options
+    assert (options.ping_interval_s, options.ping_timeout_s) == (25, 7)
+    assert (options.max_payload_bytes, options.transports) == (1000, ("polling",))
+
+
+ORIGINS = {
+    "by default those of the same": (None, "http://a.example", True),
+    "and no others": (None, "http://b.example", False),
+    "all": ("*", "http://b.example", True),
+    "a list": (["http://b.example"], "http://b.example", True),
+    "that has not this one": (["http://b.example"], "http://a.example", False),
+    "a function": (lambda origin, environ: origin.endswith("b.example"), "http://b.example", True),
+}
+
+
+@pytest.mark.parametrize(("allowed", "origin", "may"), ORIGINS.values(), ids=ORIGINS.keys())
+def test_whose_pages_may_connect(app, allowed, origin, may):
+    SocketIO(app, cors_allowed_origins=allowed)
+    headers = {"Origin": origin, "Host": "a.example"}
+    answer = app.test_client().get("/socket.io/?EIO=4&transport=polling", headers=headers)
+    assert answer.status_code == (200 if may else 403)
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if may else None)
+
+
+def test_without_cors_nobody_looks(app):
+    SocketIO(app, cors_allowed_origins=[])
+    headers = {"Origin": "http://b.example"}
+    answer = app.test_client().get("/socket.io/?EIO=4&transport=polling", headers=headers)
+    assert answer.status_code == 200
+    assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+
+
+def test_what_waits_for_itself_is_refused(sockets):
+    with pytest.raises(RuntimeError, match="callback"):
+        sockets.call("event", namespace="/room")
+    with pytest.raises(RuntimeError, match="gunicorn"):
+        sockets.run(None)
 
 
 def test_upstreams_queue_has_no_bound():
@@ -89,7 +163,7 @@ def app():
 
 @pytest.fixture
 def sockets(app):
-    sockets = make_socketio()
+    sockets = SocketIO()
     sockets.on_namespace(Room("/room"))
     sockets.on("top")(lambda *arguments: arguments)
     sockets.init_app(app)

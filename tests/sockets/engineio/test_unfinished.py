@@ -2,8 +2,8 @@
 
 import pytest
 
-from auth.access import TooMany
-from auth.unfinished import Unfinished
+from sockets.engineio.errors import Refused
+from sockets.engineio.unfinished import Unfinished
 
 
 def fill(unfinished, owner):
@@ -11,7 +11,7 @@ def fill(unfinished, owner):
     for count in range(1000):
         try:
             unfinished.keep((owner, count), owner, 1)
-        except TooMany:
+        except Refused:
             return count
     return None
 
@@ -33,9 +33,9 @@ def test_what_grows_is_counted_once():
 def test_what_is_refused_is_forgotten():
     unfinished = Unfinished(100)
     unfinished.keep("a1", "a", 40)
-    with pytest.raises(TooMany) as caught:
+    with pytest.raises(Refused) as caught:
         unfinished.keep("a1", "a", 51)
-    assert (caught.value.code, caught.value.retry_after_s) == ("too_much_unfinished", 5)
+    assert (caught.value.code, caught.value.headers["Retry-After"]) == ("too_much_unfinished", "5")
     assert unfinished.total == 0
     unfinished.keep("a2", "a", 50)
 

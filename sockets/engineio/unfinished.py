@@ -1,9 +1,9 @@
 """Bytes that wait for the rest of what they belong to: bounded in all, and shared fairly.
 
 Half messages, half events and bodies that are still on their way cost memory and are worth nothing
-yet. One quota key may have as much of the room as stays free for the others, so a new one finds
-some, whatever the others hold. Everything is called on the threads of one process that take turns
-(green ones). Way in: Unfinished.
+yet. One quota key may have as much of the room as stays free for the others, so each new quota key
+finds some, whatever the others hold. Everything is called on the threads of one process that take
+turns (green ones). Way in: Unfinished.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 
-from auth.access import TooMany
+from sockets.engineio.errors import Refused
 
 # 64 messages of the longest kind; one quota key alone may have half of it.
 MOST_BYTES = 64 * 1024 * 1024
-RETRY_AFTER_S = 5
+RETRY_AFTER = {"Retry-After": "5"}
 TOO_MUCH = "too_much_unfinished"
 
 
@@ -25,27 +25,27 @@ class Unfinished:
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
         self._sizes: dict[Hashable, tuple[str, int]] = {}
-        self._of_keys: Counter[str] = Counter()
+        self._of_quota_keys: Counter[str] = Counter()
         self.total = 0
 
     def keep(self, what: Hashable, quota_key: str, size: int) -> None:
-        """Count what, of quota_key, as size bytes now. Raises TooMany, and forgets it then."""
+        """Count what as size bytes of quota_key. Raises Refused, and forgets it then."""
         self.forget(what)
-        if self._of_keys[quota_key] + size > self._most - self.total - size:
+        if self._of_quota_keys[quota_key] + size > self._most - self.total - size:
             self._clear(quota_key)
             text = "too much is unfinished: send whole messages, or come back later"
-            raise TooMany(TOO_MUCH, text, RETRY_AFTER_S)
+            raise Refused(429, TOO_MUCH, text, RETRY_AFTER)
         self._sizes[what] = quota_key, size
-        self._of_keys[quota_key] += size
+        self._of_quota_keys[quota_key] += size
         self.total += size
 
     def forget(self, what: Hashable) -> None:
         """Count it no longer; again is harmless."""
         quota_key, size = self._sizes.pop(what, ("", 0))
-        self._of_keys[quota_key] -= size
+        self._of_quota_keys[quota_key] -= size
         self.total -= size
         self._clear(quota_key)
 
     def _clear(self, quota_key: str) -> None:
-        if not self._of_keys[quota_key]:
-            del self._of_keys[quota_key]
+        if not self._of_quota_keys[quota_key]:
+            del self._of_quota_keys[quota_key]

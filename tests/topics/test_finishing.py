@@ -1,11 +1,10 @@
-"""What WebSockets need of topics.connection_writer.ConnectionWriter besides taking events."""
+"""What WebSockets need of a ConnectionWriter besides taking events."""
 
 import threading
 
 import pytest
 
-from sockets.engineio.websocket import FrameWriter
-from topics.connection_writer import MAX_CONTROL_BYTES, TURN_S
+from topics.connection_writer import MAX_CONTROL_BYTES, TURN_S, ConnectionWriter
 
 
 class Line:
@@ -53,7 +52,7 @@ def told():
 
 @pytest.fixture
 def writer(line, told):
-    writer = FrameWriter(line, lambda: told.append("gone"))
+    writer = ConnectionWriter(line, lambda: told.append("gone"))
     yield writer
     line.goes_on.set()
 

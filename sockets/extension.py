@@ -1,0 +1,181 @@
+"""Flask-SocketIO on the protocol stack of sockets.engineio. Way in: SocketIO."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
+from typing import Any
+
+import flask_socketio
+from flask import Flask
+
+from sockets.engineio.acceptor import Acceptor
+from sockets.engineio.contract import Admission, FrameWriter
+from sockets.engineio.cors import AllowOrigin, is_same_origin
+from sockets.engineio.engine import EngineServer
+from sockets.engineio.polling import PollWriter
+from sockets.engineio.sessions import EngineOptions
+from sockets.server import FlaskServer
+
+# Flask-SocketIO's name of each of EngineOptions, and two more of those.
+_ENGINE_OPTIONS = {
+    "ping_interval": "ping_interval_s",
+    "ping_timeout": "ping_timeout_s",
+    "max_http_buffer_size": "max_payload_bytes",
+    "allow_upgrades": "allow_upgrades",
+    "transports": "transports",
+    "connect_timeout_s": "connect_timeout_s",
+    "upgrade_timeout_s": "upgrade_timeout_s",
+}
+OPTIONS = (*_ENGINE_OPTIONS, "cors_allowed_origins", "cors_credentials", "path", "resource")
+# Options that may say what holds anyway.
+FIXED = {"async_mode": "threading", "async_handlers": False, "manage_session": False}
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
+    """Flask-SocketIO; see flask_socketio.SocketIO.
+
+    An event is encoded and framed once and written straight to every client. One client's backlog,
+    mistake or failing handler is its own affair. Handlers of one client run one after the other, so
+    there is no `call`. Sessions of Flask are not kept between events. Only namespaces that have
+    handlers can be connected to. Options that would do something else raise ValueError.
+
+    acceptor, admission, refusals, headers: see EngineServer. end_of_session: see EngineOptions.
+    options: those of OPTIONS, as Flask-SocketIO has them.
+
+    A namespace that has a method `upgraded(sid)` is told when a client has changed from polling to
+    WebSocket, at once and before anything else is sent: its writer is another one then. One that
+    has `over(sid)` is told of a client whose session has lasted for long enough, before it is
+    closed. One that has `heard(sid)` is told of every event, before it is looked at; Refused from
+    there is the acknowledgement.
+    """
+
+    server: FlaskServer
+    server_options: dict[str, Any]
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        acceptor: Acceptor | None = None,
+        admission: Admission | None = None,
+        refusals: Counter[str] | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        end_of_session: Callable[[], float] = lambda: inf,
+        **options: Any,
+    ) -> None:
+        self._engine_parts: dict[str, Any] = {
+            "acceptor": acceptor, "admission": admission, "refusals": refusals, "headers": headers,
+        }  # fmt: skip
+        self._end_of_session = end_of_session
+        check_options(options)
+        super().__init__(app, **options)
+
+    def init_app(self, app: Flask, **options: Any) -> None:
+        check_options(options)
+        options = {**self.server_options, **options}
+        self.manage_session = False
+        self.async_mode = FIXED["async_mode"]
+        engine = EngineServer(
+            engine_options(options, self._end_of_session),
+            allow_origin=origin_rule(options.get("cors_allowed_origins")),
+            credentials=options.get("cors_credentials", True),
+            **self._engine_parts,
+        )
+        self.server = FlaskServer(engine)
+        for message, handler, namespace in self.handlers:
+            self.server.on(message, handler, namespace)
+        for namespace_handler in self.namespace_handlers:
+            self.server.register_namespace(namespace_handler)
+        path = options.get("path") or options.get("resource") or "socket.io"
+        app.extensions["socketio"] = self
+        self.sockio_mw = Middleware(engine, app, path)
+        app.wsgi_app = self.sockio_mw  # type: ignore[method-assign]
+
+    def run(self, *arguments: Any, **options: Any) -> None:
+        """Refuse: the server of gunicorn.conf.py hands connections out, and others do not."""
+        raise RuntimeError("start it by `gunicorn -c gunicorn.conf.py`")
+
+    def repeat(self, sid: str, event: str, data: Any, namespace: str = "/") -> None:
+        """Emit to one client an event whose data is the same for all: it is encoded once."""
+        member = self.server.sockets.members.find(sid, namespace)
+        if member is not None:
+            self.server.sockets.emitter.repeat(member, event, data, namespace)
+
+    def writer_of(self, sid: str, namespace: str = "/") -> PollWriter | FrameWriter | None:
+        """Return what writes to a client, None when it is gone. It changes with an upgrade.
+
+        By the transport of the client it takes frames or payloads: see `server.transport`.
+        """
+        return self.server.sockets.writer_of(sid, namespace)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many clients there are by transport: polling, websocket."""
+        return self.server.engine.sessions.counts()
+
+    def close(self, sid: str, namespace: str = "/") -> None:
+        """Disconnect a client, and end the session that it is on."""
+        self.server.sockets.close(sid, namespace)
+
+    def close_all(self, code: int, text: str) -> None:
+        """Close every client. code, text: what a WebSocket is closed with."""
+        self.server.engine.sessions.close_all(code, text)
+
+
+class Middleware:
+    """The WSGI application in front of Flask's: /socket.io/ is the engine's."""
+
+    def __init__(self, engine: EngineServer, app: Flask, path: str) -> None:
+        self._engine = engine
+        self._app = app
+        self.wsgi_app: WSGI = app.wsgi_app
+        self._path = f"/{path.strip('/')}/"
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == self._path:
+            environ["flask.app"] = self._app
+            return self._engine(environ, start_response)
+        return self.wsgi_app(environ, start_response)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise ValueError, which names the first option that this server does not support."""
+    for name, value in options.items():
+        if name in FIXED and value in (FIXED[name], None):
+            continue
+        if name in FIXED:
+            raise ValueError(f"{name}={value!r} is not supported: only {FIXED[name]!r} is")
+        if name not in OPTIONS:
+            raise ValueError(f"{name}= is not supported; supported are {', '.join(OPTIONS)}")
+
+
+def engine_options(
+    options: Mapping[str, Any], end_of_session: Callable[[], float]
+) -> EngineOptions:
+    """Return what Flask-SocketIO's options say of Engine.IO."""
+    named = {_ENGINE_OPTIONS[name]: options[name] for name in _ENGINE_OPTIONS if name in options}
+    interval = named.get("ping_interval_s")
+    if isinstance(interval, tuple):
+        # The interval, and how much more a client is given.
+        named["ping_interval_s"] = sum(interval)
+    if transports := named.get("transports"):
+        named["transports"] = (transports,) if isinstance(transports, str) else tuple(transports)
+    return EngineOptions(**named, end_of_session=end_of_session)
+
+
+def origin_rule(allowed: Any) -> AllowOrigin | None:
+    """Return the rule that Flask-SocketIO's `cors_allowed_origins` asks for."""
+    if allowed is None:
+        return is_same_origin
+    if callable(allowed):
+        rule: AllowOrigin = allowed
+        return rule
+    if allowed == []:
+        return None
+    origins = [allowed] if isinstance(allowed, str) else list(allowed)
+    return lambda origin, environ: "*" in origins or origin in origins
