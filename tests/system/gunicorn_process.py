@@ -15,7 +15,8 @@ from tests.system.server import GUNICORN, ROOT, end_clients, need, wait_until, w
 class GunicornProcess:
     """Started by the constructor; stop() ends it, its workers and its clients, by their ids.
 
-    is_ours: what it runs is ours and must not hold the hub.
+    module: of tests.system; None if app names one itself. is_ours: what it runs is ours and must
+    not hold the hub.
     """
 
     def __init__(self, folder, *options, module="worker_apps", app="app", is_ours=True, **environ):
@@ -29,7 +30,7 @@ class GunicornProcess:
             "HEADWATER_CONNECTIONS_PENDING": "0",
         }
         environ = plain | settings | {"HOME": str(folder)} | environ
-        loaded = f"tests.system.{module}:{app}"
+        loaded = f"tests.system.{module}:{app}" if module else app
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [GUNICORN, watched(loaded, environ) if is_ours else loaded, *options],

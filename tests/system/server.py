@@ -215,6 +215,8 @@ class Server:
         self.instance = Path(environ.get("HEADWATER_INSTANCE", folder / "instance"))
         self.recordings = self.instance / "recordings"
         self.process = None
+        # What gunicorn loads.
+        self.app = "wsgi:app"
         self._clients = []
         self._seen = set()
         self._log_start = 0
@@ -233,7 +235,7 @@ class Server:
         self._log_start = log_path.stat().st_size if log_path.exists() else 0
         with open(log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*prefix, GUNICORN, "-c", "gunicorn.conf.py", watched("wsgi:app", self.environ)],
+                [*prefix, GUNICORN, "-c", "gunicorn.conf.py", watched(self.app, self.environ)],
                 cwd=ROOT,
                 env=self.environ,
                 stdout=log,
