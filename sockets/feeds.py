@@ -19,7 +19,7 @@ from sockets.engineio.acceptor import Acceptor
 from sockets.engineio.frames import ping_frame, text_frame
 from sockets.engineio.watch import SILENT
 from sockets.engineio.websocket import Talk, WebSocket
-from topics import Patterns, Reader, Topics
+from topics import Patterns, TopicReader, Topics
 from topics.lifetime import end_of
 from topics.ticker import Ticker
 from wire.events import HEARTBEAT, id_of
@@ -141,7 +141,7 @@ def make_blueprint(
     return blueprint
 
 
-def _push(topics: Topics, reader: Reader, websocket: WebSocket) -> Talk:
+def _push(topics: Topics, reader: TopicReader, websocket: WebSocket) -> Talk:
     """Have the reader pushed to until the WebSocket is closed."""
     reader.writer = websocket.writer
     reader.is_dead = partial(_is_silent, websocket)

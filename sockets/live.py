@@ -29,7 +29,7 @@ from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of
 from sockets.engineio.errors import refusal
 from sockets.extension import SocketIO
 from sockets.live_packets import LIVE_FRAMES, LIVE_PAYLOADS, NAMESPACE
-from topics import Patterns, Publication, Reader, TooManyTopics, Topics
+from topics import Patterns, Publication, TooManyTopics, TopicReader, Topics
 from topics.names import MAX_PATTERNS, check_name
 from topics.presence import show_readers
 from topics.ticker import seconds
@@ -111,7 +111,7 @@ class Live(Namespace):  # type: ignore[misc]
         self._is_stopped = False
         self._visits: dict[str, RequestIdentity] = {}
         # By session: its subscriptions, by what they were asked for.
-        self._readers: dict[str, dict[str, Reader]] = {}
+        self._readers: dict[str, dict[str, TopicReader]] = {}
 
     def start(self) -> None:
         """Begin the status updates. Called once, by a process entry."""
@@ -293,7 +293,7 @@ class Live(Namespace):  # type: ignore[misc]
             if reader.writer is not None:
                 reader.writer.feed_from(reader)
 
-    def _attach(self, sid: str, reader: Reader) -> bool:
+    def _attach(self, sid: str, reader: TopicReader) -> bool:
         """Have reader pushed to where the client is now; return False if the client is gone."""
         writer = self.socketio.writer_of(sid, NAMESPACE)
         if writer is None:
@@ -310,7 +310,7 @@ class Live(Namespace):  # type: ignore[misc]
             self._topics.leave(reader)
 
     @staticmethod
-    def _say_last(reader: Reader, last: bytes) -> None:
+    def _say_last(reader: TopicReader, last: bytes) -> None:
         if reader.writer is not None:
             reader.writer.send_control(last)
 

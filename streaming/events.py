@@ -17,7 +17,7 @@ from streaming.feed import Feed
 from streaming.pages import best_kind, is_set, require_words, wants_page
 from streaming.rights import Rights
 from streaming.uploads import Asked, Upload
-from topics import Patterns, Publication, Reader, Topics
+from topics import Patterns, Publication, TopicReader, Topics
 from topics.presence import show_readers, show_topics
 from wire.connection import connection_of
 from wire.events import MalformedEvent, NewEvent, is_key, parse_event
@@ -150,7 +150,7 @@ def answer_reader(
     return Response(body, mimetype=_TYPES[framing.transport], headers={**_HEADERS, **headers})
 
 
-def _poll(topics: Topics, opening: bytes, reader: Reader) -> Iterator[bytes]:
+def _poll(topics: Topics, opening: bytes, reader: TopicReader) -> Iterator[bytes]:
     """Yield what the reader has not had, in pieces of about 64 KiB, and end."""
     try:
         if opening:
@@ -161,7 +161,7 @@ def _poll(topics: Topics, opening: bytes, reader: Reader) -> Iterator[bytes]:
         topics.leave(reader)
 
 
-def _opening_of(framing: Framing, reader: Reader) -> bytes:
+def _opening_of(framing: Framing, reader: TopicReader) -> bytes:
     """Return what a stream begins with: for SSE, where to come back to before the first event."""
     if framing.transport != "sse":
         return b""

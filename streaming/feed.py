@@ -11,7 +11,7 @@ import errno
 import logging
 import time
 
-from topics import ConnectionWriter, Reader, Topics
+from topics import ConnectionWriter, TopicReader, Topics
 from wire.connection import ClientConnection
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Feed:
     """An iterable for WSGI. client: of the request. opening: the first bytes, b"" for none yet."""
 
     def __init__(
-        self, topics: Topics, reader: Reader, client: ClientConnection, opening: bytes
+        self, topics: Topics, reader: TopicReader, client: ClientConnection, opening: bytes
     ) -> None:
         self._topics = topics
         self._reader = reader

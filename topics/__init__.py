@@ -19,7 +19,7 @@ from topics.errors import (
     UnknownTopic,
 )
 from topics.names import Patterns
-from topics.reader import Reader
+from topics.reader import TopicReader
 from topics.rules import Rule
 from topics.topics import Topics
 
@@ -32,12 +32,12 @@ __all__ = [
     "NotWritable",
     "Patterns",
     "Publication",
-    "Reader",
     "Receipt",
     "Rule",
     "TooManyTopics",
     "TopicError",
     "TopicQuota",
+    "TopicReader",
     "Topics",
     "TopicsFull",
     "UnknownTopic",

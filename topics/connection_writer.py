@@ -181,11 +181,11 @@ class ConnectionWriter:
                 on_finished()
 
     def close(self) -> None:
-        """Take nothing any more. The socket stays its owner's, who learns of it by on_gone."""
+        """Take nothing any more. The socket stays its owner's; on_gone tells that."""
         if not self._is_closed:
             self._is_closed = self.gone = True
             self._rest, self._control, self._sources = b"", None, []
-            # Let go of: they may hold what holds this.
+            # They may hold what holds this.
             on_gone, self._on_gone, self._on_finished = self._on_gone, nothing, nothing
             on_gone()
 

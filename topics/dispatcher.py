@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from topics.reader import Batch, Reader
+from topics.reader import EventBatch, TopicReader
 from topics.topic import Topic
 from wire.framing import Framing
 
@@ -64,7 +64,7 @@ class Dispatcher:
             self._round()
 
     def ring(self, topic: Topic) -> None:
-        """Say that topic has news. Never waits."""
+        """Note that topic has a batch pending. Never waits."""
         self._pending[topic] = None
         self._bell.set()
 
@@ -97,7 +97,7 @@ class Dispatcher:
     def _rest(self, pushed_s: float) -> None:
         """Let in what is published after a round that has pushed for so long; none if nobody does.
 
-        An equal share for whatever the others do; more for as long as that brings news.
+        An equal share for whatever the others do; more for as long as that brings events.
         """
         left_s = min(pushed_s * REST_SHARE, MAX_REST_S)
         while not self._stopped:
@@ -126,7 +126,7 @@ class Dispatcher:
         """Push what is pending of topic; wake the readers that have to merge or catch up."""
         start, lines = topic.take_batch()
         made: dict[tuple[Framing, int], bytes] = {}
-        batch = Batch(
+        batch = EventBatch(
             topic, start, start + len(lines), topic.newest or "", _frame_once(lines, made)
         )
         framings = 0
@@ -139,7 +139,7 @@ class Dispatcher:
                 self._let_others_go_on(TURN_S)
                 self._turn_ends_s = time.monotonic() + TURN_S
 
-    def _give(self, reader: Reader, batch: Batch) -> None:
+    def _give(self, reader: TopicReader, batch: EventBatch) -> None:
         writer = reader.writer
         if writer is None or reader not in batch.topic.readers:
             # It has left since this push began.

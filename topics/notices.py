@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Collection, Sequence
 
-from topics.reader import Reader
+from topics.reader import TopicReader
 from wire.events import HEARTBEAT, RECONNECT, format_event
 
 # Half of what proxies commonly wait; each reader has its own second of them.
@@ -22,7 +22,7 @@ RECONNECT_MS = range(500, 5500)
 RETURN_MS = range(100, 600)
 
 
-def beat(readers: Collection[Reader], second: int) -> None:
+def beat(readers: Collection[TopicReader], second: int) -> None:
     """Send this second's share of the heartbeats; drop those that are dead."""
     for reader in list(readers):
         if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.writer is None:
@@ -33,14 +33,14 @@ def beat(readers: Collection[Reader], second: int) -> None:
             reader.writer.try_send(_notice(reader, HEARTBEAT, "{}"))
 
 
-def end_old(readers: Collection[Reader]) -> None:
+def end_old(readers: Collection[TopicReader]) -> None:
     """Send back those that have lasted for long enough."""
     now_s = time.monotonic()
     for reader in [reader for reader in readers if reader.ends_s <= now_s]:
         send_back([reader])
 
 
-def send_back(readers: Sequence[Reader]) -> None:
+def send_back(readers: Sequence[TopicReader]) -> None:
     """Tell the client of these readers, all of one connection, to go on from its cursors.
 
     What a reader was given before still arrives. Nothing comes after this.
@@ -51,7 +51,7 @@ def send_back(readers: Sequence[Reader]) -> None:
     _send_back(readers[-1], random.choice(RETURN_MS))
 
 
-def send_all_back(readers: Collection[Reader]) -> None:
+def send_all_back(readers: Collection[TopicReader]) -> None:
     """Tell everybody to come back, each connection at another moment."""
     # One reader of each connection, which may have several, is told.
     last = {reader.connection: reader for reader in readers}
@@ -61,10 +61,10 @@ def send_all_back(readers: Collection[Reader]) -> None:
         _send_back(reader, RECONNECT_MS[index * len(RECONNECT_MS) // len(last)])
 
 
-def _send_back(reader: Reader, after_ms: int) -> None:
+def _send_back(reader: TopicReader, after_ms: int) -> None:
     reader.end(_notice(reader, RECONNECT, f'{{"after_ms":{after_ms}}}'))
 
 
-def _notice(reader: Reader, name: str, data: str) -> bytes:
+def _notice(reader: TopicReader, name: str, data: str) -> bytes:
     line = format_event(reader.cursor, reader.patterns.text, name, data, time.time())
     return reader.framing.notice(name, line)

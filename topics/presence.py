@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from topics.names import Patterns
-from topics.reader import Reader
+from topics.reader import TopicReader
 from topics.topic import Topic
 from topics.topics import Topics
 from wire.events import id_of, time_s_of
@@ -65,7 +65,7 @@ def show_readers(
 
 
 def _show_reader(
-    reader: Reader, patterns: Patterns, is_hidden: Callable[[str], bool], now_s: float
+    reader: TopicReader, patterns: Patterns, is_hidden: Callable[[str], bool], now_s: float
 ) -> dict[str, Any]:
     """lag_s: the age of the oldest event that it has not had. behind: why it was not live last."""
     behind = {

@@ -29,7 +29,7 @@ CHUNK_BYTES = 64 * 1024
 FULL = "its connection is full"
 
 
-class Batch(NamedTuple):
+class EventBatch(NamedTuple):
     """Events of a topic that are pushed: start <= ordinal < stop.
 
     newest: the id of the last. framed: the bytes in a framing, without so many of the first.
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
 class _Item(NamedTuple):
     """Something to be told, in the order of ids: an event, or a gap before it.
 
-    id: the cursor of who was told it.
+    id: the cursor of a client that has had it.
     """
 
     id: bytes
@@ -55,38 +55,23 @@ class _Item(NamedTuple):
     is_gap: bool
 
 
-class Reader:
+class TopicReader:
     """See the module.
 
     behind: why it was not live when it was not last, "" if it always was. patterns: what it
     follows. connection: the id of its client. framing: how it is written to.
     cursor: the id of what it was told last. places: the ordinal that is next, by topic.
     sent_bytes, gaps_told: what it was given, how many it was told of. writer, is_dead, end: set
-    by who serves the client: where it is pushed to; whether nothing was heard of it for too long;
+    by what serves the client: where it is pushed to; whether nothing was heard of it for too long;
     what says some last bytes and ends it. ends_s: when that is due, on the monotonic clock.
     horizon: asked for an id that sorts before all that cannot be read yet of some topics.
     is_over: it has been told its last, and is told nothing more, be it on its way from the disk.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_gaps",
-        "_horizon",
-        "_was_live",
-        "behind",
-        "connection",
-        "cursor",
-        "end",
-        "ends_s",
-        "framing",
-        "gaps_told",
-        "is_dead",
-        "is_over",
-        "live",
-        "patterns",
-        "places",
-        "sent_bytes",
-        "writer",
+        "__weakref__", "_gaps", "_horizon", "_was_live", "behind", "connection", "cursor", "end",
+        "ends_s", "framing", "gaps_told", "is_dead", "is_over", "live", "patterns", "places",
+        "sent_bytes", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -120,7 +105,7 @@ class Reader:
         if gap is not None:
             self._gaps[topic] = gap
 
-    def push(self, batch: Batch) -> bool:
+    def push(self, batch: EventBatch) -> bool:
         """Give a live reader of one topic what has come.
 
         False when it is not taken; then the reader has fallen behind. Never waits.
@@ -261,7 +246,7 @@ class Reader:
         return framing.between.join(filter(None, pieces))
 
     def _gap_items(self, before: bytes) -> list[_Item]:
-        """Return the gaps, to be told before anything else: who is cut off after it knows of them.
+        """Return the gaps, which come first: a client that is cut off after them knows of them.
 
         One that ends behind what comes next does not move the cursor; it is rather told again.
         """
@@ -293,7 +278,7 @@ class Reader:
 
 
 def gap_line(gap: Gap, cursor: str) -> bytes:
-    """Return the line of a gap. cursor: its id, of who was told it."""
+    """Return the line of a gap. cursor: its id, that of a client that has had it."""
     data = {
         "from": gap.since,
         "to": gap.to,

@@ -9,7 +9,7 @@ from collections import Counter
 from weakref import WeakSet
 
 from topics.lifetime import end_of
-from topics.reader import Reader
+from topics.reader import TopicReader
 from topics.topic import Topic
 
 
@@ -17,16 +17,16 @@ class Subscriptions:
     """readers: the clients that follow something. connection_s: how long one may, 0 for ever."""
 
     def __init__(self, connection_s: float) -> None:
-        self.readers: dict[Reader, None] = {}
+        self.readers: dict[TopicReader, None] = {}
         # Whom events are pushed to: clients, and the server's own.
-        self._pushed: dict[Reader, None] = {}
+        self._pushed: dict[TopicReader, None] = {}
         # Also those that only poll, and those that have not begun to follow yet.
-        self.made: WeakSet[Reader] = WeakSet()
+        self.made: WeakSet[TopicReader] = WeakSet()
         self._connection_s = connection_s
         self._sent_bytes = 0
         self._gaps_told = 0
 
-    def follow(self, reader: Reader, *, is_bounded: bool = True) -> None:
+    def follow(self, reader: TopicReader, *, is_bounded: bool = True) -> None:
         """Push to reader's writer from now on, after what it has not had, until it is gone.
 
         is_bounded: it is told to come back when it has lasted for as long as one may.
@@ -36,7 +36,7 @@ class Subscriptions:
             reader.ends_s = end_of(self._connection_s)
         self.watch(reader)
 
-    def watch(self, reader: Reader) -> None:
+    def watch(self, reader: TopicReader) -> None:
         """Push to reader as well, without counting it: it is the server's own, and no client."""
         assert reader.writer is not None
         self._pushed[reader] = None
@@ -45,7 +45,7 @@ class Subscriptions:
         # Nearly all that come have nothing to catch up with: no thread is started to find that out.
         reader.writer.feed_from(reader, at_once=not reader.become_live())
 
-    def leave(self, reader: Reader) -> None:
+    def leave(self, reader: TopicReader) -> None:
         """Push nothing to reader any more; again is harmless."""
         if reader not in self.made:
             return

@@ -15,7 +15,7 @@ from wire.events import id_of
 from wire.since import After, Age, All, Since
 
 if TYPE_CHECKING:
-    from topics.reader import Reader
+    from topics.reader import TopicReader
 
 EXPIRED, TOO_SLOW, RESTARTED, DAMAGED = "expired", "too slow", "restarted", "damaged"
 
@@ -81,7 +81,7 @@ class Topic:
         self.is_there = is_there
         self.rule = rule
         self.records = records
-        self.readers: dict[Reader, None] = {}
+        self.readers: dict[TopicReader, None] = {}
         self.mark = topic_mark(name)
         self._epoch = epoch
         self._pending: list[bytes] = []

@@ -17,7 +17,7 @@ from topics.missing import absent, lost, may_have_had
 from topics.names import Patterns
 from topics.notices import beat, end_old, send_all_back, send_back
 from topics.quota import MAX_PER_OWNER
-from topics.reader import Reader
+from topics.reader import TopicReader
 from topics.registry import Registry
 from topics.rules import Rule
 from topics.subscriptions import Subscriptions
@@ -199,7 +199,7 @@ class Topics:
         connection: str,
         framing: Framing,
         not_before_s: float = 0.0,
-    ) -> Reader:
+    ) -> TopicReader:
         """Return a reader that begins at since; for one that is pushed to, see Subscriptions.
 
         not_before_s: unix seconds; older events are not told, and no gap of them.
@@ -218,7 +218,7 @@ class Topics:
                 else:
                     # The client may have events of it, and we have none: it is told so.
                     missing.append(absent(name, rule, epoch))
-        reader = Reader(patterns, connection, framing, self._horizon)
+        reader = TopicReader(patterns, connection, framing, self._horizon)
         reader.cursor = self.log.now()
         self.subscriptions.made.add(reader)
         topics = [topic for topic in self.all() if patterns.match(topic.name)]
@@ -254,7 +254,7 @@ class Topics:
                 log.exception("housekeeping failed")
 
 
-def _start_of(reader: Reader) -> str:
+def _start_of(reader: TopicReader) -> str:
     """Return the cursor after which comes what the reader will be told."""
     begins = {}
     for topic, place in list(reader.places.items()):

@@ -71,10 +71,10 @@ class Acceptor:
         the next message. It may wait for other things in between. Nothing of the request is kept
         while the WebSocket is open (there is no flask.request in talk), nor a greenlet, whose
         stacks take 7 KB. It is closed when the generator ends, with 1011 when that raises.
-        quota_key: to whom what the client sends is counted, and in whose turns it is heard.
-        headers: more fields for the answer. max_message_bytes: a client that sends a longer message
-        is closed with 1009. first: frames that go out together with the answer. What the view
-        returns is not sent.
+        quota_key: what the client sends is counted to it, and heard in its turns. headers: more
+        fields for the answer. max_message_bytes: a client that sends a longer message is closed
+        with 1009. first: frames that go out together with the answer. What the view returns is not
+        sent.
 
         Raises BadHandshake and NoConnection before anything is sent.
         """

@@ -1,7 +1,7 @@
 """What the stack needs of the program that uses it, as small protocols.
 
 Everything is called on the threads of one process that take turns (green ones). NoSchedule and
-Everybody stand in where a program has no scheduler and refuses nobody.
+Everybody stand in where a program has no scheduler and refuses no client.
 """
 
 from __future__ import annotations
@@ -137,27 +137,27 @@ class NoSchedule:
         return monotonic() + TURN_S
 
     def end(self) -> None:
-        """Nobody waits."""
+        """Do nothing: nothing waits."""
 
     def reading(self, body: Any) -> AbstractContextManager[None]:
         return nullcontext()
 
 
 class Requester(Protocol):
-    """Who makes a request. quota_key: to whom it is counted."""
+    """The maker of a request. quota_key: a text; requests and sessions are counted by it."""
 
     @property
     def quota_key(self) -> str: ...
 
 
 class Admission(Protocol):
-    """Who may open sessions and join namespaces, and how many. Each method may raise Refused."""
+    """Which clients may open sessions and join namespaces. Each method may raise Refused."""
 
     def take_turn(self, environ: dict[str, Any], /) -> None:
         """Wait for the turn in which a request is handled; the Schedule's `end` ends it."""
 
     def admit(self, environ: dict[str, Any], session: str | None, /) -> Requester:
-        """Return who makes a request. session: the id that it names, None for a new one."""
+        """Return the maker of a request. session: the id that it names, None for a new one."""
 
     def enter(self, session: str, requester: Any, cut: Callable[[str], None], /) -> None:
         """Count a new session. cut: ends it when its client may not be there any more."""
@@ -166,26 +166,26 @@ class Admission(Protocol):
         """Count a session no longer; again is harmless."""
 
     def quota_key_of(self, session: str, /) -> str:
-        """Return to whom a session is counted, "" when it is not here."""
+        """Return the quota key of a session, "" when there is no such session."""
 
     def note_request(self, quota_key: str, /) -> None:
         """Count what a client asks for inside of its session."""
 
 
 class Address(NamedTuple):
-    """A Requester of whom nothing is known."""
+    """A Requester that is known by its address only."""
 
     quota_key: str
 
 
 class Everybody:
-    """An Admission that refuses nobody, and counts by address."""
+    """An Admission that refuses no client; the owner of a session is an address."""
 
     def __init__(self) -> None:
         self._quota_keys: dict[str, str] = {}
 
     def take_turn(self, environ: Environ) -> None:
-        """Nobody waits."""
+        """Do not wait."""
 
     def admit(self, environ: Environ, session: str | None) -> Address:
         return Address(environ.get("REMOTE_ADDR") or "")
@@ -200,4 +200,4 @@ class Everybody:
         return self._quota_keys.get(session, "")
 
     def note_request(self, quota_key: str) -> None:
-        """Any number."""
+        """Count nothing."""

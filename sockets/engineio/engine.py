@@ -3,7 +3,7 @@
 A session has no queue, no writer's thread and no timer. What is sent goes straight to the session's
 writer, which has a bound; one thread watches all sessions. The talk of a WebSocket runs the
 handlers, one after the other, so a client's events are handled in their order and a slow handler
-slows down nobody but its client.
+slows down its own client only.
 
 Way in: EngineServer. Source: https://github.com/socketio/engine.io-protocol, version 4; where that
 says nothing, what Node's server does, by whose suite the tests go. What python-engineio's server
@@ -54,10 +54,10 @@ Query = Mapping[str, list[str]]
 class EngineServer:
     """See the module. Its sessions want handlers: `engine.sessions.handlers = …`.
 
-    acceptor: takes connections over for WebSockets; None for polling only. admission: who may come.
-    refusals: where what is refused or cut off is counted, by its code. allow_origin: whose pages
-    may connect; None does not look, and says nothing of it. credentials: whether pages of other
-    origins may show theirs. headers: more fields for every answer.
+    acceptor: takes connections over for WebSockets; None for polling only. admission: which clients
+    may connect. refusals: where what is refused or cut off is counted, by its code. allow_origin:
+    whose pages may connect; None does not look, and says nothing of it. credentials: whether pages
+    of other origins may show theirs. headers: more fields for every answer.
     """
 
     def __init__(

@@ -95,7 +95,7 @@ class Members:
     def addressed(
         self, namespace: str, room: str | Iterable[str] | None, skip: str | Iterable[str] | None
     ) -> list[Membership]:
-        """Return who is meant. room: a sid, a room, several, or None for all; skip: sids."""
+        """Return the clients that are addressed. room: a sid, a room, several, or None for all."""
         found = self._namespaces.get(namespace)
         if found is None:
             return []

@@ -1,9 +1,9 @@
-"""Socket.IO over Engine.IO: who joins which namespace, their events and acknowledgements.
+"""Socket.IO over Engine.IO: clients join namespaces, send events and acknowledge them.
 
-A client's mistake or failing handler is its own affair: it is answered, and nobody else notices.
-Handlers run one after the other in the greenlet of their client. Way in: SocketIOServer. Sources:
-the Socket.IO protocol 5 (https://github.com/socketio/socket.io-protocol), and what Node's server
-does, by whose suite tests/system/test_engine.py goes.
+A client's mistake or failing handler is answered, and no other client notices. Handlers run one
+after the other in the greenlet of their client. Way in: SocketIOServer. Sources: the Socket.IO
+protocol 5 (https://github.com/socketio/socket.io-protocol), and what Node's server does, by whose
+suite tests/system/test_engine.py goes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class NamespaceHandlers(Protocol):
         """A session has come. environ: of its first request."""
 
     def forget(self, session: str, /) -> None:
-        """Nobody is left of a session."""
+        """A session has ended, and no handler of its clients runs any more."""
 
     def serves(self, namespace: str, /) -> bool:
         """Tell whether there is such a namespace."""

@@ -111,14 +111,14 @@ class Session:
         return not is_busy and (self.upgraded or not self.writer.busy)
 
     def note_ping(self, now_s: float) -> None:
-        """Remember what shows later that somebody is there."""
+        """Remember what shows later that the client is there."""
         self.pinged_at_s = now_s
         if self.websocket is not None and self.upgraded:
             undelivered = undelivered_bytes(self.websocket.connection.socket)
             self.delivered_at_ping = self.writer.sent_bytes - undelivered
 
     def is_alive(self) -> bool:
-        """Tell whether a missing pong has other reasons than that nobody is there."""
+        """Tell whether a missing pong has another reason than that the client is gone."""
         if self.is_handling:
             return True
         if self.websocket is None or not self.upgraded:

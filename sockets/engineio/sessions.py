@@ -106,7 +106,7 @@ class EngineSessions:
         self.handlers.opened(session.sid, environ)
 
     def hear(self, session: Session, packet: Received) -> None:
-        """Do what a packet asks for. Raises BadPacket."""
+        """Handle a packet of a client. Raises BadPacket."""
         if packet.kind == PONG and session.awaits_pong:
             session.awaits_pong = False
             session.next_s = monotonic() + self.options.ping_interval_s
@@ -184,7 +184,7 @@ class EngineSessions:
         self.admission.leave(session.sid)
 
     def _cut_off(self, sid: str) -> None:
-        """End a session whose credential is good no more: nobody is told anything of it."""
+        """End a session whose credential is no longer valid, without a last poll."""
         self.close_id(sid)
         if awaited := self.awaited.get(sid):
             self.forget(awaited)

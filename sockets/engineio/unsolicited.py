@@ -1,4 +1,4 @@
-"""What clients send that nobody asked for: some of it is in order, and much of it is a flood.
+"""Frames and packets that no one has asked for: a few are in order, many are a flood.
 
 Pings and pongs, empty and tiny fragments, packets that say nothing: each costs as much to read as a
 request, and is counted as none. So each connection has an allowance. Way in: note_unsolicited.

@@ -70,7 +70,7 @@ def _change_over(
 ) -> None:
     ends_s = monotonic() + HAND_OVER_S
     while polls.is_polled and monotonic() < ends_s:
-        # A client waits for the end of its poll before it changes, but who knows.
+        # A client that follows the protocol has waited for the end of its poll.
         sleep(TURN_S)
     if session.closed or polls.is_polled:
         return

@@ -181,8 +181,8 @@ class WebSocket:
     def _hear(self, talk: Talk, *, has_read: bool) -> bool:
         """Read once and send talk the messages that are whole; return whether there may be more.
 
-        So a client that never stops has its turns like all others. Where nobody would say that
-        there is more to read, and while the end is awaited, this waits for it.
+        A client that never stops has its turns like all others. Where the server does not call
+        again when there is more to read, and while the end is awaited, this waits for input.
         """
         while not self._is_deaf:
             message = self._take_message()
@@ -250,7 +250,7 @@ class WebSocket:
             self._unfinished.forget(self)
         if self._close_by_s is None:
             return True
-        # After our close the client may go on for a moment; nobody waits for that.
+        # After our close the client may go on for a moment; nothing waits for that.
         self._paid_until_s = note_unsolicited(self._paid_until_s)
         return False
 
