@@ -33,16 +33,14 @@ class RecordFiles:
             return b""
 
     def write(self, export_id: str, text: str) -> None:
-        is_due = export_id in self._drafts
         self._drafts[export_id] = text
-        if not is_due:
-            # A rename waits for the file system's journal, which waits for others' fsync.
-            self._run_later(partial(self._write_now, export_id))
+        # A rename waits for the file system's journal, which waits for others' fsync.
+        self._run_later(partial(self._write_now, export_id))
 
     def _write_now(self, export_id: str) -> str | None:
         text = self._drafts.pop(export_id, None)
         if text is None:
-            return None  # it was removed
+            return None  # a newer one was written in its place
         path = self._path(export_id)
         draft = path.with_suffix(".json.new")
         try:
@@ -53,7 +51,6 @@ class RecordFiles:
         return None
 
     def remove(self, export_id: str) -> None:
-        self._drafts.pop(export_id, None)
         self._run_later(partial(self._path(export_id).unlink, missing_ok=True))
 
     def forgotten(self) -> Iterable[str]:

@@ -58,7 +58,7 @@ class Records(Protocol):
         """Write a record in place of the one before. One that cannot be written is logged."""
 
     def remove(self, export_id: str) -> None:
-        """Remove a record, also one whose write was asked for and is not done."""
+        """Remove a record, if there is one; the id is not used again."""
 
     def forgotten(self) -> Iterable[str]:
         """Return all stems that were noted."""

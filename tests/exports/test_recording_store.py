@@ -96,7 +96,7 @@ def test_what_is_being_written_is_told(open_store, write):
     assert store.find("one") == Found(4, is_being_written=False)
 
 
-def test_what_is_removed_is_read_to_its_end_by_those_who_have_it(store, write):
+def test_what_is_removed_is_read_to_its_end_by_those_who_have_it(store, write, caplog):
     write(store, "one", b"bytes").finish(Complete())
     with closing(store.open("one", size=5, end=Complete())) as recording:
         assert recording.read(0, 1) == b"b"
@@ -104,7 +104,7 @@ def test_what_is_removed_is_read_to_its_end_by_those_who_have_it(store, write):
             store.remove("one")
         store.wait()
         assert recording.read(1, 9) == b"ytes"
-    assert (list(store.ids()), store.find("one")) == ([], None)
+    assert (list(store.ids()), store.find("one"), caplog.text) == ([], None, "")
 
 
 def test_a_target_has_room_for_rows_that_wait(store):

@@ -432,8 +432,9 @@ def test_a_restart_with_a_lower_bound_forgets_what_is_over_it(open_registry, put
     for export in made:
         export.background = True
         registry.write_record(export)
-    again = open_registry(max_exports=4)
-    assert sum(known(again, *made)) == 4
+    for limits in ({"max_per_owner": 6}, {"max_exports": 4}):
+        again = open_registry(**limits)
+        assert sum(known(again, *made)) in limits.values()
     assert len(list(folder.glob("*.data"))) == len(list(folder.glob("*.json"))) == 4
 
 
