@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,15 @@ _UNUSABLE = {
 }
 
 
+# What SQLite makes beside the file when it opens it.
+_INDEX_BYTES = 32 * 1024
+
+
+def _is_full(path: Path) -> bool:
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize < _INDEX_BYTES
+
+
 @contextmanager
 def telling(path: Path) -> Iterator[None]:
     """Raise SQLite's and the system's errors as StateError; mistakes of ours stay as they are."""
@@ -56,7 +66,7 @@ def telling(path: Path) -> Iterator[None]:
         kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if kind in _BUSY:
             raise StateBusy(f"{path} is locked by another process: try again") from error
-        if kind == sqlite3.SQLITE_FULL:
+        if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(path)):
             raise StateFull(f"{path} cannot be written: the disk is full") from error
         if kind in _UNUSABLE:
             raise StateUnusable(f"{path} cannot be used: {error}") from error

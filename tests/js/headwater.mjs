@@ -1,6 +1,6 @@
 /** A real Headwater on a free port, a TCP proxy in front of it that can misbehave, and waiting. */
 
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, openSync, closeSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const PYTHON = path.resolve(ROOT, process.env.HEADWATER_PYTHON || ".venv/bin/python");
@@ -49,25 +50,28 @@ export class Headwater {
   /** Start, also again: what the instance folder holds stays. Returns once it answers. */
   async start() {
     writeFileSync(path.join(this.folder, "headwater.toml"), CATALOGUE);
-    const own = Object.entries(process.env).filter(([name]) => !name.startsWith("HEADWATER_"));
-    const env = {
-      ...Object.fromEntries(own),
-      HEADWATER_PORT: "0",
-      HEADWATER_INSTANCE: path.join(this.folder, "instance"),
-      HEADWATER_CATALOGUE: path.join(this.folder, "headwater.toml"),
-    };
     const path_ = path.join(this.folder, "server.log");
     const log = openSync(path_, "a");
     this.#logged = readFileSync(path_).length;
     // Detached: a group of its own, so that all of it can be killed at once.
     const stdio = ["ignore", log, log];
-    const options = { cwd: ROOT, env, stdio, detached: true };
+    const options = { cwd: ROOT, env: this.#environ, stdio, detached: true };
     this.#process = spawn(PYTHON, [GUNICORN, "-c", "gunicorn.conf.py", "wsgi:app"], options);
     closeSync(log);
     running.add(this);
     this.#ended = once(this.#process, "exit").then(() => running.delete(this));
     await until(() => this.#answers(), () => `the server answers: ${this.log}`, 30_000);
     return this;
+  }
+
+  get #environ() {
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith("HEADWATER_"));
+    return {
+      ...Object.fromEntries(own),
+      HEADWATER_PORT: "0",
+      HEADWATER_INSTANCE: path.join(this.folder, "instance"),
+      HEADWATER_CATALOGUE: path.join(this.folder, "headwater.toml"),
+    };
   }
 
   async #answers() {
@@ -115,18 +119,18 @@ export class Headwater {
   }
 
   /** Make a token, and return its text. The server sees it soon. */
-  addToken() {
-    return this.#tokens("add", "ann", "--scope", "admin").trim();
+  async addToken() {
+    return (await this.#tokens("add", "ann", "--scope", "admin")).trim();
   }
 
-  withdraw(token) {
-    this.#tokens("withdraw", token.split("_")[1]);
+  async withdraw(token) {
+    await this.#tokens("withdraw", token.split("_")[1]);
   }
 
-  #tokens(...words) {
-    const env = { ...process.env, HEADWATER_INSTANCE: path.join(this.folder, "instance") };
+  async #tokens(...words) {
     const command = ["-m", "flask", "--app", "wsgi", "tokens", ...words];
-    return execFileSync(PYTHON, command, { cwd: ROOT, env, encoding: "utf8" });
+    const options = { cwd: ROOT, env: this.#environ };
+    return (await promisify(execFile)(PYTHON, command, options)).stdout;
   }
 
   // What anybody may ask over HTTP.

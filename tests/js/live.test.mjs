@@ -440,7 +440,7 @@ test("what the server refuses is an error with its code", async (t) => {
 /** A server that needs a token, and it. */
 async function arrangeWithToken(t) {
   const all = await arrange(t, { own: true });
-  const token = all.server.addToken();
+  const token = await all.server.addToken();
   const ask = () => fetch(`${all.server.url}/exports`).catch(() => null); // cut when it is needed
   const isNeeded = async () => (await ask())?.status === 401;
   await until(isNeeded, () => "the server needs the token");
@@ -467,7 +467,7 @@ for (const [name, options, status] of [
     const errors = [];
     live.subscribe(topicOf(t), { since: "all", onError: (error) => errors.push(error) });
     await is(live, status);
-    server.withdraw(token);
+    await server.withdraw(token);
     await is(live, "refused");
     assert.deepEqual(live.state, { status: "refused", transport: null });
     assert.deepEqual(errors.map((error) => error.status), [401]);

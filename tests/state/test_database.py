@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -244,30 +244,51 @@ def test_a_file_that_is_no_good_is_told_and_left_as_it_is(state, folder, make, w
     assert before is None or state.path.read_bytes() == before
 
 
-def test_a_disk_that_is_full_loses_nothing(tmp_path, folder):
+@pytest.fixture
+def small_disk(folder):
+    """`folder` is on a disk of 1 MiB; small_disk(size): a file in it of that size, or all room."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
     if os.getuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
-    try:
-        state, added = State(folder), []
-        (folder / "filler").write_bytes(bytes(800_000))
 
-        def fill():
-            for number in range(10_000):
-                add(state, f"{number}")
-                added.append(f"{number}")
+    def fill(size):
+        with suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+            while file.tell() < size:
+                file.write(bytes(4096))
+        return folder / "filler"
 
+    yield fill
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_disk_that_is_full_loses_nothing(state, folder, small_disk):
+    filler, added = small_disk(800_000), []
+
+    def add_many():
+        for number in range(10_000):
+            add(state, f"{number}")
+            added.append(f"{number}")
+
+    with pytest.raises(StateFull, match="the disk is full"):
+        add_many()
+    assert added
+    assert [each for (each,) in state.rows(IDS)] == added
+    filler.unlink()
+    add(state, "now there is room")
+    state.close()
+    assert ids_of(folder) == [*added, "now there is room"]
+
+
+def test_a_disk_that_is_full_at_the_start_is_told(state, folder, small_disk):
+    add(state, "a")
+    state.close()
+    filler = small_disk(1 << 30)
+    for attempt in (state.rows, lambda _: add(state, "b"), State(folder).rows):
         with pytest.raises(StateFull, match="the disk is full"):
-            fill()
-        assert added
-        assert [each for (each,) in state.rows(IDS)] == added
-        (folder / "filler").unlink()
-        add(state, "now there is room")
-        state.close()
-        assert ids_of(folder) == [*added, "now there is room"]
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+            attempt(IDS)
+    filler.unlink()
+    assert ids_of(folder) == ["a"]
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
