@@ -9,6 +9,7 @@ import secrets
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import Flask, Response
@@ -299,10 +300,29 @@ def _read_catalogue(settings: Settings) -> Catalogue:
             log.path.parent.mkdir(parents=True, exist_ok=True)
     else:
         catalogue = load_catalogue(settings.catalogue)
-    problems = check_catalogue(catalogue)
-    if problems:
+    # The state first: to check a database opens it.
+    if problems := _check_apart(catalogue, settings.instance) or check_catalogue(catalogue):
         raise CatalogueError(problems)
     return catalogue
+
+
+def _check_apart(catalogue: Catalogue, instance: Path) -> list[str]:
+    """Return what in the catalogue is our own state; see state/database.py."""
+    own = instance.resolve()
+    databases = {
+        name: Path(str(source.database)).resolve()
+        for name, source in catalogue.sources.items()
+        if hasattr(source, "database")
+    }
+    return [
+        f"folders.{name}.path: it holds the instance folder, where the keys and the state are"
+        for name, folder in catalogue.folders.items()
+        if own.is_relative_to(folder.path.resolve())
+    ] + [
+        f"sources.{name}.database: it is the state of this server"
+        for name, database in databases.items()
+        if database == own / "state.db"
+    ]
 
 
 def _topic_rules(catalogue: Catalogue, mount: str) -> list[Rule]:

@@ -47,6 +47,24 @@ def test_every_problem_of_the_catalogue_stops_the_start(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("path", [".", "own", "link"])
+def test_what_would_serve_the_state_stops_the_start(tmp_path, path):
+    """Its keys would be read, and reading state.db as a file drops SQLite's locks."""
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    catalogue = tmp_path / "headwater.toml"
+    catalogue.write_text(
+        f'folders.all.path = "{path}"\nsources.a = {{ database = "sqlite:///own/state.db",'
+        f' table = "tokens" }}\n'
+    )
+    (tmp_path / "own").mkdir()
+    with pytest.raises(CatalogueError) as caught:
+        create_app(Settings(catalogue=catalogue, instance=tmp_path / "own"))
+    assert caught.value.problems == [
+        "folders.all.path: it holds the instance folder, where the keys and the state are",
+        "sources.a.database: it is the state of this server",
+    ]
+
+
 def test_without_a_catalogue_the_sample_is_due(tmp_path):
     with pytest.raises(CatalogueError, match=r"sample\.db is not there"):
         create_app(Settings(instance=tmp_path))
