@@ -123,7 +123,7 @@ def test_all_that_there_is_is_reached_from_any_page(open_page, server):
 def test_progress_moves_in_another_tab(open_page, server):
     watching = is_live(open_page(f"{server.base}/exports"))
     asking = open_page(f"{server.base}/sources/long")
-    asking.click("text=Prepare in the background")
+    asking.click("text=Create in the background")
     asking.wait_for_url(re.compile("/exports#"))
     export_id = asking.url.partition("#")[2]
     rows = watching.locator(f"tr[id='{export_id}'] td").nth(1)
@@ -192,7 +192,7 @@ def test_what_is_not_kept_says_so(open_page, server):
     state = watching.locator(f"tr[id='{export_id}'] td").first
     assert state.inner_text() == "complete"
     watching.locator(f"tr[id='{export_id}']").get_by_label("Discard numbers.csv").click()
-    said = "complete expired: create it again"
+    said = "complete Expired, create it again"
     wait_until(lambda: state.inner_text() == said, "it says that its bytes are gone")
     assert watching.locator(f"tr[id='{export_id}'] :is(a, button)").count() == 0
     plain = open_page(f"{server.base}/exports", java_script_enabled=False)
@@ -422,7 +422,7 @@ def test_without_javascript_nothing_is_shown_that_needs_it(open_page, server, pa
     page = open_page(server.base + path, java_script_enabled=False)
     shown = page.locator("main").locator("form, button, input, #charts, #stream, #log, #told")
     assert [each for each in shown.all() if each.is_visible()] == []
-    assert "pulse" not in page.inner_text("main")
+    assert "Server status" not in page.inner_text("main")
     assert "curl -N" in page.inner_text("noscript")
 
 

@@ -65,7 +65,7 @@ def test_a_discard_is_offered_to_whose_export_it_is(open_page, site):
     other, _ = site.log_in(open_page, "other", "read:*", "subscribe:exports", path="/exports")
     is_live(other)
     owner.goto(f"{site.server.base}/sources/things")
-    owner.click("text=Prepare in the background")
+    owner.click("text=Create in the background")
     row = "#exports tbody tr:has-text('things.csv')"
     for page in (owner, other):
         page.locator(f"{row} td:has-text('complete')").wait_for()
@@ -87,4 +87,4 @@ def test_who_may_publish_to_one_topic_does(open_page, site):
     is_live(page)
     page.click("summary")
     page.click("#publish button")
-    wait_until(lambda: page.inner_text("#publish output").startswith("kept as"), "it is kept")
+    wait_until(lambda: page.inner_text("#publish output").startswith("published as"), "it is kept")
