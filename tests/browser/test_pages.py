@@ -142,9 +142,9 @@ def test_a_slow_reader_is_seen(open_page, server):
     slow = server.open(told["url"])
     slow.read(1000)
     cell = page.locator(f"tr[id='{told['id']}'] td").nth(4)
-    wait_until(lambda: "1, the slowest at" in cell.inner_text(), "it says how far he is")
+    wait_until(lambda: "1, the slowest at" in cell.inner_text(), "it says how far the reader is")
     slow.close()
-    wait_until(lambda: cell.inner_text() == "0", "and that he is gone")
+    wait_until(lambda: cell.inner_text() == "0", "and that the reader is gone")
 
 
 def test_a_restart_under_the_list_of_exports(open_page, launch, free_port):

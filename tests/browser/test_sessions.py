@@ -1,4 +1,4 @@
-"""Pages of who has logged in: what they offer him, and what they say when that has ended."""
+"""Pages of a user who has logged in: what they offer, and what they say after the session."""
 
 import pytest
 
@@ -15,7 +15,7 @@ class Site:
         self.server = server
 
     def log_in(self, open_page, name, *scopes, path="/", **how):
-        """Return the page at path as somebody sees it who has these scopes, and his token's id."""
+        """Return the page at path, opened with a token of these scopes, and the token's id."""
         text = self.file.add(name, scopes, {})
 
         def is_known():

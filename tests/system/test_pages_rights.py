@@ -1,4 +1,4 @@
-"""What pages offer to somebody is what he may do, and a session that has ended is said to have."""
+"""Pages offer what the user may do, and say when a session has ended."""
 
 import re
 import sqlite3
