@@ -398,7 +398,7 @@ def test_one_mistake_does_not_end_the_housekeeping(make_world, monkeypatch, unti
 
 
 def test_expiring_during_a_publication_costs_nothing(make_world, clock):
-    """All is too old: a new file is begun, which waits for the disk. A publisher comes meanwhile."""
+    """All is too old: a new file is begun, which waits for the disk; a publisher comes then."""
     world = make_world([Rule("disk/*", True, AMPLE._replace(max_age_s=10))])
     world.publish("disk/a", 1)
     clock.now_s += 100
