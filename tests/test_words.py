@@ -48,7 +48,7 @@ def texts() -> list[Path]:
 
 
 def prose_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield what a user may read of a text, and the line: no code, and no `names` or dotted.names."""
+    """Yield what a user may read of a text, and the line: no code, no `names`, no dotted.names."""
     text = (ROOT / path).read_text(encoding="utf-8")
     if path.suffix == ".py":
         yield from messages_in(text)
