@@ -1,12 +1,13 @@
 """Many clients in one process: WebSockets, Socket.IO over WebSocket, or plain HTTP streams.
 
-Written lean, because it must take more than any server gives: one epoll, one buffer, and whoever
-counts (`eat`) looks at the bytes where they were received. It answers pings. Knows no benchmark.
+Written lean, because it must take more than any server gives: one epoll, one buffer, and the
+counter (`eat`) looks at the bytes where they were received. It answers pings. Knows no benchmark.
 
-It never sleeps in epoll, only between two looks at it. Who sleeps in epoll is woken by the first
-byte for any client, and over loopback the server's own write pays for that: a loop that writes to
-1,000 sleeping clients managed 36,000 to 53,000 writes/s, and 340,000 to 460,000 to napping ones.
-Clients on other machines cost a server nothing of the kind. The price is NAP_S more latency.
+It never sleeps in epoll, only between two looks at it. A process that sleeps in epoll is woken by
+the first byte for any client, and over loopback the server's own write pays for that: a loop that
+writes to 1,000 sleeping clients managed 36,000 to 53,000 writes/s, and 340,000 to 460,000 to
+napping ones. Clients on other machines cost a server nothing of the kind. The price is NAP_S more
+latency.
 
 Way in: Crowd(address).join(count, dialogue), then turn() again and again.
 """
@@ -25,7 +26,7 @@ from benchmarks.websocket import CLOSE, PING, PONG, TEXT, Frame, masked, opening
 # So many shake hands at a time: eventlet's servers listen with a backlog of 50, beyond which a
 # connect is lost and tried again by the kernel a second later.
 IN_FLIGHT = 32
-# Served in one turn: a tenth of a crowd, so that whoever publishes between turns is not late.
+# Served in one turn: a tenth of a crowd, so that a publisher between turns is not late.
 MAX_READY = 100
 BUFFER_BYTES = 256 * 1024
 NAP_S = 0.001

@@ -27,7 +27,7 @@ insert into {table} select
     h * 1000.0 / 4294967296.0,
     'name ' || i,
     case h >> 8 & 7
-        when 0 then 'x,y' when 1 then 'he said "hi"' when 2 then null
+        when 0 then 'x,y' when 1 then 'we said "hi"' when 2 then null
         when 3 then 'longer text here for width' else 'plain' end,
     (h >> 4) % 10001 / 100.0,
     h % 100,

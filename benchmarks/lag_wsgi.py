@@ -2,7 +2,7 @@
 
 gunicorn loads this in place of wsgi:app. A green thread wants to wake up every 10 ms and notes how
 late it does. `GET /_lag` answers with all of it, in milliseconds, and begins anew; `GET /_ping`
-answers without Flask, for whoever measures from outside.
+answers without Flask, for measurements from outside.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who follows a growing log in great numbers, and who writes it: the load of the benchmark `logs`.
 
-All followers are sent the same bytes, so whoever is ahead reads them line by line, and for the
+All followers are sent the same bytes, so the one that is ahead reads them line by line, and for the
 others they are compared where they come: each byte of each follower is looked at, for less than it
 costs to parse it. A line says its number, so when it was due to be written is known.
 

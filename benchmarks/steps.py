@@ -1,6 +1,6 @@
 """Steps of a climb: publish at a rate for some seconds, and see what the listeners get.
 
-Whoever publishes is one more connection of the load process, so one clock tells how late an event
+The publisher is one more connection of the load process, so one clock tells how late an event
 is: against the moment it was due to be published, so that a publisher held up is no excuse. It
 waits for no answer. Way in: Steps(...).climb.
 """

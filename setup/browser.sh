@@ -1,10 +1,10 @@
 #!/bin/sh
-# Puts what the pages load, the Socket.IO client and uPlot, into static/vendor; when it is there
-# already, that takes milliseconds. Usage, from the project's folder:
+# Puts the JavaScript of the pages, the Socket.IO client and uPlot, into static/vendor. If it is there
+# already, this takes milliseconds. Usage, from the project's folder:
 #     setup/browser.sh [tests]
-# tests: also what tests/js needs. Without npm or its network one line says what is missing, and the
-# server runs: its pages follow over Server-Sent Events and have no charts. Under CI=true that is a
-# failure.
+# tests: also install what tests/js needs. Without npm or a network, the script prints one line that
+# says what is missing, and the server runs: its pages follow over Server-Sent Events and have no
+# charts. Under CI=true that is a failure.
 set -eu
 
 give_up() {
@@ -15,7 +15,7 @@ give_up() {
 
 # Below node_modules.
 files="socket.io-client/dist/socket.io.esm.min.js uplot/dist/uPlot.esm.js uplot/dist/uPlot.min.css"
-# What these are made of; their licenses want their notices beside them.
+# The packages in these files; their licenses require their notices beside them.
 packages="socket.io-client engine.io-client engine.io-parser socket.io-parser
     @socket.io/component-emitter uplot"
 vendor=static/vendor
@@ -26,7 +26,7 @@ if [ "${1:-}" = tests ]; then
     stamps="$stamps node_modules/.installed-tests"
 fi
 
-# A stamp is what it stands for.
+# A stamp contains what was installed.
 stamped() { cat package.json package-lock.json; }
 
 installed() {
@@ -49,13 +49,13 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
 
-# It empties node_modules first, so that a stamp never outlives what it stands for.
+# npm ci empties node_modules first, so a stamp never outlives what it stands for.
 if ! npm ci "$options" --ignore-scripts --loglevel=error >"$log" 2>&1; then
     reason=$(grep -m 1 'npm error' "$log") || reason=$(tail -n 1 "$log")
-    give_up "could not install the pages' JavaScript: ${reason#npm error }; is the network there?"
+    give_up "could not install the pages' JavaScript: ${reason#npm error }; is there a network connection?"
 fi
 
-# Whole or not at all; without the address of a source map that is not served.
+# Each file is put in place complete, without the address of a source map that is not served.
 mkdir -p "$vendor"
 for file in $files; do
     name=${file##*/}

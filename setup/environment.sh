@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes .venv hold what the named requirements files ask for; when it does already, that takes
+# Installs what the named requirements files list into .venv. If it is installed already, this takes
 # milliseconds. Usage, from the project's folder:
 #     setup/environment.sh requirements.txt [requirements-dev.txt]
-# PYTHON names the interpreter; otherwise the first of the usual names that is new enough is taken.
+# PYTHON names the interpreter. Otherwise the script takes the first usual name that is new enough.
 set -eu
 
 fail() {
@@ -13,7 +13,7 @@ fail() {
 here=$(pwd -P)
 python=.venv/bin/python
 
-# A stamp is what it stands for: the folder, because scripts in .venv name it, and the pins.
+# A stamp contains what was installed: the folder, because scripts in .venv name it, and the pins.
 stamp_of() { echo ".venv/.installed-$1"; }
 stamped() { echo "$here" | cat - "$1"; }
 
@@ -36,10 +36,10 @@ find_python() {
         fi
     done
     found=$("${PYTHON:-python3}" --version 2>&1) || found="no ${PYTHON:-python3}"
-    fail "Python 3.11 or newer is needed, $found was found; another one: make PYTHON=/path/to/it"
+    fail "Python 3.11 or newer is needed, found $found; choose another one: make PYTHON=/path/to/it"
 }
 
-# One that was moved, was cut short, or lost its interpreter is made anew.
+# A .venv that was moved, is incomplete, or lost its interpreter is created again.
 usable() {
     new_enough "$python" && "$python" -m pip --version >/dev/null 2>&1 &&
         head -n 3 .venv/bin/pip 2>/dev/null | grep -qF "$here/.venv/bin/"
@@ -58,7 +58,7 @@ if ! usable; then
     "$base" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "$base lacks its venv module; on Debian and Ubuntu: apt install python3-venv"
     "$base" -m venv --clear .venv >"$log" 2>&1 ||
-        fail "could not make .venv: $(tail -n 1 "$log")"
+        fail "could not create .venv: $(tail -n 1 "$log")"
 fi
 
 echo "setup: installing $* into .venv (once, about a minute)" >&2
@@ -71,7 +71,7 @@ done
 if ! "$python" -m pip install --quiet --disable-pip-version-check --require-hashes \
     $options >"$log" 2>&1; then
     reason=$(grep -i error "$log" | tail -n 1) || reason=$(tail -n 1 "$log")
-    fail "could not install the requirements: ${reason#ERROR: }; is the network there?"
+    fail "could not install the requirements: ${reason#ERROR: }; is there a network connection?"
 fi
 for file in "$@"; do
     stamped "$file" >"$(stamp_of "$file")"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Says in one line which of the named programs are missing and how to install them. Under CI=true
-# that is a failure; elsewhere the tests that need them are skipped.
+# Prints one line with the named programs that are missing and how to install them. Under CI=true a
+# missing program is a failure. Elsewhere the tests that need it are skipped.
 set -eu
 
 missing=

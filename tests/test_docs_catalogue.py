@@ -25,7 +25,7 @@ SECTIONS = {
     "### A table:": '[sources.a]\ntable = "t"\n',
     "### A query:": '[sources.a]\nquery = "select 1"\n',
     "### A parameter:": '[sources.a]\nquery = "select :p"\n[sources.a.parameters.p]\n',
-    "### Made-up rows:": '[sources.a]\ngenerate = "users"\n',
+    "### Generated rows:": '[sources.a]\ngenerate = "users"\n',
     "## Folders:": "[folders.a]\n",
     "## Logs:": "[logs.a]\n",
     "## Topics:": "[topics.a]\n",

@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+# A folder or a file of the code, in backticks.
+PLACE = re.compile(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?)`")
 
 
 def anchors_of(page: Path) -> set[str]:
@@ -25,3 +27,9 @@ def test_the_links_lead_somewhere(page):
         assert target.exists(), path
         if anchor:
             assert anchor in anchors_of(target), f"{path}#{anchor}"
+
+
+def test_the_words_live_where_their_list_says():
+    places = PLACE.findall((ROOT / "docs" / "words.md").read_text(encoding="utf-8"))
+    assert len(places) > 40
+    assert [place for place in places if not (ROOT / place).exists()] == []

@@ -1,4 +1,4 @@
-/** The topic `status` as charts: its last ten minutes at once, from history, then as it comes. */
+/** Charts of the topic `status`: the last ten minutes from history, then each new event. */
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { live } from "./events.js";
@@ -55,7 +55,7 @@ function draw() {
 
 live.subscribe("status", {
   since: "10m",
-  onError() {}, // the badge says what has become of the session
+  onError() {}, // the badge shows the state of the session
   onEvent({ data }) {
     times.push(data.time);
     for (const chart of charts) chart.values.push(chart.value(data));

@@ -1,9 +1,9 @@
-/** Topics as they come: follow, filter, pause and catch up, gaps where they are, a test event. */
+/** The page of live topics: follow, filter, pause and resume, show gaps, publish a test event. */
 
 import { clock, count, duration, make, messageOf, openLive } from "./page.js";
 
-const KEPT = 2000; // events that a filter can look through
-const SHOWN = 500; // of them in the page
+const KEPT = 2000; // events that a filter searches
+const SHOWN = 500; // of these, so many are in the page
 const CELL = 2000; // characters of one event
 
 export const live = openLive();
@@ -13,12 +13,12 @@ const pause = document.querySelector("#pause");
 const behind = document.querySelector("#behind");
 
 let feed = null;
-let cursor = null; // where a pause began
+let cursor = null; // the position at which a pause began
 let kept = []; // events and gaps, oldest first
-let fresh = []; // those of them that are not drawn yet
+let fresh = []; // those that are not drawn yet
 let total = 0;
 let last = null; // the time of the newest event drawn
-let problem = ""; // why nothing comes
+let problem = ""; // why no events arrive
 
 function line(it) {
   if (it.gap) return gapLine(it.gap);
@@ -37,7 +37,7 @@ const countEvents = (n) => `${count(n)} ${n === 1 ? "event" : "events"}`;
 
 function gapLine(gap) {
   const lost = gap.lost === null ? "Some events" : countEvents(gap.lost);
-  const again = make("button", { type: "button" }, "Load what is kept");
+  const again = make("button", { type: "button" }, "Load retained events");
   again.addEventListener("click", () => begin("all"));
   const said = `${lost} of ${gap.topic} are no longer available (${gap.reason}). `;
   return make("li", { className: "gap" }, said, again);
@@ -57,7 +57,7 @@ function take(it) {
   total += it.gap ? 0 : 1;
 }
 
-/** Add what came since the last frame; the list keeps to its end if that is where one looks. */
+/** Draw what arrived since the last frame. If the user looks at the end, the list stays there. */
 function draw() {
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   list.append(...fresh.filter(matches).map(line));
@@ -68,7 +68,7 @@ function draw() {
   tellBehind();
 }
 
-/** Say how far it is: at every event that is drawn, and whenever the connection's state changes. */
+/** Show the position: at every event that is drawn, and whenever the connection's state changes. */
 function tellBehind() {
   const said = last === null ? "Nothing yet." : `${countEvents(total)}, the last of ${clock(last)}`;
   const late = Date.now() / 1000 - last;
@@ -119,7 +119,7 @@ function startToFollow() {
   pause.addEventListener("click", () => {
     if (cursor !== null) return begin(cursor);
     if (!feed) return;
-    // Nothing is kept meanwhile: the server has it, and the cursor says from where.
+    // During a pause the page stores nothing: the server retains the events, and the cursor is the position.
     cursor = feed.cursor ?? "now";
     feed.close();
     pause.textContent = "Resume";
@@ -132,7 +132,7 @@ function startToFollow() {
   begin(follow.since.value);
 }
 
-// Who may not follow or publish has a page without it.
+// A user who may not follow gets a page without this form.
 if (follow) startToFollow();
 
 const publish = document.querySelector("#publish");
@@ -142,7 +142,7 @@ publish?.addEventListener("submit", async (event) => {
   try {
     const data = JSON.parse(publish.data.value);
     const receipt = await live.publish(publish.topic.value.trim(), { name: publish.elements.name.value, data });
-    out.textContent = `kept as ${receipt.id}`;
+    out.textContent = `published as ${receipt.id}`;
   } catch (error) {
     out.textContent = messageOf(error);
   }

@@ -1,4 +1,4 @@
-/** The list of exports, live: what the server said when the page was made, then every change. */
+/** The live list of exports: what the server sent with the page, then every change. */
 
 import { base, bytes, count, duration, make, messageOf, openLive } from "./page.js";
 
@@ -7,9 +7,9 @@ const body = document.querySelector("#exports tbody");
 const notice = document.querySelector("#notice");
 const isFirst = document.querySelector("#exports").dataset.first !== undefined;
 const exports = new Map(); // by id, as the server describes them
-const waiting = new Set(); // ids whose rows are to be drawn
+const waiting = new Set(); // ids of rows that have to be drawn
 
-/** What is left of an export, in seconds; null if nobody can tell. */
+/** Return the remaining time of an export, in seconds; null if it is unknown. */
 function secondsLeft({ started, rows, rows_estimate }) {
   if (!rows || !rows_estimate || rows > rows_estimate) return null;
   return ((rows_estimate - rows) * (Date.now() / 1000 - started)) / rows;
@@ -19,11 +19,11 @@ function stateCell(it) {
   const cell = make("td", {}, it.state);
   if (it.paused) cell.append(", paused");
   if (it.queue_position) cell.append(` (${it.queue_position})`);
-  // What was cancelled says so already.
+  // The state of a cancelled export says it already.
   if (it.error && it.error.error !== it.state)
     cell.append(" ", make("small", { className: it.state === "failed" ? "error" : "" }, it.error.message));
-  // Of what has failed the error says it.
-  if (it.state === "complete" && !it.kept) cell.append(" ", make("small", {}, "expired: create it again"));
+  // The error of a failed export says it already.
+  if (it.state === "complete" && !it.kept) cell.append(" ", make("small", {}, "Expired, create it again"));
   if (it.state === "running" && it.rows_estimate) {
     const bar = make("progress", { max: it.rows_estimate, value: Math.min(it.rows, it.rows_estimate) });
     bar.setAttribute("aria-label", `${it.source}.${it.format}`);
@@ -56,7 +56,7 @@ function actionCell(it) {
   return make("td", {}, button);
 }
 
-/** Return a selection as people read it: `columns=carrier,flight`. */
+/** Return a selection in readable form: `columns=carrier,flight`. */
 function decoded(selection) {
   try {
     return decodeURIComponent(selection.replaceAll("+", " "));
@@ -72,7 +72,7 @@ function row(it) {
   if (it.selection) head.append(" ", make("small", { className: "selection" }, decoded(it.selection)));
   const of = it.state === "running" && it.rows_estimate ? ` of ${count(it.rows_estimate)}` : "";
   const rows = make("td", { className: "number" }, count(it.rows) + of);
-  rows.dataset.label = "rows"; // on a narrow screen, where the table has no head
+  rows.dataset.label = "rows"; // for narrow screens, where the table has no head
   return make(
     "tr",
     { id: it.id },
@@ -87,7 +87,7 @@ function row(it) {
   );
 }
 
-/** Draw what has changed, at most once a frame, and leave alone the row that has the focus. */
+/** Draw what has changed, at most once a frame. A row that has the focus keeps it. */
 function draw() {
   for (const id of waiting) {
     const old = document.getElementById(id);
@@ -101,14 +101,14 @@ function draw() {
   document.querySelector("#none").hidden = exports.size > 0;
 }
 
-/** An event is of any export; a page of older ones shows those that it has. */
+/** Take an event of any export. A page of older exports shows only those that it has. */
 function takeEvent(it) {
   if (isFirst || exports.has(it.id)) take(it);
 }
 
 function take(it) {
   if (waiting.size === 0) requestAnimationFrame(draw);
-  // The list knows what who asks may do; an event does not.
+  // The list says what the user may do with an export; an event does not.
   if (!exports.has(it.id) && it.may_cancel === undefined) refresh();
   exports.set(it.id, { ...exports.get(it.id), ...it, url: it.url && `${base.pathname}exports/${it.id}/file` });
   waiting.add(it.id);
@@ -119,9 +119,9 @@ function say(text) {
   notice.hidden = false;
 }
 
-/** Ask for all of this page: what a gap has swallowed, and what a restart has removed. */
+/** Request this page again: a gap may hide changes, and a restart may have removed exports. */
 async function refresh() {
-  // Kept nowhere: it is the address of this page, which is to be there for who comes back.
+  // Not cached: the browser would show the JSON at this address when the user comes back to it.
   const how = { headers: { Accept: "application/json" }, cache: "no-store" };
   const answer = await fetch(`exports${location.search}`, how).catch(() => null);
   if (!answer?.ok) return;
@@ -136,15 +136,15 @@ async function refresh() {
   for (const it of all.reverse()) take(it);
 }
 
-// Who reads what is there already is not announced; it is asked for while somebody looks.
+// Readers of complete exports are not announced. So the page asks for them while it is visible.
 setInterval(() => document.hidden || live.state.status === "refused" || refresh(), 3000);
 
-// Who may not follow the topic has what is asked for every three seconds.
+// A user who may not follow the topic gets the state every three seconds.
 if (document.querySelector("#exports").dataset.live !== undefined)
   live.subscribe("exports", {
     onEvent: (event) => takeEvent(event.data),
     onGap(gap) {
-      if (gap.reason === "restarted") say("The server was restarted; what was not whole has to be asked for again.");
+      if (gap.reason === "restarted") say("The server was restarted. Create incomplete exports again.");
       refresh();
     },
     onError: (error) => say(messageOf(error)),

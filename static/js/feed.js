@@ -1,20 +1,20 @@
 /**
- * Feeds: what one subscription has seen, and what it hands on. Every event once, in the order of the
- * ids, and a gap for what is not available.
+ * Feeds: what one subscription has seen, and what it hands on: every event once, in the order of the
+ * ids, and a gap for events that are not available.
  *
- * Pure: knows no network and no timers; a line tells it what arrived, and when. Way in: Feed.
+ * Pure: knows no network and no timers. A line reports what arrived, and when. Way in: Feed.
  */
 
 const namesIn = (topics) => topics.split(",");
 const covers = (name, topic) =>
   name === topic || (name.endsWith("*") && topic.startsWith(name.slice(0, -1)));
 
-const UNKNOWN = "~"; // after every id
+const UNKNOWN = "~"; // greater than every id
 
 const AGE = /^(all|[0-9]+(ms|[smhd]))$/;
 const REFUSED_CURSOR = new Set(["malformed_cursor", "future_cursor"]);
 
-/** What the server would not do. code, status, detail: of its answer; key: of a publish. */
+/** A refusal of the server. code, status, detail: of its answer; key: of a publish. */
 export class LiveError extends Error {
   constructor({ error, message, status, detail }, key) {
     super(message ?? error);
@@ -22,7 +22,7 @@ export class LiveError extends Error {
   }
 }
 
-/** Call a handler. What it throws is its own fault: it is reported, and the others get their event. */
+/** Call a handler. An exception in it is reported, and the other handlers get their event. */
 export function tell(handler, what) {
   try {
     handler?.(what);
@@ -33,18 +33,18 @@ export function tell(handler, what) {
   }
 }
 
-/** What others call of a feed: topic, cursor (null until the server has said where it begins), close(). */
+/** Its public part: topic, cursor (null until the server has said where it begins), close(). */
 export class Feed {
   cursor = null;
   #names;
   #since;
   #on;
   #leave;
-  #refused = null; // the gap to tell of once it is known where the feed begins anew
-  #begun = false; // what comes before the acknowledgement is of an earlier subscription
-  #target = UNKNOWN; // where it has caught up
+  #refused = null; // the gap to report once the server has said where the feed begins again
+  #begun = false; // events before the acknowledgement belong to an earlier subscription
+  #target = UNKNOWN; // the id at which it has caught up
   #heardAt = 0;
-  #newest = ""; // what the last heartbeat said, "" once anything came after it
+  #newest = ""; // the id in the last heartbeat; "" once anything arrived after it
   #doubts = 0;
 
   /**
@@ -66,18 +66,18 @@ export class Feed {
     this.#leave(this);
   }
 
-  /** Whether an event of topic belongs to it. A gap may be of all its topics together. */
+  /** Return whether an event of topic belongs to this feed. A gap may be of all its topics together. */
   follows(topic) {
     return topic === this.topic || this.#names.some((name) => covers(name, topic));
   }
 
-  /** Whether some topic may be in both: the server does not say for which of two an event is. */
+  /** Return whether a topic may be in both: the server does not say to which of two an event belongs. */
   overlaps(topics) {
     const each = (other) => this.follows(other) || this.#names.some((name) => covers(other, name));
     return namesIn(topics).some(each);
   }
 
-  /** Where to go on. */
+  /** Where to continue. */
   get since() {
     return this.cursor ?? this.#since;
   }
@@ -86,7 +86,7 @@ export class Feed {
     return this.#begun && this.cursor >= this.#target;
   }
 
-  /** The line is gone, or it is another one: take nothing until begin(). */
+  /** The line is gone or was replaced: take nothing until begin(). */
   pause() {
     this.#begun = false;
   }
@@ -103,7 +103,7 @@ export class Feed {
     if (gap) tell(this.#on.onGap, { ...gap, id: this.cursor, to: this.cursor });
   }
 
-  /** The server has refused. Returns whether to ask again: the cursor was why, and is forgotten. */
+  /** Handle a refusal. Returns true to ask again: the cursor was the reason, and is now forgotten. */
   refuse(answer) {
     if (this.cursor !== null && REFUSED_CURSOR.has(answer.error)) {
       const { error, message } = answer;
@@ -122,14 +122,14 @@ export class Feed {
     if (this.#advance(event.id, nowMs)) tell(this.#on.onEvent, event);
   }
 
-  /** gap: topic, id, from, to, lost, reason, …; what others have up to `to` may come after it. */
+  /** gap: topic, id, from, to, lost, reason, …. Events of other topics up to `to` may come after it. */
   takeGap(gap, nowMs) {
     const isNews = this.#begun && !((gap.to ?? gap.id) <= this.cursor);
     this.#advance(gap.id, nowMs);
     if (isNews) tell(this.#on.onGap, gap);
   }
 
-  /** Something came. newest: what a heartbeat says is the newest there is. */
+  /** Something arrived. newest: the newest id, if this is a heartbeat. */
   hear(nowMs, newest = "") {
     this.#heardAt = nowMs;
     this.#newest = newest;
@@ -138,13 +138,13 @@ export class Feed {
   }
 
   /**
-   * Called on every tick: whether nothing comes although something should. silentMs: longer without
-   * any sign is too long; lagMs: so is this after a heartbeat that names what has not come. Twice in
-   * a row, for after a sleep the clock has jumped and the data waits unread behind this tick.
+   * Return whether events are missing. Called on every tick. silentMs: the longest time without any
+   * sign. lagMs: the longest time between a heartbeat and the event that it names. Two ticks in a row
+   * have to agree: after a sleep the clock has jumped, and unread data waits behind this tick.
    */
   isDeaf(nowMs, { silentMs, lagMs }) {
     const quietMs = nowMs - this.#heardAt;
-    // Nobody has said where it has caught up; a pause in what comes must do.
+    // The server has not said where the feed has caught up. A pause in the data has to do.
     if (this.#target === UNKNOWN && quietMs > lagMs / 4) this.#target = "";
     const doubt = quietMs > silentMs || (this.#newest > this.cursor && quietMs > lagMs);
     this.#doubts = this.#begun && doubt ? this.#doubts + 1 : 0;

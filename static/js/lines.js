@@ -1,10 +1,10 @@
 /**
- * Lines: one connection each to the server, over Socket.IO or Server-Sent Events with HTTP. A line
- * lives once: it is opened, carries feeds and requests, is lost or closed, and another takes its place.
+ * Lines: connections to the server, over Socket.IO or over Server-Sent Events with HTTP. A line is used
+ * once: it is opened, carries feeds and requests, is lost or closed, and another one replaces it.
  *
- * What each has: transport; open(): resolves when it is up; follow(feed, done): done(error, answer) is
- * called before the first event is handed on; drop(feed); ask(name, body, done); close().
- * What it calls: up.event, up.gap, up.heartbeat (with what came), up.changed(), up.down(line, after_ms?).
+ * Each has: transport; open(): resolves when it is up; follow(feed, done): calls done(error, answer)
+ * before it hands on the first event; drop(feed); ask(name, body, done); close().
+ * Each calls: up.event, up.gap, up.heartbeat (with what came), up.changed(), up.down(line, after_ms?).
  */
 
 // An EventSource's readyState.
@@ -13,7 +13,7 @@ const CLOSED = 2;
 
 const UNAUTHORIZED = 401;
 
-/** Who asks is not known, or not any more: to ask again is of no use. answer: the server's. */
+/** The server does not accept the credential, or no longer: do not try again. answer: the server's. */
 export class Unauthorized extends Error {
   constructor(answer) {
     super(answer.message);
@@ -23,16 +23,16 @@ export class Unauthorized extends Error {
 
 export const isUnauthorized = ({ status }) => status === UNAUTHORIZED;
 
-/** What a Socket.IO client gives as the reason: an answer of the namespace, or the status of a poll. */
+/** Return the reason that a Socket.IO client gives: an answer of the namespace, or the status of a poll. */
 const reasonOf = (error) =>
   isUnauthorized(error.data ?? {}) || error.description === UNAUTHORIZED
-    ? new Unauthorized(error.data ?? { message: "the server does not know who asks" })
+    ? new Unauthorized(error.data ?? { message: "the server does not accept the credential" })
     : error;
 
 export class SocketLine {
   isUp = true;
 
-  /** socket: one of the Socket.IO client's, not connected yet. */
+  /** socket: a socket of the Socket.IO client, not connected yet. */
   constructor(socket, { answerMs, openMs }, up) {
     Object.assign(this, { socket, answerMs, openMs, up });
   }
@@ -71,7 +71,7 @@ export class SocketLine {
     this.socket.emit("unsubscribe", { topic: feed.topic });
   }
 
-  /** done: called once, also when the line is cut first, but not after close(). */
+  /** done: called once, also if the line is cut before the answer, but not after close(). */
   ask(name, body, done) {
     this.socket.timeout(this.answerMs).emit(name, body, done);
   }
@@ -94,7 +94,7 @@ const REQUESTS = {
   cancel: ({ id }) => [`exports/${id}`, { method: "DELETE" }],
 };
 
-/** What Socket.IO would have acknowledged. */
+/** Return the answer in the form of a Socket.IO acknowledgement. */
 async function answerOf(response) {
   const text = await response.text();
   const fields = response.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : {};
@@ -102,8 +102,8 @@ async function answerOf(response) {
 }
 
 /**
- * One EventSource carries all feeds: browsers have six for all tabs. Its ids sort over all topics, so
- * it begins at the oldest cursor, and each feed drops what it has seen.
+ * One EventSource carries all feeds: browsers have six for all tabs. Ids sort over all topics, so it
+ * begins at the oldest cursor, and each feed drops what it has seen.
  */
 export class EventSourceLine {
   transport = "sse";
@@ -113,12 +113,12 @@ export class EventSourceLine {
   #asked = Promise.resolve();
   #closing = new AbortController();
 
-  /** base: the server's URL, ended by "/". */
+  /** base: the server's URL, with "/" at the end. */
   constructor(base, { eventSource, answerMs, headers }, up) {
     Object.assign(this, { base, eventSource, answerMs, headers, up });
   }
 
-  /** False while the EventSource comes back by itself. */
+  /** False while the EventSource reconnects by itself. */
   get isUp() {
     return this.#source === null || this.#source.readyState === OPEN;
   }
@@ -130,7 +130,7 @@ export class EventSourceLine {
     if (!response.ok) throw new Error(`the server answers ${response.status}`);
   }
 
-  /** Ask first by fetch: an EventSource tells neither why it is refused nor where it begins. */
+  /** Ask by fetch first: an EventSource says neither why it is refused nor where it begins. */
   async follow(feed, done) {
     this.#feeds.add(feed);
     this.#starting += 1;
@@ -156,7 +156,7 @@ export class EventSourceLine {
     this.#listen();
   }
 
-  /** One after the other, as on a socket. */
+  /** Requests go one after the other, as on a socket. */
   ask(name, body, done) {
     this.#asked = this.#asked.then(async () => {
       try {
@@ -189,7 +189,7 @@ export class EventSourceLine {
       for (const feed of this.#feeds) feed.hear(Date.now());
       this.up.changed();
     });
-    // It comes back by itself, after the time that the server told it, unless it is refused.
+    // It reconnects by itself, after the time that the server gave, unless it is refused.
     source.addEventListener("error", () => {
       if (source.readyState === CLOSED) this.up.down(this);
       else this.up.changed();
@@ -200,7 +200,7 @@ export class EventSourceLine {
     if (event.name === "gap") this.up.gap({ topic: event.topic, id: event.id, ...event.data });
     else if (event.name !== "heartbeat") this.up.event(event);
     const now = Date.now();
-    // A heartbeat is of all the feeds together.
+    // A heartbeat is for all feeds together.
     const isBehind = [...this.#feeds].every((feed) => feed.cursor < event.id);
     for (const feed of this.#feeds)
       if (event.name !== "heartbeat") feed.hear(now);
@@ -209,7 +209,7 @@ export class EventSourceLine {
 
   #url(path, query = {}) {
     const url = new URL(this.base);
-    url.pathname += path; // escapes what has a meaning in a URL
+    url.pathname += path; // escapes characters with a meaning in a URL
     for (const [key, value] of Object.entries(query))
       if (value !== undefined) url.searchParams.set(key, value);
     return url;

@@ -1,37 +1,38 @@
 /**
- * Live feeds without loss: subscribe, publish, and an honest state, over Socket.IO, or over Server-Sent
- * Events where that cannot get through. docs/live-js.md says how to use it; docs/events.md is the server.
+ * Live feeds without loss: subscribe, publish, and a state to show, over Socket.IO, or over Server-Sent
+ * Events where Socket.IO does not get through. docs/live-js.md says how to use it, docs/events.md what
+ * the server does.
  *
- * Nothing is lost because each feed keeps its cursor, and every new line goes on from there; nothing
- * is seen twice because a feed takes only what is after its cursor; and a publish has a key, under which
- * the server keeps it once, however often it is sent. Way in: connect.
+ * Nothing is lost: each feed keeps its cursor, and every new line continues from there. Nothing is seen
+ * twice: a feed takes only events after its cursor. A publish happens once: it has a key, under which
+ * the server stores it once, however often it is sent. Way in: connect.
  */
 
 import { Feed, LiveError, tell } from "./feed.js";
 import { EventSourceLine, isUnauthorized, SocketLine, Unauthorized } from "./lines.js";
 
 const DEFAULTS = {
-  url: globalThis.location?.origin, // where Headwater is; a path is what it is mounted under
-  io: undefined, // the Socket.IO client's io(); none: it is imported from client
+  url: globalThis.location?.origin, // where Headwater is, with the path under which it is mounted
+  io: undefined, // the Socket.IO client's io(); without it, io is imported from client
   client: new URL("../vendor/socket.io.esm.min.js", import.meta.url).href,
-  token: undefined, // of the server; a browser that has logged in needs none
+  token: undefined, // a token of the server; a browser that has logged in needs none
   headers: {}, // more header fields of requests over HTTP
   socket: {}, // more options for io(): auth, extraHeaders, …
   sse: "auto", // "never", "only"
   eventSource: globalThis.EventSource,
-  heartbeatMs: 15_000, // the server's
-  silentHeartbeats: 2.5, // without a sign for so many, a line is deaf
-  lagMs: 2_000, // so is one that has not brought what a heartbeat named so long ago
-  answerMs: 10_000, // without an answer, ask again
+  heartbeatMs: 15_000, // the server's interval
+  silentHeartbeats: 2.5, // after so many silent intervals a line is deaf
+  lagMs: 2_000, // also if an event that a heartbeat named takes longer than this
+  answerMs: 10_000, // after so long without an answer, ask again
   openMs: 10_000,
-  backoffMs: [500, 30_000], // the first and the longest wait, of which half to all is waited
+  backoffMs: [500, 30_000], // the first and the longest wait; the client waits half of it to all of it
   triesBeforeSse: 3,
   retrySocketMs: 60_000, // how often Socket.IO is tried again while SSE carries the feeds
 };
 
-const MAX_TOPICS = 64; // the server's, for one connection
+const MAX_TOPICS = 64; // the server's limit for one connection
 
-// From the best to the worst: what is told when there are two connections.
+// From the best to the worst. With two connections, the state is the worse one.
 const STATUSES = ["live", "fallback", "catching up", "reconnecting", "deaf", "refused", "closed"];
 
 /** Return a Live that connects at once. options: see DEFAULTS. */
@@ -48,21 +49,21 @@ class Live {
   #options;
   #base;
   #feeds = new Set();
-  #asks = new Set(); // not answered yet; in the order they were asked
+  #asks = new Set(); // unanswered requests, in their order
   #watchers = new Set();
   #told = {};
-  #line = null; // the one that is up
-  #trying = null; // the one that is being opened
+  #line = null; // the line that is up
+  #trying = null; // the line that is being opened
   #busy = false;
   #failures = 0; // since the last answer
   #socketFailures = 0; // since Socket.IO was up
   #deaf = false;
   #closed = false;
-  #refusal = null; // the server's answer, once it has said that it does not know who asks
+  #refusal = null; // the server's answer, once it has not accepted the credential
   #retryAt = null;
   #retryTimer;
   #tickTimer;
-  #next = null; // another connection: for what overlaps, and for more topics than one may have
+  #next = null; // another connection: for overlapping feeds, and for more topics than one may have
 
   constructor(options) {
     this.#options = options;
@@ -73,7 +74,7 @@ class Live {
 
   /**
    * Follow a topic, or several ("a,b", "demo/*"). handlers: since, restart, onEvent, onGap, onError
-   * (see Feed). Returns the Feed: its cursor may be kept and handed in as since.
+   * (see Feed). Returns the Feed: its cursor can be stored, and used as since later.
    */
   subscribe(topic, handlers = {}) {
     if (this.#closed) throw new Error("this connection is closed");
@@ -94,7 +95,7 @@ class Live {
     return feed;
   }
 
-  /** Resolves to {id, topic, count} once it is kept; once, whatever happens to the connection. */
+  /** Resolves to {id, topic, count} once the event is retained: once, whatever happens to the connection. */
   publish(topic, { name, data }, { key = randomKey() } = {}) {
     return this.#ask("publish", { topic, name, data, key });
   }
@@ -116,14 +117,14 @@ class Live {
     return other && STATUSES.indexOf(other.status) > STATUSES.indexOf(mine.status) ? other : mine;
   }
 
-  /** Call fn(state) now and whenever it changes; returns what ends that. */
+  /** Call fn(state) now and at every change. Returns a function that ends this. */
   onState(fn) {
     this.#watchers.add(fn);
     tell(fn, this.state);
     return () => this.#watchers.delete(fn);
   }
 
-  /** End all feeds; what was asked and not answered is rejected, and may have happened. */
+  /** End all feeds. Unanswered requests are rejected, though they may have happened. */
   close() {
     if (this.#closed) return;
     this.#closed = true;
@@ -132,7 +133,7 @@ class Live {
     this.#changed();
   }
 
-  /** Nothing is tried any more. answer: why, for what was asked and not answered. */
+  /** Stop trying. answer: the reason, for unanswered requests. */
   #end(answer) {
     clearInterval(this.#tickTimer);
     clearTimeout(this.#retryTimer);
@@ -144,7 +145,7 @@ class Live {
     this.#asks.clear();
   }
 
-  /** The server does not know who asks: feeds and requests are over, and it is told so. */
+  /** The server does not accept the credential: end feeds and requests with its answer. */
   #refuse(answer) {
     if (this.#refusal || this.#closed) return;
     this.#refusal = answer;
@@ -186,7 +187,7 @@ class Live {
     return next;
   }
 
-  // Connecting: one #try() at a time, which ends in a line or in a time for the next.
+  // Connecting: one #try() at a time. It ends with a line, or with a time for the next try.
 
   async #try() {
     this.#busy = true;
@@ -199,7 +200,7 @@ class Live {
     this.#retry(this.#line ? jitter(this.#options.retrySocketMs) : this.#backoff());
   }
 
-  // Returns whether this is the line to stay with: SSE is not, if Socket.IO may be had again.
+  // Returns whether to stay with this line. SSE is not final if Socket.IO may work later.
   async #openOne() {
     const { sse, triesBeforeSse } = this.#options;
     if (sse !== "only") {
@@ -232,7 +233,7 @@ class Live {
     return true;
   }
 
-  /** Over Socket.IO a header field that lets one in may be missing: then HTTP is asked, too. */
+  /** Over Socket.IO a header field with the credential may be missing. So ask over HTTP, too. */
   #doubt(line, answer) {
     const { sse, triesBeforeSse } = this.#options;
     if (line instanceof SocketLine && sse !== "never") this.#socketFailures = triesBeforeSse;
@@ -310,7 +311,7 @@ class Live {
     this.#changed();
   }
 
-  // What is carried.
+  // Feeds and requests.
 
   #follow(feed, line) {
     feed.pause();
@@ -341,7 +342,7 @@ class Live {
     });
   }
 
-  // Without an answer it stays, and the next line sends it again, after those before it.
+  // An unanswered request stays. The next line sends it again, after those before it.
   #send(ask, line) {
     line.ask(ask.name, ask.body, (error, answer) => {
       if (error || isPassing(answer)) return this.#lose(line);
@@ -355,8 +356,8 @@ class Live {
   }
 }
 
-// Not crypto.randomUUID, which pages have over HTTPS only.
+// Not crypto.randomUUID, which is available to pages over HTTPS only.
 const randomKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
-// Too many requests, or a server that starts or stops: its next process will know.
+// Too many requests, or a server that starts or stops: its next process will answer.
 const isPassing = ({ ok, status }) => !ok && (status === 429 || status === 503);
 const jitter = (ms) => ms * (0.5 + Math.random() / 2);

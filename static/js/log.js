@@ -1,16 +1,16 @@
 /**
- * A log as it grows. However many lines there are, the page has elements for those in sight only:
- * a box as high as all of them, and in it a list that is moved to where one looks. A line that is
- * wrapped is as high as its rows, which are counted, not measured.
+ * The page of one log. The page has elements only for visible lines, however many lines there are:
+ * a box as high as all lines, and in it a list that moves to the visible part. A wrapped line is as
+ * high as its rows, which are counted, not measured.
  */
 
 import { count, messageOf, openLive } from "./page.js";
 import { Rows } from "./rows.js";
 
-const MOST = 200_000; // lines held; the oldest fifth goes when there are more
-const AROUND = 20; // lines drawn above and below what is in sight
-const SHOWN = 4000; // characters of a line
-const HIGHEST = 30_000_000; // pixels; browsers have no higher elements
+const MOST = 200_000; // lines in the page; when there are more, the oldest fifth is removed
+const AROUND = 20; // lines drawn above and below the visible part
+const SHOWN = 4000; // characters shown of a line
+const HIGHEST = 30_000_000; // pixels; browsers support no higher elements
 
 const box = document.querySelector("#log");
 const room = box.firstElementChild;
@@ -23,15 +23,15 @@ room.append(list);
 
 const live = openLive();
 let lines = [];
-let matching = null; // those of them with the text that is looked for; null: all
+let matching = null; // the lines with the filter's text; null: all
 let feed = null;
-let cursor = null; // where it goes on after a pause
+let cursor = null; // where the feed continues after a pause
 let isPaused = false;
 let isAtEnd = true;
 let isDrawing = false;
-let begun = 0; // how often
+let begun = 0; // how often the log was loaded
 let isLoading = false;
-let rows = new Rows(Infinity); // of what is shown
+let rows = new Rows(Infinity); // of the shown lines
 
 const shown = () => matching ?? lines;
 const wanted = () => look.filter.value.toLowerCase();
@@ -43,7 +43,7 @@ function rowHeight() {
 
 const cut = (line) => (line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line);
 
-/** Return how many letters a row has: as many as fit, or without an end. */
+/** Return how many letters fit into a row; Infinity if lines are not wrapped. */
 function columns() {
   if (!look.wrap.checked) return Infinity;
   const letters = document.createElement("canvas").getContext("2d");
@@ -51,7 +51,7 @@ function columns() {
   return Math.max(1, Math.floor(list.clientWidth / (letters.measureText("0".repeat(100)).width / 100)));
 }
 
-/** Count the rows anew: other lines are shown, or rows of another length. */
+/** Count the rows again, when other lines are shown or the length of rows has changed. */
 function arrange() {
   box.classList.toggle("wrap", look.wrap.checked);
   rows = new Rows(columns(), shown().map(cut));
@@ -62,7 +62,7 @@ function arrange() {
   redraw();
 }
 
-/** Wrap as the box is now, and stay with the line that one looks at. */
+/** Wrap lines to the present width of the box, and keep the first visible line in place. */
 function rearrange() {
   const height = rowHeight();
   const first = rows.lineAt(Math.floor(box.scrollTop / height));
@@ -130,7 +130,7 @@ function follow() {
   });
 }
 
-/** Take the last lines at once, then go on behind them. */
+/** Load the last lines, then follow from there. */
 async function begin() {
   const mine = ++begun;
   feed?.close();
@@ -139,7 +139,7 @@ async function begin() {
   told.textContent = "Loading…";
   const answer = await fetch(`?lines=${look.lines.value}`, { headers: { Accept: "application/x-ndjson" } });
   const text = await answer.text();
-  // Another number of lines was chosen meanwhile.
+  // The user chose another number of lines meanwhile.
   if (mine !== begun) return;
   isLoading = false;
   if (!answer.ok) return refuse(JSON.parse(text));

@@ -1,4 +1,4 @@
-/** What the live pages share: one connection, its honest badge, and numbers as people read them. */
+/** Shared by the live pages: one connection, the badge with its state, and formats of numbers. */
 
 import { connect } from "./live.js";
 
@@ -7,33 +7,33 @@ const SAYS = {
   "catching up": "catching up",
   fallback: "live, over Server-Sent Events",
   reconnecting: "reconnecting",
-  deaf: "deaf: nothing comes through, connecting anew",
+  deaf: "deaf: no events arrive, reconnecting",
   closed: "closed",
 };
 
-// A page has this mark when it was made for somebody who had logged in.
+// A page has this CSRF token if it was made for a user who had logged in.
 const mark = document.querySelector("meta[name=csrf-token]")?.content;
 
-/** Where the pages begin. */
+/** The address below which all pages are. */
 export const base = new URL("../..", import.meta.url);
 
 const number = new Intl.NumberFormat("en");
 
-/** Show what is of no use without JavaScript. */
+/** Show the elements that need JavaScript. */
 export function reveal() {
   for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
 }
 
-/** Return what the badge says of who is not let in any more: where to log in, and come back from. */
+/** Return the badge's text for a refused session: a link to log in, which leads back here. */
 function sayRefused() {
   const address = new URL("login", base);
   address.searchParams.set("next", location.pathname + location.search);
   const link = make("a", { href: address.href }, "log in");
   document.querySelector(".log-out")?.remove();
-  return [mark ? "your session has ended: " : "the server does not know you: ", link];
+  return [mark ? "your session has ended: " : "you are not logged in: ", link];
 }
 
-/** Return the page's connection; the badge says how it is. */
+/** Return the page's connection. The badge shows its state. */
 export function openLive() {
   reveal();
   const live = connect({ url: base.href, headers: mark ? { "X-CSRFToken": mark } : {} });
@@ -57,10 +57,10 @@ export function openLive() {
   return live;
 }
 
-/** Return what a page says of an error of live.js. */
+/** Return the text that a page shows for an error of live.js. */
 export const messageOf = ({ status, message }) => (status === 401 ? "Your session has ended." : message);
 
-/** Return a time as the pages show it. */
+/** Return a time in the format of the pages. */
 export const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB");
 
 export const count = (n) => (n === null || n === undefined ? "–" : number.format(n));

@@ -1,20 +1,20 @@
 /**
- * Rows: where the lines of a log are, when a line takes as many rows as it needs.
+ * Rows: the positions of a log's lines, when a line takes as many rows as it needs.
  *
- * Pure: knows no page. Its text is set in letters of one width, broken anywhere. Way in: Rows.
+ * Pure: knows no page. The text is set in a monospaced font and broken anywhere. Way in: Rows.
  */
 
 const PLAIN = /^[\x20-\x7e]*$/;
 const TAB = 8;
 
-/** Return how many letters wide a text is at most: some are as wide as two. */
+/** Return the greatest possible width of a text, in letters: some are as wide as two. */
 function widthOf(text) {
   let width = 0;
   for (const letter of text) width += letter === "\t" ? TAB : letter > "\xff" ? 2 : 1;
   return width;
 }
 
-/** Return how many rows a text needs. columns: letters in a row; Infinity: rows have no end. */
+/** Return how many rows a text needs. columns: letters in a row; Infinity: no wrapping. */
 export function rowsOf(text, columns) {
   if (text.length < columns / TAB || columns === Infinity) return 1;
   // A wide letter that no longer fits leaves one place empty.
@@ -23,7 +23,7 @@ export function rowsOf(text, columns) {
 }
 
 export class Rows {
-  #ends = []; // of each line: rows up to its end
+  #ends = []; // for each line, the number of rows up to its end
 
   constructor(columns, lines = []) {
     this.columns = columns;
@@ -48,7 +48,7 @@ export class Rows {
     return this.#ends[index] - this.start(index);
   }
 
-  /** Return the index of the line that a row is of; the last one's for rows after it. */
+  /** Return the index of the line to which a row belongs; for later rows, that of the last line. */
   lineAt(row) {
     let low = 0;
     let high = this.#ends.length - 1;

@@ -1,4 +1,4 @@
-/** The form of a source: what it selects is shown again at every change. Without it, by the button. */
+/** The form of a source: every change shows its result. Without JavaScript, the button does. */
 
 const form = document.querySelector("#selection");
 const WAIT_MS = 250;

@@ -21,7 +21,7 @@ def test_one_more_than_a_minute_allows_is_refused():
     assert caught.value.code == "too_many_requests"
 
 
-def test_each_has_his_own():
+def test_each_owner_has_its_own():
     rate = Rates(3)
     ask(rate, "ann", 3)
     ask(rate, "bob", 3)

@@ -123,7 +123,7 @@ def test_all_that_there_is_is_reached_from_any_page(open_page, server):
 def test_progress_moves_in_another_tab(open_page, server):
     watching = is_live(open_page(f"{server.base}/exports"))
     asking = open_page(f"{server.base}/sources/long")
-    asking.click("text=Prepare in the background")
+    asking.click("text=Create in the background")
     asking.wait_for_url(re.compile("/exports#"))
     export_id = asking.url.partition("#")[2]
     rows = watching.locator(f"tr[id='{export_id}'] td").nth(1)
@@ -142,9 +142,9 @@ def test_a_slow_reader_is_seen(open_page, server):
     slow = server.open(told["url"])
     slow.read(1000)
     cell = page.locator(f"tr[id='{told['id']}'] td").nth(4)
-    wait_until(lambda: "1, the slowest at" in cell.inner_text(), "it says how far he is")
+    wait_until(lambda: "1, the slowest at" in cell.inner_text(), "it says how far the reader is")
     slow.close()
-    wait_until(lambda: cell.inner_text() == "0", "and that he is gone")
+    wait_until(lambda: cell.inner_text() == "0", "and that the reader is gone")
 
 
 def test_a_restart_under_the_list_of_exports(open_page, launch, free_port):
@@ -192,7 +192,7 @@ def test_what_is_not_kept_says_so(open_page, server):
     state = watching.locator(f"tr[id='{export_id}'] td").first
     assert state.inner_text() == "complete"
     watching.locator(f"tr[id='{export_id}']").get_by_label("Discard numbers.csv").click()
-    said = "complete expired: create it again"
+    said = "complete Expired, create it again"
     wait_until(lambda: state.inner_text() == said, "it says that its bytes are gone")
     assert watching.locator(f"tr[id='{export_id}'] :is(a, button)").count() == 0
     plain = open_page(f"{server.base}/exports", java_script_enabled=False)
@@ -422,7 +422,7 @@ def test_without_javascript_nothing_is_shown_that_needs_it(open_page, server, pa
     page = open_page(server.base + path, java_script_enabled=False)
     shown = page.locator("main").locator("form, button, input, #charts, #stream, #log, #told")
     assert [each for each in shown.all() if each.is_visible()] == []
-    assert "pulse" not in page.inner_text("main")
+    assert "Server status" not in page.inner_text("main")
     assert "curl -N" in page.inner_text("noscript")
 
 

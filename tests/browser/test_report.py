@@ -37,7 +37,7 @@ def test_it_is_readable_while_it_comes(open_page, server):
     page = open_page(server.url("/report/users"))
     assert page.locator(".waiting:visible").count() == 0
     page.goto(server.url("/report/sorts"), wait_until="commit")
-    page.get_by_text("They are being read …").wait_for()
+    page.get_by_text("Rows are being read …").wait_for()
     assert page.locator("h1").inner_text() == "Report: sorts"
     assert page.get_by_role("navigation", name="Columns").get_by_role("link").count() == 1
     assert page.evaluate("document.readyState") == "loading"

@@ -1,4 +1,4 @@
-"""Pages of who has logged in: what they offer him, and what they say when that has ended."""
+"""Pages of a user who has logged in: what they offer, and what they say after the session."""
 
 import pytest
 
@@ -16,7 +16,7 @@ class Site:
         self.server = server
 
     def log_in(self, open_page, name, *scopes, path="/", **how):
-        """Return the page at path as somebody sees it who has these scopes, and his token's id."""
+        """Return the page at path, opened with a token of these scopes, and the token's id."""
         text = self.file.add(name, scopes, {})
 
         def is_known():
@@ -66,7 +66,7 @@ def test_a_discard_is_offered_to_whose_export_it_is(open_page, site):
     other, _ = site.log_in(open_page, "other", "read:*", "subscribe:exports", path="/exports")
     is_live(other)
     owner.goto(f"{site.server.base}/sources/things")
-    owner.click("text=Prepare in the background")
+    owner.click("text=Create in the background")
     row = "#exports tbody tr:has-text('things.csv')"
     for page in (owner, other):
         page.locator(f"{row} td:has-text('complete')").wait_for()
@@ -88,4 +88,4 @@ def test_who_may_publish_to_one_topic_does(open_page, site):
     is_live(page)
     page.click("summary")
     page.click("#publish button")
-    wait_until(lambda: page.inner_text("#publish output").startswith("kept as"), "it is kept")
+    wait_until(lambda: page.inner_text("#publish output").startswith("published as"), "it is kept")

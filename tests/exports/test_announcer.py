@@ -224,7 +224,7 @@ def test_a_recording_announces_each_state(start, announced, spec, numbers, until
     assert announced[-1] == (export.id, "complete", None, 1000)
 
 
-def test_who_waits_is_announced_with_his_place(start, announced, spec, query, until):
+def test_a_waiting_export_is_announced_with_its_place(start, announced, spec, query, until):
     exports = start(running=1)
     specs = [spec(query("silent")), *(spec(query(f"select {n}")) for n in range(2))]
     first, second, third = (exports.submit(each, background=True) for each in specs)

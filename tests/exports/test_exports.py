@@ -353,7 +353,7 @@ def test_a_chain_is_written_down_while_it_grows(start_exports, spec, query, unti
 
 @pytest.fixture
 def own(numbers):
-    """The table `numbers`, of which each sees the rows up to a number of his own."""
+    """The table `numbers`, of which each principal sees the rows up to its own number."""
     row_filter, problems = read_filter("id <= :principal.most and name <> :principal.name")
     assert problems == []
     return replace(numbers, where=row_filter)

@@ -109,7 +109,7 @@ def test_who_was_in_the_group_of_a_killed_leader_is_told(commits, publish, until
     assert {type(publish.outcomes[2]), type(publish.outcomes[3])} == {SystemExit, RuntimeError}
 
 
-def test_a_group_is_bounded_and_everybody_gets_his_turn(commits, publish, until, monkeypatch):
+def test_a_group_is_bounded_and_each_caller_gets_a_turn(commits, publish, until, monkeypatch):
     assert MAX_GROUP > 1000
     monkeypatch.setattr("journal.commit.MAX_GROUP", 2)
     start_group(commits, publish, until, 1, 2, 3, 4, 5, 6)

@@ -485,7 +485,7 @@ test("who shows a token in a header only is let in over SSE", async (t) => {
   assert.equal((await live.publish(topicOf(t), { data: 1 })).count, 1);
 });
 
-test("who shows nothing is refused, and what he asked is rejected", async (t) => {
+test("a client without a credential is refused, and its requests are rejected", async (t) => {
   const { connect } = await arrangeWithToken(t);
   const live = connect();
   const asked = assert.rejects(live.publish(topicOf(t), { data: 1 }), { status: 401 });

@@ -102,7 +102,7 @@ def test_what_was_sent_past_gunicorn_counts(logger, path):
     assert lines_in(path)[0]["bytes"] == 70
 
 
-def test_who_took_over_is_logged_when_he_has_gone(logger, path):
+def test_a_connection_that_was_taken_over_is_logged_when_it_ends(logger, path):
     told = logger.begin(ENVIRON)
     assert not path.exists()
     logger.end(told, 2.5)

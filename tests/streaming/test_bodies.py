@@ -93,7 +93,7 @@ def test_what_fails_early_leaves_no_reader(journal, reader, closed, endings, why
 
 
 def test_what_cannot_be_opened_leaves_no_reader(tmp_path, closed):
-    """As when no descriptor is to be had: an OSError, which is no JournalError."""
+    """As when there is no descriptor left: an OSError, which is no JournalError."""
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     journal = DiskJournal(tmp_path / "loop", size=10, end=Complete())
     with pytest.raises(OSError, match="loop"):

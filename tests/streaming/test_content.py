@@ -255,7 +255,7 @@ def test_what_fails_later_is_raised_to_the_server(asked):
 
 
 def test_a_span_that_cannot_be_opened_leaves_no_other_one_open(asked, monkeypatch):
-    """As when no descriptor is to be had."""
+    """As when there is no descriptor left."""
     ours = Memory.read
 
     def read(self, span):

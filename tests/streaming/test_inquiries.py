@@ -263,7 +263,7 @@ def test_what_is_slow_of_one_owner_holds_up_no_other(databases, ask_as, until):
     assert len(begun) == 5
 
 
-def test_a_database_that_is_locked_takes_few_threads_whoever_asks(databases, threads, ask_as):
+def test_a_database_that_is_locked_takes_few_threads_of_any_principal(databases, threads, ask_as):
     [source] = databases("data", 1)
     asked = Inquiries(NativeThreads(threads))
     threads.hold()

@@ -33,7 +33,7 @@ from state import State
 from tests.system.server import wait_until
 
 CASES = int(os.environ.get("FUZZ_CASES", "20000"))
-# A seed of its own each time, unless one is to be had again.
+# A new seed each time, unless one is given to repeat a run.
 SEED = int(os.environ.get("FUZZ_SEED", str(time.time_ns() % 10**6)))
 # So many make up a round, in which every operation has its turn.
 ROUND = 1000

@@ -98,7 +98,7 @@ def wait_until(condition, what, timeout_s=10.0):
 def status_unless_cut(ask):
     """Return the status of the answer to ask(), None if the connection was cut meanwhile.
 
-    As is that of whoever asks at the very moment that his token is withdrawn.
+    As is that of a client that asks at the very moment that its token is withdrawn.
     """
     with suppress(http.client.RemoteDisconnected, ConnectionResetError):
         return ask().status

@@ -334,7 +334,7 @@ EVENTS = {
     "unsubscribe": ({"topic": "demo/a"}, None),
     "publish": ({"topic": "demo/a", "name": "a", "data": 1}, 403),
     "readers": ({"topic": "demo/a"}, 403),
-    # He does not see it.
+    # This principal does not see it.
     "cancel": ({"id": "{export}"}, 404),
     "request_data": ({"message": "m"}, None),
     # Of the connection itself.

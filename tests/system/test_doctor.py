@@ -208,7 +208,7 @@ def test_what_is_no_address(url):
 
 @pytest.fixture
 def mumbler():
-    """The address of a server that says something else than HTTP to whoever comes, once."""
+    """The address of a server that says something else than HTTP to one client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def mumble():

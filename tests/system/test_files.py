@@ -808,7 +808,7 @@ def test_a_page_of_a_folder_below_leads_up_again(server):
     page = server.get("/files/tree/sub/deeper/", Accept="text/html").body.decode()
     assert 'href="/files/tree/sub/"' in page
     assert 'href="/files/tree/"' in page
-    assert "Nothing is in this folder." in page
+    assert "This folder is empty." in page
 
 
 # Bad input: a 4xx in the one shape, and nothing of what is outside.

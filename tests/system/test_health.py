@@ -42,7 +42,7 @@ def test_every_number_is_documented_with_its_kind_and_its_text(server):
 def test_the_numbers_are_right(server, follow):
     before, _ = numbers(server)
     reader = follow(server, "ndjson", "demo/counted")
-    wait_until(lambda: server.readers("demo/counted"), "he is there")
+    wait_until(lambda: server.readers("demo/counted"), "the reader is there")
     server.publish("demo/counted", *range(7))
     assert reader.numbers(7) == list(range(7))
     export = server.finished("numbers", "tsv")

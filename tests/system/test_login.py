@@ -441,7 +441,7 @@ def test_a_friend_may_see_an_answer(proxied, path):
     answer = proxied.server.get(path, Origin=FRIEND, **proxied.bearer)
     assert answer.status in (200, 404)
     assert answer.headers.get_all("Access-Control-Allow-Origin") == [FRIEND]
-    # A cookie is no friend's: he shows a token.
+    # A cookie is no friend's: a friend shows a token.
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 

@@ -1,4 +1,4 @@
-"""What pages offer to somebody is what he may do, and a session that has ended is said to have."""
+"""Pages offer what the user may do, and say when a session has ended."""
 
 import re
 import sqlite3
@@ -100,8 +100,8 @@ def test_a_selection_is_shown_as_people_read_it(site):
 
 def test_who_may_follow_no_log_is_not_told_that_there_is_none(site):
     page = site.page("/logs", "reader")[1]
-    assert "There is none that this token may follow." in page
-    assert "The catalogue names none" not in page
+    assert "This token may not follow any log." in page
+    assert "The catalogue names no log" not in page
     assert ">one</a>" in site.page("/logs", "follower")[1]
 
 
@@ -135,7 +135,7 @@ def test_the_page_of_events_offers_what_one_may(site, name, what):
     page = site.page("/events", name)[1]
     assert offered(page) == what
     assert ("js/charts.js" in page) == what[2]
-    assert ("There is no topic that this token may follow." in page) == (what[0] is None)
+    assert ("This token may not follow any topic." in page) == (what[0] is None)
 
 
 def test_what_needs_scripts_is_hidden_until_they_run(site):
@@ -162,13 +162,13 @@ def test_topics_of_single_exports_are_one_row(site):
 
 def test_who_may_download_nothing_is_shown_what_else_there_is(site):
     page = site.page("/", "follower")[1]
-    assert "Nothing to download with this token." in page
+    assert "This token may not download anything." in page
     assert '<a href="/events?topic=demo/*">demo/*</a>' in page
     assert '<a href="/logs/one">logs/one</a>' in page
     page = site.page("/", "publisher")[1]
-    assert "Nothing to download with this token." in page
+    assert "This token may not download anything." in page
     assert "To follow" not in page
-    assert "Nothing to download" not in site.page("/", "reader")[1]
+    assert "may not download" not in site.page("/", "reader")[1]
 
 
 @pytest.mark.parametrize(("path", "name"), [("/sources", "things"), ("/files", "papers")])
@@ -176,7 +176,7 @@ def test_a_list_has_what_one_may_read(site, path, name):
     assert f">{name}</a>" in site.page(path, "reader")[1]
     page = site.page(path, "follower")[1]
     assert name not in page
-    assert "There is none that this token may read." in page
+    assert "This token may not read any" in page
 
 
 def test_the_first_page_links_all_addresses(site):

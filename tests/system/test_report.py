@@ -82,15 +82,15 @@ def chunks(server, path):
 
 def test_the_figures_are_those_of_the_data(server):
     page = report(server, "numbers")
-    assert f"{ROWS:,} rows. All of them were looked at." in text_of(page)
+    assert f"{ROWS:,} rows. The report covers all of them." in text_of(page)
     with closing(sqlite3.connect(server.folder / "numbers.db")) as connection:
         least, most, mean = connection.execute(
             "select min(x), max(x), avg(x) from numbers"
         ).fetchone()
     said = column(page, "x")
     assert f"{ROWS:,} values, none missing. All are different." in said
-    assert f"least {least:g} " in said
-    assert f"most {most:,.6g} " in said
+    assert f"minimum {least:g} " in said
+    assert f"maximum {most:,.6g} " in said
     assert f"mean {mean:,.6g} " in said
     said = column(page, "name")
     assert "shortest 9 characters longest 14 characters" in said
@@ -112,9 +112,9 @@ def test_a_histogram_has_its_numbers_as_text(server):
 
 def test_every_class_of_value(server):
     page = report(server, "things")
-    assert "least -9,223,372,036,854,775,808" in column(page, "i")
-    assert "most 9,223,372,036,854,775,807" in column(page, "i")
-    assert "Of several kinds: 1 integer, 1 real, 2 texts, 1 blob." in column(page, "m")
+    assert "minimum -9,223,372,036,854,775,808" in column(page, "i")
+    assert "maximum 9,223,372,036,854,775,807" in column(page, "i")
+    assert "Several kinds: 1 integer, 1 real, 2 texts, 1 blob." in column(page, "m")
     assert "x'" + "80" * 16 + "…' (100 bytes)" in column(page, "b")
     assert "two↵lines⟨000D⟩↵and a⇥tab" in column(page, "t")
 
@@ -136,7 +136,7 @@ def test_the_frame_comes_before_any_row(server):
     frame = next(coming)
     assert time.monotonic() - began_s < AT_ONCE_S
     assert '<a href="#c1">' in frame
-    assert frame.rstrip().endswith("They are being read …</p>")
+    assert frame.rstrip().endswith("Rows are being read …</p>")
     assert not is_whole(frame)
     coming.close()
 
@@ -147,8 +147,8 @@ SELECTIONS = {
     "a parameter": ("long?rows=12", "12 rows."),
     "generated rows": ("users", "10,000 rows."),
     "generated rows, filtered": ("users?id__gt=9990", "10 rows."),
-    "no row": ("numbers?limit=0", "There are none."),
-    "none that fits": ("numbers?i=-1", "There are none."),
+    "no row": ("numbers?limit=0", "There are no rows."),
+    "none that fits": ("numbers?i=-1", "There are no rows."),
 }
 
 
@@ -159,13 +159,13 @@ def test_a_selection_narrows(server, path, want):
 
 def test_a_limit_takes_the_first_of_the_order(server):
     page = report(server, "numbers?limit=5&sort=-i&columns=i")
-    assert f"least {ROWS - 4:,} " in column(page, "i")
+    assert f"minimum {ROWS - 4:,} " in column(page, "i")
     assert "<bdi>name</bdi>" not in page
 
 
 def test_an_order_alone_is_not_sorted_for(server):
     page = report(server, "numbers?sort=-x&columns=i")
-    assert f"{ROWS:,} rows. All" in text_of(page)
+    assert f"{ROWS:,} rows. The report covers all" in text_of(page)
     assert server.get("/report/numbers?sort=nope").status == 400
 
 
@@ -206,7 +206,7 @@ def test_an_error_after_the_first_byte_is_said_where_it_happened(server):
     said = text_of(page)
     assert "The rows could not be read: the database stopped: integer overflow." in said
     assert 'role="alert"' in page
-    assert "The end of the report" in said
+    assert "End of the report" in said
 
 
 HOSTILE = """

@@ -44,7 +44,7 @@ def open_feed(server, transport, topic):
 def test_a_feed_is_cut_and_counted(impatient, transport):
     topic, before = f"load/{transport}", stalled(impatient)
     client = open_feed(impatient, transport, topic)
-    wait_until(lambda: impatient.readers(topic), "he is there")
+    wait_until(lambda: impatient.readers(topic), "the reader is there")
     for _ in range(6):
         impatient.publish(topic, *["x" * 65_000] * 50)
     wait_until(lambda: stalled(impatient) > before, "it is cut", STALL_S + 10)

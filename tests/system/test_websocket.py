@@ -248,7 +248,7 @@ def test_the_longest_message_is_taken(client):
     assert client.receive() == (BINARY, bytes(MAX_MESSAGE_BYTES))
 
 
-def test_who_breaks_the_protocol_reads_why_though_he_sends_on(client):
+def test_a_client_that_breaks_the_protocol_reads_why_though_it_sends_on(client):
     client.send(frame(3), *[frame(BINARY, bytes(60_000))] * 20)
     assert client.close_code() == 1002
 

@@ -152,7 +152,7 @@ def test_who_takes_nothing_is_cut_and_counted(server, big_file, way):
     before = counted(server, "stalled")
     began = monotonic()
     with deaf(server, way.format(big_file)):
-        wait_until(lambda: counted(server, "stalled") > before, "he is cut", STALL_S + 6)
+        wait_until(lambda: counted(server, "stalled") > before, "the client is cut", STALL_S + 6)
     assert monotonic() - began >= STALL_S
     assert "client cut off reason=stalled" in server.log
     assert "Traceback" not in server.log

@@ -139,7 +139,7 @@ def test_sources_take_turns(hub, connect):
 
 
 def test_what_comes_when_the_pump_has_just_looked_is_not_left(hub, connect):
-    """wake while the writer is busy: it asks once more, whoever it was."""
+    """wake while the writer is busy: it asks once more, for any caller."""
     writer = connect()
     source = Source()
     waiting = Source(on_asked=hub.wait)

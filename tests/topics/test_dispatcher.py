@@ -35,7 +35,7 @@ def test_events_are_framed_once_for_all_of_a_framing(world):
     assert world.topics.dispatcher.delivered == 30
 
 
-def test_who_has_read_a_part_by_himself_is_pushed_the_rest(world):
+def test_a_reader_that_has_read_a_part_by_itself_is_pushed_the_rest(world):
     framing = CountingNdjson()
     publish_each(world, "memory/a", 0)
     early = world.follow("memory/a", framing=framing)
@@ -60,7 +60,7 @@ def test_what_came_since_the_last_round_is_one_write(world):
     assert [write.count(b"\n") for write in writes] == [50]
 
 
-def test_who_is_full_reads_by_himself_and_the_others_are_not_held_up(world):
+def test_a_full_reader_reads_by_itself_and_delays_no_other(world):
     full, other = world.follow("memory/a", room=0), world.follow("memory/a")
     world.settle()
     for number in range(3):

@@ -55,7 +55,7 @@ def test_whatever_lets_go_the_gap_is_of_what_is_gone(make_world, clock, retentio
     assert len(follower.events) == 4 if is_exact else 4 <= len(follower.events) < 220
 
 
-def test_who_stands_still_is_told_that_he_was_too_slow(world):
+def test_a_reader_that_stands_still_is_told_that_it_was_too_slow(world):
     publish_each(world, "few/a", 0)
     follower = world.follow("few/a", room=0)
     world.settle()
@@ -140,7 +140,7 @@ def test_a_gap_that_was_not_told_yet_is_told_to_who_comes_back(world):
     publish_each(world, "few/a", 5, 6, 7, 8, 9)
     whole = world.follow("few/a,memory/b", start)
     world.settle()
-    # He is cut off after the first line, and comes back.
+    # The reader is cut off after the first line, and comes back.
     first = whole.items[0]
     rest = world.follow("few/a,memory/b", first["id"])
     world.settle()

@@ -65,7 +65,7 @@ def test_who_says_no_is_called_no_more(ticker, until):
     assert len(one.counts) == 1
 
 
-def test_everybody_has_his_own_count(ticker, until):
+def test_each_connection_has_its_own_count(ticker, until):
     ticker.start()
     first = Beats()
     ticker.add(first)
@@ -76,7 +76,7 @@ def test_everybody_has_his_own_count(ticker, until):
     assert second.counts[0] < first.counts[-1]
 
 
-def test_a_mistake_ends_neither_him_nor_the_others(ticker, until, caplog):
+def test_a_mistake_ends_no_connection(ticker, until, caplog):
     failed = []
 
     def fail(nth):

@@ -123,7 +123,7 @@ def test_a_topic_that_kept_nothing_says_how_much_was_lost(make_topic):
     assert topic.seek(cursor(14), 50.0)[1].lost is None
 
 
-def test_after_a_restart_nobody_is_told_of_a_gap_behind_his_cursor(make_topic):
+def test_after_a_restart_no_reader_is_told_of_a_gap_behind_its_cursor(make_topic):
     """What is gone of a life before is not after a cursor of this one."""
     full = make_topic(5, first=9)
     topic = Topic("demo/a", full.rule, full.records, EPOCH + 1)

@@ -230,8 +230,8 @@ def test_a_drain_of_nobody(world):
 
 
 @pytest.mark.parametrize("text", ["disk/a", "*"])
-def test_who_was_behind_when_the_server_stopped_comes_back_to_what_he_has_not_had(world, text):
-    """The id that he keeps is that of the notice."""
+def test_who_was_behind_when_the_server_stopped_comes_back_to_what_is_missing(world, text):
+    """The id that the reader keeps is that of the notice."""
     publish_each(world, "disk/a", 0)
     follower = world.follow(text, room=0)
     world.settle()
@@ -252,7 +252,7 @@ def test_who_was_behind_when_the_server_stopped_comes_back_to_what_he_has_not_ha
 
 
 def test_who_is_read_to_when_the_server_stops_gets_nothing_twice(world, monkeypatch):
-    """His next events are on their way from the disk when his last words are said."""
+    """The reader's next events are on their way from the disk when its last words are said."""
     monkeypatch.setattr("journal.segments.read_cached", lambda fd, start, length: b"")
     publish_each(world, "disk/a", 1, 2)
     follower = world.follow("disk/a", "all")
@@ -397,8 +397,8 @@ def test_one_mistake_does_not_end_the_housekeeping(make_world, monkeypatch, unti
 # What is let go of
 
 
-def test_expiring_while_somebody_publishes_costs_him_nothing(make_world, clock):
-    """All is too old, so a new file is begun: that waits for the disk, and he comes meanwhile."""
+def test_expiring_during_a_publication_costs_nothing(make_world, clock):
+    """All is too old: a new file is begun, which waits for the disk; a publisher comes then."""
     world = make_world([Rule("disk/*", True, AMPLE._replace(max_age_s=10))])
     world.publish("disk/a", 1)
     clock.now_s += 100

@@ -146,7 +146,7 @@ OVERFLOWS = {"messages": (b"4", MAX_MAIL), "bytes": (b"4" * 1024, MAX_MAIL_BYTES
 
 
 @pytest.mark.parametrize(("message", "most"), OVERFLOWS.values(), ids=OVERFLOWS.keys())
-def test_who_does_not_fetch_his_mail_is_cut_off(writer, lost, message, most, caplog):
+def test_a_client_that_fetches_no_messages_is_cut_off(writer, lost, message, most, caplog):
     assert all(writer.send_control(message) for _ in range(most))
     assert not lost
     assert not writer.send_control(message)

@@ -12,7 +12,7 @@ AMPLE = Share(10**9, 10**9)
 
 
 class Log:
-    """A log in folder, and whoever writes to it. lines: what was written, in order."""
+    """A log in folder, and its writer. lines: what was written, in order."""
 
     def __init__(self, folder, name="app.log"):
         self.path = folder / name

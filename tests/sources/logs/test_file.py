@@ -639,7 +639,7 @@ RENAMED = [
 
 
 @pytest.mark.parametrize("name", RENAMED)
-def test_who_was_away_finds_his_file_under_any_name(log, follow, name):
+def test_after_an_absence_the_file_is_found_under_any_name(log, follow, name):
     follower = follow()
     log.write("a")
     follower.read()
@@ -716,7 +716,7 @@ def test_who_was_away_for_several_rotations(log, follow, packed):
     assert follower.read() == list("abcdefg")
 
 
-def test_who_was_away_and_finds_his_file_gone(log, follow):
+def test_after_an_absence_the_file_may_be_gone(log, follow):
     follower = follow()
     log.write("a")
     follower.read()

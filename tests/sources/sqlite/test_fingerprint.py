@@ -173,7 +173,7 @@ def test_now_is_the_default(start_writer, database):
 
 
 def test_an_empty_log_is_as_none(start_writer, database, tmp_path):
-    """Whoever only opens a database in WAL mode makes one."""
+    """A program that only opens a database in WAL mode makes one."""
     start_writer("delete")
     before = fingerprint(database)
     (tmp_path / "data.db-wal").touch()
