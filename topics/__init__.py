@@ -1,10 +1,11 @@
 """Live events: topics that are published to, and readers that miss nothing.
 
-topics: all of them, over an event log; the way in. registry: which there are. topic: one of them.
-names, rules, quota: which there may be, and how many. missing: what a client has had of topics that
-are gone. subscriptions, reader, writer, dispatcher: how events reach a client; lifetime: for how
-long. notices: what the server itself says. presence: who follows what. errors: what can go wrong.
-Knows no Flask, no Socket.IO and no green library.
+topics: all topics, over an event log; the way in. registry: the existing topics. topic: one of
+them. names, rules, quota: the names, the retention and the number of topics. missing: gaps of
+topics that do not exist any more. subscriptions, reader, connection_writer, dispatcher: how events
+reach a client. lifetime: for how long. notices: messages of the server in feeds. presence: the
+readers of topics. status, ticker: the server's own events each second. self_check: whether events
+are delivered. errors: what can go wrong. Knows no Flask, no Socket.IO and no green library.
 """
 
 from journal import KeyReused, NotReady, Publication, Receipt, TopicsFull

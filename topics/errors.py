@@ -1,4 +1,4 @@
-"""What can go wrong with topics. What their event log refuses is in journal.errors."""
+"""What can go wrong with topics. journal.errors has the errors of their event log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class TopicError(Exception):
 
     TopicError
     +-- MalformedTopic   a name that no topic can have
-    +-- UnknownTopic     a name that nothing in the catalogue allows
+    +-- UnknownTopic     a name that the catalogue does not allow
     +-- TooManyTopics    one more topic than is allowed, in all or on a connection
-    +-- TopicQuota       one more topic than one principal may make of a pattern
-    +-- FutureCursor     a cursor ahead of everything that there is
-    +-- NotWritable      a topic that only the server writes
+    +-- TopicQuota       one more topic of a pattern than a principal may create
+    +-- FutureCursor     a cursor ahead of all events
+    +-- NotWritable      a topic to which only the server publishes
     """
 
 
@@ -21,20 +21,20 @@ class MalformedTopic(TopicError):
 
 
 class UnknownTopic(TopicError):
-    """Nothing in the catalogue allows a topic of this name."""
+    """The catalogue does not allow a topic of this name."""
 
 
 class TooManyTopics(TopicError):
-    """There are as many topics as there may be."""
+    """There are as many topics as are allowed."""
 
 
 class TopicQuota(TopicError):
-    """The principal has made as many topics of a pattern as it may."""
+    """The principal has created as many topics of a pattern as it may."""
 
 
 class FutureCursor(TopicError):
-    """The cursor is ahead of everything that this server has given out."""
+    """The cursor is ahead of all ids of this server."""
 
 
 class NotWritable(TopicError):
-    """Only the server itself publishes there."""
+    """Only the server itself publishes to the topic."""

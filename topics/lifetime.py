@@ -1,4 +1,4 @@
-"""How long a connection may last that would never end by itself, each for a time of its own.
+"""The lifetime of connections that would not end by themselves, different for each.
 
 Way in: end_of.
 """
@@ -9,13 +9,13 @@ import math
 import random
 import time
 
-# Each lasts at least this share of the longest, so that those that came together leave, and come
-# back, spread over the rest.
+# Each lasts at least this share of the longest, so that connections that were opened together end,
+# and are opened again, spread over the rest.
 LEAST_SHARE = 0.75
 
 
 def end_of(longest_s: float) -> float:
-    """Return when a connection ends that begins now, on the monotonic clock; never for 0."""
+    """Return when a connection that begins now ends, on the monotonic clock; never for 0."""
     if not longest_s:
         return math.inf
     return time.monotonic() + longest_s * random.uniform(LEAST_SHARE, 1.0)

@@ -1,4 +1,4 @@
-"""Topics that a client may have events of, and that there are not: each is a gap for it.
+"""Topics that do not exist any more, and of which a client may have events: each is a gap.
 
 Way in: may_have_had, absent, lost.
 """
@@ -16,7 +16,7 @@ from wire.since import After, Since
 
 
 def may_have_had(name: str, rule: Rule, since: Since, epoch: int) -> bool:
-    """Can a client that comes with since have been told of a topic that there is not?"""
+    """May a client with since have events of a topic that does not exist?"""
     if not isinstance(since, After):
         return False
     is_of_before = not rule.durable and since.cursor.epoch < epoch
@@ -24,14 +24,14 @@ def may_have_had(name: str, rule: Rule, since: Since, epoch: int) -> bool:
 
 
 def absent(name: str, rule: Rule, epoch: int) -> Topic:
-    """Return a topic that is not there, for the gap in front of it."""
+    """Return a topic that does not exist, for its gap."""
     return Topic(name, rule, NothingKept(), epoch, is_there=False)
 
 
 def lost(patterns: Patterns, since: Since, rules: Sequence[Rule], epoch: int) -> list[Topic]:
     """Return an absent topic for each pattern whose topics ended with the incarnation of since.
 
-    Nobody knows any more which there were in memory: their gap has the name of the pattern.
+    The names of topics in memory are lost: their gap has the name of the pattern.
     """
     if not isinstance(since, After) or since.cursor.epoch >= epoch:
         return []

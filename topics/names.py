@@ -1,6 +1,6 @@
-"""Topic names, and the patterns that stand for many of them. Pure.
+"""Topic names, and patterns for many of them. Pure.
 
-Way in: check_name for what is published to, Patterns for what is followed.
+Way in: check_name for publishers, Patterns for readers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from topics.errors import MalformedTopic, TooManyTopics
 
-# So long a name still fits a log line and the head of a request.
+# Fits a log line and the head of a request.
 MAX_NAME_CHARS = 200
 # On one connection: each is a cursor to move and a place in presence.
 MAX_PATTERNS = 64
@@ -19,7 +19,7 @@ MAX_PATTERNS = 64
 _SEGMENT = "[A-Za-z0-9_.~-]{1,100}"
 _NAME = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _RIGHT = "segments of letters, digits and _ - . ~ joined by /"
-# Of an address: /events/<topic>/readers is not a topic.
+# /events/<topic>/readers is an address of its own.
 _RESERVED_END = "readers"
 
 
@@ -34,7 +34,7 @@ def check_name(name: object) -> str:
 
 
 class Patterns(NamedTuple):
-    """What somebody follows. text: as asked for. names: single topics. prefixes: of many."""
+    """The topics of a reader. text: as in the request. names: single topics. prefixes: of many."""
 
     text: str
     names: frozenset[str]
@@ -47,7 +47,7 @@ class Patterns(NamedTuple):
         Raises MalformedTopic, TooManyTopics.
         """
         if not isinstance(text, str):
-            raise MalformedTopic(f"a topic is a text: {_RIGHT}, or such a text with * at its end")
+            raise MalformedTopic(f"a topic is a text: {_RIGHT}, also with * as its last segment")
         words = text.split(",")
         if len(words) > MAX_PATTERNS:
             raise TooManyTopics(f"a connection follows at most {MAX_PATTERNS} topics")
@@ -64,7 +64,7 @@ class Patterns(NamedTuple):
         return cls(text, frozenset(names), tuple(prefixes))
 
     def meets(self, other: Patterns) -> bool:
-        """Is there a name that both this and other may stand for?"""
+        """Is there a name that both match?"""
         return (
             any(map(self.match, other.names))
             or any(map(other.match, self.names))
@@ -74,7 +74,7 @@ class Patterns(NamedTuple):
         )
 
     def common(self, pattern: str) -> list[str]:
-        """Return the patterns with a * for the names that both this and pattern may stand for."""
+        """Return the patterns with a * for the names that both this and pattern match."""
         prefix = pattern.removesuffix("*")
         if prefix == pattern:
             return []
@@ -89,5 +89,5 @@ class Patterns(NamedTuple):
         return self._replace(names=frozenset(n for n in self.names if not is_hidden(n)))
 
     def match(self, name: str) -> bool:
-        """Does name belong to what is followed?"""
+        """Is name one of these topics?"""
         return name in self.names or name.startswith(self.prefixes)

@@ -1,7 +1,7 @@
-"""What the server itself says in feeds: heartbeats, and that a client is to come back.
+"""Notices of the server in feeds: heartbeats, and requests to reconnect.
 
-Way in: beat, end_old, send_back, send_all_back. A notice has the id of what its reader was told
-last, so that a client that keeps ids goes on from there.
+Way in: beat, end_old, send_back, send_all_back. A notice has the id of its reader's last event, so
+that a client that keeps ids resumes from there.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from collections.abc import Collection, Sequence
 from topics.reader import TopicReader
 from wire.events import HEARTBEAT, RECONNECT, format_event
 
-# Half of what proxies commonly wait; each reader has its own second of them.
+# Half of the usual timeout of proxies; each reader has its own second of them.
 HEARTBEAT_S = 15
-# On shutdown readers come back spread over this, none before the next process may listen.
+# On shutdown readers reconnect spread over this, none before the next process may listen.
 RECONNECT_MS = range(500, 5500)
-# A client that has been connected for long enough comes back to this process; ends are spread.
+# A client at the end of its lifetime reconnects to this process; ends are spread already.
 RETURN_MS = range(100, 600)
 
 
 def beat(readers: Collection[TopicReader], second: int) -> None:
-    """Send this second's share of the heartbeats; drop those that are dead."""
+    """Send this second's share of the heartbeats; close connections that are dead."""
     for reader in list(readers):
         if id(reader) // 64 % HEARTBEAT_S != second % HEARTBEAT_S or reader.writer is None:
             continue
@@ -34,16 +34,16 @@ def beat(readers: Collection[TopicReader], second: int) -> None:
 
 
 def end_old(readers: Collection[TopicReader]) -> None:
-    """Send back those that have lasted for long enough."""
+    """Have readers reconnect that are at the end of their lifetime."""
     now_s = time.monotonic()
     for reader in [reader for reader in readers if reader.ends_s <= now_s]:
         send_back([reader])
 
 
 def send_back(readers: Sequence[TopicReader]) -> None:
-    """Tell the client of these readers, all of one connection, to go on from its cursors.
+    """Have the client of these readers, all of one connection, reconnect with its cursors.
 
-    What a reader was given before still arrives. Nothing comes after this.
+    Events that were sent before still arrive. Nothing is sent after this.
     """
     for reader in readers:
         reader.is_over = True
@@ -52,8 +52,8 @@ def send_back(readers: Sequence[TopicReader]) -> None:
 
 
 def send_all_back(readers: Collection[TopicReader]) -> None:
-    """Tell everybody to come back, each connection at another moment."""
-    # One reader of each connection, which may have several, is told.
+    """Have all clients reconnect, each at another moment."""
+    # One notice for each connection, which may have several readers.
     last = {reader.connection: reader for reader in readers}
     for reader in readers:
         reader.is_over = True

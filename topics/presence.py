@@ -1,4 +1,4 @@
-"""Who follows what, and what there is to follow, as clients are told."""
+"""The payloads of topics and their readers, for clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wire.events import id_of, time_s_of
 
 
 def show_topics(topics: Topics) -> list[dict[str, Any]]:
-    """Return every topic that was published to, and the patterns that there may be others of."""
+    """Return every topic that was published to, and the patterns of possible others."""
     shown = {topic.name: _show_topic(topics, topic) for topic in topics.all()}
     for rule in topics.rules:
         if rule.pattern not in shown:
@@ -46,9 +46,9 @@ def _show_topic(topics: Topics, topic: Topic) -> dict[str, Any]:
 def show_readers(
     topics: Topics, name: str, is_hidden: Callable[[str], bool] = lambda topic: False
 ) -> dict[str, Any]:
-    """Return the readers of the topic, or of any of a pattern.
+    """Return the readers of a topic, or of all topics of a pattern.
 
-    is_hidden: whether a client may not know of a topic: it has no readers then, and no lag.
+    is_hidden: whether the client may not know of a topic, which then has no readers and no lag.
     Raises MalformedTopic, UnknownTopic.
     """
     patterns = Patterns.parse(name)
@@ -67,7 +67,10 @@ def show_readers(
 def _show_reader(
     reader: TopicReader, patterns: Patterns, is_hidden: Callable[[str], bool], now_s: float
 ) -> dict[str, Any]:
-    """lag_s: the age of the oldest event that it has not had. behind: why it was not live last."""
+    """Return the payload of a reader.
+
+    lag_s: the age of the oldest event that it has not had. behind: why it fell behind last.
+    """
     behind = {
         topic: place
         for topic, place in reader.places.items()

@@ -1,4 +1,4 @@
-"""The topics that there are, the rules that there may be more by, and how one comes into being.
+"""The existing topics, the rules of others, and the creation of topics.
 
 Way in: Registry.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Registry:
-    """See Topics for the arguments. subscriptions: told of each topic that is new."""
+    """See Topics for the arguments. subscriptions: called for each new topic."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Registry:
         subscriptions: Subscriptions,
     ) -> None:
         self.rules = rules
-        # In the log, and could not be opened.
+        # Topics of the log that could not be opened.
         self.unopened: set[str] = set()
         self._log = event_log
         self._per_owner = per_owner
@@ -48,14 +48,14 @@ class Registry:
         return self._topics.get(name)
 
     def rule_of(self, name: str) -> Rule:
-        """Return the rule of a topic that there may be. Raises MalformedTopic, UnknownTopic."""
+        """Return the rule of a possible topic. Raises MalformedTopic, UnknownTopic."""
         rule = find_rule(self.rules, check_name(name))
         if rule is None:
-            raise UnknownTopic(f"there is no topic {name}; GET /events lists what there may be")
+            raise UnknownTopic(f"there is no topic {name}; GET /events lists the possible ones")
         return rule
 
     def load(self) -> None:
-        """Open every durable topic that is in the log."""
+        """Open every durable topic of the log."""
         for name in self._log.topics():
             rule = find_rule(self.rules, name)
             if rule is None or not rule.durable:
@@ -67,17 +67,17 @@ class Registry:
                 log.error("cannot open topic=%s error=%s", name, error)
                 continue
             if not topic.last:
-                # Nothing was ever published to it: it has no place yet.
+                # Nothing was ever published to it.
                 self.forget(name)
 
     def make(self, name: str, rule: Rule, owner: str | None = None) -> Topic:
-        """Return a topic that is made if need be.
+        """Return a topic, which is created if needed.
 
-        owner: the client's that makes it, None for what is there or the server publishes. Raises
-        NotReady, TooManyTopics, TopicQuota, JournalFailed, JournalFull.
+        owner: the principal that creates it; None for topics of the server and those on the disk.
+        Raises NotReady, TooManyTopics, TopicQuota, JournalFailed, JournalFull.
         """
         with self._making:
-            # Another caller may have made it while this one waited.
+            # Another caller may have created it while this one waited.
             if found := self._topics.get(name):
                 return found
             if owner is not None and name not in self.unopened:
@@ -86,7 +86,7 @@ class Registry:
             return self._topics[name]
 
     def add(self, name: str, maker: str, records: Retained) -> None:
-        """Take in a topic that has come into being, of this process or of another."""
+        """Add a new topic, created by this process or by another."""
         rule = find_rule(self.rules, name)
         if rule is None:
             return
@@ -96,6 +96,6 @@ class Registry:
         self._subscriptions.begin(topic)
 
     def forget(self, name: str) -> None:
-        """Have neither a topic of that name nor what the log holds of it."""
+        """Remove a topic, also from the log."""
         del self._topics[name]
         self._log.forget(name)

@@ -1,4 +1,4 @@
-"""What the catalogue says of topics: which names there may be, and what is kept of each."""
+"""The catalogue's rules of topics: their names and their retention."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from journal import Policy, Retention
 
 @dataclass(frozen=True)
 class Rule:
-    """How the topics of one name or pattern are kept.
+    """The rule of the topics of one name or pattern.
 
     pattern: a name, or a prefix that ends with `/*`. durable: on disk before a publisher has its
-    answer. latest: a reader that is behind is given only the newest of each key. writable: by
+    receipt. latest: a reader that is behind gets only the newest event of each key. writable: by
     clients. refetch: the address of a fresh start, `{topic}` in it is the topic. mount: the path
-    below which the application is, before all addresses.
+    below which the application is, in front of all addresses.
     """
 
     pattern: str
@@ -28,12 +28,12 @@ class Rule:
 
     @property
     def is_exempt(self) -> bool:
-        """Is there always room for its topics? Not where clients may make any number of them."""
+        """Do limits of all topics together not apply? They do if clients may create any number."""
         return not self.writable or not self.pattern.endswith("/*")
 
     @property
     def policy(self) -> Policy:
-        """How the event log is to keep its topics."""
+        """The event log's policy of its topics."""
         return Policy(self.retention, self.durable, self.latest, self.is_exempt)
 
     def covers(self, name: str) -> bool:
@@ -43,7 +43,7 @@ class Rule:
         return name == self.pattern
 
 
-# What the server itself publishes. An hour of status for charts; of an export what was last said.
+# The topics of the server. An hour of status for charts; the latest state of each export.
 BUILT_IN = (
     Rule("status", False, Retention(3600, 3600, 4 * 1024**2), latest=True, writable=False),
     Rule(

@@ -1,7 +1,7 @@
-"""Follows the server's own pulse as a client does, over a socket of its own.
+"""Follows the topic `status` as a client does, over a socket of its own.
 
-What arrives was published, kept, framed and pushed like everything else, so as long as it arrives
-others get their events too. Way in: SelfCheck, started by a process entry.
+Its events are published, kept, framed and pushed like all others: as long as they arrive, other
+readers get their events, too. Way in: SelfCheck, started by a process entry.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ READ_BYTES = 4096
 
 
 class SelfCheck:
-    """heard_s: when an event came last, by the monotonic clock; at first, when this was made."""
+    """heard_s: the time of the last event, by the monotonic clock; at first, of construction."""
 
     def __init__(self, topics: Topics) -> None:
         self.heard_s = time.monotonic()
@@ -38,7 +38,7 @@ class SelfCheck:
         self._stopped.set()
 
     def silent_s(self) -> float:
-        """Return the time since an event came."""
+        """Return the time since the last event."""
         return time.monotonic() - self.heard_s
 
     def _run(self) -> None:
@@ -48,13 +48,13 @@ class SelfCheck:
             except NotReady:
                 continue
             except Exception:
-                log.exception("the self_check is to be sent out again")
+                log.exception("self-check failed")
 
     def _follow(self) -> None:
-        """Note each time that an event comes, until the feed ends."""
+        """Note the time of each event, until the feed ends."""
         near, far = socket.socketpair()
         with near, far:
-            client = _Perch(far)
+            client = _SocketClient(far)
             writer = ConnectionWriter(client, client.stop_reading)
             reader = self._topics.reader(Patterns.parse(TOPIC), parse_since(None), "", NDJSON)
             reader.writer = writer
@@ -67,11 +67,11 @@ class SelfCheck:
                 writer.close()
 
 
-class _Perch:
-    """The end of the socket that is written to; see wire.connection.Writable."""
+class _SocketClient:
+    """The writing end of the socket; see wire.connection.Writable."""
 
     def __init__(self, far: socket.socket) -> None:
-        # One that has stopped reading is dropped rather than waited for.
+        # The writer never waits for it.
         far.setblocking(False)
         self.socket = far
         self.send_now: Callable[[bytes], int] | None = far.send
@@ -81,10 +81,10 @@ class _Perch:
         threading.Thread(target=work, daemon=True).start()
 
     def failed(self, error: OSError) -> None:
-        """Do nothing: another one goes out."""
+        """Do nothing: another feed begins."""
 
     def refused(self, code: str) -> None:
-        """Do nothing: it is no client."""
+        """Do nothing: it is not a client."""
 
     def stop_reading(self) -> None:
         with suppress(OSError):

@@ -1,7 +1,7 @@
-"""The server's own pulse: the topic `status`, once a second.
+"""The server's status: the topic `status`, once a second.
 
-hub_lag_ms: the latest that a timer of 50 ms was in that second, which is how long everybody else
-was held up. Way in: StatusClock, started by a process entry.
+hub_lag_ms: the largest delay of a timer of 50 ms in that second, which is how long all other work
+was delayed. Way in: StatusClock, started by a process entry.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class StatusClock:
     """See the module.
 
-    connections: asked for the number of open connections by transport. exports_running: asked for
-    that. sent_bytes: asked for what was sent to clients so far.
+    connections: returns the number of open connections by transport. exports_running: returns their
+    number. sent_bytes: returns the bytes that were sent to clients so far.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StatusClock:
             events, sent = now["events"], now["sent"]
 
     def _probe_until(self, due_s: float) -> float:
-        """Wait until due_s; return how late a short sleep came back at most, in seconds."""
+        """Wait until due_s; return the largest delay of a short sleep, in seconds."""
         latest_s = 0.0
         while (left_s := due_s - time.monotonic()) > 0 and not self._stopped.is_set():
             asked_s = min(left_s, PROBE_S)

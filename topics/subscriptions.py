@@ -1,4 +1,4 @@
-"""Everybody who reads topics: clients that are pushed to, those that only poll, the server's own.
+"""All readers of topics: clients that are pushed to, those that poll, and the server's own.
 
 Way in: Subscriptions. Knows no transport.
 """
@@ -14,22 +14,22 @@ from topics.topic import Topic
 
 
 class Subscriptions:
-    """readers: the clients that follow something. connection_s: how long one may, 0 for ever."""
+    """readers: of clients that follow topics. connection_s: their longest lifetime, 0 for none."""
 
     def __init__(self, connection_s: float) -> None:
         self.readers: dict[TopicReader, None] = {}
-        # Whom events are pushed to: clients, and the server's own.
+        # Readers that are pushed to: of clients, and the server's own.
         self._pushed: dict[TopicReader, None] = {}
-        # Also those that only poll, and those that have not begun to follow yet.
+        # All readers, also those that poll or do not follow yet.
         self.made: WeakSet[TopicReader] = WeakSet()
         self._connection_s = connection_s
         self._sent_bytes = 0
         self._gaps_told = 0
 
     def follow(self, reader: TopicReader, *, is_bounded: bool = True) -> None:
-        """Push to reader's writer from now on, after what it has not had, until it is gone.
+        """Push to reader's writer from now on, after events that it has not had, until it leaves.
 
-        is_bounded: it is told to come back when it has lasted for as long as one may.
+        is_bounded: it has to reconnect at the end of its lifetime.
         """
         self.readers[reader] = None
         if is_bounded:
@@ -37,16 +37,16 @@ class Subscriptions:
         self.watch(reader)
 
     def watch(self, reader: TopicReader) -> None:
-        """Push to reader as well, without counting it: it is the server's own, and no client."""
+        """Push to reader without counting it: it is the server's own."""
         assert reader.writer is not None
         self._pushed[reader] = None
         for topic in reader.places:
             topic.readers[reader] = None
-        # Nearly all that come have nothing to catch up with: no thread is started to find that out.
+        # Nearly all new readers have nothing to catch up with: those need no thread.
         reader.writer.feed_from(reader, at_once=not reader.become_live())
 
     def leave(self, reader: TopicReader) -> None:
-        """Push nothing to reader any more; again is harmless."""
+        """Stop pushing to reader. Idempotent."""
         if reader not in self.made:
             return
         self.made.discard(reader)
@@ -60,7 +60,7 @@ class Subscriptions:
             reader.writer.forget(reader)
 
     def begin(self, topic: Topic) -> None:
-        """Have all whose patterns match follow a topic that is new, from its next event on."""
+        """Have all readers whose patterns match follow a new topic, from its next event on."""
         for reader in self.made:
             if reader.patterns.match(topic.name):
                 reader.begin(topic, topic.last + 1)
@@ -68,7 +68,7 @@ class Subscriptions:
                     topic.readers[reader] = None
 
     def end(self, topic: Topic) -> bool:
-        """Have nobody follow topic any more; False where one has not had all of it: then all do."""
+        """End all readers of topic; False, without effect, if one has not had all its events."""
         readers = [reader for reader in self.made if topic in reader.places]
         if any(reader.places[topic] <= topic.last for reader in readers):
             return False
@@ -78,17 +78,17 @@ class Subscriptions:
         return True
 
     def behind(self) -> int:
-        """Return how many readers read what they have missed."""
+        """Return the number of readers that are catching up."""
         return sum(not reader.live for reader in self.readers)
 
     def gaps_told(self) -> int:
-        """Return how many gaps readers have been told of so far."""
+        """Return the number of gaps that were sent to readers so far."""
         return self._gaps_told + sum(reader.gaps_told for reader in self.readers)
 
     def sent_bytes(self) -> int:
-        """Return how many bytes of events readers have been given so far."""
+        """Return the bytes of events that were sent to readers so far."""
         return self._sent_bytes + sum(reader.sent_bytes for reader in self.readers)
 
     def connections(self) -> dict[str, int]:
-        """Return how many readers there are, by transport."""
+        """Return the number of readers by transport."""
         return dict(Counter(reader.framing.transport for reader in self.readers))

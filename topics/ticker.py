@@ -1,7 +1,7 @@
-"""Beats: something that is done every second from when a client came, on time while it stays.
+"""Callbacks that are called every second, counted from when each was added, as long as it wants.
 
-Due times are counted from the start and never from the last beat, so lateness does not add up.
-One thread serves all. Way in: Ticker.add; the entry starts it. seconds: the same for one loop.
+Due times are counted from the start, not from the last call, so delays do not add up. One thread
+serves all. Way in: Ticker.add; the entry starts it. seconds: the same for one loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def seconds(sleep: Callable[[float], None]) -> Iterator[int]:
 
 
 class _Beat(NamedTuple):
-    """One who is due at due_s, for the nth time; order tells those of one moment apart."""
+    """The nth call of beat, due at due_s; order decides between calls of one moment."""
 
     due_s: float
     order: int
@@ -53,7 +53,7 @@ class Ticker:
     def add(self, beat: Callable[[int], bool]) -> None:
         """Call beat(1) in a second, beat(2) in two …, until it returns False. It must not wait.
 
-        A beat that comes more than a second late is left out, its count too is passed over.
+        A call that is more than a second late is skipped, and so is its number.
         """
         with self._changed:
             due_s = time.monotonic() + EVERY_S
@@ -61,7 +61,7 @@ class Ticker:
             self._changed.notify()
 
     def start(self) -> None:
-        """Begin to beat. Called once, by a process entry."""
+        """Start the thread. Called once, by a process entry."""
         threading.Thread(target=self._run, name="ticker", daemon=True).start()
 
     def stop(self) -> None:
@@ -84,7 +84,7 @@ class Ticker:
                     heapq.heappush(self._due, after)
 
     def _wait_for_next(self) -> _Beat | None:
-        """Take the next beat once it is due; None when there are to be no more."""
+        """Return the next beat once it is due; None after stop()."""
         with self._changed:
             while not self._stopped:
                 wait_s = self._due[0].due_s - time.monotonic() if self._due else None

@@ -1,4 +1,4 @@
-"""A topic: what is kept of it, the batch that is not pushed yet, and the readers that follow it.
+"""A topic: its kept events, the batch that is pending, and its readers.
 
 Knows no transport. Way in: Topics makes them.
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 EXPIRED, TOO_SLOW, RESTARTED, DAMAGED = "expired", "too slow", "restarted", "damaged"
 
-# What waits for its one push to all readers; beyond it they read it from the log.
+# The limit of a pending batch; readers read larger ones from the log.
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 class Gap(NamedTuple):
-    """What a reader cannot be given: lost events after `since` and up to `to`.
+    """Events that a reader cannot get: lost ones after `since` and up to `to`.
 
-    since: the reader's cursor, None when it had none. to: the cursor to go on from. lost: None
-    where that cannot be known. refetch: the address of a fresh start.
+    since: the reader's cursor, None when it had none. to: the cursor to resume from. lost: their
+    number, None if not known. refetch: the address of a fresh start.
     """
 
     topic: str
@@ -39,7 +39,7 @@ class Gap(NamedTuple):
 
 
 class NothingKept:
-    """What is kept of a topic that is not there, as a Retained."""
+    """The events of a topic that does not exist, as a Retained."""
 
     def bounds(self) -> Bounds:
         return Bounds(1, 0, 0, b"")
@@ -60,10 +60,10 @@ class NothingKept:
 class Topic:
     """See the module. epoch: the incarnation of the log; an ephemeral topic began in it.
 
-    readers: those who follow it now, caught up or not. last, newest: ordinal and id of the last
-    event that was published; a disk may have the next ones already, while their publishers wait.
-    maker: the owner whose publication made it, "" for the server itself and where it is not known.
-    is_there: False for one that only stands for what a reader has missed.
+    readers: of this topic now, caught up or not. last, newest: ordinal and id of the last published
+    event; the disk may have the next ones already, while their publishers wait. maker: the
+    principal that created it, "" for the server itself or if not known. is_there: False for one
+    that only stands for the gap of a reader.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class Topic:
         self.newest = id_of(lines[0]).decode() if lines else None
 
     def add(self, first: int, lines: Sequence[bytes]) -> None:
-        """Note lines that can be read now, from ordinal first on: they are to be pushed."""
+        """Add lines that can be read now, from ordinal first on, to the pending batch."""
         if first != self.last + 1:
-            # A publisher was killed while it waited for the disk: what it wrote can only be read.
+            # A publisher was killed while it waited for the disk: its events can only be read.
             self._pending = []
         self.last = first + len(lines) - 1
         self.newest = id_of(lines[-1]).decode()
@@ -104,21 +104,21 @@ class Topic:
             self._pending.extend(lines)
 
     def has_pending(self) -> bool:
-        """Tell whether anybody follows it, or something is left from when somebody did."""
+        """Does it have readers, or events that were pending when it had some?"""
         return bool(self.readers or self._pending_bytes)
 
     def take_batch(self) -> tuple[int, list[bytes]]:
-        """Return what is to be pushed and the ordinal of its first; nothing if it was too much."""
+        """Return the first pending ordinal and the batch, which is empty if it was too large."""
         batch = self._pending if self._pending_bytes <= MAX_BATCH_BYTES else []
         self._pending, self._pending_bytes = [], 0
         return self.last - len(batch) + 1, batch
 
     def newest_from(self, place: int) -> list[int]:
-        """Return the ordinals from place on of what is the newest of its key, oldest first."""
+        """Return the ordinals from place on of the newest event of each key, oldest first."""
         return self.records.newest(place)
 
     def seek(self, since: Since, now_s: float) -> tuple[int, Gap | None]:
-        """Return the ordinal to begin with, and what is missing before it."""
+        """Return the ordinal to begin with, and the gap before it."""
         records = self.records
         if isinstance(since, All):
             return records.bounds().first, None
@@ -133,7 +133,7 @@ class Topic:
         start = records.after(text.encode())
         bounds = records.bounds()
         if cursor.mark != self.mark:
-            # Another topic's: only whether something was evicted behind it can be told.
+            # A cursor of another topic: it is only known whether events after it were evicted.
             evicted = bounds.evicted
             is_whole = start > bounds.first or (evicted is not None and text.encode() >= evicted)
             gap = None if is_whole else self.gap(text, start, None, EXPIRED)
@@ -143,7 +143,7 @@ class Topic:
             return start, None
         if lost > 0 and start == bounds.first:
             return start, self.gap(text, start, lost, EXPIRED)
-        # It is no cursor that this topic gave out.
+        # The cursor is none of this topic.
         return start, self.gap(text, start, None, RESTARTED)
 
     def gap(self, since: str | None, start: int, lost: int | None, reason: str) -> Gap:
@@ -163,7 +163,7 @@ class Topic:
         while True:
             place = max(place, self.records.bounds().first)
             cursor = self.cursor_before(place)
-            # Unless it was evicted while it was read.
+            # Unless it was evicted meanwhile.
             if place >= self.records.bounds().first:
                 return place, cursor
 
@@ -171,7 +171,7 @@ class Topic:
         """Return a cursor from which the record at ordinal is the next, or the first kept one."""
         while ordinal <= self.records.bounds().last:
             if line := self.records.read(ordinal, 1):
-                # Greater than all before it, whatever their topic: a position is of one event.
+                # Greater than all ids before it, in all topics: a position belongs to one event.
                 at = parse_cursor(id_of(line[0]).decode())
                 return format_cursor(at._replace(ordinal=at.ordinal - 1))
             ordinal = self.records.bounds().first

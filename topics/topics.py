@@ -1,4 +1,4 @@
-"""All topics: publishing to them, following them, and what happens to them by itself.
+"""All topics: publishing to them, following them, and their housekeeping.
 
 Way in: Topics. Knows no transport and no green library; `start` is for the process entry.
 """
@@ -34,9 +34,9 @@ OPEN_TICK_S = 0.05
 class Topics:
     """See the module.
 
-    event_log: keeps the events; opened by start, closed by stop. rules: which topics there may be.
-    per_owner: how many topics of one pattern a principal makes. connection_s: how long one reader
-    is pushed to, 0 for any time. readers: the clients that follow something.
+    event_log: keeps the events; opened by start, closed by stop. rules: of the possible topics.
+    per_owner: the most topics of a pattern that a principal may create. connection_s: the longest
+    lifetime of a reader, 0 for none. readers: of clients that follow topics.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Topics:
         self.rules = rules
         self.dispatcher = Dispatcher()
         self.subscriptions = Subscriptions(connection_s)
-        # Callers need not know which part of this does what.
+        # The interface of the parts, for callers.
         self.readers = self.subscriptions.readers
         self.follow, self.watch = self.subscriptions.follow, self.subscriptions.watch
         self.leave, self.send_back = self.subscriptions.leave, send_back
@@ -63,10 +63,10 @@ class Topics:
     # Starting and stopping.
 
     def start(self) -> None:
-        """Open what is kept; push, expire and beat from now on. By a process entry, once.
+        """Open the log; push, expire and send heartbeats from now on. By a process entry, once.
 
-        Where the process before us still has the log, that happens as soon as it has closed it;
-        what is asked meanwhile raises NotReady.
+        If the process before us still has the log, it is opened as soon as that has closed it;
+        until then calls raise NotReady.
         """
         if self.log.try_open():
             self._registry.load()
@@ -77,13 +77,13 @@ class Topics:
         threading.Thread(target=self._keep_house, daemon=True).start()
 
     def drain(self) -> None:
-        """Tell every reader to come back, each at another moment, and close the topics."""
+        """Have every reader reconnect, each at another moment, and close the topics."""
         self.dispatcher.flush()
         self.stop()
         send_all_back(self.readers)
 
     def stop(self) -> None:
-        """Close everything; again is harmless."""
+        """Close everything. Idempotent."""
         if self._stopped.is_set():
             return
         self._stopped.set()
@@ -103,10 +103,10 @@ class Topics:
     # Topics and publishing.
 
     def newest_event(self, name: str) -> bytes | None:
-        """Return the newest event that is kept of a topic, as a line; None if there is none.
+        """Return the newest kept event of a topic, as a line; None if there is none.
 
-        Also one whose publisher was killed before it had its receipt. The topic comes into being.
-        Raises NotReady, MalformedTopic, UnknownTopic, JournalFailed.
+        Also one whose publisher was killed before it had its receipt. The topic is created if
+        needed. Raises NotReady, MalformedTopic, UnknownTopic, JournalFailed.
         """
         self._check_ready()
         found = self.get(name) or self._registry.make(name, self.rule_of(name))
@@ -114,11 +114,11 @@ class Topics:
         return lines[0] if lines else None
 
     def publish(self, name: str, publication: Publication, *, by_client: bool = True) -> Receipt:
-        """Keep the events and return their receipt; then everybody who follows gets them.
+        """Keep the events and return their receipt; all readers get them.
 
-        Waits for the disk when the topic is durable. Raises MalformedTopic, UnknownTopic,
-        NotWritable, TooManyTopics, TopicQuota, TopicsFull, KeyReused, NotReady, and JournalFull:
-        then nothing is kept.
+        Waits for the disk when the topic is durable. If it raises, nothing is kept: MalformedTopic,
+        UnknownTopic, NotWritable, TooManyTopics, TopicQuota, TopicsFull, KeyReused, NotReady,
+        JournalFull.
         """
         owner = publication.owner if by_client else None
         (result,) = self._append(name, [publication], owner)
@@ -129,14 +129,14 @@ class Topics:
     def publish_all(
         self, name: str, publications: list[Publication], owner: str
     ) -> list[Receipt | Exception]:
-        """Keep what one client publishes one after another; return each receipt, or why not.
+        """Keep publications of one client in their order; return each receipt, or its error.
 
-        As publish; what keeps all of it from being kept is raised.
+        As publish; it raises only errors that concern all of them.
         """
         return self._append(name, publications, owner)
 
     def check_writable(self, name: str) -> None:
-        """Raise what publish would raise for its name alone."""
+        """Raise as publish would for the topic's name alone."""
         self._check_ready()
         if not self.rule_of(name).writable:
             raise NotWritable(f"only the server itself publishes to {name}")
@@ -144,7 +144,7 @@ class Topics:
     def _append(
         self, name: str, publications: list[Publication], owner: str | None
     ) -> list[Receipt | Exception]:
-        """See EventLog.append; the topic is made if need be. owner: None for the server itself."""
+        """See EventLog.append; creates the topic if needed. owner: None for the server itself."""
         self._check_ready()
         found = self.get(name) if isinstance(name, str) else None
         rule = found.rule if found else self.rule_of(name)
@@ -155,9 +155,9 @@ class Topics:
         return self.log.append(name, publications)
 
     def close(self, name: str) -> bool:
-        """Forget a topic in memory, and what it kept; it may come into being again.
+        """Remove a topic in memory with its events; it may be created again.
 
-        False when it stays: it is on the disk, or there are readers that have not had all of it.
+        False when it stays: it is on the disk, or some reader has not had all its events.
         """
         topic = self.get(name)
         if topic is None:
@@ -169,16 +169,16 @@ class Topics:
 
     @property
     def is_open(self) -> bool:
-        """Can it be published and followed? Not before start, nor once it is stopped."""
+        """Are the topics open? Not before start, nor after stop."""
         return bool(self.log.epoch) and not self._stopped.is_set()
 
     def size_bytes(self) -> int:
-        """Return the size of what all topics keep."""
+        """Return the size of the kept events of all topics."""
         return sum(topic.records.bounds().size_bytes for topic in self.all())
 
     @property
     def published(self) -> int:
-        """How many events there have been in this incarnation of the log."""
+        """The number of events of this incarnation of the log."""
         return self.log.published
 
     def _on_new_events(self, events: NewEvents) -> None:
@@ -202,9 +202,9 @@ class Topics:
     ) -> TopicReader:
         """Return a reader that begins at since; for one that is pushed to, see Subscriptions.
 
-        not_before_s: unix seconds; older events are not told, and no gap of them.
-        It makes no topic; what comes into being later is followed from its first event on. Raises
-        MalformedTopic, UnknownTopic, FutureCursor, NotReady, JournalFailed.
+        not_before_s: unix seconds; older events are left out, without a gap.
+        It creates no topic; topics that are created later are followed from their first event on.
+        Raises MalformedTopic, UnknownTopic, FutureCursor, NotReady, JournalFailed.
         """
         self._check_ready()
         if isinstance(since, After) and self.log.is_ahead(since.cursor):
@@ -216,14 +216,14 @@ class Topics:
                 if name in self._registry.unopened:
                     self._registry.make(name, rule)
                 else:
-                    # The client may have events of it, and we have none: it is told so.
+                    # The client may have events of it, and we have none: that is a gap.
                     missing.append(absent(name, rule, epoch))
         reader = TopicReader(patterns, connection, framing, self._horizon)
         reader.cursor = self.log.now()
         self.subscriptions.made.add(reader)
         topics = [topic for topic in self.all() if patterns.match(topic.name)]
         for topic in topics:
-            # One may be closed while another one's disk is waited for.
+            # A topic may be closed while this waits for another one's disk.
             if self.get(topic.name) is topic:
                 place, gap = topic.seek(since, time.time())
                 first = topic.records.since(not_before_s) if not_before_s else 0
@@ -231,7 +231,7 @@ class Topics:
         for topic in (*missing, *lost(patterns, since, self.rules, epoch)):
             place, gap = topic.seek(since, time.time())
             if gap is not None and isinstance(since, After):
-                # It leads nobody back to what others have had of other topics.
+                # A gap does not lead back behind the client's cursor.
                 reader.begin(topic, place, gap._replace(to=max(gap.to, since.text)))
         reader.cursor = since.text if isinstance(since, After) else _start_of(reader)
         return reader
@@ -239,7 +239,7 @@ class Topics:
     def _horizon(self, topics: Iterable[Topic]) -> bytes:
         return self.log.horizon(topic.name for topic in topics)
 
-    # What happens by itself.
+    # Housekeeping.
 
     def _keep_house(self) -> None:
         second = 0
@@ -255,11 +255,11 @@ class Topics:
 
 
 def _start_of(reader: TopicReader) -> str:
-    """Return the cursor after which comes what the reader will be told."""
+    """Return the cursor before the first event of the reader."""
     begins = {}
     for topic, place in list(reader.places.items()):
         if place <= topic.last or len(reader.places) == 1:
             reader.places[topic], begins[topic] = topic.start_from(place)
-    # That of a single topic tells later how many were lost.
+    # The cursor of a single topic alone: its ordinal tells later how many events were lost.
     others = [] if begins and len(reader.places) == 1 else [reader.cursor]
     return min([*begins.values(), *others])
