@@ -1,4 +1,4 @@
-"""`python -m benchmarks [name ...]`: run those benchmarks, or all; write what came of it."""
+"""`python -m benchmarks [name ...]`: run those benchmarks, or all, and write the results."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def _run(name: str, database: Path) -> list[Figure]:
-    """Run one benchmark, within its limit. What ends it becomes a figure that was not measured."""
+    """Run one benchmark, within its limit. An error becomes a figure that was not measured."""
     figures = []
     print(f"{name}, load {os.getloadavg()[0]:.1f}", end="", file=sys.stderr, flush=True)
     signal.signal(signal.SIGALRM, _time_is_up)

@@ -1,4 +1,4 @@
-"""Who downloads: a client too small to be the bottleneck, and curl where many are needed.
+"""Clients of downloads: one too small to be the bottleneck, and curl where many are needed.
 
 Connection reads into one buffer that it reuses and looks at chunk sizes only: it took 2.0 to 2.6
 GB/s from nginx, where an export being recorded gives 0.1. Each curl is a process of its own, so
@@ -43,7 +43,7 @@ class BadAnswer(Exception):
 class Connection:
     """One connection to 127.0.0.1, opened by the first request and kept alive.
 
-    authorization: what each request shows, "" for nothing. source: the address that it comes from.
+    authorization: the header field of each request, "" for none. source: the client's address.
     """
 
     def __init__(self, address: Address, authorization: str = "", source: str = "") -> None:
@@ -165,7 +165,7 @@ def read(
     accept: str = "*/*",
     ndjson: bytes | None = None,
 ) -> bytes:
-    """Return a whole body, at leisure. Raises BadAnswer for a status other than 2xx."""
+    """Return a whole body. Raises BadAnswer for a status other than 2xx."""
     headers = {"Accept": accept}
     if ndjson is not None:
         headers["Content-Type"] = "application/x-ndjson"

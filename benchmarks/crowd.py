@@ -1,10 +1,10 @@
 """Many clients in one process: WebSockets, Socket.IO over WebSocket, or plain HTTP streams.
 
-Written lean, because it must take more than any server gives: one epoll, one buffer, and the
-counter (`eat`) looks at the bytes where they were received. It answers pings. Knows no benchmark.
+It is lean, because it must receive more than any server sends: one epoll, one buffer, and `eat`
+counts the bytes where they were received. It answers pings. Knows no benchmark.
 
-It never sleeps in epoll, only between two looks at it. A process that sleeps in epoll is woken by
-the first byte for any client, and over loopback the server's own write pays for that: a loop that
+It never sleeps in epoll, only between two calls. A process that sleeps in epoll is woken by the
+first byte for any client, and over loopback the server's own write pays for that: a loop that
 writes to 1,000 sleeping clients managed 36,000 to 53,000 writes/s, and 340,000 to 460,000 to
 napping ones. Clients on other machines cost a server nothing of the kind. The price is NAP_S more
 latency.
@@ -40,9 +40,8 @@ _ANSWERS = (b"43", b"44")
 class Dialogue(NamedTuple):
     """How a client gets connected.
 
-    path: what is asked for. steps: when a text comes that begins with the first, the second is
-    said; after the last the client is ready. accept: the media type of a plain HTTP stream; ""
-    for a WebSocket.
+    path: of the request. steps: (a text's beginning, the reply to it); after the last the client is
+    ready. accept: the media type of a plain HTTP stream; "" for a WebSocket.
     """
 
     path: str
@@ -53,9 +52,10 @@ class Dialogue(NamedTuple):
 class Member:
     """One client.
 
-    index: its place among those who joined with it. seq: the number of the event that it waits for,
-    which `eat` counts. stage: -1 before the head of the answer, then how many steps of its dialogue
-    are done. rest: what of the last frame has come. unsent: what the socket has not taken.
+    index: its place among those that joined with it. seq: the number of the event that it waits
+    for, which `eat` counts. stage: -1 before the head of the answer, then the number of steps of
+    its dialogue that are done. rest: the received part of the last frame. unsent: bytes that the
+    socket has not taken.
     """
 
     __slots__ = ("dialogue", "index", "is_ready", "rest", "seq", "socket", "stage", "unsent")

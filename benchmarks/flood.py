@@ -1,11 +1,10 @@
 """How late are one principal's requests while another floods the server?
 
-One asks ten times a second, as who looks at pages does; another asks again as soon as it is
-answered, on a hundred connections, by a process that has a core. For comparison a second one of the
-flood's own principal asks beside it, who waits behind all that the flood has asked: so would
-everybody if owners did not begin in turn. Then beside floods of what is refused. Last, a client
-with a new connection for each request, beside 2,100 connections of another address that say
-nothing.
+One sends ten requests a second, like a user of pages; another sends a request as soon as the one
+before is answered, on a hundred connections, from a process that has a core. For comparison a
+second client of the flood's own principal waits behind all requests of the flood: so would all
+clients if owners did not take turns. Then beside floods of refused requests. Last, a client with a
+new connection for each request, beside 2,100 silent connections of another address.
 """
 
 from __future__ import annotations
@@ -28,39 +27,39 @@ from state import State
 
 NAME = "flood"
 LIMIT_S = 500
-# The page that everybody looks at, of so many sources; and the least that can be asked for.
+# The first page, of so many sources; and the smallest request.
 SOURCES = 12
 PAGE, SMALL = "/sources", "/files/small/file"
 CONNECTIONS = 100
 EVERY_S = 0.1
 WATCHED_S = 20.0
-# A second until the flood is there, or has used up what it may ask in a minute.
+# A second until the flood has begun, or has used up its requests of a minute.
 BEGIN_S = 1.0
 # One request of the flood is in hand, and three processes have two cores.
 GOAL = Goal("<=", 10)
 # Beside what is refused.
 REFUSED_P50, REFUSED_P99 = Goal("<=", 20), Goal("<=", 150)
-# Twice what who asks ten times a second needs.
+# Twice the rate of a client with ten requests a second.
 LIMITED = {"HEADWATER_REQUESTS_PER_MINUTE": "1200"}
 
 # More than all places; each is closed after ten seconds. The same bound as by default.
 SILENT_CONNECTIONS, SILENT_S = 2100, 8.0
 BOUNDED = {"HEADWATER_CONNECTIONS_PENDING": "1000"}
 
-# Packets that say nothing, by clients that have shown nothing.
+# Empty packets, by clients without a token.
 SOCKETS, SESSION, NOOP = 50, "/socket.io/?EIO=4&transport=websocket", "6"
 
-# What the flood asks for, and whether each time on a connection of its own.
+# The path of the flood, and whether each request has a connection of its own.
 FLOODS = {
     "the same page": (PAGE, False),
     "small files": (SMALL, False),
     "the same page, a connection each": (PAGE, True),
 }
 
-# From where what is refused comes, and what is silent.
+# The addresses of refused requests, and of silent connections.
 OTHER = "127.0.0.2"
 
-# What is refused, by what comes with it; see benchmarks.flooder.
+# Refused requests, by their header fields; see benchmarks.flooder.
 POLLING = "/socket.io/?EIO=4&transport=polling"
 FOREIGN = "Origin: https://example.org\r\nContent-Length: 0\r\n"
 REFUSED: dict[str, dict[str, Any]] = {

@@ -29,9 +29,9 @@ def flood(
 ) -> subprocess.Popen[str]:
     """Return the running process.
 
-    authorization: what is shown, "" for nothing. anew: each request has a connection of its own.
+    authorization: the header field, "" for none. anew: each request has a connection of its own.
     line: the request line, in place of a GET of the path. fields: more header fields, each with
-    its end of line. address: from where.
+    its end of line. address: of the client.
     """
     line = line or f"GET {path} HTTP/1.1"
     shown = f"Authorization: {authorization}\r\n" if authorization else ""
@@ -48,7 +48,7 @@ def count_served(process: subprocess.Popen[str]) -> dict[int, int]:
 
 
 def is_whole(answer: bytes) -> bool:
-    """Tell whether all of an answer with a length is there."""
+    """Is all of an answer with a length there?"""
     head, _, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     return length is not None and len(body) >= int(length[1])

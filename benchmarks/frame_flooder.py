@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from time import monotonic
 
-# Sent at once: a flood is not to be bounded by what it costs itself.
+# Sent at once, so that the flood is not bounded by its own cost.
 PIECE_BYTES = 64 * 1024
 BOTH = selectors.EVENT_READ | selectors.EVENT_WRITE
 

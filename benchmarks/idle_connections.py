@@ -1,8 +1,8 @@
 """5,000 connections that only wait: what does each cost the server in memory, how soon are all in?
 
 Memory is the growth of PSS over the server's processes, after a first few have been connected and
-have left again. Headwater's connections on /live are not quite idle: each gets the textbook's
-`status_update` every second, which the peers do not send.
+have left again. Headwater's connections on /live are not quite idle: each gets the original
+contract's `status_update` every second, which the peers do not send.
 """
 
 from __future__ import annotations

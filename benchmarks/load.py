@@ -1,5 +1,5 @@
 """The load, a process of its own: what publishes, listens and waits must not share the server's
-interpreter, nor ours. It is told what to do by one line of JSON and reports by lines of JSON.
+interpreter, nor ours. It gets its task as one line of JSON and reports by lines of JSON.
 
 Way in: loading. The other side is load_tasks.py.
 """
@@ -46,7 +46,7 @@ class Load:
         return report
 
     def end(self) -> None:
-        """Tell a task that goes on until it is told so to end, and to report."""
+        """End a task that runs until this call; it then reports."""
         self._stdin.close()
 
     def close(self) -> None:

@@ -109,8 +109,8 @@ def reconnect(
 def drink(say: Say, address: Address, *, clients: int, listen: dict[str, Any], events: int) -> None:
     """Listen until every client has so many events, numbered from 0; report frames and seconds.
 
-    They count from the first turn that brought any. least: the events of who has fewest. Processor
-    time is reported too: below a core the source was slower than we.
+    They count from the first turn that brought any. least: the events of the client with the
+    fewest. Processor time is reported too: below a core the source was slower than this process.
     """
     tally = Tally()
     crowd = Crowd(address, eat=tally.eat, on_text=tally.on_text)

@@ -1,10 +1,10 @@
-"""Who follows a growing log in great numbers, and who writes it: the load of the benchmark `logs`.
+"""Many followers of a growing log, and its writer: the load of the benchmark `logs`.
 
-All followers are sent the same bytes, so the one that is ahead reads them line by line, and for the
-others they are compared where they come: each byte of each follower is looked at, for less than it
-costs to parse it. A line says its number, so when it was due to be written is known.
+All followers get the same bytes, so the first one parses them line by line, and those of the others
+are compared where they arrive: each byte of each follower is checked, for less than it costs to
+parse it. A line has its number, so the time when it was due is known.
 
-Way in: append for who writes; Tail.feed for what one follower received.
+Way in: append to write; Tail.feed for the bytes of one follower.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def append(path: str, rate: float, seconds: float) -> tuple[float, int]:
 
 
 class Stream:
-    """What all followers are sent. arrived_s: how many bytes each had when."""
+    """The bytes that all followers get. arrived_s: how many bytes each had, and when."""
 
     def __init__(self, followers: int) -> None:
         self.lines = 0

@@ -1,4 +1,4 @@
-"""Where a run took place: the machine, the versions of everything measured, the commit."""
+"""The place of a run: the machine, the versions of everything measured, the commit."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def describe_commit(project: Path) -> str | None:
 
 
 def _said_by(command: list[str]) -> str:
-    """Return the first line that a program says of itself."""
+    """Return the first line of a program's output."""
     said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     return (said.stdout or said.stderr).partition("\n")[0].strip()[:40]

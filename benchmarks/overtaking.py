@@ -1,4 +1,4 @@
-"""Does a small export wait for large ones? What is open meanwhile, and who pays for it.
+"""Does a small export wait for large ones? What is open meanwhile, and at whose cost?
 
 Each client has an address of its own in 127.0.0.0/8, which makes it an owner. For comparison the
 same server with as many open as record at once: then nothing overtakes, and none is paused.

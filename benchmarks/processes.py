@@ -1,4 +1,4 @@
-"""Processes that we start, watch and end: by their ids, and nobody else's.
+"""Processes that we start, watch and end by their ids.
 
 Way in: running for one that serves, Tree for what it and its children use.
 """

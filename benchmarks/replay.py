@@ -86,7 +86,7 @@ def _check(server: Server, topic: str) -> dict[str, int]:
 
 
 def _readers(server: Server, topic: str, whole_bytes: dict[str, int]) -> list[Callable[[], float]]:
-    """Return who reads the whole topic once and returns events/s: NDJSON, SSE, WebSocket.
+    """Return functions that read the whole topic once and return events/s: NDJSON, SSE, WebSocket.
 
     whole_bytes: how many bytes that has, by media type; over WebSocket events are only counted.
     """

@@ -149,7 +149,7 @@ def _durable(ours: Server, old: Server | None) -> Iterator[Figure]:
 
 
 def _stream(ours: Server, old: Server | None) -> Iterator[Figure]:
-    """Publish as quickly as it goes: streamed with receipts, and in batches, also as before."""
+    """Publish as fast as possible: streamed with receipts, and in batches, also as before."""
     for topic, kind in (("bench", "ephemeral"), ("kept", "durable")):
         measures: dict[str, Callable[[], float]] = {
             f"streamed, {kind}": lambda topic=topic: _loaded(ours, topic, "stream"),

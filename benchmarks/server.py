@@ -21,10 +21,10 @@ from benchmarks.processes import Tree, free_port, running
 PROJECT = Path(__file__).parent.parent
 GUNICORN = [sys.executable, "-m", "gunicorn"]
 
-# As many rows as `big` has, of the textbook's two columns.
+# As many rows as `big` has, of the original contract's two columns.
 USERS = 1_000_000
 
-# Large enough for whatever a benchmark publishes.
+# Large enough for all events of a benchmark.
 TOPICS = """
 [topics.bench]
 durable = false

@@ -1,7 +1,7 @@
 """Steps of a climb: publish at a rate for some seconds, and see what the listeners get.
 
-The publisher is one more connection of the load process, so one clock tells how late an event
-is: against the moment it was due to be published, so that a publisher held up is no excuse. It
+The publisher is one more connection of the load process, so one clock tells how late an event is:
+after the moment when it was due to be published, so that a delay of the publisher counts, too. It
 waits for no answer. Way in: Steps(...).climb.
 """
 
@@ -37,7 +37,7 @@ class _Lost(Exception):
 
 
 class Steps:
-    """A crowd that listens and one who publishes.
+    """A crowd that listens, and a publisher.
 
     template: what is said to publish; `%s` is the event's data. server: the process whose tree's
     processor time is told. say: told of the connecting, each step, and the highest good rate.
@@ -147,9 +147,9 @@ class Steps:
             self._crowd.turn(left_s)
 
     def _used(self) -> tuple[float, float, float]:
-        """Return the processor time so far, in seconds: of the server, of ourselves, of everyone.
+        """Return the processor time so far, in seconds: of the server, of ourselves, of all.
 
-        What the host of a virtual machine gives to others counts as somebody's.
+        Time that the host of a virtual machine gives to others is included.
         """
         ticks_per_s = os.sysconf("SC_CLK_TCK")
         names = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"]

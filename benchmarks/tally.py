@@ -4,7 +4,7 @@ An event's data carries its sequence number. The first client to get event n tea
 looks like; for all others that frame is one comparison of bytes, so each byte of each frame is
 looked at, for less than it costs to parse it. A frame that differs is parsed.
 
-Way in: payload for who publishes; Tally.eat and Tally.on_text for a Crowd.
+Way in: payload for a publisher; Tally.eat and Tally.on_text for a Crowd.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How late is the one-second tick on /live, with 1,000 clients and 8 exports running?
 
 A tick says when the server made it, and its number, so when it was due is known: whole seconds
-after the least late one. It is told twice: as the server made it, and as each client had it, where
-the clients' own turn on a busy machine counts too.
+after the least late one. It is reported twice: as the server made it, and as each client had it,
+where the clients' own turn on a busy machine counts too.
 """
 
 from __future__ import annotations

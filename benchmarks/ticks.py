@@ -1,6 +1,6 @@
-"""The one-second tick as clients see it: what it says, and when each of them had it.
+"""The one-second tick as clients see it: its content, and when each of them had it.
 
-Way in: Ticks.on_text for a Crowd; lateness for what came of it.
+Way in: Ticks.on_text for a Crowd; lateness for the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events published on one connection as quickly as it goes: streamed with receipts, or in batches.
+"""Events published on one connection as fast as possible: streamed with receipts, or in batches.
 
 Way in: upload.
 """

@@ -1,4 +1,4 @@
-"""Who hands one event to many clients: how each is started, listened to and published to.
+"""Servers that send one event to many clients: how to start, listen and publish to each.
 
 Headwater itself is among them, so that a benchmark treats all alike. FastAPI runs under uvicorn
 with uvloop, httptools and `websockets`; Flask-SocketIO on eventlet's server; Node's Socket.IO as

@@ -1,4 +1,4 @@
-"""Others who give the same answers: what Headwater has said is recorded, and said again by each.
+"""Peers with the same answers: Headwater's answers are recorded, and sent again by each.
 
 Way in: record, on_our_worker for a Flask view and a WSGI function on Headwater's worker, PEERS.
 """
