@@ -47,7 +47,7 @@ from sources.folders.folder import Folder
 from sources.logs.follower import LogFollowers
 from sources.statement_watch import StatementWatch
 from state import State
-from streaming import archives, files, health, home, links, login, openapi, report, textbook
+from streaming import archives, files, health, home, links, login, openapi, original, report
 from streaming import events as events_blueprint
 from streaming import exports as exports_blueprint
 from streaming import logs as logs_blueprint
@@ -215,7 +215,7 @@ def create_app(
     app.register_blueprint(login.make_blueprint(authenticator, ended))
     app.register_blueprint(links.make_blueprint(authenticator, rights.find))
     app.register_blueprint(home.make_blueprint(lookup, folders))
-    app.register_blueprint(textbook.make_blueprint(lambda: time.sleep(0)))
+    app.register_blueprint(original.make_blueprint(lambda: time.sleep(0)))
     app.register_blueprint(sources_blueprint.make_blueprint(lookup))
     app.register_blueprint(report.make_blueprint(lookup, threads, settings.statement_s))
     app.register_blueprint(

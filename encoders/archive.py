@@ -1,7 +1,7 @@
 """A ZIP archive written straight into a sink that cannot seek; deterministic, no file times.
 
-Small members are stored whole. One may be long: it is deflated as it comes, and its sizes stand
-behind it in a data descriptor. Way in: Archive.
+Small members are stored whole. One may be long: it is deflated as it comes, and a data descriptor
+behind it has its sizes. Way in: ArchiveWriter.
 Source: PKWARE APPNOTE 6.3.10 (4.3.7 header, 4.3.9 descriptor, 4.3.12 directory, 4.3.16 its end).
 """
 
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from isal import isal_zlib
 
 from encoders.compression import CompressingSink
-from encoders.contract import Sink
+from encoders.contract import ByteSink
 from encoders.errors import TableTooLarge
 
-# Sizes and positions are 32 bits wide without ZIP64. ZIP64 in a streamed member is what spreadsheet
-# programs have stumbled over, and a sheet of that size none of them opens anyway.
+# Sizes and positions are 32 bits wide without ZIP64. Spreadsheet programs have failed on ZIP64 in a
+# streamed member, and none opens a sheet of that size anyway.
 MAX_BYTES = 2**32 - 1
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -29,12 +29,12 @@ _END = struct.Struct("<4s4H2LH")
 _VERSION = 20
 _STORED, _DEFLATED = 0, 8
 _SIZES_FOLLOW = 0x0008
-_TIME, _DATE = 0, 0x0021  # 1980-01-01 00:00, the earliest there is
+_TIME, _DATE = 0, 0x0021  # 1980-01-01 00:00, the earliest
 _RAW_DEFLATE = -15  # zlib's wbits: a window of 32 KiB, and neither zlib's nor gzip's container
 _LEVEL = 1  # as in encoders/compression.py
 
 
-class Member(NamedTuple):
+class ArchiveMember(NamedTuple):
     """A member as the directory lists it. start: position of its local header in the archive."""
 
     name: bytes
@@ -60,14 +60,14 @@ class Member(NamedTuple):
         return _CENTRAL.pack(b"PK\1\2", *fields, *sizes, *rest) + self.name
 
 
-def stored(name: str, data: bytes, start: int) -> Member:
+def stored(name: str, data: bytes, start: int) -> ArchiveMember:
     """Return a member that is stored as it is. name: ASCII."""
     size = len(data)
-    return Member(name.encode("ascii"), start, 0, _STORED, isal_zlib.crc32(data), size, size)
+    return ArchiveMember(name.encode("ascii"), start, 0, _STORED, isal_zlib.crc32(data), size, size)
 
 
-def directory(members: Sequence[Member], start: int) -> bytes:
-    """Return what ends the archive. start: position of these bytes in it."""
+def directory(members: Sequence[ArchiveMember], start: int) -> bytes:
+    """Return the central directory and its end. start: its position in the archive."""
     if start > MAX_BYTES:
         raise TableTooLarge("bytes of XML", MAX_BYTES)
     entries = b"".join(member.directory_entry() for member in members)
@@ -75,23 +75,24 @@ def directory(members: Sequence[Member], start: int) -> bytes:
     return entries + _END.pack(b"PK\5\6", 0, 0, count, count, len(entries), start, 0)
 
 
-class Archive:
+class ArchiveWriter:
     """An archive of small members, and one long one that is written piece by piece until close.
 
     Nothing is written before the first piece.
     """
 
-    def __init__(self, sink: Sink, small: Sequence[tuple[str, bytes]], long: str) -> None:
-        """small: name and content of those in front. long: the long member's name."""
-        self._members: list[Member] = []
+    def __init__(self, sink: ByteSink, small: Sequence[tuple[str, bytes]], long: str) -> None:
+        """small: names and contents of the members in front. long: the long member's name."""
+        self._members: list[ArchiveMember] = []
         head = b""
         for name, data in small:
             member = stored(name, data, len(head))
             self._members.append(member)
             head += member.local_header() + data
-        self._long = Member(long.encode("ascii"), len(head), _SIZES_FOLLOW, _DEFLATED, 0, 0, 0)
-        # The head goes out together with the first piece of the long member: one write, flushed at
-        # once.
+        self._long = ArchiveMember(
+            long.encode("ascii"), len(head), _SIZES_FOLLOW, _DEFLATED, 0, 0, 0
+        )
+        # The head and the first piece of the long member are one write, flushed at once.
         self._packed = _PackedSink(sink, head + self._long.local_header())
         deflate = isal_zlib.compressobj(_LEVEL, wbits=_RAW_DEFLATE)
         self._deflated = CompressingSink(self._packed, deflate, isal_zlib.Z_SYNC_FLUSH)
@@ -122,9 +123,9 @@ class Archive:
 
 
 class _PackedSink:
-    """Counts what is written, and writes a head in front of the first of it."""
+    """Counts the bytes that are written, and puts a head in front of them."""
 
-    def __init__(self, sink: Sink, head: bytes) -> None:
+    def __init__(self, sink: ByteSink, head: bytes) -> None:
         self._sink = sink
         self._head = head
         self.count = 0

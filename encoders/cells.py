@@ -1,12 +1,11 @@
 """Values as the XML of a sheet's cells, made by polars, a column at a time.
 
 A spreadsheet's number is a double of which 15 digits are shown, and its dates are days since
-1899-12-30, up to the end of 9999. Excel has a 1900-02-29, so what it shows agrees from 1900-03-01.
-Values that have no place among these are text cells.
+1899-12-30, up to the end of 9999. Excel has a 1900-02-29, so its dates are right from 1900-03-01.
+Other values are text cells.
 
 - A character that XML cannot carry is written `_xHHHH_`, and an underscore that would read as the
-  start of such an escape `_x005F_`, as the standard has it. Excel undoes both; openpyxl undoes
-  neither.
+  start of such an escape `_x005F_`, as in the standard. Excel undoes both; openpyxl undoes neither.
 
 Way in: series_of, as_xml, text_cell, cell_of, widths_of. Source: ECMA-376 part 1, 18.3.1.4 (c),
 18.4.12 (t), 18.17.4.1 (dates), 22.9.2.19 (ST_Xstring).
@@ -25,20 +24,20 @@ from encoders.errors import CellTooLong
 from encoders.mixed import base64_of, to_text
 from encoders.workbook import DATE, DECIMAL, FRACTION, MAX_PLACES, PLAIN, TIMESTAMP, letters_of
 
-# What Excel takes, in UTF-16 units.
+# Excel's limit, in UTF-16 units.
 MAX_CELL = 32_767
-# So many digits of a number Excel shows; and so many without a format of the cell's own.
+# The digits that Excel shows of a number; and those without a format of the cell's own.
 SHOWN_DIGITS = 15
 PLAIN_DIGITS = 11
 
 _DAY_US = 86_400_000_000
 _DAYS_BEFORE_1970 = 25_569
 _DAYS = (61, 2_958_465)  # 1900-03-01 to 9999-12-31
-# The last millisecond is left out: what is later in it would be shown as the year 10000.
+# Without the last millisecond, whose fractions would be shown as the year 10000.
 _TIMES_US = (_DAYS[0] * _DAY_US, (_DAYS[1] + 1) * _DAY_US - 1_000)
 
-# Widths of columns, in characters. A number or date that is wider than its column is shown as
-# ####, so these have room for any of their kind; a text is cut on the screen only.
+# Widths of columns, in characters. A number or date that is wider than its column is shown as ####,
+# so these columns have room for any value of their kind; a text is cut on the screen only.
 _LEAST_WIDTHS = {
     "integer": PLAIN_DIGITS,
     "real": PLAIN_DIGITS,
@@ -48,7 +47,7 @@ _LEAST_WIDTHS = {
     "decimal": len("-0.") + SHOWN_DIGITS,
 }
 _LEAST_WIDTH = 8
-# Kinds whose values are as long as they are written.
+# Kinds whose columns are as wide as their values.
 _MEASURED = ("integer", "text", "blob", "mixed")
 _MOST_WIDTH = 60
 _PADDING = 1
@@ -56,20 +55,20 @@ _FILTER_BUTTON = 2
 # Two columns wide on the screen, mostly: Hangul, Chinese, Japanese, emoji.
 _WIDE = r"[\x{1100}-\x{11ff}\x{2e80}-\x{10ffff}]"
 
-# XML 1.0 (2.2) has no other controls; a carriage return it has, but a parser reads it as a line
-# feed.
+# The controls that XML 1.0 (2.2) does not allow, and the carriage return, which a parser reads as a
+# line feed.
 _UNWRITABLE = [*map(chr, (*range(9), *range(11, 32))), "\ufffe", "\uffff"]
 _NEEDS_ESCAPE = r"[\x00-\x08\x0b-\x1f\x{fffe}\x{ffff}]|_x[0-9A-Fa-f]{4}_"
-# Escaping every "_x" of such a text is more than is due, but leaves nothing that runs into an
-# escape that is written next to it: "_x0041" and U+0001 would be read as "A" and "x0001_".
+# Every "_x" of such a text is escaped, also where it is not needed. Otherwise one could run into
+# the escape next to it: "_x0041" and U+0001 would be read as "A" and "x0001_".
 _ORIGINALS = ["_x", *_UNWRITABLE]
 _ESCAPES = ["_x005F_x", *(f"_x{ord(character):04X}_" for character in _UNWRITABLE)]
 
 
-class Cell(NamedTuple):
+class CellExpressions(NamedTuple):
     """Expressions for the XML of a column's cells, null for NULL.
 
-    usual: for values that are all is_usual, which is quick. any: for all values.
+    usual: fast, for values that are all is_usual. any: for all values.
     """
 
     is_usual: pl.Expr
@@ -78,14 +77,14 @@ class Cell(NamedTuple):
 
 
 def series_of(array: pa.Array, column: Column) -> pl.Series:
-    """Return a column's values; those that are no texts in SQLite, but text in a sheet, as text."""
+    """Return a column's values; mixed values and BLOBs, which are text in a sheet, as text."""
     values = pl.Series(to_text(array) if column.kind == "mixed" else array)
     return pl.select(base64_of(pl.lit(values))).to_series() if column.kind == "blob" else values
 
 
 def as_xml(text: pl.Series, name: str, rows_before: int) -> pl.Series:
     """Return the texts of a column as XML, or raise CellTooLong."""
-    # UTF-8 never takes fewer bytes than UTF-16 takes units, so few texts need counting.
+    # A text has no fewer bytes in UTF-8 than units in UTF-16, so few texts need counting.
     if (text.str.len_bytes() > MAX_CELL).any():
         _check_lengths(text, name, rows_before)
     unwritable = text.str.contains(_NEEDS_ESCAPE)
@@ -102,7 +101,7 @@ def _check_lengths(text: pl.Series, name: str, rows_before: int) -> None:
 
 
 def widths_of(columns: Sequence[Column], values: Sequence[pl.Series]) -> list[int]:
-    """Return how wide each column is, in characters. values: some of series_of, not as XML yet."""
+    """Return the width of each column, in characters. values: some of series_of, before as_xml."""
     names = _longest([pl.Series([column.name]) for column in columns])
     wanted = [
         max(
@@ -128,11 +127,11 @@ def text_cell(column: int, text: pl.Expr, style: int = PLAIN) -> pl.Expr:
     return _cell(column, pl.lit(_styled(style) + _TEXT), text, pl.lit(_TEXT_END))
 
 
-def cell_of(number: int, value: pl.Expr, column: Column) -> Cell:
-    """Return how the values of a column become cells. number: of the column, from 0."""
+def cell_of(number: int, value: pl.Expr, column: Column) -> CellExpressions:
+    """Return the expressions for the cells of a column. number: of the column, from 0."""
     if column.kind not in _NUMBERS:
         cell = text_cell(number, value)
-        return Cell(pl.lit(True), cell, cell)
+        return CellExpressions(pl.lit(True), cell, cell)
     styles, digits, text = _NUMBERS[column.kind](value, column)
     opening = _BOOLEAN if column.kind == "boolean" else _NUMBER
     openings = pl.lit(_styled(PLAIN) + _TEXT)
@@ -143,7 +142,7 @@ def cell_of(number: int, value: pl.Expr, column: Column) -> Cell:
     closings = pl.when(is_number).then(pl.lit(_NUMBER_END)).otherwise(pl.lit(_TEXT_END))
     is_usual, style = styles[0]
     usual = _cell(number, pl.lit(_styled(style) + opening), digits, pl.lit(_NUMBER_END))
-    return Cell(is_usual, usual, _cell(number, openings, values, closings))
+    return CellExpressions(is_usual, usual, _cell(number, openings, values, closings))
 
 
 _TEXT, _TEXT_END = ' t="inlineStr"><is><t xml:space="preserve">', "</t></is></c>"
@@ -159,8 +158,8 @@ def _cell(column: int, opening: pl.Expr, value: pl.Expr, closing: pl.Expr) -> pl
     return pl.concat_str(pl.lit(f'<c r="{letters_of(column)}'), "row", opening, value, closing)
 
 
-# Which values are numbers to a spreadsheet, and of which style: each condition includes the one
-# before. Then the digits of these, and the text of the others.
+# Conditions for the values that a spreadsheet takes as numbers, each with a style and including the
+# one before; then the digits of these values, and the text of the others.
 _Numbers = tuple[list[tuple[pl.Expr, int]], pl.Expr, pl.Expr]
 
 

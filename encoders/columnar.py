@@ -1,8 +1,8 @@
 """Parquet and the Arrow IPC file: every value in its own type.
 
 A column has the type that encoders/contract.py gives for its kind; a mixed one is a string column,
-rendered as encoders/mixed.py says. NULL, NaN and the infinities are themselves. Neither format
-needs a sink that seeks.
+rendered by encoders/mixed.py. NULL, NaN and the infinities stay what they are. Neither format needs
+a sink that seeks.
 
 Way in: ParquetEncoder, ArrowEncoder.
 """
@@ -16,12 +16,12 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from encoders.contract import Column, Sink
+from encoders.contract import ByteSink, Column
 from encoders.mixed import to_text
 
-# A row group is held until it is written, so it ends at whichever comes first. 128 Ki rows is what
-# analytical readers work well with; 16 MiB keeps long texts from being gathered by the gigabyte.
-# The process grows by 40 MiB, whatever the number of rows (measured: 9,800,000 rows of 8 columns).
+# A row group is in memory until it is written, so it ends at whichever limit comes first. 128 Ki
+# rows suit analytical readers; 16 MiB bounds the memory of long texts. The process grows by 40 MiB,
+# whatever the number of rows (measured: 9,800,000 rows of 8 columns).
 GROUP_ROWS = 131_072
 GROUP_BYTES = 16 * 2**20
 
@@ -33,7 +33,7 @@ class ParquetEncoder:
     size.
     """
 
-    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+    def __init__(self, columns: Sequence[Column], sink: ByteSink) -> None:
         self._schema = typed_schema(columns)
         self._file = _SinkFile(sink)
         with self._file.open():
@@ -69,7 +69,7 @@ class ParquetEncoder:
 class ArrowEncoder:
     """Rows as an Arrow IPC file, a record batch for each one written, buffers uncompressed."""
 
-    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+    def __init__(self, columns: Sequence[Column], sink: ByteSink) -> None:
         self._schema = typed_schema(columns)
         self._file = _SinkFile(sink)
         with self._file.open():
@@ -92,7 +92,7 @@ def typed_schema(columns: Sequence[Column]) -> pa.Schema:
 
 def to_typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the batch under the schema's names, with its mixed columns as text."""
-    # Where all rows of a batch are of one kind, a mixed column is an array of that kind.
+    # A mixed column may be an array of one kind, see encoders/contract.py.
     text = pa.string()
     pairs = zip(batch.columns, schema.types, strict=True)
     arrays = [to_text(a) if type_ == text != a.type else a for a, type_ in pairs]
@@ -100,13 +100,13 @@ def to_typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 class _SinkFile(io.RawIOBase):
-    """A sink as the file object that pyarrow wants; closing it leaves the sink open.
+    """A sink as the file object that pyarrow needs; closing it leaves the sink open.
 
     pyarrow's writers write their footer when they are dropped, and a torn file must not get one:
-    what comes while the file is not open is let fall.
+    so writes are ignored while the file is not open.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: ByteSink) -> None:
         self._sink = sink
         self._position = 0
         self._is_open = False

@@ -17,11 +17,10 @@ from typing import Protocol
 import zstandard
 from isal import isal_zlib
 
-from encoders.contract import Sink
+from encoders.contract import ByteSink
 
 # A file's head is written on its own, then its first batch: each is flushed, so that a download
-# starts at once. Later bytes may wait for a block to fill: flushing them would cost ratio and no
-# one would see.
+# starts at once. Later bytes wait for a block to fill: flushing them would only cost ratio.
 FLUSHED_WRITES = 2
 
 _GZIP_LEVEL = 1
@@ -35,9 +34,9 @@ class _Compressor(Protocol):
 
 
 class CompressingSink:
-    """A sink that writes what it is given, compressed, into another."""
+    """A sink that compresses into another."""
 
-    def __init__(self, sink: Sink, compressor: _Compressor, block: int) -> None:
+    def __init__(self, sink: ByteSink, compressor: _Compressor, block: int) -> None:
         """block: the compressor's flush mode that ends a block, but not the stream."""
         self._sink = sink
         self._compressor = compressor
@@ -57,7 +56,7 @@ class CompressingSink:
         self._sink.write(self._compressor.flush())
 
 
-def compress_into(sink: Sink, compression: str) -> CompressingSink:
+def compress_into(sink: ByteSink, compression: str) -> CompressingSink:
     """Return a sink that compresses into another. compression: a key of COMPRESSIONS."""
     if compression == "gz":
         gzip = isal_zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_CONTAINER)
@@ -65,4 +64,4 @@ def compress_into(sink: Sink, compression: str) -> CompressingSink:
     if compression == "zst":
         zstd = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
         return CompressingSink(sink, zstd, zstandard.COMPRESSOBJ_FLUSH_BLOCK)
-    raise ValueError(f"no such compression: {compression!r}")
+    raise ValueError(f"unknown compression: {compression!r}")

@@ -1,4 +1,4 @@
-"""What an encoder refuses. Nothing is ever cut short or altered to make it fit.
+"""What an encoder refuses. Values are never cut or altered to make them fit.
 
 EncodeError(ValueError)
 ├── NotUtf8          a text that is not valid UTF-8
@@ -18,7 +18,7 @@ class EncodeError(ValueError):
 
 
 class NotUtf8(EncodeError):
-    """A text is not UTF-8. column: None if it is not known which one holds it."""
+    """A text is not UTF-8. column: None where it is not known."""
 
     def __init__(self, column: str | None, row: int) -> None:
         place = f"row {row}" if column is None else f"column {column!r}, row {row}"
@@ -31,7 +31,7 @@ class NotUtf8(EncodeError):
 
 
 class CellTooLong(EncodeError):
-    """A text is longer than a cell can be. length, limit: in UTF-16 units, as Excel counts."""
+    """A text is too long for a cell. length, limit: in UTF-16 units, as Excel counts."""
 
     def __init__(self, column: str, row: int, length: int, limit: int) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class CellTooLong(EncodeError):
 
 
 class TableTooLarge(EncodeError):
-    """The table is larger than a sheet can be. what: "rows", "columns" or "bytes of XML"."""
+    """The table is too large for a sheet. what: "rows", "columns" or "bytes of XML"."""
 
     def __init__(self, what: str, limit: int) -> None:
         super().__init__(

@@ -1,8 +1,8 @@
-"""Columns whose rows differ in kind: as one text, or as the one kind that a batch happens to have.
+"""Columns whose rows differ in kind: as text, or as one kind where a batch has only one.
 
 As text, integers are their digits, reals the shortest digits that read back as the same double
-(`10.5`, `1.0`, `1e-7`; `inf`, `-inf`, `NaN`), and blobs base64: just what CSV writes for columns of
-those kinds.
+(`10.5`, `1.0`, `1e-7`; `inf`, `-inf`, `NaN`), and blobs base64, as CSV writes columns of those
+kinds.
 Way in: text_of (a polars expression), to_text (Arrow in and out), kinds_in and narrow.
 """
 
@@ -18,7 +18,7 @@ from encoders.contract import MEMBERS
 _NAMES = tuple(MEMBERS)
 
 
-def _as_it_is(text: pl.Expr) -> pl.Expr:
+def _unchanged(text: pl.Expr) -> pl.Expr:
     return text
 
 
@@ -26,10 +26,10 @@ def base64_of(blob: pl.Expr) -> pl.Expr:
     return blob.bin.encode("base64")
 
 
-def text_of(column: pl.Expr, guard: Callable[[pl.Expr], pl.Expr] = _as_it_is) -> pl.Expr:
+def text_of(column: pl.Expr, guard: Callable[[pl.Expr], pl.Expr] = _unchanged) -> pl.Expr:
     """Return the expression that renders a mixed column as text; NULL stays null.
 
-    guard: what is done to the cells that are not numbers.
+    guard: applied to the cells that are not numbers.
     """
     part = column.struct.field
     return pl.coalesce(
@@ -50,8 +50,8 @@ def to_text(array: pa.Array) -> pa.StringArray:
 
 
 def kinds_in(array: pa.StructArray) -> list[str]:
-    """Return the kinds that some row of a mixed column has, in the order of MEMBERS."""
-    # flatten, not field: it puts the struct's own nulls into its children.
+    """Return the kinds of the rows of a mixed column, in the order of MEMBERS."""
+    # flatten, not field: it applies the struct's own nulls to its children.
     return [
         name
         for name, child in zip(_NAMES, array.flatten(), strict=True)
@@ -60,12 +60,12 @@ def kinds_in(array: pa.StructArray) -> list[str]:
 
 
 def narrow(array: pa.StructArray, kind: str) -> pa.Array:
-    """Return the one child that holds all the values. kind: the only element of kinds_in(array)."""
+    """Return the child that holds all values. kind: the only element of kinds_in(array)."""
     return array.flatten()[_NAMES.index(kind)]
 
 
 def _widen(array: pa.Array) -> pa.StructArray:
-    """Return an array of one kind as the mixed column that it is."""
+    """Return an array of one kind as the struct of a mixed column."""
     types = MEMBERS.values()
     children = [array if each == array.type else pa.nulls(len(array), each) for each in types]
     return pa.StructArray.from_arrays(children, list(MEMBERS))

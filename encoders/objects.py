@@ -1,11 +1,11 @@
 """NDJSON and JSON: each row an object, its keys the columns in their order. UTF-8, RFC 8259.
 
 Integers keep all their digits, reals the shortest that read back as the same double, BLOBs are
-base64 strings, NULL is null, and so are NaN and the infinities, which JSON has no word for. A mixed
-column gives each value as its own kind. JSON is the same rows as one array, a row a line.
+base64 strings, NULL is null, and so are NaN and the infinities, which JSON does not have. Each
+value of a mixed column has its own kind. JSON is the same rows as one array, a row a line.
 
-polars writes a batch when each column has one kind in it. It has no serializer for the rest, so in
-a batch in which a mixed column really mixes, rows are put together from members.
+polars writes a batch in which each column has one kind. It has no serializer for other batches:
+their rows are joined from members.
 
 Way in: ObjectsEncoder (NDJSON), ArrayEncoder (JSON).
 """
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
-from encoders.contract import Column, Sink
+from encoders.contract import ByteSink, Column
 from encoders.mixed import base64_of, kinds_in, narrow
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -28,7 +28,7 @@ _to_json = json.JSONEncoder(ensure_ascii=False).encode
 class ObjectsEncoder:
     """Rows as NDJSON: objects, each ended by `\\n`."""
 
-    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+    def __init__(self, columns: Sequence[Column], sink: ByteSink) -> None:
         self._names = [column.name for column in columns]
         self._sink = sink
 
@@ -37,13 +37,13 @@ class ObjectsEncoder:
             self._sink.write(encode_lines(self._names, batch))
 
     def close(self) -> None:
-        """Nothing stands at the end."""
+        """Do nothing: the file has no end of its own."""
 
 
 class ArrayEncoder:
     """Rows as one JSON array; its bracket is written at once."""
 
-    def __init__(self, columns: Sequence[Column], sink: Sink) -> None:
+    def __init__(self, columns: Sequence[Column], sink: ByteSink) -> None:
         self._names = [column.name for column in columns]
         self._sink = sink
         self._rows_written = False
@@ -52,7 +52,7 @@ class ArrayEncoder:
     def write(self, batch: pa.RecordBatch) -> None:
         if not batch.num_rows:
             return
-        # Line ends inside values are escaped, so each one here ends a row.
+        # Line feeds inside values are escaped, so each one here ends a row.
         rows = encode_lines(self._names, batch).replace(b"\n", b",\n")
         if self._rows_written:
             self._sink.write(b",\n")
@@ -64,7 +64,7 @@ class ArrayEncoder:
 
 
 def encode_lines(names: Sequence[str], batch: pa.RecordBatch) -> bytes:
-    """Return a batch of at least one row as NDJSON, its last line ended too."""
+    """Return a batch of at least one row as NDJSON, with a line feed after each row."""
     arrays = [_narrowed(array) for array in batch.columns]
     frame = pl.DataFrame(pa.RecordBatch.from_arrays(arrays, [f"c{i}" for i in range(len(arrays))]))
     if pl.Binary in frame.dtypes:
@@ -78,7 +78,7 @@ def encode_lines(names: Sequence[str], batch: pa.RecordBatch) -> bytes:
 
 
 def _narrowed(array: pa.Array) -> pa.Array:
-    """Return a mixed column's one child if it has only one kind in it; anything else as it is."""
+    """Return the only child of a mixed column that has one kind; other columns unchanged."""
     if not pa.types.is_struct(array.type):
         return array
     kinds = kinds_in(array)
@@ -100,7 +100,7 @@ def _encode_mixed(names: Sequence[str], frame: pl.DataFrame) -> bytes:
 
 
 def _value_of(mixed: pl.Expr) -> pl.Expr:
-    """Return the expression of a mixed column's values as JSON, each as its own kind."""
+    """Return the expression of a mixed column's values as JSON, each of its own kind."""
     part = mixed.struct.field
     real, text = part("real"), part("text")
     return pl.coalesce(

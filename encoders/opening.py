@@ -1,7 +1,4 @@
-"""open_encoder: the encoder for a format, with what every format needs put around it.
-
-That is the check of each batch's types, and compression.
-"""
+"""open_encoder: the encoder of a format, with a check of each batch's types, and compression."""
 
 from __future__ import annotations
 
@@ -11,15 +8,15 @@ import pyarrow as pa
 
 from encoders.columnar import ArrowEncoder, ParquetEncoder
 from encoders.compression import CompressingSink, compress_into
-from encoders.contract import MEMBERS, TYPED_KINDS, Column, Encoder, Sink
+from encoders.contract import MEMBERS, TYPED_KINDS, ByteSink, Column, Encoder
 from encoders.objects import ArrayEncoder, ObjectsEncoder
 from encoders.separated import SeparatedEncoder
 from encoders.spreadsheet import SpreadsheetEncoder
-from wire.formats import FileType
+from wire.formats import FileFormat
 
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 
-_ENCODERS: dict[str, Callable[[Sequence[Column], Sink], Encoder]] = {
+_ENCODERS: dict[str, Callable[[Sequence[Column], ByteSink], Encoder]] = {
     "ndjson": ObjectsEncoder,
     "json": ArrayEncoder,
     "parquet": ParquetEncoder,
@@ -27,7 +24,7 @@ _ENCODERS: dict[str, Callable[[Sequence[Column], Sink], Encoder]] = {
 }
 
 
-# What every file begins with, whatever it holds. (RFC 1952 2.3.1; RFC 8878 3.1.1; the formats of
+# The first bytes of every file, whatever it holds. (RFC 1952 2.3.1; RFC 8878 3.1.1; the formats of
 # Parquet, Arrow IPC files and ZIP.)
 _MAGIC = {
     "gz": b"\x1f\x8b\x08",
@@ -38,39 +35,39 @@ _MAGIC = {
 }
 
 
-def first_bytes(file_type: FileType) -> bytes:
-    """Return what every file of this file_type begins with, b"" where that is not known.
+def first_bytes(file_format: FileFormat) -> bytes:
+    """Return the bytes that every file of this format begins with, b"" where there are none.
 
-    They can be handed out before anything is known of the rows.
+    They can be sent before the first row is read.
     """
-    return _MAGIC.get(file_type.compression or file_type.format.name, b"")
+    return _MAGIC.get(file_format.compression or file_format.format.name, b"")
 
 
 def open_encoder(
-    file_type: FileType,
+    file_format: FileFormat,
     columns: Sequence[Column],
-    sink: Sink,
+    sink: ByteSink,
     *,
     excel: bool = False,
     title: str = "",
 ) -> Encoder:
     """Return an encoder that writes into the sink; it may have written the file's head already.
 
-    columns: at least one. excel: CSV and TSV only, see encoders/separated.py. title: what a sheet
-    of XLSX is named after.
+    columns: at least one. excel: CSV and TSV only, see encoders/separated.py. title: of an XLSX's
+    sheet.
     Raises ValueError when there are no columns, a kind is unknown or not for this format, or excel
-    is asked of another format; TableTooLarge or CellTooLong when the columns do not fit the format.
-    Nothing is to be freed when the encoder is dropped without close().
+    is given for another format; TableTooLarge or CellTooLong when the columns do not fit the
+    format. An encoder may be dropped without close(): it holds nothing to free.
     """
-    name = file_type.format.name
+    name = file_format.format.name
     if not columns:
         raise ValueError("an export has at least one column")
     types = [_types_of(column) for column in columns]
-    if typed := [c.kind for c in columns if c.kind in TYPED_KINDS and not file_type.format.typed]:
+    if typed := [c.kind for c in columns if c.kind in TYPED_KINDS and not file_format.format.typed]:
         raise ValueError(f"{name} has no columns of the kind {typed[0]!r}")
     if excel and name not in _SEPARATORS:
         raise ValueError(f"excel is for csv and tsv, not for {name}")
-    compressor = compress_into(sink, file_type.compression) if file_type.compression else None
+    compressor = compress_into(sink, file_format.compression) if file_format.compression else None
     into = compressor or sink
     encoder: Encoder
     if name in _SEPARATORS:
@@ -88,7 +85,7 @@ def _types_of(column: Column) -> list[pa.DataType]:
 
 
 class _CheckedEncoder:
-    """An encoder that is only given batches it can trust."""
+    """Checks the types of each batch before another encoder gets it."""
 
     def __init__(
         self,

@@ -1,19 +1,20 @@
-"""XLSX: one sheet, its first row the column names, written as it comes and never held.
+"""XLSX: one sheet, its first row the column names, streamed.
 
-- The header is bold, stays in sight and has a filter; columns are as wide as the header and the
+- The header is bold, stays visible and has a filter; columns are as wide as the header and the
   first rows need. The sheet is named after its title.
-- integer, real and decimal are number cells of at most 15 digits; integers and decimals of more,
-  and inf, -inf, NaN are text cells, since a spreadsheet shows no more digits and its number is
-  finite. Dates and timestamps are numbers with a format, booleans booleans. text is text, whatever
-  it looks like: no formula, link or number is made of it. BLOBs are base64 text, mixed columns text
-  (encoders/mixed.py). NULL is no cell, or a blank one in the first column.
-- A text past MAX_CELL, a row past the format's max_rows, XML past 4 GiB: refused, never cut.
+- integer, real and decimal are number cells of at most 15 digits; longer integers and decimals, and
+  inf, -inf, NaN are text cells, since a spreadsheet shows no more digits and its numbers are
+  finite. Dates and timestamps are numbers with a format, booleans booleans. text is text, never a
+  formula, link or number. BLOBs are base64 text, mixed columns text (encoders/mixed.py). NULL is no
+  cell, or a blank one in the first column.
+- A text beyond MAX_CELL, a row beyond the format's max_rows and XML beyond 4 GiB are refused, never
+  cut.
 
 The XML is built by polars, a column at a time: 750,000 rows/s of 8 columns. xlsxwriter 3.3 was
 tried: 32,000 rows/s, reals cut to 16 digits, a text `<r>…</r>` taken for markup, escapes that run
 into each other, a temporary file, and no byte before the last row.
 
-cells: the XML of cells. workbook: what is around the sheet. Way in: SpreadsheetEncoder.
+cells: the XML of cells. workbook: the parts around the sheet. Way in: SpreadsheetEncoder.
 Source: ECMA-376 part 1, 18.3.1.99 (worksheet: the order of its elements).
 """
 
@@ -24,9 +25,9 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
-from encoders.archive import Archive
+from encoders.archive import ArchiveWriter
 from encoders.cells import as_xml, cell_of, series_of, text_cell, widths_of
-from encoders.contract import Column, Sink
+from encoders.contract import ByteSink, Column
 from encoders.errors import TableTooLarge
 from encoders.workbook import (
     HEADER,
@@ -52,10 +53,10 @@ workbookViewId="0"><pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" sta
 
 
 class SpreadsheetEncoder:
-    """Rows as the only sheet of a workbook; its head is written with the first of them."""
+    """Rows as the only sheet of a workbook; its head is written with the first row."""
 
-    def __init__(self, columns: Sequence[Column], sink: Sink, title: str = "") -> None:
-        """title: what the sheet is named after.
+    def __init__(self, columns: Sequence[Column], sink: ByteSink, title: str = "") -> None:
+        """title: of the sheet.
 
         Raises TableTooLarge for too many columns, CellTooLong for a name (row 0).
         """
@@ -69,7 +70,7 @@ class SpreadsheetEncoder:
         self._max_rows = limits.max_rows
         self._rows = 0
         self._cells = [cell_of(i, pl.col(f"c{i}"), c) for i, c in enumerate(columns)]
-        # A row of NULLs has one blank cell, or readers would not count it.
+        # A row of NULLs has one blank cell, since readers skip empty rows.
         blank = pl.concat_str(pl.lit('<c r="A'), "row", pl.lit('"/>'))
         first = self._cells[0]
         self._cells[0] = first._replace(
@@ -77,7 +78,7 @@ class SpreadsheetEncoder:
         )
         self._names = [as_xml(pl.Series([c.name]), c.name, -1) for c in columns]
         small = [(name, (XML + part).encode()) for name, part in PARTS.items()]
-        self._archive = Archive(sink, small, SHEET)
+        self._archive = ArchiveWriter(sink, small, SHEET)
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._rows + batch.num_rows > self._max_rows:
@@ -115,7 +116,7 @@ class SpreadsheetEncoder:
             as_xml(series, column.name, self._rows) if series.dtype == pl.String else series
             for series, column in zip(values, self._columns, strict=True)
         ]
-        # The sheet's row 1 holds the names.
+        # Row 1 of the sheet holds the names.
         frame = _numbered(texts, self._rows + 2)
         usual = frame.select(
             cell.is_usual.all().alias(f"c{i}") for i, cell in enumerate(self._cells)
@@ -129,7 +130,7 @@ class SpreadsheetEncoder:
 
 
 def _numbered(values: Sequence[pl.Series], first_row: int) -> pl.DataFrame:
-    """Return the values as columns c0, c1 and so on, beside their "row", which is text."""
+    """Return the values as columns c0, c1 and so on, with the row number as text in "row"."""
     frame = pl.DataFrame({f"c{i}": series for i, series in enumerate(values)})
     return frame.with_row_index("row", first_row).with_columns(pl.col("row").cast(pl.String))
 
@@ -138,7 +139,7 @@ def _rows_of(frame: pl.DataFrame, cells: Sequence[pl.Expr]) -> memoryview:
     row = pl.concat_str(
         pl.lit('<row r="'), "row", pl.lit('">'), *cells, pl.lit("</row>\n"), ignore_nulls=True
     )
-    # Arrow's older strings stand one after the other in one buffer, so nothing is left to join.
+    # Arrow's older strings are adjacent in one buffer, which needs no join.
     rows = frame.select(row).to_series().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, ends, data = rows.buffers()
     return memoryview(data)[: memoryview(ends).cast("q")[len(rows)]]

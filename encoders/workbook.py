@@ -1,4 +1,4 @@
-"""What an XLSX has around its sheet's rows: the parts of the package, styles, the sheet's name.
+"""The parts of an XLSX around the rows of its sheet: the package, styles, the sheet's name.
 
 Pure: text in and out, no rows. Way in: PARTS, workbook, sheet_name.
 Source: ECMA-376 part 1, 18.2 (workbook), 18.8 (styles).
@@ -19,7 +19,7 @@ _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
-# Styles, as the attribute `s` of a cell counts them; without it a cell is PLAIN. DECIMAL + n shows
+# Styles, as numbered by the attribute `s` of a cell; without it a cell is PLAIN. DECIMAL + n shows
 # n digits behind the point, for n up to MAX_PLACES.
 PLAIN, HEADER, DATE, TIMESTAMP, FRACTION, DECIMAL = range(6)
 MAX_PLACES = 15
@@ -30,9 +30,9 @@ _FORMATS = (
     "0",
     *("0." + "0" * places for places in range(1, MAX_PLACES + 1)),
 )
-_OWN_FORMATS = 164  # those below are built in
+_OWN_FORMATS = 164  # lower numbers are built in
 
-# What Excel takes for a sheet's name, in UTF-16 units; the standard sets no limit.
+# Excel's limit for a sheet's name, in UTF-16 units; the standard sets none.
 _MAX_NAME = 31
 _NOT_IN_NAMES = r"[\[\]:*?/\\\x00-\x1f\ud800-\udfff\ufffe\uffff]"
 
@@ -70,7 +70,7 @@ _CONTENT_TYPES = f"""<Types xmlns="{_PACKAGE}/content-types">\
 <Override PartName="/xl/styles.xml" ContentType="{_TYPE}.styles+xml"/>\
 <Override PartName="/{SHEET}" ContentType="{_TYPE}.worksheet+xml"/></Types>"""
 
-# What is the same in every file, and stands in front of the sheet.
+# The parts in front of the sheet, the same in every file.
 PARTS = {
     "[Content_Types].xml": _CONTENT_TYPES,
     "_rels/.rels": f"""<Relationships xmlns="{_PACKAGE}/relationships">\
@@ -84,9 +84,9 @@ PARTS = {
 
 
 def workbook(name: str, last_column: str, last_row: int) -> str:
-    """Return the part that names the sheet; it stands behind the sheet, whose size it tells.
+    """Return the part that names the sheet; it follows the sheet, since it has its size.
 
-    name: of sheet_name. Excel keeps the range of a filter under a hidden name, too.
+    name: of sheet_name. Excel also keeps the range of a filter under a hidden name.
     """
     quoted = escape(name.replace("'", "''"))
     attribute = escape(name, {'"': "&quot;"})
@@ -97,11 +97,11 @@ def workbook(name: str, last_column: str, last_row: int) -> str:
 
 
 def sheet_name(title: str) -> str:
-    """Return the name of a sheet that is as much like title as Excel allows."""
+    """Return the sheet name that is closest to title and that Excel allows."""
     allowed = re.sub(_NOT_IN_NAMES, "_", title)
     units = allowed.encode("utf-16-le")[: 2 * _MAX_NAME]
     name = units.decode("utf-16-le", "ignore").strip("'")
-    # Excel keeps this name for itself.
+    # Excel reserves this name.
     return f"{name}_" if name.lower() == "history" else name or "Sheet1"
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sources.database import Source, words_of
+from sources.database import Source, definition_of
 from sources.errors import MissingAttribute
 from sources.folders.folder import Folder
 from wire.formats import TARBALL
@@ -24,7 +24,7 @@ class Definitions:
 
     def __init__(self, sources: Mapping[str, Source], folders: Mapping[str, Folder]) -> None:
         self._sources = sources
-        self.of_sources = {name: _digest(words_of(source)) for name, source in sources.items()}
+        self.of_sources = {name: _digest(definition_of(source)) for name, source in sources.items()}
         self.of_folders = {
             name: _digest(["Folder", name, folder.path, folder.hidden])
             for name, folder in folders.items()

@@ -143,19 +143,19 @@ class _Recording:
         self._rows = pack_folder(tree, self, self._count)
 
     def _record_rows(self, query: Query) -> None:
-        file_type = parse_extension(self._job.extension)
-        assert file_type is not None, self._job.extension
-        if file_type.format.typed:
+        file_format = parse_extension(self._job.extension)
+        assert file_format is not None, self._job.extension
+        if file_format.format.typed:
             # All rows are read before the first is written, which may take long: begin at once
             # all the same, so that no client or proxy gives up waiting.
-            self._begin(first_bytes(file_type))
+            self._begin(first_bytes(file_format))
         with ExitStack() as opened:
             source = opened.enter_context(closing(open_rows(query)))
             self._source = source
             self._opened(is_pausable=not source.blocks_writers())
             rows: Rows | TypedRows = source
             count = self._count
-            if file_type.format.typed:
+            if file_format.format.typed:
                 scratch = Path(self._job.target.scratch)
                 typed = source.typed(read_ahead(source, BATCHES_AHEAD), scratch, count)
                 source.close()
@@ -163,7 +163,7 @@ class _Recording:
                 rows = opened.enter_context(closing(typed))
                 count = self._count_again
             encoder = open_encoder(
-                file_type, rows.columns, self, excel=self._job.excel, title=self._job.source
+                file_format, rows.columns, self, excel=self._job.excel, title=self._job.source
             )
             self._begin_late.start()
             done = 0
@@ -258,10 +258,10 @@ def read_ahead(items: Iterable[Item], ahead: int) -> Iterator[Item]:
 
 def warm_up() -> None:
     """Do once what the first export of a process would wait for: lazy loading. 90 ms."""
-    file_type = parse_extension("csv")
-    assert file_type is not None
+    file_format = parse_extension("csv")
+    assert file_format is not None
     with closing(open_rows(one_row())) as rows:
-        encoder = open_encoder(file_type, rows.columns, io.BytesIO())
+        encoder = open_encoder(file_format, rows.columns, io.BytesIO())
         for batch in read_ahead(rows, BATCHES_AHEAD):
             encoder.write(batch)
         encoder.close()

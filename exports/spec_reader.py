@@ -22,7 +22,7 @@ from sources.folders.tree import Tree
 from sources.kinds import as_stored
 from sources.query import Query
 from sources.selection import Selection, parse_selection
-from wire.formats import EXTENSIONS, FORMATS, TARBALL, FileType, parse_extension
+from wire.formats import EXTENSIONS, FORMATS, TARBALL, FileFormat, parse_extension
 
 # As long as a URL may be; every list of exports repeats it.
 MAX_SELECTION_CHARS = 8190
@@ -79,20 +79,20 @@ class SpecReader:
         source's filter. Raises UnknownFormat, BadSelection, MissingAttribute, SourceUnavailable,
         TooManyColumns or TooManyRows, each saying what would be right.
         """
-        file_type = file_type_of(extension)
+        file_format = file_format_of(extension)
         stored = as_stored(source)
         key = visibility_key(source, attributes)
         description = self._databases.describe(source)
         selection = parse_selection(parameters, description.columns, source.parameters)
-        if selection.excel and file_type.format.name not in DELIMITED:
-            raise BadSelection([f"excel: is for csv and tsv; {file_type.format.name} needs none"])
+        if selection.excel and file_format.format.name not in DELIMITED:
+            raise BadSelection([f"excel: is for csv and tsv; {file_format.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
             raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
         # 2,000 columns become SQL in 60 ms.
         query = self._run_plan(
             partial(stored.database.plan, stored, selection, description.columns, attributes)
         )
-        self._check_it_fits(stored, file_type, query)
+        self._check_it_fits(stored, file_format, query)
         return ExportSpec(
             source=source.name,
             extension=extension,
@@ -126,8 +126,8 @@ class SpecReader:
         # It may look at files, whose disk may be gone.
         return lambda: self._run_plan(source.database.fingerprint)
 
-    def _check_it_fits(self, source: Stored, file_type: FileType, query: Query) -> None:
-        name, _, _, max_rows, max_columns = file_type.format
+    def _check_it_fits(self, source: Stored, file_format: FileFormat, query: Query) -> None:
+        name, _, _, max_rows, max_columns = file_format.format
         roomy = [f.name for f in FORMATS.values() if f.max_rows is None and f.max_columns is None]
         detail: dict[str, Any] = {"formats": roomy}
         if max_columns is not None and len(query.columns) > max_columns:
@@ -144,15 +144,15 @@ class SpecReader:
                 raise TooManyRows(message, {**detail, "max_rows": max_rows})
 
 
-def file_type_of(extension: str) -> FileType:
+def file_format_of(extension: str) -> FileFormat:
     """Return the format and compression that an extension names. Raises UnknownFormat."""
-    file_type = parse_extension(extension)
-    if file_type is None:
+    file_format = parse_extension(extension)
+    if file_format is None:
         wrong = f"there is no format {extension[:100]!a}" if extension else _NO_FORMAT
         message = f"{wrong}; there are " + ", ".join(FORMATS)
         message += ", each also with .gz or .zst"
         raise UnknownFormat(message, {"formats": list(EXTENSIONS)})
-    return file_type
+    return file_format
 
 
 def _or(names: list[str]) -> str:

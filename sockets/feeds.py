@@ -24,7 +24,7 @@ from topics.lifetime import end_of
 from topics.ticker import Ticker
 from wire.events import HEARTBEAT, id_of
 from wire.framing import Framing
-from wire.words import check_words
+from wire.parameters import check_parameters
 
 # Five heartbeats without an answer. A minute of standing still is a slow client, not a dead one.
 DEAD_AFTER_S = 75.0
@@ -94,7 +94,7 @@ def make_blueprint(
     @blueprint.get("/ws/events/<path:names>")
     @blueprint.get("/ws/events/<path:names>", websocket=True)
     def events(names: str) -> Response:
-        check_words((key for key in request.args if key != PARAMETER), ("since",))
+        check_parameters((key for key in request.args if key != PARAMETER), ("since",))
         told = request.headers.get("Last-Event-ID")
         since, not_before_s = since_of(g.identity.link, told, request.args.get("since"))
         connection = secrets.token_hex(8)

@@ -1,14 +1,13 @@
-"""Columns of a source, whichever database it is in. Pure."""
+"""Columns of a source of any kind of database. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# What an integer of 64 bits holds.
 INT64 = range(-(2**63), 2**63)
 
-# What people call the Arrow types that columns have, by what the names of those begin with.
+# Common names of Arrow types, by prefixes of pyarrow's names.
 _NAMES = {
     "int": "integer",
     "uint": "integer",
@@ -21,19 +20,19 @@ _NAMES = {
     "decimal": "decimal",
     "bool": "boolean",
 }
-# What shown_type returns.
+# The results of shown_type.
 TYPES = ("integer", "real", "text", "blob", "date", "timestamp", "decimal", "boolean", "any")
-# As what the value of a filter is read; `any`: as it is written.
+# How the value of a filter is read; `any`: as text.
 READINGS = ("integer", "number", "number or text", "text", "date", "boolean", "any")
 
 
 class ColumnInfo(NamedTuple):
     """A column of a source.
 
-    type: the Arrow type that its values have in formats with types, by pyarrow's name, as `int64`
-    or `decimal128(10, 2)`; `decimal128` where the precision is not known, "" where each value may
-    be of another type. A database promises it, or guesses it from a few rows. read_as: of READINGS.
-    native: what else its kind of database knows of it, as plain data that only that kind reads.
+    type: the Arrow type of its values in typed formats, by pyarrow's name, as `int64` or
+    `decimal128(10, 2)`; `decimal128` where the precision is not known, "" where each value may have
+    another type. A database guarantees it, or guesses it from a few rows. read_as: of READINGS.
+    native: plain data that only its kind of database reads.
     """
 
     name: str
@@ -43,5 +42,5 @@ class ColumnInfo(NamedTuple):
 
 
 def shown_type(column: ColumnInfo) -> str:
-    """Return which of TYPES a column is of."""
+    """Return the common name of a column's type, one of TYPES."""
     return next((name for start, name in _NAMES.items() if column.type.startswith(start)), "any")

@@ -1,10 +1,10 @@
 """The contract of a database, and of a kind of database.
 
 A kind is a folder in sources/, a row in sources/kinds.py and one in sources/rows.py, for the
-processes that record. Nothing else knows which kinds there are. A database is only read. All of it
-but `kind`, `is_constant` and `str()` may wait for a disk or a network, so it is called on native
-threads, several at a time. All errors are SourceErrors.
-No password is in a message, in `str()` of a database or in a Query.
+recording processes. Nothing else knows the kinds. A database is only read. All of it except `kind`,
+`is_constant` and `str()` may wait for a disk or a network, so it is called on native threads,
+several at a time. All errors are SourceErrors.
+Messages, `str()` of a database and Queries contain no password.
 Way in: Database; sources.kinds has the kinds.
 """
 
@@ -17,13 +17,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from sources.columns import ColumnInfo
-from sources.profile import Profile, Taken
+from sources.profile import Profile, SampleInfo
 from sources.query import Query
 from sources.row_filter import RowFilter
 from sources.selection import Parameter, Selection
 
-# What can be answered without a look at all rows is looked for no longer than this; a view may
-# sort or group all there is before its first row.
+# The limit of statements that should not read all rows; a view may sort or group all of them before
+# its first row.
 LOOK_S = 2.0
 
 # The attributes of a client that has none.
@@ -48,9 +48,9 @@ class TableSource:
 class QuerySource:
     """One SELECT or WITH over a database.
 
-    query: ends with its last word, without a semicolon or comment, so that it can be put in
-    parentheses. parameters: those of the `:name`s in it, in the order of the file. where: the
-    rows that a client may see, None for all.
+    query: without a semicolon or comment at its end, so that it can be put in parentheses.
+    parameters: of the `:name`s in it, in the order of the file. where: the rows that a client may
+    see, None for all.
     """
 
     name: str
@@ -62,7 +62,7 @@ class QuerySource:
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """Rows made up on the way. generate: of sources.kinds.GENERATORS."""
+    """Generated rows. generate: of sources.kinds.GENERATORS."""
 
     name: str
     generate: str
@@ -77,28 +77,28 @@ class GeneratedSource:
         return None
 
 
-# What is in a database; generated rows become a query first (sources.kinds.as_stored).
+# Sources in a database; generated rows become a query first (sources.kinds.as_stored).
 Stored = TableSource | QuerySource
 Source = TableSource | QuerySource | GeneratedSource
 
 
-def words_of(source: Source) -> list[Any]:
-    """Return all that the catalogue says of a source, to be compared as JSON."""
-    words = asdict(source)
+def definition_of(source: Source) -> list[Any]:
+    """Return the catalogue's definition of a source, to be compared as JSON."""
+    fields = asdict(source)
     if not isinstance(source, GeneratedSource):
-        words["database"] = str(source.database)
-    return [type(source).__name__, words]
+        fields["database"] = str(source.database)
+    return [type(source).__name__, fields]
 
 
 class Description(NamedTuple):
-    """What a source looks like now. rows_estimate: None where only counting would tell."""
+    """The columns of a source. rows_estimate: None where it would need a count."""
 
     columns: tuple[ColumnInfo, ...]
     rows_estimate: int | None
 
 
-class Cell(NamedTuple):
-    """A value as a preview shows it. length: of a text in characters, else None.
+class PreviewCell(NamedTuple):
+    """A value in a preview. length: of a text in characters, else None.
 
     value: cut when it is a long text. None for NULL, and for a blob or a very long text: then
     length is its size in bytes.
@@ -109,11 +109,11 @@ class Cell(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """The text of a query in the catalogue, read.
+    """A query of the catalogue, parsed.
 
-    text: without the blanks, comments and semicolon that end it, so that it can be put in
+    text: without blanks, comments and a semicolon at its end, so that it can be put in
     parentheses. parameters: the names of `:name`, in the order of their first use.
-    problems: what speaks against it as the query of a source, each with what would be right.
+    problems: why it cannot be the query of a source, each with what would be right.
     """
 
     text: str
@@ -121,28 +121,28 @@ class Statement(NamedTuple):
     problems: tuple[str, ...]
 
 
-class Sample(Protocol):
-    """The rows of a query as they are when take() is called. One call at a time, on any thread."""
+class RowSample(Protocol):
+    """The rows of a query at the moment of take(). One call at a time, on any thread."""
 
-    def take(self) -> Taken:
+    def take(self) -> SampleInfo:
         """Copy the rows, or as many as there is time and room for; blocks for some 10 s at most.
 
-        The database is free after that. Raises SourceFailed when it cannot be read.
+        The database is not read after that. Raises SourceFailed when it cannot be read.
         """
 
     def profile(self, index: int, *, is_brief: bool = False) -> Profile | None:
-        """Return what a column is like, None when that takes too long; blocks for 4 s at most.
+        """Return the profile of a column, None when it takes too long; blocks for 4 s at most.
 
         index: of the query's columns, below sources.profile.MOST_COLUMNS. is_brief: look at a part
         of the rows. Raises SourceFailed.
         """
 
     def close(self) -> None:
-        """Free the rows. Ends a call that runs on another thread; then that frees them."""
+        """Free the rows. Interrupts a call on another thread, which then frees them."""
 
 
 class Database(Protocol):
-    """One database. Equal and of one hash where it is the same one; `str()` as people know it."""
+    """One database. Objects of the same one are equal and hashable; `str()` is for people."""
 
     @property
     def kind(self) -> str:
@@ -150,25 +150,25 @@ class Database(Protocol):
 
     @property
     def is_constant(self) -> bool:
-        """Is it the same for ever, so that its fingerprint is told without waiting?"""
+        """Does it never change, so that its fingerprint is known without waiting?"""
 
     def check(self, sources: Sequence[Stored]) -> list[str]:
-        """Return what the catalogue says of these sources of it and it lacks, one line each.
+        """Return the problems of these sources, one line each: what they name and it lacks.
 
-        Each line begins with the key in the catalogue and says what would be right. A database
-        that is busy is not looked at. No row is read.
+        Each line begins with the key in the catalogue and says what would be right. A busy database
+        is not checked. No row is read.
         """
 
     def describe(self, source: Stored) -> Description:
-        """Return what one of its sources looks like now. Raises SourceUnavailable.
+        """Return the description of one of its sources now. Raises SourceUnavailable.
 
-        Of a source with a row filter, nothing is told that rows would tell.
+        With a row filter, it reveals nothing about the rows.
         """
 
     def fingerprint(self) -> str | None:
-        """Return text that is the same only while no commit has come, None when it cannot be told.
+        """Return text that changes with every commit, None when that cannot be known.
 
-        What is described or read after this is of that state or of a later one.
+        Whatever is described or read after this is of that state or of a later one.
         """
 
     def plan(
@@ -180,41 +180,43 @@ class Database(Protocol):
     ) -> Query:
         """Return the query for a selection of a source. columns: all of the source's.
 
-        attributes: those of the client, for the source's row filter, which is below all that is
-        selected. What comes from the client is bound, never a part of the statement.
+        attributes: of the client, for the source's row filter, which is applied before the
+        selection. Values of the client are bound, never a part of the statement.
         Raises MissingAttribute.
         """
 
     def count_at_most(
         self, source: Stored, query: Query, most: int, limit_s: float = LOOK_S
     ) -> int | None:
-        """Return how many rows a query of the source has, at most `most`: no more are read.
+        """Return the number of rows of a query of the source, at most `most`: no more are read.
 
-        None when it takes longer than limit_s to tell. Raises SourceUnavailable.
+        None when it takes longer than limit_s. Raises SourceUnavailable.
         """
 
-    def preview(self, query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Cell]] | None:
+    def preview(
+        self, query: Query, most: int, limit_s: float = LOOK_S
+    ) -> list[list[PreviewCell]] | None:
         """Return the first rows of a query, at most `most`; None if that takes too long.
 
         Raises SourceUnavailable.
         """
 
-    def sample(self, query: Query, most_s: float) -> Sample:
-        """Return a sample of the rows, not taken yet. most_s: for each of its statements."""
+    def sample(self, query: Query, most_s: float) -> RowSample:
+        """Return a sample of the rows, not taken yet. most_s: the limit of each statement."""
 
 
 class Kind(NamedTuple):
-    """A kind of database: what is known without asking one.
+    """A kind of database: the functions that need none.
 
-    read_address: takes what follows `scheme://` in the catalogue and the folder that paths are
-    relative to; returns the database, and what is wrong with the address or None.
-    read_statement, read_filter: take the SQL at `query` and `where`; the latter returns what is
-    wrong, too. database_at: takes Query.database.
-    break_off_late: ends statements of requests whose time is over; called again and again.
+    read_address: takes the text after `scheme://` in the catalogue and the folder that paths are
+    relative to; returns the database, and the problem with the address or None.
+    read_statement, read_filter: take the SQL at `query` and `where`; the latter also returns the
+    problems. database_at: takes Query.database.
+    interrupt_overdue: interrupts overdue statements of requests; called periodically.
     """
 
     read_address: Callable[[str, Path], tuple[Database, str | None]]
     read_statement: Callable[[str], Statement]
     read_filter: Callable[[str], tuple[RowFilter, list[str]]]
     database_at: Callable[[str], Database]
-    break_off_late: Callable[[], None]
+    interrupt_overdue: Callable[[], None]

@@ -1,7 +1,7 @@
-"""Dates and times that are asked for: a year, a month, a day or a moment.
+"""Dates and times in a selection: a year, a month, a day or a moment.
 
-A moment is a text in UTC, `2026-03-05 10:30:00.25`, so that texts in order are moments in order,
-with a fraction of any length. A year, a month and a day are its first 4, 7 or 10 characters.
+A moment is a text in UTC, `2026-03-05 10:30:00.25`, with a fraction of any length: such texts sort
+as their moments. A year, a month and a day are its first 4, 7 or 10 characters.
 Pure. Way in: read_date.
 """
 
@@ -13,20 +13,20 @@ from datetime import UTC, date, datetime, timedelta
 
 _ASKED = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<clock>[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)"
-    # A + that is not escaped comes as a blank from a query string.
+    # An unescaped + in a query string is read as a blank.
     r"(?:(?<=:[0-9]{2}:[0-9]{2})\.(?P<fraction>[0-9]+))?"
     r"(?:[Zz]| ?(?P<zone>[-+ ][0-9]{2}:?[0-9]{2}))?"
 )
 _PERIOD = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
-# SQLite's bound of an offset.
+# SQLite's limit of an offset.
 _LARGEST_OFFSET = timedelta(hours=14, minutes=59)
 
 
 def read_date(text: str) -> str | None:
-    """Return a year, a month, a day or a moment as it is compared; None where text is none.
+    """Return a year, a month, a day or a moment in comparable form; None where text is none.
 
-    `2026`, `2026-03`, `2026-03-05`, or `2026-03-05T10:30`, with a blank for T, seconds, a fraction
-    and `Z` or an offset like `+02:00`. Without one it is in UTC.
+    text: `2026`, `2026-03`, `2026-03-05`, or `2026-03-05T10:30`, also with a blank for T, seconds,
+    a fraction and `Z` or an offset like `+02:00`. Without an offset it is in UTC.
     """
     if _PERIOD.fullmatch(text):
         return text if first_day(text) else None
@@ -62,7 +62,7 @@ def last_day(value: str) -> date | None:
 
 
 def moved(day: date | None, days: int) -> date | None:
-    """Return the day so many days later, None past the ends of the calendar."""
+    """Return the day so many days later, None outside of the calendar."""
     try:
         return day + timedelta(days) if day else None
     except OverflowError:

@@ -1,7 +1,7 @@
-"""What sources look like, each asked again only when its database has changed.
+"""A cache of the descriptions of sources, by the fingerprint of their database.
 
-A database is asked in about a millisecond, several for a list of sources; whether it has changed
-is told by two looks at its files. Way in: Descriptions.
+A description takes about a millisecond, and a list of sources needs several; a fingerprint takes
+two calls of stat. Way in: Descriptions.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from sources.kinds import as_stored
 
 
 class Descriptions:
-    """Of the sources of one catalogue, which have different names. May be asked by any thread."""
+    """For the sources of one catalogue, which have different names. For any thread."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str | None, Description]] = {}
 
     def of(self, source: Source) -> Description:
-        """Return what a source looks like now.
+        """Return the description of a source.
 
         Raises SourceUnavailable. May wait for a lock or a disk.
         """
         stored = as_stored(source)
-        # Before the database is asked: what is committed meanwhile makes another one.
+        # Before describe: a commit in between changes the fingerprint.
         fingerprint = stored.database.fingerprint()
         known = self.known(source, fingerprint)
         if known is not None:
@@ -34,11 +34,11 @@ class Descriptions:
         return description
 
     def known(self, source: Source, fingerprint: str | None) -> Description | None:
-        """Return what is known to be so in the state that fingerprint says, which never waits."""
+        """Return the description with this fingerprint, None if there is none. Never waits."""
         then, description = self._known.get(source.name, (None, None))
         return description if then is not None and then == fingerprint else None
 
     def last(self, source: Source) -> Description | None:
-        """Return what a source looked like when its database answered last, None if never."""
+        """Return the last description of a source, None if there is none."""
         _, description = self._known.get(source.name, (None, None))
         return description

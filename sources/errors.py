@@ -6,31 +6,31 @@ from collections.abc import Sequence
 
 
 class SourceError(Exception):
-    """The root: everything this package raises on purpose.
+    """Any error of this package.
 
     SourceError
     ├── CatalogueError      headwater.toml cannot be used; lists every problem
     ├── SampleError         the sample database could not be built
-    ├── BadSelection        a selection names what is not there; lists every problem
-    ├── MissingAttribute    a row filter needs an attribute that the client has not
-    ├── SourceUnavailable   the database cannot be asked now
-    │   ├── SourceLocked    a writer keeps its lock for too long
-    │   └── SourceBusy      others are asked of it, or of other sources, for too long
+    ├── BadSelection        a selection that cannot be used; lists every problem
+    ├── MissingAttribute    a row filter needs an attribute that the client does not have
+    ├── SourceUnavailable   the database cannot be read now
+    │   ├── SourceLocked    a writer has kept its lock for too long
+    │   └── SourceBusy      the statement has waited for too long behind others
     ├── SourceFailed        the database stopped while its rows were read
     └── FolderError         something of a folder that cannot be served
         ├── MalformedPath   a path that no file of a folder can have
-        ├── FolderGone      the folder itself is not there now; a SourceUnavailable, too
+        ├── FolderGone      the folder itself is missing now; a SourceUnavailable, too
         ├── NoSuchFile      nothing is there, or nothing that is served
         ├── IsAFolder       a folder where a file was asked for
         ├── IsAFile         a file where a folder was asked for
-        ├── Unreadable      it is there, and the server may not read it
-        ├── FileChanged     it has changed since it was promised
+        ├── Unreadable      a file that the server may not read
+        ├── FileChanged     a file has changed since its entity tag was sent or its archive began
         └── TooManyFiles    a folder that is too large for one archive
     """
 
 
 class CatalogueError(SourceError):
-    """The catalogue cannot be used; `problems` has one line for each thing wrong, with its key."""
+    """The catalogue cannot be used; `problems` has one line for each problem, with its key."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -42,7 +42,7 @@ class SampleError(SourceError):
 
 
 class BadSelection(SourceError):
-    """The selection cannot be used; `problems` has one line for each thing wrong, with its key."""
+    """The selection cannot be used; `problems` has one line for each problem, with its key."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -62,7 +62,7 @@ class MissingAttribute(SourceError):
 
 
 class SourceUnavailable(SourceError):
-    """The database of a source cannot be asked: it is not there, locked, or no database."""
+    """The database of a source cannot be read: it is missing, locked, or no database."""
 
 
 class SourceLocked(SourceUnavailable):
@@ -70,11 +70,11 @@ class SourceLocked(SourceUnavailable):
 
 
 class SourceBusy(SourceUnavailable):
-    """What was asked had to wait for too long until it could begin."""
+    """The statement has waited for too long to begin."""
 
 
 class SourceFailed(SourceError):
-    """The database stopped while its rows were read; the message is what it said."""
+    """The database stopped while its rows were read; the message is the database's."""
 
 
 class FolderError(SourceError):
@@ -86,7 +86,7 @@ class MalformedPath(FolderError):
 
 
 class FolderGone(FolderError, SourceUnavailable):
-    """The folder that the catalogue names is not there now, as a disk that is not mounted."""
+    """The folder that the catalogue names is missing now, as a disk that is not mounted."""
 
 
 class NoSuchFile(FolderError):
@@ -102,11 +102,11 @@ class IsAFile(FolderError):
 
 
 class Unreadable(FolderError):
-    """It is there, and the server may not read it."""
+    """The server may not read the file."""
 
 
 class FileChanged(FolderError):
-    """A file has changed since its entity tag was told or its archive began."""
+    """A file has changed since its entity tag was sent or its archive began."""
 
 
 class TooManyFiles(FolderError):

@@ -1,16 +1,16 @@
-"""The grain of a file system's times: when a change can no longer hide behind the one before it.
+"""The grain of a file system's times: when every later change shows in them.
 
-Two changes within one grain leave the same times. The grain is learned from the time itself: a file
-system that counts whole seconds has no others. Pure. Way in: is_settled, latest_ns.
+Two changes within one grain leave the same times. The time itself shows the grain: a file system
+that counts whole seconds has no other times. Pure. Way in: is_settled, latest_ns.
 """
 
 from __future__ import annotations
 
-# A tick of the kernel's clock is 4 ms at 250 Hz and 10 ms at 100 Hz; of exFAT's 10 ms.
+# A tick of the kernel's clock is 4 ms at 250 Hz and 10 ms at 100 Hz; exFAT's is 10 ms.
 TICK_S = 0.05
 # ext3, ext4 with small inodes, HFS+ and SFTP count seconds, FAT counts pairs of them. The rest is
 # for the clock of a file server that is behind ours. On other file systems one time in 50,000,000
-# looks as coarse, by chance, and costs this wait.
+# looks coarse by chance, and costs this wait.
 COARSE_S = 5.0
 
 _TICK_NS = 50_000_000
@@ -19,11 +19,11 @@ _COARSE_NS = 2_000_000_000
 
 
 def is_settled(time_ns: int, now_s: float) -> bool:
-    """Would every change after now_s leave another time than time_ns, which was read after it?
+    """Would every change after now_s leave another time than time_ns, which was read after now_s?
 
-    time_ns: unix nanoseconds, as the file system set them at the last change. now_s: unix seconds.
-    False also for a time after now (a clock was set back, or is ahead of ours) and for none (0, as
-    some file systems say of everything).
+    time_ns: the time of the last change, unix nanoseconds. now_s: unix seconds. False also for a
+    time after now (a clock was set back, or is ahead of ours) and for 0, which some file systems
+    return for everything.
     """
     if time_ns <= 0:
         return False
@@ -31,10 +31,10 @@ def is_settled(time_ns: int, now_s: float) -> bool:
 
 
 def latest_ns(time_ns: int) -> int:
-    """Return until when a change may have come that has left time_ns, by the same clock."""
+    """Return the latest moment of a change that has left time_ns, by the same clock."""
     return time_ns + (_COARSE_NS if _may_be_coarse(time_ns) else _FINE_NS)
 
 
 def _may_be_coarse(time_ns: int) -> bool:
-    # A grain that a tick does not cover is a multiple of a tick, and so are all its times.
+    # A grain longer than a tick is a multiple of a tick, and so are all its times.
     return time_ns % _TICK_NS == 0

@@ -1,4 +1,4 @@
-"""Which kinds of database there are: the table to which another one is added.
+"""The table of the kinds of database.
 
 Way in: database_of, as_stored; the catalogue reads addresses with KINDS.
 """
@@ -15,21 +15,21 @@ from sources.sqlite.database import SQLITE
 # By the scheme of their addresses.
 KINDS: Mapping[str, Kind] = {"sqlite": SQLITE}
 
-# Rows can be made up as these.
+# The generators of rows.
 GENERATORS = generated.GENERATORS
 
 
 def database_of(query: Query) -> Database:
-    """Return the database that a query is of."""
+    """Return the database of a query."""
     return KINDS[query.kind].database_at(query.database)
 
 
 def as_stored(source: Source) -> Stored:
-    """Return the source as one that a database has; generated rows become a query."""
+    """Return the source as one in a database; generated rows become a query."""
     return generated.as_query(source) if isinstance(source, GeneratedSource) else source
 
 
-def break_off_late() -> None:
-    """End statements of requests whose time is over, also in the middle of a long step."""
+def interrupt_overdue() -> None:
+    """Interrupt overdue statements of requests, also in the middle of a long step."""
     for kind in KINDS.values():
-        kind.break_off_late()
+        kind.interrupt_overdue()

@@ -1,6 +1,6 @@
-"""What the rows of a query are like, as data: how a sample was taken, and a profile of a column.
+"""The data of a report: how a sample was taken, and the profile of a column.
 
-Way in: Taken, Profile. A database's sample() makes them.
+Way in: SampleInfo, Profile. A database's sample() makes them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 Number = int | float
 
-# So many columns are profiled: more are not read.
+# The most columns that are profiled.
 MOST_COLUMNS = 200
 
 
-class Taken(NamedTuple):
-    """What a sample is. rows: how many it has. total: how many the query gave, None if unknown.
+class SampleInfo(NamedTuple):
+    """How a sample was taken. rows: in it. total: rows of the query, None if unknown.
 
-    kind: `all` of them; `spread`, by chance over all; `first`, those that came first in the time
-    there was; `none`, no row came in that time.
+    kind: `all` rows; `spread`, a random choice of all; `first`, the first ones, as many as the time
+    allowed; `none`, no row came in that time.
     """
 
     kind: str
@@ -28,8 +28,7 @@ class Taken(NamedTuple):
 class Value(NamedTuple):
     """A value. length: of a text in characters or of a blob in bytes, when value is cut.
 
-    Of a value that is too long to be read, `…` or an empty blob stands here, and the length is in
-    bytes.
+    A value that is too long to be read is `…` or an empty blob, with its length in bytes.
     """
 
     value: int | float | str | bytes
@@ -37,8 +36,8 @@ class Value(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """How many numbers are in start <= number < stop; stop itself is in the last bin, and in one
-    of a whole number (start == stop)."""
+    """rows: of numbers in start <= number < stop; the last bin includes stop, and so does a bin of
+    one whole number (start == stop)."""
 
     start: Number
     stop: Number
@@ -48,7 +47,7 @@ class Bin(NamedTuple):
 class Numbers(NamedTuple):
     """The integers and reals. least, most: exact; None, as mean, when none is finite.
 
-    quantiles: (share, the number that this share of the numbers is not above).
+    quantiles: (share, the number which that share of the numbers does not exceed).
     """
 
     integers: int
@@ -74,7 +73,7 @@ class Lengths(NamedTuple):
 
 
 class TimeBin(NamedTuple):
-    """How many dates are in the units of time from first to last, `2026-01` to `2026-03`."""
+    """rows: of dates in the units of time from first to last, `2026-01` to `2026-03`."""
 
     first: str
     last: str
@@ -82,7 +81,7 @@ class TimeBin(NamedTuple):
 
 
 class Times(NamedTuple):
-    """The dates of a column that is declared as one, or of texts that are all dates, in UTC.
+    """The dates of a column of dates, or of texts that are all dates, in UTC.
 
     earliest, latest: as of sources.dates. are_days: none has a time of day.
     """
@@ -95,12 +94,12 @@ class Times(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A column. rows: how many were looked at, the whole sample or a part of it.
+    """A column. rows: that were read, the whole sample or a part of it.
 
-    numbers, texts, blobs: those that are no dates of times.
+    numbers, texts, blobs: the values that are not in times.
 
-    distinct: values other than NULL; of values that are cut, those that begin alike and are of
-    one length are one. frequent: those that are there more than once, the most frequent first.
+    distinct: values other than NULL; cut values with the same beginning and length count as one.
+    frequent: values that occur more than once, the most frequent first.
     """
 
     rows: int

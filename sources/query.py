@@ -1,4 +1,4 @@
-"""What is to be read as plain data, to be handed from the server to a recording process."""
+"""A query as plain data, which the server sends to a recording process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from sources.columns import ColumnInfo
 class Query(NamedTuple):
     """One SELECT of one database.
 
-    kind: of database, a key of sources.kinds.KINDS. engine: the version of what runs the query;
-    another may give other rows. database: its address, as its kind writes it. parameters: bound by
-    name. columns: what sql gives, in order.
+    kind: of database, a key of sources.kinds.KINDS. engine: the version of the database engine;
+    another may return other rows. database: its address, as its kind writes it. parameters: bound
+    by name. columns: of the result, in order.
     is_shareable: whether the rows are the same as long as the database's fingerprint is.
-    watches_clock: whether that ends if the query asks for the time, which is known once it runs.
-    is_by_chance: whether a value that is computed twice may be another one.
+    watches_clock: whether the rows are not shareable if the query reads the clock, which is known
+    once it has run.
+    is_random: whether a value that is computed twice may differ.
     """
 
     kind: str
@@ -27,8 +28,8 @@ class Query(NamedTuple):
     columns: Sequence[ColumnInfo]
     is_shareable: bool = True
     watches_clock: bool = False
-    is_by_chance: bool = False
+    is_random: bool = False
 
     def identity(self) -> list[Any]:
-        """Return what is the same for queries with the same rows over the same data."""
+        """Return a value that is equal for queries with the same rows over the same data."""
         return [self.engine, self.database, self.sql, sorted(self.parameters.items())]

@@ -1,7 +1,7 @@
 """A row filter: the expression at a source's `where`, which binds the client's attributes.
 
-Pure. Attributes are texts, always bound. What an expression may say is its kind of database's
-affair. Way in: RowFilter.
+Pure. Attributes are texts, always bound. The kind of database decides which expressions are
+allowed. Way in: RowFilter.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ BOUND_AS = "_principal_"
 
 
 class Use(NamedTuple):
-    """A comparison of an attribute. parameter: bound there for itself, "" in a cast.
+    """A comparison of an attribute. parameter: of this comparison alone, "" in a cast.
 
-    column: what it is compared with. affinity: as what it is read, "" for as the column.
+    column: that it is compared with. affinity: of the cast, "" for the column's.
     """
 
     attribute: str
@@ -34,8 +34,8 @@ class RowFilter:
     """The rows of a source that a client may see.
 
     sql: an expression without comments that can be put in parentheses. attributes: the names in
-    it, in the order of their first use. uses: where the expression orders or negates, every place
-    of an attribute; else none, since what is equal to nothing shows nothing.
+    it, in the order of their first use. uses: every comparison of an attribute, if the expression
+    orders or negates; otherwise empty, since a value that equals nothing shows no rows.
     """
 
     sql: str
@@ -47,7 +47,7 @@ class RowFilter:
         missing = [name for name in self.attributes if name not in attributes]
         if missing:
             raise MissingAttribute(source, missing)
-        # The uses are either none or all of the places.
+        # uses is either empty or has all places.
         places = [(use.attribute, use.parameter) for use in self.uses]
         places = places or [(name, "") for name in self.attributes]
         return {own or BOUND_AS + name: attributes[name] for name, own in places}
@@ -55,7 +55,7 @@ class RowFilter:
     def visibility_key(self, source: str, attributes: Mapping[str, str]) -> str:
         """Return text that is the same only for clients that see the same rows of the same data.
 
-        The expression is part of it: what was recorded under another one is not visible.
+        It includes the expression: rows that were recorded with another one are not visible.
         Raises MissingAttribute.
         """
         self.bind(source, attributes)

@@ -1,4 +1,4 @@
-"""The rows of a query as Arrow record batches: the contract, and which kind opens them how.
+"""The rows of a query as Arrow record batches: the contract, and the openers of each kind.
 
 Needs pyarrow: only the recording processes import this. Way in: open_rows.
 """
@@ -21,7 +21,7 @@ class TypedRows(Protocol):
 
     @property
     def columns(self) -> list[Column]:
-        """What the batches hold; none is `mixed` unless its values are of several kinds."""
+        """The columns of the batches; one is `mixed` only if its values are of several kinds."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
@@ -31,14 +31,14 @@ class TypedRows(Protocol):
 class Rows(Protocol):
     """An open snapshot. Iterate once over its record batches, then close it.
 
-    All rows are of the moment when it was opened, whatever is committed meanwhile. The first batch
-    is one row, so that it goes out at once; each is bounded in bytes. The statement is run once.
-    Iterating raises SourceFailed when the database stops, and NotUtf8.
+    The snapshot is of the moment of opening, whatever is committed meanwhile. The first batch is
+    one row, which is sent at once; each is bounded in bytes. The statement runs once. Iterating
+    raises SourceFailed when the database stops, and NotUtf8.
     """
 
     @property
     def columns(self) -> list[Column]:
-        """What the batches hold; see encoders.contract."""
+        """The columns of the batches; see encoders.contract."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
@@ -47,15 +47,15 @@ class Rows(Protocol):
     ) -> TypedRows:
         """Read all batches and return them with a type per column; then close this.
 
-        batches: of this, which may be read ahead. folder: for what does not fit into memory.
-        count: called with how many rows are read so far. Raises as iterating, and OSError.
+        batches: of this, which may be read ahead. folder: for data that does not fit into memory.
+        count: called with the number of rows read so far. Raises as iterating, and OSError.
         """
 
     def has_asked_the_clock(self) -> bool:
-        """Has the query asked for the time? Known only of one that watches the clock."""
+        """Has the query read the clock? Known only of a query that watches the clock."""
 
     def blocks_writers(self) -> bool:
-        """Does a writer of the database wait until this is closed?"""
+        """Do writers of the database wait until this is closed?"""
 
     def close(self) -> None:
         """End the transaction and free the connection."""
@@ -70,5 +70,5 @@ def open_rows(query: Query) -> Rows:
 
 
 def one_row() -> Query:
-    """Return a query of one row and of no file: to load what a recording would load lazily."""
+    """Return a query of one row without a file, to load what a recording would load lazily."""
     return sqlite_rows.one_row()

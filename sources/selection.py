@@ -1,7 +1,7 @@
-"""Which rows and columns of a source are wanted, as the words of a URL say it.
+"""The rows and columns of a source that the query parameters of a URL ask for.
 
 Pure. Names are checked against the source's columns, values against their types.
-Way in: parse_selection; a database's plan() makes a statement of what it returns.
+Way in: parse_selection; a database's plan() makes a statement of the selection.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from wire.nearest import Names
 
 Value = int | float | str | None
 
-# SQLite's own bound is 32,766 variables; a URL that long would have been refused before.
+# SQLite's own limit is 32,766 variables; a URL that long is refused before.
 MAX_VALUES_IN_A_LIST = 500
-# More are not read at once.
+# A client does not read more at once.
 MAX_PROBLEMS = 20
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -35,7 +35,7 @@ _A_DATE = "2026, 2026-03, 2026-03-05 or 2026-03-05T14:30:00Z would be right"
 
 @dataclass(frozen=True)
 class Parameter:
-    """A typed value that the URL gives a query. default: None when the URL must give one."""
+    """A typed parameter of a query, set by the URL. default: None when the URL must set it."""
 
     name: str
     type: str  # `int float text`
@@ -43,9 +43,9 @@ class Parameter:
 
 
 class Filter(NamedTuple):
-    """One condition. values: one, or for `in` any number; for `null` whether it must be.
+    """One condition. values: one, or for `in` any number; for `null` a boolean.
 
-    Of a date they are as sources.dates.read_date returns them, of a boolean 1 and 0.
+    Dates are texts of sources.dates.read_date, booleans 1 and 0.
     """
 
     column: str
@@ -54,7 +54,7 @@ class Filter(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What is wanted of a source. columns: empty for all. sort: (column, descending)."""
+    """A part of a source. columns: empty for all. sort: (column, descending)."""
 
     columns: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
@@ -64,70 +64,70 @@ class Selection(NamedTuple):
     excel: bool = False
 
     def changes_rows(self) -> bool:
-        """Is anything selected of what the source gives?"""
+        """Does it change the rows or columns of the source?"""
         return bool(self.columns or self.filters or self.sort) or self.limit is not None
 
     def names(self, columns: Sequence[ColumnInfo]) -> tuple[str, ...]:
-        """Return the names of the columns that come out, in order."""
+        """Return the names of the selected columns, in order."""
         return self.columns or tuple(column.name for column in columns)
 
     def canonical(self) -> str:
-        """Return text that is the same for every way to write this selection, as a query string.
+        """Return the selection as a query string, the same for every way to write it.
 
         No other selection of the same source has the same text.
         """
-        words: list[tuple[str, str]] = [(name, str(value)) for name, value in self.parameters]
-        words += [
+        query: list[tuple[str, str]] = [(name, str(value)) for name, value in self.parameters]
+        query += [
             (f"{f.column}__{f.operator}", _values_text(f.operator, f.values)) for f in self.filters
         ]
         if self.columns:
-            words.append(("columns", list_text(self.columns)))
+            query.append(("columns", list_text(self.columns)))
         if self.sort:
-            words.append(("sort", ",".join(_key_text(*key) for key in self.sort)))
+            query.append(("sort", ",".join(_key_text(*key) for key in self.sort)))
         if self.limit is not None:
-            words.append(("limit", str(self.limit)))
+            query.append(("limit", str(self.limit)))
         if self.excel:
-            words.append(("excel", "1"))
-        return urlencode(words)
+            query.append(("excel", "1"))
+        return urlencode(query)
 
 
 OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "like", "in", "null")
-# The words of a query string that are no filters; a column of that name is filtered with `__eq`.
+# Query parameters that are no filters; a column of that name is filtered with `__eq`.
 RESERVED = ("columns", "sort", "limit", "excel")
-# As what the value of a parameter is read.
+# How the value of a parameter is read, by its type.
 _READ_AS = {"int": "integer", "float": "number", "text": "text"}
 
 
 def parse_selection(
-    words: Iterable[tuple[str, str]],
+    query: Iterable[tuple[str, str]],
     columns: Sequence[ColumnInfo],
     parameters: Sequence[Parameter] = (),
 ) -> Selection:
-    """Return the selection that the words of a query string ask for.
+    """Return the selection that query parameters ask for.
 
-    words: (key, value) in any order. columns, parameters: what the source has.
-    Raises BadSelection with every problem at once, each naming what would be right.
+    query: (key, value) in any order. columns, parameters: of the source.
+    Raises BadSelection with every problem at once; each says what would be right.
     """
     parser = _Parser(columns, parameters)
-    selection = parser.parse(words)
+    selection = parser.parse(query)
     if parser.problems:
         raise BadSelection(parser.problems)
     return selection
 
 
 class _Parser:
-    """Reads one selection; `problems` has all that is wrong with it."""
+    """Reads one selection; `problems` collects all that is wrong."""
 
     def __init__(self, columns: Sequence[ColumnInfo], parameters: Sequence[Parameter]) -> None:
         self._columns = {column.name: column for column in columns}
         self._parameters = parameters
         self.problems: list[str] = []
 
-    def parse(self, words: Iterable[tuple[str, str]]) -> Selection:
+    def parse(self, query: Iterable[tuple[str, str]]) -> Selection:
         singles = {*RESERVED, *(parameter.name for parameter in self._parameters)}
         given: dict[str, str] = {}
         filters = []
-        for key, text in words:
+        for key, text in query:
             if key not in singles:
                 filters.append(self._filter(key, text))
             elif key in given:
@@ -136,7 +136,7 @@ class _Parser:
                 given[key] = text
         return Selection(
             columns=self._names(given["columns"]) if "columns" in given else (),
-            # In an order of their own: that of the words says nothing.
+            # Sorted: the order in the URL has no meaning.
             filters=tuple(sorted((each for each in filters if each is not None), key=repr)),
             sort=self._sort_keys(given["sort"]) if "sort" in given else (),
             limit=self._limit(given["limit"]) if "limit" in given else None,
@@ -174,7 +174,7 @@ class _Parser:
     def _listed(
         self, text: str, is_known: Callable[[str], bool], *, signed: bool = False
     ) -> list[str]:
-        """Return the words of a list of names; quotes and commas may be of a name itself."""
+        """Return the names of a list; quotes and commas may belong to a name."""
         words = text.split(",")
         if all(map(is_known, words)):
             return words
@@ -268,22 +268,22 @@ class _Parser:
 
 
 def read_number(text: str) -> int | float | None:
-    """Return the number that text is, as SQLite would store it; None when it is none."""
+    """Return the number in text, as SQLite would store it; None when it is none."""
     if _INTEGER.fullmatch(text) and int(text) in INT64:
         return int(text)
     return float(text) if _REAL.fullmatch(text) else None
 
 
 def _whole(text: str) -> int | None:
-    """Return the whole number of 64 bits that text is, also as `2.0`, which JSON takes for 2."""
+    """Return the whole number of 64 bits in text, also as `2.0`, which JSON takes for 2."""
     number = _exact(text, read_number(text))
     return number if isinstance(number, int) else None
 
 
 def _exact(text: str, value: Value) -> Value:
-    """Return a real as an integer where text is one of 64 bits: no real has all their digits.
+    """Return a real as an integer where text is one of 64 bits, which reals do not hold exactly.
 
-    With an exponent a real is written, in as few digits as tell it from others.
+    Text with an exponent is a real, written in its shortest digits.
     """
     if not isinstance(value, float) or abs(value) > 2**63:
         return value
@@ -299,7 +299,7 @@ def _values_text(operator: str, values: tuple[Value, ...]) -> str:
 
 
 def _key_text(name: str, down: bool) -> str:
-    """Return a key to sort by, as no other is written."""
+    """Return a sort key in its canonical form."""
     if down:
         return "-" + item_text(name)
     return quoted(name) if name.startswith("-") else item_text(name)

@@ -1,4 +1,4 @@
-"""Breaks off statements whose time is over, be they in the middle of a long step.
+"""Interrupts overdue statements, also in the middle of a long step.
 
 One thread beside the native ones that run them. Way in: StatementWatch, which the entry starts.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from sources.kinds import break_off_late
+from sources.kinds import interrupt_overdue
 
 EVERY_S = 0.1
 
@@ -26,4 +26,4 @@ class StatementWatch:
 
     def _run(self) -> None:
         while not self._stopped.wait(EVERY_S):
-            break_off_late()
+            interrupt_overdue()

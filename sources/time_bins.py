@@ -1,6 +1,6 @@
-"""The bins of a histogram by time: seconds to centuries, whichever are not too many.
+"""The bins of a histogram by time: seconds to centuries, the finest that are not too many.
 
-A moment is a text in UTC, as of sources.dates; a unit of time is its first characters: 4 of a
+A moment is a text in UTC, as in sources.dates; a unit of time is its first characters: 4 of a
 year, 7 of a month, up to 19 of a second. Pure. Way in: bins_for.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 MOST_BINS = 64
 
 _YEAR, _MONTH, _DAY, _HOUR, _MINUTE, _SECOND = 4, 7, 10, 13, 16, 19
-# From 65 units of a scale the next has 9 bins at least. A week begins on Monday.
+# Where a scale would have 65 bins, the next one has 9 at least. A week begins on Monday.
 _SCALES = (
     (_SECOND, 1), (_SECOND, 5), (_SECOND, 15), (_MINUTE, 1), (_MINUTE, 5), (_MINUTE, 15),
     (_HOUR, 1), (_HOUR, 6), (_DAY, 1), (_DAY, 7), (_MONTH, 1), (_MONTH, 3),
@@ -23,7 +23,7 @@ _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
 
 
 class TimeBins(NamedTuple):
-    """chars: of the unit. names: of each bin the first and the last unit in it, in order."""
+    """chars: of the unit. names: the first and the last unit of each bin, in order."""
 
     chars: int
     names: tuple[tuple[str, str], ...]
@@ -31,7 +31,7 @@ class TimeBins(NamedTuple):
     step: int
 
     def place(self, moment: str) -> int:
-        """Return in which bin a moment is, from 0."""
+        """Return the index of the bin of a moment."""
         return _number(moment, self.chars) // self.step - self.first
 
 
@@ -50,7 +50,7 @@ def bins_for(earliest: str, latest: str) -> TimeBins:
 
 
 def _number(moment: str, chars: int) -> int:
-    """Return the number of the unit of time that a moment is in; units in a row are numbered so."""
+    """Return the number of a moment's unit of time; successive units have successive numbers."""
     year = int(moment[:4])
     if chars == _YEAR:
         return year

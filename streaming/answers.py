@@ -1,6 +1,6 @@
 """An export's bytes as the answer to one request: conditions, ranges, growing journals.
 
-Way in: Answer. Source: RFC 9110, 13 to 15; RFC 9530 for Repr-Digest.
+Way in: ExportAnswer. Source: RFC 9110, 13 to 15; RFC 9530 for Repr-Digest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flask import Request, Response
 from exports.export import Export
 from exports.service import ExportService
 from journal import ByteReader, Failed, JournalFailed
-from streaming.bodies import Body
+from streaming.bodies import StreamedBody
 from streaming.errors import Refusal
 from streaming.presence import make_has_left
 from wire.digests import repr_digest
@@ -32,10 +32,10 @@ from wire.ranges import (
     resolve,
     unsatisfied_range,
 )
-from wire.validators import Conditions, EntityTag, Outcome, evaluate
+from wire.validators import ConditionResult, Conditions, EntityTag, evaluate
 
-# How often it is looked whether a client that waits for an export's end is still there.
-LOOK_EVERY_S = 0.5
+# How often a request that waits for an export checks whether its client is still there.
+PRESENCE_CHECK_S = 0.5
 
 
 def etag_of(export: Export) -> EntityTag:
@@ -43,12 +43,11 @@ def etag_of(export: Export) -> EntityTag:
     return EntityTag(export.id)
 
 
-class Answer:
+class ExportAnswer:
     """Answers one request with the bytes of one export.
 
-    resume_wait_s: how long a request waits that can only be answered once the export is whole.
-    cache_control: of a successful answer. head_wait_s: how long a HEAD waits for the end, to tell
-    the length.
+    resume_wait_s: how long a request waits that needs the whole export. cache_control: of a
+    successful answer. head_wait_s: how long a HEAD waits for the end, to send the length.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Answer:
             "Accept-Ranges": "bytes",
             "Cache-Control": cache_control,
             "Headwater-Export": export.id,
-            # nginx hands on what it gets when it gets it.
+            # nginx then forwards bytes without buffering them.
             "X-Accel-Buffering": "no",
         }
 
@@ -83,13 +82,15 @@ class Answer:
         self._export.check_retained()
         conditions = Conditions.read(self._request.headers.get)
         outcome = evaluate(self._request.method, conditions, etag_of(self._export), None)
-        if outcome is Outcome.PRECONDITION_FAILED:
+        if outcome is ConditionResult.PRECONDITION_FAILED:
             message = "the export is not the one that If-Match names"
             raise Refusal(412, "precondition_failed", message, headers=self._validator())
-        if outcome is Outcome.NOT_MODIFIED:
+        if outcome is ConditionResult.NOT_MODIFIED:
             return Response(status=304, headers={**self._validator(), **self._caching()})
-        specs = parse_range_spec(conditions.range) if outcome is Outcome.SERVE_RANGE else None
-        # While it grows, all of it is answered as the whole, which needs not wait for its end.
+        specs = (
+            parse_range_spec(conditions.range) if outcome is ConditionResult.SERVE_RANGE else None
+        )
+        # A range of all bytes of a growing export is answered as the whole, without waiting.
         is_all = specs == [IntRange(0, None)] and not self._is_complete()
         if specs and not is_all:
             return self._respond_with_ranges(specs)
@@ -101,7 +102,7 @@ class Answer:
             self._look_for(2**63, self._head_wait_s)
             return self._response(200, None)
         if is_http_1_0:
-            # Without chunks only a length tells a whole body from a cut one.
+            # Without chunks, a cut body shows only by its length.
             self._wait_for(2**63)
         body = self._body([self._reader(0, None)])
         return self._response(200, body)
@@ -141,12 +142,12 @@ class Answer:
         return response
 
     def _wait_for(self, position: int) -> None:
-        """Wait until the byte at position is there, or the end, which raises if it is a failure.
+        """Wait until the byte at position can be read, or for the end.
 
-        Raises Refusal when that takes too long.
+        Raises JournalFailed if the end is a failure, Refusal when it takes too long.
         """
         if not self._look_for(position, self._resume_wait_s):
-            message = "the export is still being recorded; ask again for these bytes"
+            message = "the export is still being recorded; request these bytes again"
             detail = {"rows": self._export.rows, "bytes": self._export.journal.size}
             raise Refusal(503, "still_recording", message, detail)
 
@@ -156,7 +157,7 @@ class Answer:
         deadline_s = time.monotonic() + timeout_s
         # Without a reader it would be given up meanwhile.
         with closing(self._exports.read(self._export, delivers=False)):
-            while not journal.wait(position, min(LOOK_EVERY_S, timeout_s)):
+            while not journal.wait(position, min(PRESENCE_CHECK_S, timeout_s)):
                 if time.monotonic() > deadline_s or self._has_left():
                     return False
         if isinstance(journal.end, Failed):
@@ -172,14 +173,16 @@ class Answer:
     def _open(self, parts: ByteRanges) -> list[bytes | ByteReader]:
         return [self._reader(*p) if isinstance(p, Span) else p for p in parts.pieces()]
 
-    def _body(self, pieces: Sequence[bytes | ByteReader]) -> Body:
+    def _body(self, pieces: Sequence[bytes | ByteReader]) -> StreamedBody:
         name = f"export={self._export.id} range={self._request.headers.get('Range', '')!a}"
-        return Body(name, pieces)
+        return StreamedBody(name, pieces)
 
-    def _response(self, status: int, body: Body | None, length: int | None = None) -> Response:
-        # The size is asked for after the first chunk: a small export is often whole by then.
+    def _response(
+        self, status: int, body: StreamedBody | None, length: int | None = None
+    ) -> Response:
+        # The size is read after the first chunk: a small export is often complete by then.
         response = Response(body, status, self._headers, direct_passthrough=True)
-        # A HEAD has no body, and the length of a body that is not there says nothing.
+        # Not of a HEAD: Flask would send the length of the missing body.
         response.automatically_set_content_length = False
         name = f"{self._export.source}.{self._export.extension}"
         response.headers["Content-Disposition"] = content_disposition(name)

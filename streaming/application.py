@@ -1,8 +1,8 @@
-"""Flask, with what is the same for many requests found out once.
+"""Flask, with caches for work that is the same in many requests.
 
-A request to an address that was asked before is not routed again, a name of the server is checked
-once, and the fields that every answer bears are put to it at its end, in one go. What a view sees
-and what a client gets is Flask's and Werkzeug's own. Knows no view.
+A known address is not routed again, a host name is checked once, and the header fields of all
+responses are added at once. Views and clients see the same as from Flask and Werkzeug. Knows no
+view.
 
 Way in: Application.
 """
@@ -26,10 +26,10 @@ from werkzeug.sansio.utils import get_content_length
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import get_host
 
-# Addresses are what clients send: a longer one is routed each time.
+# Clients choose the addresses: a longer one is not cached.
 MAX_ROUTES = 1024
 MAX_ROUTE_CHARS = 200
-# By how many names a server is called.
+# The number of host names that are cached.
 MAX_NAMES = 64
 
 Standing = Sequence[tuple[str, str]]
@@ -37,17 +37,16 @@ _Found = tuple[Rule, Mapping[str, Any]]
 
 
 class Application(Flask):
-    """See the module. It has no subdomains, and no view that is a coroutine.
+    """See the module. It supports neither subdomains nor coroutines as views.
 
-    standing: the fields of every answer that has none of the same name. of_pages: those of HTML,
-    likewise.
+    standing: the default header fields of all responses. of_pages: those of HTML.
     """
 
     def __init__(self, name: str, standing: Standing = (), of_pages: Standing = ()) -> None:
         super().__init__(name)
         given = {"standing": _lowered(standing), "of_pages": _lowered(of_pages)}
-        self.response_class = type("Reply", (Reply,), given)
-        self.request_class = Asked
+        self.response_class = type("ApplicationResponse", (ApplicationResponse,), given)
+        self.request_class = ApplicationRequest
         self.json = Json(self)
         self._find = lru_cache(MAX_ROUTES)(self._route)
         self._address_of = lru_cache(MAX_ROUTES)(self._build)
@@ -72,7 +71,7 @@ class Application(Flask):
             return super().url_for(endpoint, **values)
         return self._address_of(adapter.script_name, endpoint, *values.items())
 
-    # What is registered for requests cannot change once there was one: Flask refuses that.
+    # Hooks cannot change after the first request: Flask refuses that.
 
     def preprocess_request(self) -> Any:
         if self.url_value_preprocessors:
@@ -101,7 +100,7 @@ class Application(Flask):
         request_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=error[0])
 
     def _find_hooks(self, blueprint: str | None) -> Hooks:
-        """Return what is called for a request of a blueprint, in order."""
+        """Return the hooks for a request of a blueprint, in order."""
         names = [] if blueprint is None else _split_blueprint_path(blueprint)
         return Hooks(
             [each for name in (None, *reversed(names)) for each in self.before_request_funcs[name]],
@@ -114,14 +113,14 @@ class Application(Flask):
         )
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the view; Flask would look at each function of a request whether it waits."""
+        """Return func; Flask would check whether it is a coroutine in each request."""
         return func
 
     def _build(self, script_name: str, endpoint: str, *values: tuple[str, str]) -> str:
         try:
             return self.url_map.bind("", script_name).build(endpoint, dict(values))
         except BuildError:
-            # Flask says more of what is wrong.
+            # Flask's own error says more.
             return super().url_for(endpoint, **dict[str, Any](values))
 
     def _route(self, path: str, method: str) -> _Found:
@@ -129,7 +128,7 @@ class Application(Flask):
 
 
 class Hooks(NamedTuple):
-    """What is called before a view, after it, and at a request's end."""
+    """The functions called before a view, after it, and at a request's end."""
 
     before: Sequence[Callable[[], Any]]
     after: Sequence[Callable[[Any], Any]]
@@ -137,7 +136,7 @@ class Hooks(NamedTuple):
 
 
 class Routes(MapAdapter):
-    """The routes for one request. find: returns that of a path and a method, as it was found once.
+    """The routes for one request. find: returns the cached route of a path and a method.
 
     Raises as `match` does.
     """
@@ -152,13 +151,13 @@ class Routes(MapAdapter):
         try:
             rule, values = self._find(self.path_info, self.default_method)
         except RequestRedirect:
-            # It leads to another address of the name that was called.
+            # The redirect depends on the host of the request.
             return super().match(*args, **named)
         return rule, dict(values)
 
 
-class Asked(Request):
-    """A request whose body, if it has said how long that is, is read at once."""
+class ApplicationRequest(Request):
+    """A request whose body is read at once if it has a length."""
 
     def __init__(self, environ: dict[str, Any], *args: Any, **named: Any) -> None:
         super().__init__(environ, *args, **named)
@@ -185,7 +184,7 @@ class Asked(Request):
 
 
 class Fields(EnvironHeaders):
-    """The header fields of a request, each looked up by the name that WSGI has for it."""
+    """The header fields of a request, looked up by their WSGI names."""
 
     def get(self, key: str, default: Any = None, type: Any = None) -> Any:  # type: ignore[override]  # noqa: A002
         if type is not None:
@@ -195,8 +194,8 @@ class Fields(EnvironHeaders):
         return self.environ.get(name, default)
 
 
-class Reply(Response):
-    """An answer with its standing fields. standing, of_pages: name, its lower case, value."""
+class ApplicationResponse(Response):
+    """A response with default fields. standing, of_pages: name, its lower case, value."""
 
     standing: Sequence[tuple[str, str, str]] = ()
     of_pages: Sequence[tuple[str, str, str]] = ()
@@ -218,7 +217,7 @@ class Reply(Response):
         return self.get_app_iter(environ), self.status, fields
 
     def get_app_iter(self, environ: dict[str, Any]) -> Iterable[bytes]:
-        # Werkzeug puts something around it that closes it, of which parts of a text have no need.
+        # Werkzeug wraps it to close it, which a list of texts does not need.
         is_plain = type(self.response) is list and not self._on_close
         if not is_plain or environ["REQUEST_METHOD"] == "HEAD" or self._has_no_body():
             return super().get_app_iter(environ)
@@ -233,7 +232,7 @@ class Reply(Response):
 
 
 class Json(DefaultJSONProvider):
-    """JSON as Flask makes it, in the order in which it is given, by one encoder for all."""
+    """JSON as Flask makes it, in the order of the fields, with one encoder for all."""
 
     sort_keys = False
 
@@ -248,13 +247,13 @@ class Json(DefaultJSONProvider):
 
 
 def _asked_adapter() -> Routes | None:
-    """Return the routes of the present request, if there is one and it is an ordinary one."""
+    """Return the routes of the current request, None if there is none or it is an upgrade."""
     adapter = request_ctx.url_adapter if request_ctx else None
     return adapter if isinstance(adapter, Routes) else None
 
 
 def _is_short(values: Mapping[str, Any]) -> bool:
-    """Tell whether values are texts, as short as what is remembered may be."""
+    """Are all values texts that are short enough for the cache?"""
     return all(
         isinstance(value, str) and len(value) <= MAX_ROUTE_CHARS for value in values.values()
     )
@@ -276,7 +275,7 @@ _length_of = lru_cache(MAX_NAMES)(get_content_length)
 def _names_of(
     scheme: str, host: str | None, server: str | None, port: str | None
 ) -> tuple[str, str]:
-    """Return by what name a request calls the server, and as the routes have it.
+    """Return the host name of a request, and the same as the routes have it.
 
     Raises SecurityError and BadHost, which are HTTP errors.
     """

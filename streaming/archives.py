@@ -1,4 +1,4 @@
-"""Whole folders as one download: a ZIP that tells its length and can be resumed."""
+"""Whole folders as one download: a ZIP with a known length that can be resumed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from journal import ReaderLeft, RunNative
-from sources.folders.archives import Archive, ArchiveReader, Digests
+from sources.folders.archives import ArchiveReader, Digests, ZipArchive
 from sources.folders.folder import Folder
 from sources.folders.snapshots import take_snapshot
 from streaming.content import answer_content, etag_of
@@ -19,8 +19,8 @@ from streaming.presence import make_has_left
 from wire.filenames import content_disposition
 from wire.ranges import Span
 
-# While files are read only for their checksums: how often it is looked for the client.
-LOOK_EVERY_S = 0.5
+# How often the client is checked while files are read for their checksums only.
+PRESENCE_CHECK_S = 0.5
 
 
 def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blueprint:
@@ -39,9 +39,9 @@ def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blue
 
 
 class ZipContent:
-    """A folder as a streaming.content.Content. Made on a thread that may wait for a disk.
+    """A folder as a streaming.content.Content. Constructed on a thread that may wait for a disk.
 
-    has_left: whether the client has.
+    has_left: whether the client has left.
     """
 
     media_type = "application/zip"
@@ -55,7 +55,7 @@ class ZipContent:
     ) -> None:
         self._has_left = has_left
         snapshot = take_snapshot(folder)
-        self._archive = Archive(folder, snapshot, digests)
+        self._archive = ZipArchive(folder, snapshot, digests)
         self._run_native = run_native
         self.name = f"folder={folder.name}.zip"
         self.size = self._archive.layout.size
@@ -74,7 +74,7 @@ class ZipContent:
 
 
 class ZipPiece:
-    """The bytes of a span of an archive. Raises ReaderLeft when nobody waits for them any more."""
+    """The bytes of a span of an archive. Raises ReaderLeft when the client has left."""
 
     def __init__(
         self,
@@ -87,16 +87,16 @@ class ZipPiece:
         self._has_left = has_left
 
     def __iter__(self) -> Iterator[bytes]:
-        looked_s = time.monotonic()
+        checked_s = time.monotonic()
         while (chunk := self._run_native(self._reader.read)) is not None:
             if chunk:
                 yield chunk
-            elif time.monotonic() - looked_s > LOOK_EVERY_S:
-                looked_s = time.monotonic()
+            elif time.monotonic() - checked_s > PRESENCE_CHECK_S:
+                checked_s = time.monotonic()
                 if self._has_left():
                     raise ReaderLeft("the client has left")
 
     def close(self) -> None:
-        # A client may leave while a thread reads for it; then what is open is closed after that.
+        # If a thread still reads, it closes the file after that.
         with suppress(ValueError):
             self._reader.close()

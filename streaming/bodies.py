@@ -1,8 +1,8 @@
 """The body of a response that streams: pieces in order, counted, and closed.
 
-Its first chunk is pulled before the status is sent, so that what fails early is a status. A
-failure after that cuts the connection without the end of the body: the server does so with whatever
-is raised, and logs what nobody has foreseen.
+Its first chunk is read before the status is sent, so that an early failure becomes a status. After
+that, the server cuts the connection on any exception, without the end of the body, and logs those
+that are not expected.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CUT = "cut by the client"
 
 
 class Piece(Protocol):
-    """What yields the bytes of a span, until it raises or is closed."""
+    """An iterable of the bytes of a span, until it raises or is closed."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
@@ -34,18 +34,18 @@ class Piece(Protocol):
 
 
 def sent_bytes_of(app: Flask) -> Counter[str]:
-    """Return how much app's transfers have sent so far, by their kind; it counts on."""
+    """Return the live counter of bytes that the transfers of app have sent, by kind."""
     sent: Counter[str] = app.extensions.setdefault("sent_bytes", Counter(files=0, reports=0))
     return sent
 
 
-class Body:
-    """Bytes as they stand and the pieces of spans, one after the other.
+class StreamedBody:
+    """Bytes and the pieces of spans, one after the other.
 
-    name: what the log line calls this transfer. sent, kind: where its bytes are counted, as they
-    go, and as what; None where that is done elsewhere. The pieces are this body's to close, all of
-    them at its end, so that what is read stays kept from the first piece to the last; one log line
-    then says how it went. Raises what the first chunk raises.
+    name: of the transfer in the log. sent, kind: the counter of its bytes, and their kind; None
+    where they are counted elsewhere. Closing the body closes all pieces, so that a recording is
+    kept from the first piece to the last, and logs one line about the transfer. Raises what the
+    first chunk raises.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Body:
                 raise
             except (JournalError, FolderError) as error:
                 self._ending = f"failed ({error})"
-                # Said in the log line of the end: the server need not say it again, as an error.
+                # Logged at the end; the server does not log this error again.
                 raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
             except Exception as error:
                 self._ending = f"failed ({error})"
@@ -102,14 +102,14 @@ class Body:
         return chunk
 
     def close(self) -> None:
-        """Free what is read from. Called by the server, however the response ended."""
+        """Close the pieces. Called by the server, however the response ended."""
         for piece in self._pieces:
             if not isinstance(piece, bytes):
                 piece.close()
         if self._ending:
             killed_by = sys.exception()
             if self._ending == CUT and not isinstance(killed_by, Exception | None):
-                # What is no Exception ends the greenlet: the process stops.
+                # The greenlet was killed: the process stops.
                 self._ending = "cut by the server"
             seconds = time.monotonic() - self._started_s
             log.info(

@@ -1,4 +1,4 @@
-"""Events over HTTP: publish, follow as newline-JSON or Server-Sent Events, see who follows."""
+"""Events over HTTP: publish them, follow them as NDJSON or Server-Sent Events, list readers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from auth.request_scheduler import RequestScheduler, end_turn
 from streaming.admission import MAX_PUBLISHED_BYTES, asker, can, in_turns, is_streamed, quota_key
 from streaming.errors import Refusal
 from streaming.feed import Feed
-from streaming.pages import best_kind, is_set, require_words, wants_page
+from streaming.pages import best_kind, is_set, require_parameters, wants_page
 from streaming.rights import Rights
-from streaming.uploads import Asked, Upload
+from streaming.uploads import Upload, UploadRequest
 from topics import Patterns, Publication, TopicReader, Topics
 from topics.presence import show_readers, show_topics
 from wire.connection import connection_of
@@ -24,23 +24,23 @@ from wire.events import MalformedEvent, NewEvent, is_key, parse_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing, chunked
 from wire.since import Since
 
-# One request publishes at most so many, and 4 MiB: as many of 400 bytes.
+# In one request, with at most 4 MiB: as many of 400 bytes.
 MAX_EVENTS = 10_000
-# Of a stream, where the server cannot say what has come.
+# The size of reads of a stream, where the server has no read_some.
 PIECE_BYTES = 64 * 1024
 
 NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 SSE_TYPE = "text/event-stream"
 TEXT_TYPE = "text/plain"
 _TYPES = {"ndjson": NDJSON_TYPES[0], "sse": SSE_TYPE, "text": TEXT_TYPE}
-# What may be in the query of who follows.
-_WORDS = ("since", "poll", "whole")
-# How soon an EventSource comes back after a cut.
+# The query parameters of a reader.
+_PARAMETERS = ("since", "poll", "whole")
+# How soon an EventSource reconnects after a cut.
 RETRY_MS = 2000
 
 _HEADERS = {
     "Cache-Control": "no-store, no-transform",
-    # nginx would hold back what is small.
+    # nginx would buffer small writes.
     "X-Accel-Buffering": "no",
 }
 
@@ -74,7 +74,7 @@ def make_blueprint(
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         if is_streamed(asked):
             return take_upload(topic)
-        # As many as there may be take 30 ms.
+        # Parsing the most that are allowed takes 30 ms.
         events = list(in_turns(_events_of(asked)))
         publication = Publication(events, _key_of(asked), owner=quota_key())
         # It may wait for the disk, together with others.
@@ -92,7 +92,7 @@ def make_blueprint(
         stream, whose = request.environ["wsgi.input"], quota_key()
         read = getattr(stream, "read_some", partial(stream.read, PIECE_BYTES))
         keep = partial(topics.publish_all, topic, owner=whose)
-        upload = Upload(Asked(whose, read, keep, note, scheduler, lambda: topics.is_open))
+        upload = Upload(UploadRequest(whose, read, keep, note, scheduler, lambda: topics.is_open))
         return Response(
             iter(upload), content_type=NDJSON_TYPES[0], headers=_HEADERS, direct_passthrough=True
         )
@@ -103,10 +103,10 @@ def make_blueprint(
 
     @blueprint.get("/events/<path:names>")
     def follow(names: str) -> Response:
-        require_words(request, _WORDS)
+        require_parameters(request, _PARAMETERS)
         framing = _framing_of(request)
-        told = request.headers.get("Last-Event-ID")
-        since, not_before_s = since_of(g.identity.link, told, request.args.get("since"))
+        last_id = request.headers.get("Last-Event-ID")
+        since, not_before_s = since_of(g.identity.link, last_id, request.args.get("since"))
         follows = not is_set(request, "poll")
         patterns = Patterns.parse(names)
         narrow = partial(rights.narrow, asker(), patterns)
@@ -128,10 +128,10 @@ def answer_reader(
     not_before_s: float = 0.0,
     narrow: Callable[[Framing], Framing] = lambda framing: framing,
 ) -> Response:
-    """Return what comes after since, as the answer to the present request.
+    """Return the events after since, as the answer to the current request.
 
-    follows: for ever, else until it has caught up. not_before_s: see Topics.reader.
-    narrow: makes a framing leave something out.
+    follows: without end, else until it has caught up. not_before_s: see Topics.reader.
+    narrow: makes a framing leave events out.
     Raises Refusal, and as Topics.reader.
     """
     is_chunked = follows and request.environ["SERVER_PROTOCOL"] == "HTTP/1.1"
@@ -169,7 +169,7 @@ def _opening_of(framing: Framing, reader: TopicReader) -> bytes:
 
 
 def _framing_of(request: Request) -> Framing:
-    """Return what the client accepts; newline-JSON if it does not care."""
+    """Return the framing that the client accepts; NDJSON by default."""
     best = best_kind(request, [*NDJSON_TYPES, SSE_TYPE])
     if not request.accept_mimetypes:
         return NDJSON
@@ -190,7 +190,7 @@ def _key_of(request: Request) -> str | None:
 
 
 def _events_of(request: Request) -> Iterator[NewEvent]:
-    """Yield the events of a request's body; the first that is none refuses all."""
+    """Yield the events of a request's body; the first malformed one refuses all."""
     body = request.get_data()
     if len(body) > MAX_PUBLISHED_BYTES:
         raise RequestEntityTooLarge(f"a request publishes at most {MAX_PUBLISHED_BYTES} bytes")

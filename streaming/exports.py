@@ -31,10 +31,10 @@ from journal import JournalFailed
 from sources.errors import BadSelection
 from sources.lists import list_text
 from streaming.admission import asker, quota_key
-from streaming.answers import Answer
+from streaming.answers import ExportAnswer
 from streaming.errors import Refusal
 from streaming.listings import read_count
-from streaming.pages import query_parameters, wants_page
+from streaming.pages import query_of, wants_page
 from streaming.presence import make_has_left
 from streaming.resumption import find_resumed
 from streaming.rights import Rights
@@ -70,7 +70,7 @@ def make_blueprint(
     def answer(export: Export, cache_control: str, *, head_wait_s: float = 0.0) -> Response:
         # It may have to wait until there is something to send.
         end_turn()
-        return Answer(
+        return ExportAnswer(
             exports,
             export,
             request,
@@ -85,7 +85,7 @@ def make_blueprint(
     @blueprint.get("/download/<path:file>")
     def download(file: str) -> Response:
         name, _, extension = file.partition(".")
-        spec = lookup.read_spec(name, extension, query_parameters(request), asker().attributes)
+        spec = lookup.read_spec(name, extension, query_of(request), asker().attributes)
         is_head = request.method == "HEAD"
         conditions = Conditions.read(request.headers.get)
         if is_head:

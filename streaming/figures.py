@@ -1,7 +1,7 @@
-"""Numbers, values and charts of the report as the page shows them: text, and lengths to draw.
+"""Numbers, values and charts of the report for the page: text, and lengths to draw.
 
-Pure; nothing here is HTML, so that all of it is escaped where it is put. Way in: FILTERS, which the
-templates know as `report_<name>`.
+Pure; nothing here is HTML, so that templates escape all of it. Way in: FILTERS, in templates
+`report_<name>`.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Any, NamedTuple
 from sources.columns import shown_type
 from sources.profile import Bin, Number, TimeBin, Value
 
-# A longer text is cut, and says how long it is. Of a blob, so many bytes.
+# Longer texts and blobs are cut, and shown with their length.
 SHOWN_CHARS = 100
 SHOWN_BYTES = 16
-# The sides of a chart, of any unit: it is as wide as its place.
+# The sides of a chart, in no unit: it is scaled to its place.
 BAR_WIDTH, CHART_HEIGHT = 10, 60
-# A bar that stands for anything at all is to be seen.
+# A bar of at least one row is visible.
 LEAST_HEIGHT = 0.8
-# Reals between are written as whole numbers, since so many digits of them are.
+# Reals between these are written as whole numbers.
 _LARGE, _TOO_LARGE = 1e5, 1e15
-# Whole numbers below are written without commas: many of them are years, or numbers by name.
+# Smaller whole numbers are written without commas: many of them are years or identifiers.
 _UNGROUPED = 10_000
 
-# What is not seen, or turns the text around it: controls, line separators, the bidirectional
-# embeddings, overrides and isolates. A value shows signs or their numbers instead.
-_UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Invisible characters, and those that reorder the text around them: controls, line separators,
+# bidirectional embeddings, overrides and isolates. Signs or their numbers are shown instead.
+_INVISIBLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _SIGNS = {"\t": "⇥", "\n": "↵"}
 
 
 class Shown(NamedTuple):
-    """A value as it is shown. note: what is said beside it, not part of it."""
+    """A value for the page. note: a remark beside it."""
 
     text: str
     note: str = ""
 
 
 class Bar(NamedTuple):
-    """A bar of a chart, from its top left corner; label: which numbers or dates it is of."""
+    """A bar of a chart, from its top left corner; label: its numbers or dates."""
 
     x: float
     y: float
@@ -66,15 +66,15 @@ def show_number(value: Number | None) -> str:
 
 def show_text(text: str, length: int | None = None) -> Shown:
     """Return a text on one line. length: in characters, when text is only its beginning."""
-    seen = _UNSEEN.sub(_sign, text[:SHOWN_CHARS])
+    visible = _INVISIBLE.sub(_sign, text[:SHOWN_CHARS])
     length = length or len(text)
     if length > SHOWN_CHARS:
-        return Shown(f"{seen}…", f"{length:,} characters")
-    return Shown(seen, "" if text else "empty text")
+        return Shown(f"{visible}…", f"{length:,} characters")
+    return Shown(visible, "" if text else "empty text")
 
 
 def show_value(value: Value) -> Shown:
-    """Return any value but NULL."""
+    """Return a value other than NULL."""
     found, length = value
     if isinstance(found, str):
         return show_text(found, length)
@@ -86,7 +86,7 @@ def show_value(value: Value) -> Shown:
 
 
 def show_share(part: int, whole: int) -> str:
-    """Return a part as a percentage that is 0 % or 100 % only where it is exactly."""
+    """Return a part as a percentage; 0 % and 100 % are exact."""
     if not whole or part in (0, whole):
         return "100 %" if whole and part == whole else "0 %"
     share = 100 * part / whole
@@ -101,12 +101,12 @@ def show_count(count: int, noun: str) -> str:
 
 
 def length_of(part: int, whole: int) -> float:
-    """Return how long a bar is that stands for part, when one of 100 stands for whole."""
+    """Return the length of a bar for part, where whole has the length 100."""
     return round(max(100 * part / whole, LEAST_HEIGHT if part else 0.0), 2) if whole else 0.0
 
 
 def show_bin(each: Bin, is_last: bool) -> str:
-    """Return which numbers are in a bin."""
+    """Return the numbers of a bin."""
     if each.start == each.stop:
         return show_number(each.start)
     up_to = "to" if is_last else "to below"
@@ -119,8 +119,8 @@ def show_time(moment: str, are_days: bool) -> str:
 
 
 def show_time_bin(each: TimeBin) -> str:
-    """Return which dates are in a bin."""
-    # Of an hour there is its number only.
+    """Return the dates of a bin."""
+    # The text of an hour has no minutes.
     from_minute, to_minute = (":00", ":59") if len(each.first) == len("2026-03-05 14") else ("", "")
     if each.first == each.last:
         return each.first + from_minute
@@ -128,7 +128,7 @@ def show_time_bin(each: TimeBin) -> str:
 
 
 def bars(bins: Sequence[Bin | TimeBin]) -> list[Bar]:
-    """Return the bars of a histogram, as high as the most rows of a bin are CHART_HEIGHT."""
+    """Return the bars of a histogram; the highest has CHART_HEIGHT."""
     most = max((each.rows for each in bins), default=0)
     drawn = []
     for place, each in enumerate(bins):

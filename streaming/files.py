@@ -24,12 +24,12 @@ from wire.filenames import content_disposition
 from wire.media import guess_media_type, is_shown, is_text
 from wire.ranges import Span
 
-# As of exports: larger chunks are no quicker, smaller ones cost a system call each.
+# As in exports: larger chunks are no faster, smaller ones cost a system call each.
 CHUNK_BYTES = 256 * 1024
-# So much of a text is looked at for its charset, at each request: up to 0.5 ms.
-LOOKED_AT_BYTES = 256 * 1024
-# And so much while everybody waits: 0.03 ms.
-LOOKED_AT_AT_ONCE_BYTES = 16 * 1024
+# The part of a text in which its charset is looked for, in each request: up to 0.5 ms.
+CHARSET_BYTES = 256 * 1024
+# The same on the hub's thread: 0.03 ms.
+CHARSET_BYTES_ON_HUB = 16 * 1024
 
 
 def make_blueprint(folders: Mapping[str, Folder], run_native: RunNative) -> Blueprint:
@@ -70,7 +70,7 @@ def folder_named(folders: Mapping[str, Folder], name: str) -> Folder:
 
 
 def _path_asked_for(request: Request) -> str:
-    """Return the path below the folder as it was sent: what Flask hands on has been mended.
+    """Return the path below the folder as it was sent: Flask has corrected its own copy.
 
     Raises MalformedPath.
     """
@@ -85,14 +85,14 @@ def _path_asked_for(request: Request) -> str:
 
 
 def _open_cached(folder: Folder, path: str) -> tuple[OpenFile, str] | None:
-    """Return the same as _open, None where that may wait for a disk or take a while."""
+    """Return the same as _open, None where that may wait for a disk or take long."""
     file = folder.open_cached(path)
     if file is None:
         return None
     media_type = guess_media_type(path)
     if not is_text(media_type):
         return file, media_type
-    is_short = file.version.size <= LOOKED_AT_AT_ONCE_BYTES
+    is_short = file.version.size <= CHARSET_BYTES_ON_HUB
     text = file.read_cached(file.version.size, 0) if is_short else None
     if text is None:
         file.close()
@@ -101,7 +101,7 @@ def _open_cached(folder: Folder, path: str) -> tuple[OpenFile, str] | None:
 
 
 def _open(folder: Folder, path: str) -> tuple[OpenFile, str]:
-    """Return the file and its media type, with the charset of a text if that shows.
+    """Return the file and its media type, with the charset of a text where it is known.
 
     Raises as folder.open.
     """
@@ -109,9 +109,9 @@ def _open(folder: Folder, path: str) -> tuple[OpenFile, str]:
     media_type = guess_media_type(path)
     charset = None
     if is_text(media_type):
-        # What cannot be read, or is changed now, is told when it is sent.
+        # Sending the file reports errors and changes.
         with suppress(OSError):
-            head = os.pread(file.descriptor, LOOKED_AT_BYTES, 0)
+            head = os.pread(file.descriptor, CHARSET_BYTES, 0)
             charset = charset_of(head, is_whole=len(head) == file.version.size)
     return file, _with_charset(media_type, charset)
 
@@ -121,7 +121,7 @@ def _with_charset(media_type: str, charset: str | None) -> str:
 
 
 class FileContent:
-    """A file as a streaming.content.Content. path: its own, below the folder."""
+    """A file as a streaming.content.Content. path: below the folder."""
 
     def __init__(
         self,
@@ -146,22 +146,22 @@ class FileContent:
             "Cache-Control": "private, no-cache",
         }
         self._file = file
-        self._is_given = False
+        self._is_taken = False
         self._run_native = run_native
 
     def read(self, span: Span) -> FilePiece:
-        # The first of its pieces, mostly the only one, takes the file itself.
-        file = self._file.twin() if self._is_given else self._file
-        self._is_given = True
+        # The first piece, mostly the only one, takes the file itself.
+        file = self._file.duplicate() if self._is_taken else self._file
+        self._is_taken = True
         return FilePiece(file, span, self._run_native)
 
     def close(self) -> None:
-        if not self._is_given:
+        if not self._is_taken:
             self._file.close()
 
 
 class FilePiece:
-    """The bytes of a span of a file. Raises FileChanged instead of what may be other content."""
+    """The bytes of a span of a file. Raises FileChanged rather than send other content."""
 
     def __init__(self, file: OpenFile, span: Span, run_native: RunNative) -> None:
         self._file = file
@@ -175,7 +175,7 @@ class FilePiece:
             if chunk is None:
                 chunk = self._run_native(partial(file.read, size, self._position))
             self._position += size
-            if self._position == self._stop and file.is_doubted:
+            if self._position == self._stop and file.is_unconfirmed:
                 self._run_native(file.confirm)
             yield chunk
 

@@ -1,4 +1,4 @@
-"""How the server is, for who watches over it: alive, ready, and in numbers.
+"""The server's health, for monitoring: liveness, readiness and metrics.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/, by prometheus-client.
 """
@@ -23,8 +23,8 @@ from topics import Topics
 from topics.self_check import SelfCheck
 from topics.status import StatusClock
 
-# An event comes round each second; without one for so long, nothing is delivered any more.
-MOST_SILENT_S = 5.0
+# The self-check gets an event each second; without one for so long, delivery has failed.
+MAX_SILENT_S = 5.0
 
 
 def make_blueprint(
@@ -50,15 +50,15 @@ def make_blueprint(
     @blueprint.get("/healthz")
     def alive() -> Response:
         silent_s = self_check.silent_s()
-        if topics.is_open and silent_s > MOST_SILENT_S:
-            message = f"no event came round for {silent_s:.1f} s, and there is one each second"
+        if topics.is_open and silent_s > MAX_SILENT_S:
+            message = f"no event was delivered for {silent_s:.1f} s, and there is one each second"
             raise Refusal(503, "deaf", message, {"silent_s": round(silent_s, 1)})
         return jsonify(status="alive", silent_s=round(silent_s, 3))
 
     @blueprint.get("/readyz")
     def ready() -> Response:
         if not topics.is_open:
-            message = "the server is starting or stopping: ask again in a second"
+            message = "the server is starting or stopping: try again in a second"
             raise Refusal(503, "not_ready", message)
         return jsonify(status="ready")
 
@@ -71,7 +71,7 @@ def make_blueprint(
 
 @dataclass(eq=False)
 class _Numbers(Collector):
-    """What is counted anyway, read during the request of somebody who asks."""
+    """The metrics: counters and gauges, read during the request."""
 
     topics: Topics
     exports: ExportService
@@ -86,7 +86,7 @@ class _Numbers(Collector):
         gauges = {
             "hub_lag_seconds": ("Latest a timer was in the last second.", self.status.lag_s),
             "delivery_silent_seconds": (
-                "Time since an event came round to the server itself; there is one each second.",
+                "Time since the server's self-check got an event; there is one each second.",
                 self.self_check.silent_s(),
             ),
             "clients": (
@@ -100,15 +100,15 @@ class _Numbers(Collector):
             ),
             "topics": ("Topics that were published to.", len(topics.all())),
             "topics_memory_bytes": (
-                "What topics keep in memory, receipts included.",
+                "Bytes of topics in memory, receipts included.",
                 topics.log.used().memory_bytes,
             ),
             "topics_disk_bytes": (
-                "What topics keep on the disk, receipts included.",
+                "Bytes of topics on the disk, receipts included.",
                 topics.log.used().disk_bytes,
             ),
             "topics_bytes": ("Size of all topics' journals.", topics.size_bytes()),
-            "recordings_bytes": ("Size of all exports that are kept.", exports.size_bytes()),
+            "recordings_bytes": ("Size of all kept exports.", exports.size_bytes()),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"headwater_{name}", text, value)
@@ -118,7 +118,7 @@ class _Numbers(Collector):
                 "Events pushed to readers that were up to date.",
                 topics.dispatcher.delivered,
             ),
-            "gaps_told": ("Gaps that readers were told of.", topics.subscriptions.gaps_told()),
+            "gaps_told": ("Gaps that were sent to readers.", topics.subscriptions.gaps_told()),
         }
         for name, (text, number) in counters.items():
             yield CounterMetricFamily(f"headwater_{name}", text, number)
@@ -139,7 +139,7 @@ class _Numbers(Collector):
         text = "Answers to requests, by class of status."
         answered = CounterMetricFamily("headwater_responses", text, labels=["status"])
         yield _labelled(answered, self.responses)
-        text = "What was refused or cut, by the code of the error."
+        text = "Refused requests and cut connections, by the code of the error."
         refused = CounterMetricFamily("headwater_refusals", text, labels=["code"])
         yield _labelled(refused, self.refusals)
 

@@ -1,4 +1,4 @@
-"""The first page: what can be had, with its links."""
+"""The first page: all sources, folders and topics, with their links."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ MAX_PAGES = 64
 def make_blueprint(lookup: SourceLookup, folders: Mapping[str, Folder]) -> Blueprint:
     """Return the blueprint of `/`."""
     blueprint = Blueprint("home", __name__)
-    # Of all with the same rights, attributes and mount: what the sources were, and the page.
+    # By scopes, attributes and mount: the sources at that time, and the page.
     pages: dict[Hashable, tuple[list[Described], str]] = {}
 
     @blueprint.get("/")
     def home() -> str:
         described = describe_sources(lookup)
         attributes = tuple(sorted(asker().attributes.items()))
-        whose = request.root_path, asker().scopes, attributes
-        known = pages.get(whose)
-        # Who has logged in has a form on each page.
+        key = request.root_path, asker().scopes, attributes
+        known = pages.get(key)
+        # Not after a log-in, where each page has a form with a token.
         if "token" not in session and known is not None and known[0] == described:
             return known[1]
         page = render_template(
@@ -47,12 +47,12 @@ def make_blueprint(lookup: SourceLookup, folders: Mapping[str, Folder]) -> Bluep
         if "token" not in session:
             if len(pages) >= MAX_PAGES:
                 pages.clear()
-            pages[whose] = described, page
+            pages[key] = described, page
         return page
 
     @blueprint.app_context_processor
     def listings() -> dict[str, Any]:
-        """Return how pages list topics, those for which nobody has prepared a list included."""
+        """Return the functions with which all pages list topics."""
         return {
             "topic_rows": topic_rows,
             "topic_to_follow": topic_to_follow,
@@ -61,14 +61,14 @@ def make_blueprint(lookup: SourceLookup, folders: Mapping[str, Folder]) -> Bluep
 
     @blueprint.get("/favicon.ico")
     def icon() -> Response:
-        # Asked for by browsers that show something else than a page of ours.
+        # Browsers request it when they show something other than our pages.
         return current_app.send_static_file("icon.svg")
 
     return blueprint
 
 
 def _others() -> list[dict[str, str]]:
-    """Return what the asker may follow, by name and address, each as wide as its scopes are."""
+    """Return the topics and logs in the caller's scopes, by name and address."""
     shown = []
     for name in scopes_of("subscribe"):
         if name == "*":

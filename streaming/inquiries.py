@@ -1,9 +1,8 @@
-"""What databases are asked for pages and orders: each by few threads, however many wait.
+"""Questions to databases for pages and exports: few threads for each, however many requests wait.
 
-A database may be locked, and its disk may be gone: then these threads wait for it, and each request
-that wants an answer waits beside them, for a bounded time. What a database looks like is asked by
-one thread at a time; statements of requests by two, each of another owner, and the owners take
-turns. Way in: Inquiries, Line.
+A database may be locked, or its disk may fail: then only these threads wait for it, and requests
+wait beside them for a bounded time. One thread at a time describes a database; two run statements
+of requests, each for another owner, and owners take turns. Way in: Inquiries, SerialQueue.
 """
 
 from __future__ import annotations
@@ -26,110 +25,118 @@ from sources.descriptions import Descriptions
 from sources.errors import SourceBusy, SourceUnavailable
 from sources.kinds import as_stored
 
-# What a list waits for all of its sources together: it is there within 2 s.
+# How long a list waits for all of its sources together, to be sent within 2 s.
 LIST_S = 1.5
-# What anything else waits: a question waits for a lock for 5 s, and so may one before it.
-PATIENCE_S = 10.0
-# As many statements of one database run at once, each of another owner: one that is slow holds up
-# nobody else's, and a database that is locked has no more than these threads.
+# How long anything else waits: a statement waits for a lock for 5 s, and so may one before it.
+ANSWER_S = 10.0
+# Concurrent statements of one database, each of another owner: a slow one does not hold up other
+# owners, and a locked database blocks no more threads.
 OF_ONE_DATABASE = 2
 
 Found = TypeVar("Found")
 
 
 class Late(NamedTuple):
-    """A source whose database has not answered in time. last: what it looked like, if known."""
+    """A source whose database has not answered in time. last: its last description, if known."""
 
     last: Description | None
 
 
-class Line:
-    """Work that is done one after another, each on a native thread. May be asked by any thread."""
+class SerialQueue:
+    """Runs work one after another, each on a native thread. For any thread."""
 
     def __init__(self, run_native: RunNative) -> None:
         self._run_native = run_native
         self._lock = threading.Lock()
-        # What somebody waits for, and what is not urgent.
-        self._urgent: dict[Hashable, _Work] = {}
-        self._others: dict[Hashable, _Work] = {}
-        self._is_at_work = False
+        # Work that a request waits for, and other work.
+        self._urgent: dict[Hashable, _Inquiry] = {}
+        self._others: dict[Hashable, _Inquiry] = {}
+        self._is_running = False
 
     def ask(
         self, key: Hashable, work: Callable[[], Any], *, is_urgent: bool = False
     ) -> Future[Any]:
-        """Return the answer to come. What has begun already answers nobody who asks now.
+        """Return the future answer. Work that has begun already does not answer later calls.
 
         key: work of the same key that has not begun is done once.
         """
         with self._lock:
-            asked = self._others.pop(key, None) or self._urgent.get(key) or _Work(work, Future())
-            (self._urgent if is_urgent or key in self._urgent else self._others)[key] = asked
-            is_at_work, self._is_at_work = self._is_at_work, True
-        if not is_at_work:
-            # threading.Thread would wait here until it runs, which costs as much as the look.
+            known = self._others.pop(key, None) or self._urgent.get(key)
+            inquiry = known or _Inquiry(work, Future())
+            (self._urgent if is_urgent or key in self._urgent else self._others)[key] = inquiry
+            is_running, self._is_running = self._is_running, True
+        if not is_running:
+            # threading.Thread would wait here until it runs, which costs as much as the work.
             start_new_thread(self._run, ())
-        return asked.answer
+        return inquiry.answer
 
     def _run(self) -> None:
-        while (asked := self._next()) is not None:
-            if asked.answer.set_running_or_notify_cancel():
+        while (inquiry := self._next()) is not None:
+            if inquiry.answer.set_running_or_notify_cancel():
                 try:
-                    found = self._run_native(asked.work)
-                except Exception as error:  # noqa: BLE001 (it is raised where it is waited for)
-                    asked.answer.set_exception(error)
+                    found = self._run_native(inquiry.work)
+                except Exception as error:  # noqa: BLE001 (raised by the future)
+                    inquiry.answer.set_exception(error)
                 else:
-                    asked.answer.set_result(found)
+                    inquiry.answer.set_result(found)
 
-    def _next(self) -> _Work | None:
+    def _next(self) -> _Inquiry | None:
         with self._lock:
             waiting = self._urgent or self._others
             if not waiting:
-                self._is_at_work = False
+                self._is_running = False
                 return None
             return waiting.pop(next(iter(waiting)))
 
 
-class _Work(NamedTuple):
+class _Inquiry(NamedTuple):
     work: Callable[[], Any]
     answer: Future[Any]
 
 
 class Inquiries:
-    """See the module. statement_s: how long any statement may take that a request waits for."""
+    """See the module. statement_s: the limit of each statement that a request waits for."""
 
     def __init__(self, threads: NativeThreads, statement_s: float = math.inf) -> None:
         self._threads = threads
         self._statement_s = min(LOOK_S, statement_s)
         self._descriptions = Descriptions()
-        # Of each database. What has not changed is told while the database is busy.
-        self._looks: dict[Database, Line] = defaultdict(lambda: Line(threads.files))
-        self._describing: dict[Database, Line] = defaultdict(lambda: Line(threads.descriptions))
+        # By database. Fingerprints have a queue of their own, so that known descriptions of a busy
+        # database are returned at once.
+        self._fingerprints: dict[Database, SerialQueue] = defaultdict(
+            lambda: SerialQueue(threads.files)
+        )
+        self._describing: dict[Database, SerialQueue] = defaultdict(
+            lambda: SerialQueue(threads.descriptions)
+        )
         self._places: dict[Database, Places] = defaultdict(lambda: Places(OF_ONE_DATABASE, 1))
         self._lock = threading.Lock()
-        # Of each owner, too, while it has something there.
-        self._questions: WeakValueDictionary[tuple[Database, str], Line] = WeakValueDictionary()
+        # By database and owner, while the owner has statements there.
+        self._questions: WeakValueDictionary[tuple[Database, str], SerialQueue] = (
+            WeakValueDictionary()
+        )
 
     def describe(self, source: Source) -> Description:
-        """Return what a source looks like now. Raises SourceUnavailable, also when that is late."""
+        """Return the description of a source. Raises SourceUnavailable, also after ANSWER_S."""
         return self._await(as_stored(source), self._describe(source, is_urgent=True))
 
     def describe_all(
         self, sources: Sequence[Source]
     ) -> list[Description | SourceUnavailable | Late]:
-        """Return what each source looks like now, or why that cannot be told, within LIST_S."""
+        """Return the description of each source, or why there is none, within LIST_S."""
         answers = [self._describe(source, is_urgent=False) for source in sources]
         _wait_for(answers, LIST_S)
         return [
-            _told(answer) if answer.done() else Late(self._descriptions.last(source))
+            _result_of(answer) if answer.done() else Late(self._descriptions.last(source))
             for source, answer in zip(sources, answers, strict=True)
         ]
 
     def ask(self, source: Stored, work: Callable[[float], Found]) -> Found:
-        """Return what work says, which asks the source's database.
+        """Return the result of work, which reads the source's database.
 
-        work: is called with the seconds that each of its statements may take.
-        Raises what work raises, SourceBusy when it has not begun in time, and SourceUnavailable
-        when it is late.
+        work: called with the seconds that each of its statements may take.
+        Raises as work, SourceBusy when it has not begun in time, and SourceUnavailable when it has
+        not ended in time.
         """
 
         begun: list[bool] = []
@@ -138,24 +145,24 @@ class Inquiries:
             begun.append(True)
             return work(self._statement_s)
 
-        line = self._line_of(source.database, quota_key_of_turn())
-        answer = line.ask(object(), begin, is_urgent=True)
+        queue = self._queue_of(source.database, quota_key_of_turn())
+        answer = queue.ask(object(), begin, is_urgent=True)
         try:
             found: Found = self._await(source, answer)
         except SourceUnavailable as error:
             if begun or answer.done():
                 raise
             message = (
-                f"{source.name} could not be asked within {PATIENCE_S:g} s: what was asked before"
-                " still runs; ask for less at once, or try again"
+                f"{source.name} could not be read within {ANSWER_S:g} s: earlier statements still"
+                " run; send fewer requests at once, or try again"
             )
             raise SourceBusy(message) from error
         finally:
             answer.cancel()
         return found
 
-    def _line_of(self, database: Database, owner: str) -> Line:
-        """Return where owner's questions to a database wait for each other."""
+    def _queue_of(self, database: Database, owner: str) -> SerialQueue:
+        """Return the queue of an owner's statements for a database."""
 
         with self._lock:
             places = self._places[database]
@@ -165,57 +172,58 @@ class Inquiries:
                 with places.place(owner):
                     return self._threads.statements(work)
 
-            return self._questions.setdefault((database, owner), Line(run))
+            return self._questions.setdefault((database, owner), SerialQueue(run))
 
     def _describe(self, source: Source, *, is_urgent: bool) -> Future[Description]:
-        """Return the description to come: the known one if the database is as it was then."""
+        """Return the future description: the known one if the database has not changed."""
         stored = as_stored(source)
         described: Future[Description] = Future()
-        # Nothing is looked at to tell that rows which are made up are as they were.
+        # The fingerprint of generated rows is known without waiting.
         state = stored.database.fingerprint() if stored.database.is_constant else None
         if (known := self._descriptions.known(source, state)) is not None:
             described.set_result(known)
             return described
 
-        def go_on(look: Future[str | None]) -> None:
-            if (error := look.exception()) is not None:
+        def on_fingerprint(fingerprint: Future[str | None]) -> None:
+            if (error := fingerprint.exception()) is not None:
                 described.set_exception(error)
-            elif (as_before := self._descriptions.known(source, look.result())) is not None:
-                described.set_result(as_before)
+            elif (same := self._descriptions.known(source, fingerprint.result())) is not None:
+                described.set_result(same)
             else:
                 work = partial(self._descriptions.of, source)
-                line = self._describing[stored.database]
-                line.ask(source.name, work, is_urgent=is_urgent).add_done_callback(hand_on)
+                queue = self._describing[stored.database]
+                answer = queue.ask(source.name, work, is_urgent=is_urgent)
+                answer.add_done_callback(on_description)
 
-        def hand_on(answer: Future[Description]) -> None:
+        def on_description(answer: Future[Description]) -> None:
             if (error := answer.exception()) is not None:
                 described.set_exception(error)
             else:
                 described.set_result(answer.result())
 
-        look = self._looks[stored.database].ask("look", stored.database.fingerprint)
-        look.add_done_callback(go_on)
+        queue = self._fingerprints[stored.database]
+        queue.ask("fingerprint", stored.database.fingerprint).add_done_callback(on_fingerprint)
         return described
 
     def _await(self, source: Stored, answer: Future[Found]) -> Found:
-        _wait_for([answer], PATIENCE_S)
+        _wait_for([answer], ANSWER_S)
         if not answer.done():
-            message = f"the database of {source.name} has not answered within {PATIENCE_S:g} s"
+            message = f"the database of {source.name} has not answered within {ANSWER_S:g} s"
             raise SourceUnavailable(message)
         return answer.result()
 
 
 def _wait_for(answers: Sequence[Future[Any]], most_s: float) -> None:
-    """Wait for all answers, or for most_s. The turn is kept for answers that are there soon.
+    """Wait for all answers, or for most_s. The turn is kept during the first TURN_S.
 
-    A client without a turn is behind a flood again with each step of its request.
+    A request that gives up its turn waits behind a flood again at each step.
     """
     if wait(answers, timeout=TURN_S).not_done:
         with turn_paused():
             wait(answers, timeout=most_s - TURN_S)
 
 
-def _told(answer: Future[Description]) -> Description | SourceUnavailable:
+def _result_of(answer: Future[Description]) -> Description | SourceUnavailable:
     try:
         return answer.result()
     except SourceUnavailable as error:

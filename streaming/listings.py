@@ -1,4 +1,4 @@
-"""Listings of folders and of topics: as JSON, as pages, and for who may have only some of it."""
+"""Listings of folders and of topics, as JSON and as pages, within the caller's scopes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import quote
 from flask import Request, Response, jsonify, render_template, url_for
 
 from auth.access import ADMIN
-from sources.folders.folder import Entry, Folder
+from sources.folders.folder import DirectoryEntry, Folder
 from streaming.admission import asker, can
 from streaming.errors import Refusal
 from streaming.pages import wants_page
 from wire.formats import TARBALL
 from wire.media import guess_media_type, is_shown
 
-# A listing shows so many entries at a time, and may be asked for so many.
+# The entries of a listing by default, and at most.
 PAGE = 1000
 MAX_PAGE = 10_000
 
@@ -30,7 +30,7 @@ _SORTS = {
 
 
 def show_folders(folders: Mapping[str, Folder]) -> list[dict[str, str]]:
-    """Return the folders that the asker may read, with the addresses of lists and archives."""
+    """Return the folders that the caller may read, with the addresses of lists and archives."""
     return [
         {"name": name, "url": url_for("files.show", name=name), **archive_urls(name)}
         for name in folders
@@ -45,12 +45,16 @@ def archive_urls(name: str) -> dict[str, str]:
     return {"zip": zip_url, "tar": url_for("exports.download", file=tar)}
 
 
-def answer_listing(request: Request, folder: Folder, path: str, entries: list[Entry]) -> Response:
+def answer_listing(
+    request: Request, folder: Folder, path: str, entries: list[DirectoryEntry]
+) -> Response:
     """Return a page of the entries of the folder at path. Raises Refusal (400)."""
     sort = request.args.get("sort", "name")
     key = _SORTS.get(sort.removeprefix("-"))
     if key is None:
-        raise Refusal(400, "malformed", f"sort is one of {', '.join(_SORTS)}, or with a - before")
+        raise Refusal(
+            400, "malformed", f"sort is one of {', '.join(_SORTS)}, also with a - in front"
+        )
     entries.sort(key=key, reverse=sort.startswith("-"))
     limit = read_count(request, "limit", PAGE, 1, MAX_PAGE)
     offset = read_count(request, "offset", 0, 0, 10**9)
@@ -78,18 +82,18 @@ def answer_listing(request: Request, folder: Folder, path: str, entries: list[En
     return response
 
 
-# What a test event is published to, where one may.
+# The default topic for a test event.
 _TO_TRY = "demo/test"
-# No topics that clients publish to, though a scope may name them.
+# Clients do not publish to these, though a scope may name them.
 _NOT_TO_TRY = ("broadcast", "exports", "status")
-# Of each export there is a topic, which nobody looks for by its name.
+# Each export has a topic below this.
 _EXPORTS = "exports/"
 
 
 def topic_rows(topics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return topics as a page lists them: those of single exports are one row, `exports/*`.
+    """Return the rows of a page's list of topics: those of single exports are one, `exports/*`.
 
-    That one has `exports`, their number.
+    That row has `exports`, their number.
     """
     single = [
         each
@@ -105,7 +109,7 @@ def topic_rows(topics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def topic_to_follow(topics: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the asker is shown first. topics: those that it may follow. "": there is none."""
+    """Return the topic that the page shows first, "" for none. topics: those of the caller."""
     names = [each["topic"] for each in topics]
     if "demo/*" in names:
         return "demo/*"
@@ -114,16 +118,16 @@ def topic_to_follow(topics: Sequence[Mapping[str, Any]]) -> str:
 
 
 def topic_to_try() -> str:
-    """Return a topic that the asker may publish a test event to, "" for none."""
+    """Return a topic to which the caller may publish a test event, "" for none."""
     if can("publish", _TO_TRY):
         return _TO_TRY
     names = [name for name in scopes_of("publish") if name not in _NOT_TO_TRY]
-    # As wide a scope as `*` has _TO_TRY.
+    # Not the scope `*`, which includes _TO_TRY.
     return f"{names[0][:-1]}test" if names and names[0].endswith("*") else "".join(names[:1])
 
 
 def scopes_of(action: str) -> list[str]:
-    """Return the names that the asker's scopes have for an action, `*` for an admin."""
+    """Return the names in the caller's scopes for an action, `*` for an admin."""
     scopes = asker().scopes
     names = [name for kind, _, name in (scope.partition(":") for scope in scopes) if kind == action]
     return ["*"] if ADMIN in scopes else names
@@ -139,7 +143,7 @@ def _crumbs(name: str, path: str) -> list[dict[str, str]]:
     return crumbs
 
 
-def _show(entry: Entry, base: str) -> dict[str, Any]:
+def _show(entry: DirectoryEntry, base: str) -> dict[str, Any]:
     return {
         "name": entry.name,
         "type": "folder" if entry.is_folder else "file",
@@ -150,7 +154,7 @@ def _show(entry: Entry, base: str) -> dict[str, Any]:
 
 
 def _media_of(entry: Mapping[str, Any]) -> str:
-    """Return how a page shows a file in place: image, audio, video, or "" for not at all."""
+    """Return how a page embeds a file: image, audio, video, or "" for not at all."""
     if entry["type"] == "folder" or not is_shown(guess_media_type(entry["name"])):
         return ""
     kind = guess_media_type(entry["name"]).partition("/")[0]
@@ -158,7 +162,7 @@ def _media_of(entry: Mapping[str, Any]) -> str:
 
 
 def show_utc(time_s: float) -> str:
-    """Return a time as people read it, a dash for one that no calendar has."""
+    """Return a time for people, a dash for one outside of the calendar."""
     try:
         return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
@@ -169,7 +173,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def show_bytes(size_bytes: float) -> str:
-    """Return a size as people read it, as static/js/page.js does: `999 B`, `31.0 MB`."""
+    """Return a size for people, as static/js/page.js does: `999 B`, `31.0 MB`."""
     unit = 0
     while size_bytes >= 1000 and unit < len(_UNITS) - 1:
         size_bytes /= 1000
@@ -179,7 +183,7 @@ def show_bytes(size_bytes: float) -> str:
 
 
 def read_count(request: Request, key: str, default: int, least: int, most: int) -> int:
-    """Return the number that the URL's query has at key. Raises Refusal (400)."""
+    """Return the number of a query parameter. Raises Refusal (400)."""
     text = request.args.get(key)
     if text is None:
         return default

@@ -1,6 +1,6 @@
-"""Searching logs: what `grep=` asks for, in time that grows with the text and with nothing else.
+"""Searching logs: `grep=`, in time that is linear in the text.
 
-RE2 has no expression that runs for ever, and its memory has a bound.
+RE2 runs every expression in linear time, and its memory is bounded.
 Way in: Search. Source: https://github.com/google/re2/wiki/Syntax.
 """
 
@@ -15,19 +15,19 @@ from streaming.errors import Refusal
 from wire.log_lines import is_gap, text_of
 
 MAX_PATTERN_CHARACTERS = 200
-# An expression that needs more, as x{1000} of x{1000} does, is refused.
+# An expression that needs more, as x{1000}{1000}, is refused.
 MAX_MEMORY_BYTES = 1024**2
 
 
 class Search(NamedTuple):
-    """What is looked for. pattern: an expression of RE2, or, if is_literal, the text itself."""
+    """A search. pattern: an expression of RE2, or, if is_literal, the text itself."""
 
     pattern: str
     is_literal: bool
     ignores_case: bool
 
     def compile(self) -> Callable[[bytes], bool]:
-        """Return what tells whether the line of an event is wanted.
+        """Return the predicate of events whose line matches.
 
         Raises Refusal when pattern is too long or no expression.
         """
@@ -44,7 +44,7 @@ class Search(NamedTuple):
             search: Any = re2.compile(self.pattern.encode(), options).search
         except (re2.error, UnicodeEncodeError) as error:
             reason = error.args[0] if isinstance(error, re2.error) else "not text"
-            told = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-            message = f"grep is a regular expression of RE2, this is none: {told[:200]}"
+            text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+            message = f"grep is a regular expression of RE2, this is none: {text[:200]}"
             raise Refusal(400, "malformed_search", message) from error
         return lambda event: not is_gap(event) and search(text_of(event)) is not None

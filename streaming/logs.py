@@ -1,6 +1,6 @@
-"""Logs over HTTP: what there is, the last lines of one, what matches, what comes.
+"""Logs over HTTP: the list of logs, the last lines of one, search, and following.
 
-A log is the topic logs/<name> with other words: `lines` and `grep`, and text for people.
+A log is the topic logs/<name> with further query parameters, `lines` and `grep`, and as text.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from streaming.admission import can
 from streaming.errors import Refusal, unknown
 from streaming.events import NDJSON_TYPES, SSE_TYPE, TEXT_TYPE, answer_reader
 from streaming.log_search import Search
-from streaming.pages import best_kind, is_set, require_words, wants_page
+from streaming.pages import best_kind, is_set, require_parameters, wants_page
 from topics import Patterns, Topics
 from topics.topic import Topic
 from wire.cursors import parse_cursor
 from wire.events import id_of, time_s_of
 from wire.framing import NDJSON, SSE, WHOLE_SSE, Framing
-from wire.log_framing import LOG_TEXT, Searched
+from wire.log_framing import LOG_TEXT, FilteredFraming
 from wire.since import After, All, Now, Since
 
 DEFAULT_LINES = 100
-# So much is searched for the last lines that match, a quarter of a million lines: within a second.
-MOST_SEARCHED_BYTES = 64 * 1024 * 1024
-# On a native thread, which takes turns with the hub: a millisecond.
+# The most that is searched for the last matching lines, 250,000 lines: within a second.
+MAX_SEARCHED_BYTES = 64 * 1024 * 1024
+# The size of one search on a native thread, which takes turns with the hub: a millisecond.
 SEARCH_BYTES = 128 * 1024
 SEARCH_LINES = 2000
 
-_WORDS = ("lines", "since", "follow", "grep", "literal", "ignore_case", "plain", "whole")
+_PARAMETERS = ("lines", "since", "follow", "grep", "literal", "ignore_case", "plain", "whole")
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -46,7 +46,7 @@ def make_blueprint(
 ) -> Blueprint:
     """Return the blueprint of /logs. run_native: runs what waits for a disk, and long searches."""
     blueprint = Blueprint("logs", __name__)
-    # Equal ones are one, so that what is pushed is searched and framed once for all.
+    # Shared by equal searches, so that events are searched and framed once for all readers.
     searched: WeakValueDictionary[tuple[Framing, Search], Framing] = WeakValueDictionary()
 
     @blueprint.get("/logs")
@@ -62,7 +62,7 @@ def make_blueprint(
     def show(name: str) -> Response | str:
         if name not in logs:
             raise unknown("log", name, [log for log in logs if can("subscribe", f"logs/{log}")])
-        require_words(request, _WORDS)
+        require_parameters(request, _PARAMETERS)
         if not is_set(request, "plain") and _wants_page(request):
             return render_template("log.html", name=name)
         framing = _framing_of(request)
@@ -79,7 +79,7 @@ def make_blueprint(
         def narrow(framing: Framing) -> Framing:
             if search is None or is_wanted is None:
                 return framing
-            return searched.setdefault((framing, search), Searched(framing, is_wanted))
+            return searched.setdefault((framing, search), FilteredFraming(framing, is_wanted))
 
         patterns = Patterns.parse(f"logs/{name}")
         follows = is_set(request, "follow")
@@ -97,7 +97,7 @@ def _size_of(entry: LogEntry) -> int | None:
 
 
 def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
-    """size_bytes: of the file that is the log now, None when there is none."""
+    """Return the payload of a log. size_bytes: of its current file, None when there is none."""
     topic = topics.get(f"logs/{name}")
     bounds = topic.records.bounds() if topic else None
     oldest = topic.records.read(bounds.first, 1) if topic and bounds else []
@@ -113,7 +113,7 @@ def _show(name: str, topics: Topics, size_bytes: int | None) -> dict[str, Any]:
     }
 
 
-# What is asked for.
+# Reading the request.
 
 
 _KINDS = [TEXT_TYPE, *NDJSON_TYPES, SSE_TYPE]
@@ -125,13 +125,13 @@ def _wants_page(request: Request) -> bool:
 
 
 def _framing_of(request: Request) -> Framing:
-    """Return what the client accepts; text if it does not care, or says plain=1."""
+    """Return the framing that the client accepts; text by default, or with plain=1."""
     if is_set(request, "plain"):
         return LOG_TEXT
     best = best_kind(request, _KINDS) if request.accept_mimetypes else TEXT_TYPE
     if best is None:
-        told = f"{TEXT_TYPE}, {NDJSON_TYPES[0]} or {SSE_TYPE}"
-        raise Refusal(406, "not_acceptable", f"logs are sent as {told}: accept one of them")
+        kinds = f"{TEXT_TYPE}, {NDJSON_TYPES[0]} or {SSE_TYPE}"
+        raise Refusal(406, "not_acceptable", f"logs are sent as {kinds}: accept one of them")
     if best == TEXT_TYPE:
         return LOG_TEXT
     if best != SSE_TYPE:
@@ -147,22 +147,22 @@ def _search_of(request: Request) -> Search | None:
 
 
 def _count_of(request: Request) -> int | None:
-    """Return how many of the last lines are asked for, None for all."""
+    """Return the number of last lines in the request, None for all."""
     text = request.args.get("lines", "")
     if text == "all":
         return None
     if text and not _COUNT.fullmatch(text):
-        raise Refusal(400, "malformed_lines", "lines is how many of the last ones, or all")
+        raise Refusal(400, "malformed_lines", "lines is the number of last lines, or all")
     return int(text) if text else DEFAULT_LINES
 
 
 def _since_of(request: Request) -> tuple[Since | None, float]:
-    """Return where to begin, None where `lines` says it, and as since_of. Raises as that."""
-    told = request.headers.get("Last-Event-ID")
+    """Return as since_of, None where `lines` says where to begin. Raises as since_of."""
+    last_id = request.headers.get("Last-Event-ID")
     since = request.args.get("since")
-    if not told and since and request.args.get("lines"):
+    if not last_id and since and request.args.get("lines"):
         raise Refusal(400, "since_and_lines", "since and lines both say where to begin: give one")
-    return since_of(g.identity.link, told, since) if told or since else (None, 0.0)
+    return since_of(g.identity.link, last_id, since) if last_id or since else (None, 0.0)
 
 
 # The last lines.
@@ -174,7 +174,7 @@ def _last(
     is_wanted: Callable[[bytes], bool] | None,
     run_native: RunNative,
 ) -> Since:
-    """Return where the last so many lines begin that are wanted."""
+    """Return where the last count wanted lines begin."""
     if topic is None or count is None:
         return All()
     if not count:
@@ -203,10 +203,10 @@ def _find_last(
 ) -> int:
     """Return the ordinal of the count-th last event that is wanted.
 
-    Where there are fewer in the last MOST_SEARCHED_BYTES, that of the first one looked at.
+    If the last MAX_SEARCHED_BYTES have fewer, that of the first one that was searched.
     """
     stop, searched_bytes = topic.last + 1, 0
-    while stop > topic.records.bounds().first and searched_bytes < MOST_SEARCHED_BYTES:
+    while stop > topic.records.bounds().first and searched_bytes < MAX_SEARCHED_BYTES:
         start = max(topic.records.bounds().first, stop - SEARCH_LINES)
         wanted: list[int] = []
         at = start
@@ -219,7 +219,7 @@ def _find_last(
             return wanted[-count]
         count -= len(wanted)
         if at < stop:
-            # It was let go of, or is damaged.
+            # It was evicted, or is damaged.
             return at
         stop = start
     return stop
@@ -229,7 +229,7 @@ def _read(topic: Topic, start: int) -> list[bytes]:
     try:
         return topic.records.read(start, SEARCH_BYTES)
     except JournalFailed:
-        # The reader tells of it, when it comes there.
+        # The reader reports a gap when it comes there.
         return []
 
 

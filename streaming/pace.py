@@ -1,7 +1,7 @@
-"""The pace of a response: so many bytes per second, in small pieces, however fast they are there.
+"""The pace of a response: at most so many bytes per second, in small pieces.
 
-Knows nothing of what the bytes are, nor of HTTP. It waits in the thread that sends, where others
-are served meanwhile. Way in: Paced.
+Knows nothing of HTTP. It waits in the thread that sends; others are served meanwhile. Way in:
+Paced.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-# What is sent at once, in seconds of the pace. A wait that lasted too long is made up for by as
-# much again, so that the pace is kept on average: together never more than 0.1 s worth.
+# The size of one piece, in seconds of the pace. A wait that took too long is compensated by up to
+# as much again, so that the average is kept: together never more than 0.1 s worth.
 PIECE_S = 0.05
-# A shorter wait is not worth a turn; what it would have been is waited later.
+# A shorter wait is not worth a turn: it is added to the next one.
 LEAST_WAIT_S = 0.002
 
 
@@ -20,7 +20,7 @@ class Paced:
     """The chunks of a body, so that all of it takes bytes / bytes_per_s seconds or longer.
 
     bytes_per_s: above 0. The first piece comes at once; one item is at most PIECE_S worth of bytes,
-    or one byte. Who reads slower than that is not hurried afterwards. close() closes the body;
+    or one byte. A client that was slower does not get a burst afterwards. close() closes the body;
     Paced holds one chunk of it. clock, sleep: of seconds; for tests.
     """
 
@@ -46,7 +46,7 @@ class Paced:
         return next(self._pieces)
 
     def close(self) -> None:
-        """Close the body, if it can be. Called by the server, however the response ended."""
+        """Close the body, if it has close(). Called by the server, however the response ended."""
         if close := getattr(self._body, "close", None):
             close()
 
@@ -55,12 +55,12 @@ class Paced:
         for chunk in self._body:
             for start in range(0, len(chunk) or 1, self._piece_bytes):
                 self._wait_until(due_s, LEAST_WAIT_S)
-                # One that is whole stays the object that it is.
+                # A whole chunk is not copied.
                 whole = len(chunk) <= self._piece_bytes
                 piece = chunk if whole else chunk[start : start + self._piece_bytes]
                 due_s = max(due_s, self._clock() - PIECE_S) + len(piece) / self._bytes_per_s
                 yield piece
-        # The first piece was not waited for.
+        # Wait at the end, since the first piece was sent without waiting.
         self._wait_until(due_s, 0.0)
 
     def _wait_until(self, due_s: float, least_s: float) -> None:

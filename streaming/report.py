@@ -1,7 +1,7 @@
 """The report of a source: a page that is sent while its figures are computed, column by column.
 
-It is rendered by templates/report.html, which asks a Report for what comes next, and marks where
-all that is written so far is to be sent. Way in: make_blueprint.
+templates/report.html renders it: it calls a Report for each column, and marks where the text so far
+is to be sent. Way in: make_blueprint.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from flask import Blueprint, Response, current_app, request, stream_template, ur
 from auth import NativeThreads, Places
 from auth.native_threads import REPORTS, REPORTS_OF_ONE
 from auth.request_scheduler import turn_paused
-from sources.database import Sample
+from sources.database import RowSample
 from sources.errors import SourceFailed
 from sources.kinds import database_of
-from sources.profile import MOST_COLUMNS, Profile, Taken
+from sources.profile import MOST_COLUMNS, Profile, SampleInfo
 from sources.query import Query
 from streaming.admission import asker, quota_key
-from streaming.bodies import Body, sent_bytes_of
+from streaming.bodies import StreamedBody, sent_bytes_of
 from streaming.errors import Refusal
 from streaming.figures import FILTERS
-from streaming.pages import query_parameters
+from streaming.pages import query_of
 from streaming.presence import make_has_left
 from streaming.source_lookup import SourceLookup
 from wire.connection import connection_of
@@ -36,18 +36,19 @@ log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
-# Each holds up to 256 MiB of temporary disk until its client has it all, or has left.
+# Each holds up to 256 MiB of temporary disk until its client has all of it, or has left.
 MOST_OPEN = 8
 MOST_OF_ONE = 4
 # How long a request waits for a place.
 PLACE_WAIT_S = 5.0
-# From here on columns are profiled by a part of the sample, which takes some 50 ms each.
-HURRY_AFTER_S = 12.0
+# After this, columns are profiled from a part of the sample, which takes some 50 ms each.
+BRIEF_AFTER_S = 12.0
 
-# How soon work ends for a client that has left.
-LOOK_EVERY_S = 0.2
+# How often the client of a running step is checked.
+PRESENCE_CHECK_S = 0.2
 
-# What the template writes where all before it is to be sent; streaming.figures lets no value be it.
+# The template writes this where the text so far is to be sent; no value of streaming.figures has
+# it.
 SEND = "\0"
 HEADERS = {"Cache-Control": "private, no-cache", "X-Accel-Buffering": "no"}
 LINKED_FORMATS = ("csv", "ndjson", "parquet")
@@ -62,11 +63,11 @@ def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: fl
 
     @blueprint.get("/report/<name>")
     def show(name: str) -> Response:
-        parameters = query_parameters(request)
+        parameters = query_of(request)
         query, rows_estimate = _read(lookup, name, parameters, asker().attributes)
         sample = database_of(query).sample(query, statement_s)
         report = Report(sample, limit, quota_key(), threads, make_has_left(request.environ))
-        asked = f"?{urlencode(parameters)}" if parameters else ""
+        suffix = f"?{urlencode(parameters)}" if parameters else ""
         files = {each: f"{name}.{each}" for each in LINKED_FORMATS}
         texts = stream_template(
             "report.html",
@@ -77,7 +78,8 @@ def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: fl
             columns_there=len(query.columns),
             rows_estimate=rows_estimate,
             downloads={
-                each: url_for("exports.download", file=file) + asked for each, file in files.items()
+                each: url_for("exports.download", file=file) + suffix
+                for each, file in files.items()
             },
             report=report,
         )
@@ -85,7 +87,7 @@ def make_blueprint(lookup: SourceLookup, threads: NativeThreads, statement_s: fl
         if (client := connection_of(request.environ)) is not None:
             client.spawn(report.watch)
         page = Page(cast("Generator[str, None, None]", texts), report.leave)
-        body = Body(f"report={name}", [page], sent_bytes_of(current_app), "reports")
+        body = StreamedBody(f"report={name}", [page], sent_bytes_of(current_app), "reports")
         return Response(body, mimetype="text/html", headers=HEADERS)
 
     return blueprint
@@ -111,23 +113,23 @@ def _read(
 
 
 class ConcurrencyLimit:
-    """How many reports are open, and at work, at once; owners take turns."""
+    """The limits of open and of running reports, in all and of one owner; owners take turns."""
 
     def __init__(self) -> None:
-        self.places = Places(MOST_OPEN, MOST_OF_ONE)
-        self.at_work = Places(REPORTS, REPORTS_OF_ONE)
+        self.open = Places(MOST_OPEN, MOST_OF_ONE)
+        self.running = Places(REPORTS, REPORTS_OF_ONE)
 
 
 class Report:
-    """What the template asks for, one after the other: take(), then profile() of each column.
+    """The steps of a report, called by the template: take(), then profile() of each column.
 
-    owner: whose it is. failure: why the last of them gave nothing, None when it did or when it took
-    too long. Each may raise ConnectionResetError. has_left: asked before each, and meanwhile.
+    owner: of the request. failure: why the last step returned None; None when it did not, or took
+    too long. Each step may raise ConnectionResetError. has_left: called before and during each.
     """
 
     def __init__(
         self,
-        sample: Sample,
+        sample: RowSample,
         limit: ConcurrencyLimit,
         owner: str,
         threads: NativeThreads,
@@ -139,77 +141,77 @@ class Report:
         self._owner = owner
         self._threads = threads
         self._has_left = has_left
-        self._is_at_work = False
+        self._is_running = False
         self._is_over = False
         self._started_s = time.monotonic()
 
     def enter(self) -> None:
         """Take a place. Raises Refusal (503) when there is none in PLACE_WAIT_S."""
         with turn_paused():
-            is_there = self._limit.places.enter(self._owner, PLACE_WAIT_S)
+            is_there = self._limit.open.enter(self._owner, PLACE_WAIT_S)
         if not is_there:
             message = (
-                f"{MOST_OF_ONE} reports of yours, or {MOST_OPEN} in all, are being made; try again"
+                f"{MOST_OF_ONE} reports of yours, or {MOST_OPEN} in all, are running; try again"
                 " when one has ended"
             )
             detail = {"most": MOST_OPEN, "most_of_one": MOST_OF_ONE}
             raise Refusal(503, "too_many_reports", message, detail)
 
     def leave(self) -> None:
-        """Free the rows, and the place; what runs on another thread ends at once."""
+        """Free the rows and the place; a step on another thread is interrupted."""
         self._is_over = True
         try:
-            # To remove temporary tables takes a while; it waits for no step of another report.
+            # Removing temporary tables takes a while; it does not wait for other reports.
             self._threads.files(self._sample.close)
         finally:
-            self._limit.places.leave(self._owner)
+            self._limit.open.leave(self._owner)
 
     def watch(self) -> None:
-        """End what is at work when the client has left. Runs beside the report, until its end."""
+        """Interrupt the running step when the client has left. Runs until the report's end."""
         while not self._is_over:
-            if self._is_at_work and self._has_left():
+            if self._is_running and self._has_left():
                 self._sample.close()
                 return
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(PRESENCE_CHECK_S)
 
-    def take(self) -> Taken | None:
+    def take(self) -> SampleInfo | None:
         """Read the rows."""
         return self._ask(self._sample.take)
 
     def profile(self, index: int) -> Profile | None:
-        """Look at the column with this index."""
-        is_brief = self.seconds() > HURRY_AFTER_S
+        """Profile the column with this index."""
+        is_brief = self.seconds() > BRIEF_AFTER_S
         return self._ask(lambda: self._sample.profile(index, is_brief=is_brief))
 
     def seconds(self) -> float:
-        """Return for how long the report has been made."""
+        """Return the seconds since the report was begun."""
         return time.monotonic() - self._started_s
 
     def _ask(self, work: Callable[[], Found]) -> Found | None:
         self.failure = None
-        with self._limit.at_work.place(self._owner):
+        with self._limit.running.place(self._owner):
             self._stop_if_left()
-            self._is_at_work = True
+            self._is_running = True
             try:
                 return self._threads.reports(work)
             except SourceFailed as error:
                 self.failure = str(error)
             finally:
-                self._is_at_work = False
+                self._is_running = False
         self._stop_if_left()
         log.warning("report failed error=%s", self.failure)
         return None
 
     def _stop_if_left(self) -> None:
         if self._has_left():
-            # What the server itself says of a client that has left; it logs no trace of that.
+            # The server raises the same for a client that has left, and logs no traceback.
             raise ConnectionResetError(errno.ECONNRESET, "the client has left")
 
 
 class Page:
-    """A template as it is rendered, as the piece of a Body: a chunk whenever it writes SEND.
+    """A rendered template as a piece of a StreamedBody: a chunk whenever it writes SEND.
 
-    close() calls leave, once, also when nothing was read.
+    close() calls leave once, also when nothing was read.
     """
 
     def __init__(self, texts: Generator[str, None, None], leave: Callable[[], None]) -> None:

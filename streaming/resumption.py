@@ -1,7 +1,7 @@
-"""Which export a request to the address of a download goes on with.
+"""The export with which a request to the address of a download resumes.
 
-That is the one that it names, or one that is proven to begin as all that the client can have;
-docs/decisions/0003-never-a-splice.md says why.
+It is the one that the request names, or one that is proven to begin with the bytes that the client
+can have; docs/decisions/0003-never-a-splice.md says why.
 
 Way in: find_resumed.
 """
@@ -18,7 +18,7 @@ from auth.request_scheduler import turn_paused
 from exports.export import Export
 from exports.service import ExportService
 from exports.spec import ExportSpec
-from streaming.answers import LOOK_EVERY_S, etag_of
+from streaming.answers import PRESENCE_CHECK_S, etag_of
 from streaming.errors import Refusal
 from wire.ranges import IntRange, RangeSpec, SuffixRange, parse_range_spec
 from wire.validators import Conditions, EntityTag, is_strong_match, parse_entity_tags
@@ -32,10 +32,10 @@ def find_resumed(
     wait_s: float,
     has_left: Callable[[], bool],
 ) -> Export | None:
-    """Return the export that a request goes on with, None when it begins with the current one.
+    """Return the export with which a request resumes, None when it begins with the current one.
 
     conditions: of a GET, or of a HEAD without its Range. wait_s: how long it waits for an export
-    to grow to where it can be compared. Raises Refusal where no export may be used, nor begun.
+    to grow until it can be compared. Raises Refusal where no export may be used or begun.
     """
     tags = "*" if conditions.if_match is None else parse_entity_tags(conditions.if_match)
     if isinstance(tags, tuple):
@@ -60,7 +60,7 @@ def _named(
 ) -> Export:
     """Return the export that If-Match names: with a Range any that is kept, else the current one.
 
-    Where it names none of them, this is the current one, if there is one, of which it is false.
+    Where it names none of them, return the current one, if any, for which the condition is false.
     """
     current = exports.find(spec)
     made = exports.made_at(spec.address()) if has_range else []
@@ -68,7 +68,7 @@ def _named(
         if export.retained and any(is_strong_match(tag, etag_of(export)) for tag in tags):
             return export
     if current is None:
-        message = "no export that is kept is the one that If-Match names"
+        message = "the export that If-Match names is not kept"
         raise Refusal(412, "precondition_failed", message)
     return current
 
@@ -86,12 +86,12 @@ def _proven(
         if growing is None:
             return None
         if time.monotonic() > deadline_s or has_left():
-            message = "the export is still being recorded; ask again for these bytes"
+            message = "the export is still being recorded; request these bytes again"
             detail = {"rows": growing.rows, "bytes": growing.journal.size}
             raise Refusal(503, "still_recording", message, detail)
         # Unless it is read it would be given up meanwhile.
         with turn_paused(), closing(exports.read(growing, delivers=False)):
-            growing.journal.wait(growing.journal.size, LOOK_EVERY_S)
+            growing.journal.wait(growing.journal.size, PRESENCE_CHECK_S)
     return export
 
 
@@ -115,12 +115,12 @@ def _refusal(exports: ExportService, address: str, ranges: Sequence[RangeSpec]) 
     ]
     if named:
         message = (
-            "it is not proven whose bytes this Range would be added to: name their export by "
-            "If-Range with its ETag, or ask at /exports/<id>/file; or begin without a Range"
+            "it is not known to which export your bytes belong: name it by If-Range with its ETag, "
+            "or use /exports/<id>/file; or begin without a Range"
         )
     else:
         message = (
-            "no export that this Range could go on with is kept: begin without a Range, or "
-            "prepare one by POST /exports and ask again, which goes on if its bytes are the same"
+            "no export that this Range could resume is kept: begin without a Range, or prepare one "
+            "by POST /exports and try again, which resumes if its bytes are the same"
         )
     return Refusal(409, "cannot_resume", message, {"exports": named})

@@ -17,7 +17,7 @@ from topics import Patterns
 from wire.events import parts_of, topic_of
 from wire.formats import TARBALL
 from wire.framing import Framing
-from wire.log_framing import Searched
+from wire.log_framing import FilteredFraming
 
 # Of all exports, and of one.
 _TOPIC, _TOPICS = "exports", "exports/"
@@ -96,7 +96,7 @@ class Rights:
             return framing
         key = (framing, principal.name, principal.token)
         return self._narrowed.setdefault(
-            key, Searched(framing, partial(self._is_visible, principal))
+            key, FilteredFraming(framing, partial(self._is_visible, principal))
         )
 
     def hides(self, principal: Principal, topic: str) -> bool:

@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 from flask import Request, render_template, url_for
 from werkzeug.datastructures import MultiDict
 
-from exports.spec_reader import file_type_of
-from sources.database import Cell
+from exports.spec_reader import file_format_of
+from sources.database import PreviewCell
 from sources.errors import BadSelection
 from sources.kinds import database_of
 from sources.lists import item_text
@@ -48,7 +48,7 @@ def render_source(
     extension = request.args.get("format", EXTENSIONS[0])
     shown: dict[str, Any] = {"problems": [], "rows": None, "names": []}
     # A folder of the same name would be what tar.zst is of.
-    file_type_of(extension)
+    file_format_of(extension)
     try:
         spec = lookup.read_spec(name, extension, parameters, asker().attributes)
         assert isinstance(spec.query, Query)
@@ -130,7 +130,7 @@ def _download(
     return {"name": file, "url": url, "quoted": shlex.quote(absolute), "fields": fields}
 
 
-def _show(cell: Cell) -> dict[str, str]:
+def _show(cell: PreviewCell) -> dict[str, str]:
     """Return a cell as the preview shows it."""
     value, length = cell
     if value is None:

@@ -1,4 +1,4 @@
-"""What can be downloaded: the sources, their columns, rows and formats."""
+"""The sources: their columns, rows and formats."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from streaming.source_lookup import SourceLookup
 from streaming.source_page import render_source
 from wire.formats import COMPRESSIONS, EXTENSIONS, FORMATS
 
-# What its database has said, why it has not, or that it has not yet.
+# A source with its description, the error of its database, or Late.
 Described = tuple[Source, Description | SourceUnavailable | Late]
 
 NO_ANSWER = "Its database has not answered yet."
-AS_BEFORE = "This is what it looked like before."
+AS_BEFORE = "This is its last known description."
 
 
 def make_blueprint(lookup: SourceLookup) -> Blueprint:
@@ -54,7 +54,7 @@ def show_sources(lookup: SourceLookup) -> list[dict[str, Any]]:
     """Return the sources that the asker may read.
 
     One that cannot be read now has an `error` in place of its columns. One whose database has not
-    answered yet says so as `pending`, beside its columns of before if they are known.
+    answered yet has `pending`, beside its last known columns if there are any.
     """
     return show_described(describe_sources(lookup))
 
@@ -101,7 +101,7 @@ def _show_source(source: Source, description: Description) -> dict[str, Any]:
 
 
 def _why_denied(source: Source) -> str:
-    """Return why the asker gets no rows of a readable source, "" where it gets some."""
+    """Return why the caller gets no rows of a readable source, "" where it gets some."""
     if source.where is None:
         return ""
     try:

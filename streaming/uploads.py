@@ -1,8 +1,8 @@
-"""Events published while they are sent: a body of lines, acknowledged by receipts as it goes.
+"""Events published while they are sent: a body of lines, acknowledged by receipts meanwhile.
 
-A line with a receipt is kept; a line without one was not, or nobody knows. The body is read as fast
-as it is kept and as its receipts are taken, and no further. Knows no HTTP but the lines of the
-answer. Way in: Upload.
+A line with a receipt is kept; a line without one may not be. The body is read no faster than events
+are kept and the client takes its receipts. Knows no HTTP but the lines of the answer. Way in:
+Upload.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from journal import JournalFull
 from topics import KeyReused, Publication, Receipt
 from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_event
 
-# What is understood and kept in one go: they take about 3 ms; DESIGN.md: the hub never waits 5 ms.
+# Lines parsed and kept at once: about 3 ms; DESIGN.md: the hub never waits 5 ms.
 GROUP_LINES = 1000
-# So many publications at once: each line with a key is one, and takes 30 to 50 us.
+# Publications at once: each line with a key is one, and takes 30 to 50 us.
 GROUP_PUBLICATIONS = 100
-# So many lines count as one request of those that one may make in a minute: what a POST may have.
+# So many lines count as one request in the rate limit: as many as a POST may have.
 LINES_A_REQUEST = 10_000
 
 
-# What is published at once, and the numbers of its lines.
+# A publication, and the numbers of its lines.
 _Group = tuple[list[int], Publication]
-# The number of a line that is refused by itself, and what the answer says of it.
+# The number of a refused line, and its line of the answer.
 _Refused = tuple[int, bytes]
 
 
-class Asked(NamedTuple):
-    """Who sends, and what becomes of it.
+class UploadRequest(NamedTuple):
+    """The request of an upload.
 
-    read: returns what has come, b"" at the end, and lets the turn rest while it waits; raises
-    ConnectionError where the body was cut.
+    read: returns the bytes that have arrived, b"" at the end, and pauses the turn while it waits;
+    raises ConnectionError where the body was cut.
     publish: keeps publications in their order; returns each receipt, or why it is refused. note:
-    counts a request of owner. is_open: whether anything is kept any more.
+    counts a request of owner. is_open: whether events are still accepted.
     """
 
     owner: str
@@ -51,14 +51,14 @@ class Asked(NamedTuple):
 class Upload:
     """The answer to one upload: iterate over it for lines of JSON.
 
-    One is a receipt, `id`, `topic`, `count` and `line`: up to that line everything is kept or was
-    refused. One with `error` is a line that was refused, or says why the upload ends. The last one
-    is `done`, if the whole body was read.
+    A receipt has `id`, `topic`, `count` and `line`: all lines up to this one are kept or were
+    refused. A line with `error` is of a refused line, or says why the upload ends. The last line is
+    `done`, if the whole body was read.
     """
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        # The lines before the present group, and the events that were kept.
+    def __init__(self, request: UploadRequest) -> None:
+        self._request = request
+        # The lines before the current group, and the events that were kept.
         self._lines = 0
         self._count = 0
         self._counted_lines = 0
@@ -68,11 +68,11 @@ class Upload:
         try:
             yield from self._run()
         except ConnectionError as error:
-            if self._asked.is_open():
+            if self._request.is_open():
                 message = f"the body was cut: send it again from line {self._lines + 1} on: {error}"
                 yield _line(error="upload_cut", message=message, status=400, **self._at())
             else:
-                message = "the server is stopping: go on in a second"
+                message = "the server is stopping: continue in a second"
                 yield _line(error="not_ready", message=message, status=503, **self._at())
         except tuple(ANSWERS) as error:
             status, code = find_answer(error)
@@ -85,11 +85,11 @@ class Upload:
 
     def _run(self) -> Iterator[bytes]:
         rest = bytearray()
-        while data := self._asked.read():
-            # A piece may be one byte, and be all that its line brings.
-            self._go_on()
+        while data := self._request.read():
+            # A piece may be a single byte.
+            self._give_way()
             first, *more = data.split(b"\n")
-            # Of a line that is too long, no more is kept than tells so.
+            # A line that is too long is cut behind the first byte too many.
             rest += first[: MAX_EVENT_BYTES + 1 - len(rest)]
             if not more:
                 continue
@@ -102,39 +102,39 @@ class Upload:
         yield _line(done=True, lines=self._lines, count=self._count)
 
     def _keep(self, lines: list[bytes]) -> Iterator[bytes]:
-        """Publish lines and say what became of them. Raises what ends the upload."""
-        asked = self._asked
+        """Publish lines and yield their answer. Raises the error that ends the upload."""
+        request = self._request
         if self._lines >= self._counted_lines:
-            asked.note(asked.owner)
+            request.note(request.owner)
             self._counted_lines += LINES_A_REQUEST
-        self._go_on()
+        self._give_way()
         refused: list[_Refused] = []
-        groups = list(_groups(self._parse(lines, refused), asked.owner))
+        groups = list(_groups(self._parse(lines, refused), request.owner))
         receipts, end = self._publish(groups, refused)
         ends_at, why = end or (self._lines + len(lines) + 1, None)
-        told = [line for number, line in sorted(refused) if number < ends_at]
-        if answer := b"".join([*told, _receipts(receipts, ends_at)]):
+        refusals = [line for number, line in sorted(refused) if number < ends_at]
+        if answer := b"".join([*refusals, _receipts(receipts, ends_at)]):
             yield answer
         self._lines = ends_at - 1
         self._count += sum(receipt.count for receipt in receipts)
         if why is not None:
             raise why
 
-    def _go_on(self) -> None:
-        """Give the others their turn, if this one has taken long enough."""
-        self._until_s = self._asked.scheduler.go_on(self._asked.owner, self._until_s)
+    def _give_way(self) -> None:
+        """Let others have their turn, if this one has taken long enough."""
+        self._until_s = self._request.scheduler.go_on(self._request.owner, self._until_s)
 
     def _publish(
         self, groups: list[_Group], refused: list[_Refused]
     ) -> tuple[list[Receipt], tuple[int, Exception] | None]:
-        """Keep groups in their order; return the receipts, and where and why that has ended.
+        """Keep groups in their order; return the receipts, and where and why it has ended early.
 
-        refused: where the refusals of single lines are put.
+        refused: the refusals of single lines are added to it.
         """
         receipts: list[Receipt] = []
         while groups:
             try:
-                results = self._asked.publish([each for _, each in groups[:GROUP_PUBLICATIONS]])
+                results = self._request.publish([each for _, each in groups[:GROUP_PUBLICATIONS]])
             except tuple(ANSWERS) as error:
                 return receipts, (groups[0][0][0], error)
             rest = groups[GROUP_PUBLICATIONS:]
@@ -147,15 +147,15 @@ class Upload:
                 elif not isinstance(result, JournalFull):
                     return receipts, (numbers[0], result)
                 else:
-                    # An event is larger than the topic, and nothing from here on is kept.
+                    # An event is larger than the topic; nothing from here on was kept.
                     rest = groups[place + 1 :]
                     if len(numbers) > 1:
-                        rest = [*_apart(numbers, publication), *rest]
+                        rest = [*_split(numbers, publication), *rest]
                     else:
                         refused.append((numbers[0], _refusal(numbers[0], result)))
                     break
             groups = rest
-            self._go_on()
+            self._give_way()
         return receipts, None
 
     def _parse(
@@ -168,10 +168,10 @@ class Upload:
                     continue
                 event, key = parse_keyed_event(line)
             except MalformedEvent as error:
-                # The text alone: thousands of errors with their frames would be much to collect.
+                # Only the text: thousands of errors would keep their frames.
                 refused.append((number, _refusal(number, error)))
-                # To say why takes up to fifteen times as long as to understand an event.
-                self._go_on()
+                # A refusal takes up to fifteen times as long as parsing an event.
+                self._give_way()
             else:
                 yield number, event, key
 
@@ -183,7 +183,7 @@ def _refusal(number: int, error: Exception) -> bytes:
 
 
 def _receipts(receipts: list[Receipt], ends_at: int) -> bytes:
-    """Return the answer's line for what was kept before the line ends_at, b"" for nothing."""
+    """Return the answer's line for the events kept before the line ends_at, b"" for none."""
     if not receipts:
         return b""
     count = sum(receipt.count for receipt in receipts)
@@ -191,9 +191,9 @@ def _receipts(receipts: list[Receipt], ends_at: int) -> bytes:
 
 
 def _groups(parsed: Iterable[tuple[int, NewEvent, str | None]], owner: str) -> Iterator[_Group]:
-    """Yield what is published, with the numbers of its lines, in their order.
+    """Yield publications with the numbers of their lines, in their order.
 
-    Events with a key are published by themselves, others together.
+    Events with a key are published one by one, others together.
     """
     plain: list[NewEvent] = []
     numbers: list[int] = []
@@ -210,7 +210,7 @@ def _groups(parsed: Iterable[tuple[int, NewEvent, str | None]], owner: str) -> I
         yield numbers, Publication(plain, owner=owner)
 
 
-def _apart(numbers: list[int], publication: Publication) -> list[_Group]:
+def _split(numbers: list[int], publication: Publication) -> list[_Group]:
     """Return a publication's events as one publication each."""
     return [
         ([number], publication._replace(events=[event]))

@@ -324,8 +324,8 @@ def test_kinds_of_source_are_told_apart_in_sources_only():
 
 
 ROOMS = (
-    *_SOURCES, "auth", "exports", "journal", "server", "sockets", "sockets/engineio",
-    "sources/sqlite", "state", "deploy/doctor",
+    *_SOURCES, "auth", "encoders", "exports", "journal", "server", "sockets", "sockets/engineio",
+    "sources/sqlite", "state", "streaming", "topics", "wire", "deploy/doctor",
 )  # fmt: skip
 
 

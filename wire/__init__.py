@@ -1,8 +1,12 @@
-"""Pure bytes and text: what HTTP and our own names look like. No Flask, no files, no sockets.
+"""Pure bytes and text: the syntax of HTTP, of events and of archives. No Flask, files or sockets.
 
-formats: which formats there are. ranges, multipart: byte ranges of a representation. validators:
-ETags, conditional requests, digests. filenames: Content-Disposition. hosts: the names by which the
-server is called. addresses: by what clients are counted. cursors: positions as text.
-connection: the contract of what the worker hands to the application. entry: settings and catalogue,
-read with all that is wrong. nearest: the known name that a wrong one may stand for.
+Requests. hosts: Host fields and request targets. addresses: clients by address. parameters,
+nearest: query parameters, and hints for misspelt ones. ranges, multipart: byte ranges. validators:
+ETags and conditional requests. digests: Repr-Digest. filenames: Content-Disposition. charsets,
+media: charsets and media types of files. formats: the formats of exports. Events. events: an event
+as a line. cursors, since: positions of readers as text. framing: events as NDJSON and SSE.
+log_lines, log_framing: lines of logs as events, and as text. Archives. zip: the bytes of a ZIP
+around its members. errors: what text can be wrong.
+Of the server. connection: the contract of the worker's connections. entry: settings and the
+catalogue, read with all their problems.
 """

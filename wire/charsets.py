@@ -1,6 +1,6 @@
-"""In which character encoding bytes of text are, as far as the bytes themselves show it.
+"""The character encoding of text, as far as its bytes show it.
 
-Pure. Way in: charset_of, for a label; utf16_of, for who decodes. Source: RFC 2781, 3.3 and 4;
+Pure. Way in: charset_of, for a label; utf16_of, for decoding. Source: RFC 2781, 3.3 and 4;
 https://encoding.spec.whatwg.org/#bom-sniff.
 """
 
@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import codecs
 
-# Without a byte order mark: mostly Latin letters, digits and blanks, each with a NUL on the same
-# side. Less is not safe: three letters and a NUL, again and again, have half as many.
+# UTF-16 without a byte order mark is recognised by a NUL on the same side of most characters, as
+# Latin letters, digits and blanks have it. A smaller share is not safe: three letters and a NUL,
+# repeated, have half as many.
 _LEAST_BYTES = 4
 _LOOKED_AT_BYTES = 1024
 _LEAST_SHARE = 0.7
-# ISO-2022-JP, -KR and -CN are ASCII but for the escapes that switch: ESC and one of these.
+# ISO-2022-JP, -KR and -CN are ASCII except for these escapes.
 _SWITCHES = (b"\x1b$", b"\x1b(", b"\x1b)")
-# The one of them begins as that of UTF-16.
+# The first begins with the mark of UTF-16.
 _UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-# No text has these.
+# Control characters that are not in texts.
 _CONTROLS = frozenset(map(chr, (*range(7), 0x7F)))
 
 
 def utf16_of(head: bytes) -> str | None:
-    """Return utf-16-le or utf-16-be if text that begins with head is so, else None."""
+    """Return utf-16-le or utf-16-be if head is the beginning of such a text, else None."""
     if head.startswith(_UTF_32):
         return None
     if head.startswith(codecs.BOM_UTF16_LE):
@@ -33,7 +34,7 @@ def utf16_of(head: bytes) -> str | None:
     units = len(head) // 2
     if len(head) < _LEAST_BYTES:
         return None
-    # In the first and in the second bytes of all units.
+    # NULs in the first and in the second bytes of all units.
     first, second = (head[side : units * 2 : 2].count(b"\0") for side in (0, 1))
     if max(first, second) < units * _LEAST_SHARE or min(first, second) > units / 16:
         return None
@@ -46,14 +47,14 @@ def utf16_of(head: bytes) -> str | None:
 
 
 def charset_of(head: bytes, *, is_whole: bool) -> str | None:
-    """Return how a text is labelled in a Content-Type, None where its encoding does not show.
+    """Return the charset of a text for its Content-Type, None where head does not show it.
 
-    head: its beginning; is_whole: there is no more of it.
+    head: its beginning; is_whole: head is all of it.
     """
     if head.startswith(_UTF_32):
-        return None  # browsers know no label for it
+        return None  # browsers know no charset of that name
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # The mark says which; the labels with an order are for texts without one.
+        # The mark has the byte order; the names with an order are for texts without a mark.
         return "utf-16"
     if (utf16 := utf16_of(head)) is not None:
         return utf16.replace("16-", "16")

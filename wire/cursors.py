@@ -1,10 +1,10 @@
-"""Cursors: where a reader of events is, as text, the same on every transport.
+"""Cursors: the position of a reader of events as text, the same on every transport.
 
-Pure: knows nothing of journals. Clients keep the text and hand it back; they may compare two of
-them as strings, and nothing else. It is an event's `id`, so it must survive a URL, a header and a
-line of SSE as it is.
+Pure: knows nothing of journals. Clients keep the text and send it back; they may compare two of
+them as strings, nothing else. It is an event's `id`, so it must survive a URL, a header and a line
+of SSE unchanged.
 Way in: format_cursor, parse_cursor. The alphabet is RFC 4648's base32hex (section 7) in lower case,
-the one whose characters sort as their values; the number is padded in front, not behind.
+whose characters sort as their values; the number is padded in front, not behind.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ CURSOR_CHARS = 30
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _TEXT = re.compile(f"[0-9a-v]{{{CURSOR_CHARS}}}")
-# Two characters at a time: an event is published for every few microseconds.
+# Two characters at a time, for speed: an event may be published every few microseconds.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _SHIFTS = range(5 * (CURSOR_CHARS - 2), -1, -10)
-# What is behind the first 16 characters; and from one event to the next of the same topic.
+# The bits behind the first 16 characters; and the step from one event to the next of its topic.
 _FRONT_BITS = 70
 _NEXT = (1 << ORDINAL_BITS + MARK_BITS) + (1 << MARK_BITS)
 _WIDTHS = (EPOCH_BITS, POSITION_BITS, ORDINAL_BITS, MARK_BITS)
 
 
 class Cursor(NamedTuple):
-    """Where a reader is. Cursors order as the events of all topics did.
+    """The position of a reader. Cursors sort in the order of the events of all topics.
 
-    epoch: which life of the server, by its start; a later one is larger. position: the how-manieth
-    event of that life, over all topics, from 1. So one cursor is enough for any set of topics.
-    ordinal: the how-manieth event of its topic, from 1; from it a topic tells how many a reader
-    has missed, although they are gone. mark: of which topic the ordinal is (see topic_mark).
+    epoch: the incarnation of the event log; a later one is larger. position: the number of the
+    event in that incarnation, over all topics, from 1. So one cursor is enough for any set of
+    topics. ordinal: the number of the event in its topic, from 1; it tells how many events a
+    reader has missed after they were evicted. mark: the topic of the ordinal (see topic_mark).
     """
 
     epoch: int
@@ -51,18 +51,18 @@ class Cursor(NamedTuple):
 
 
 class MalformedCursor(WireError):
-    """The text is not a cursor that format_cursor wrote. HTTP: 400."""
+    """The text is not one that format_cursor returns. HTTP: 400."""
 
 
 def topic_mark(topic: str) -> int:
-    """Return the mark of a topic's cursors: 16 bits, never 0, which is of no topic."""
+    """Return the mark of a topic's cursors: 16 bits, never 0, which stands for no topic."""
     return zlib.crc32(topic.encode()) % 0xFFFF + 1
 
 
 def format_cursor(cursor: Cursor) -> str:
-    """Return the one text of a cursor: 30 characters that sort as the cursors do.
+    """Return the text of a cursor: 30 characters that sort as the cursors do.
 
-    Raises ValueError when a part is out of its bounds.
+    Raises ValueError when a part is out of bounds.
     """
     number = 0
     for part, bits in zip(cursor, _WIDTHS, strict=True):
@@ -73,7 +73,7 @@ def format_cursor(cursor: Cursor) -> str:
 
 
 def format_cursors(first: Cursor, count: int) -> list[str]:
-    """Return the texts of count cursors: each of the next event, which is its topic's next.
+    """Return the texts of count cursors, from first on, of successive events of one topic.
 
     Raises ValueError as format_cursor.
     """
@@ -88,7 +88,7 @@ def format_cursors(first: Cursor, count: int) -> list[str]:
     texts, front, text = [], -1, ""
     for number in range(start, start + count * _NEXT, _NEXT):
         if number >> _FRONT_BITS != front:
-            # The same for 256 events.
+            # These characters are the same for 256 events.
             front = number >> _FRONT_BITS
             text = "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS[:8]])
         texts.append(
@@ -100,15 +100,15 @@ def format_cursors(first: Cursor, count: int) -> list[str]:
 
 
 def parse_cursor(text: str) -> Cursor:
-    """Return the cursor that text stands for; only the text of format_cursor is taken.
+    """Return the cursor of a text of format_cursor.
 
     Raises MalformedCursor; its message is for the client and does not repeat the text.
     """
     if not _TEXT.fullmatch(text):
         raise MalformedCursor(
-            f"a cursor is {CURSOR_CHARS} characters of 0-9 and a-v, exactly as an event's id showed"
+            f"a cursor is {CURSOR_CHARS} characters of 0-9 and a-v, exactly as in an event's id"
         )
-    # Digits of base 32 are those of the alphabet, and _TEXT has bounded how many.
+    # The alphabet has the digits of base 32, and _TEXT bounds their number.
     number = int(text, 32)
     parts = []
     for bits in reversed(_WIDTHS):

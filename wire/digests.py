@@ -1,7 +1,7 @@
-"""Digest fields: the sha256 of a representation as HTTP writes it, and who asked for it.
+"""Digest fields: the sha256 of a representation in HTTP, and whether a client asks for it.
 
-Pure: knows nothing of how a digest is computed. Only sha-256; what else a client may prefer is not
-offered. Way in: repr_digest, wants_sha256. Source: RFC 9530, 3 and 4; RFC 8941, 3.2.
+Pure: computes no digest. Only sha-256 is offered. Way in: repr_digest, wants_sha256. Source:
+RFC 9530, 3 and 4; RFC 8941, 3.2.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 import base64
 import re
 
-# The registry has eight algorithms, and all of them with their preferences take 80 characters.
+# All eight registered algorithms with their preferences have 80 characters.
 MAX_WANT_CHARS = 256
 
 _SHA256_HEX = re.compile(r"[0-9a-fA-F]{64}")
 
-# A dictionary member of a preference from 0 to 10; anything else is not RFC 9530's and is ignored.
+# A dictionary member with a preference from 0 to 10; RFC 9530 has no other.
 _PREFERENCE = re.compile(r"(?P<algorithm>[a-z*][a-z0-9_.*-]{0,63})=(?P<preference>[0-9]|10)")
 
 
 def repr_digest(sha256_hex: str) -> str:
-    """Return the Repr-Digest value for a sha256 given as 64 hexadecimal digits.
-
-    Raises ValueError when it is not that.
-    """
+    """Return the Repr-Digest value for a sha256 of 64 hexadecimal digits. Raises ValueError."""
     if not _SHA256_HEX.fullmatch(sha256_hex):
         raise ValueError("a sha256 is 64 hexadecimal digits")
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256_hex)).decode('ascii')}:"
@@ -31,8 +28,8 @@ def repr_digest(sha256_hex: str) -> str:
 def wants_sha256(header: str | None) -> bool | None:
     """Return whether a Want-Repr-Digest header asks for sha-256 (True) or refuses it (False).
 
-    header: the raw field value, None when absent. None: it does not say, or is malformed (RFC 8941
-    4.2: then the whole field is ignored), or is longer than MAX_WANT_CHARS.
+    header: the raw field value, None when absent. Returns None where it does not say, is malformed
+    (RFC 8941 4.2: the whole field is ignored) or is longer than MAX_WANT_CHARS.
     """
     if header is None or len(header) > MAX_WANT_CHARS:
         return None

@@ -1,21 +1,21 @@
-"""What can be wrong with text from outside, when being wrong is not an ordinary outcome.
+"""Errors in text from clients.
 
-Pure. Most parsers of this package return None for what they cannot use, because HTTP says to ignore
-it; only what a client must be told about is raised.
+Pure. Most parsers of this package return None for text that is malformed, because HTTP says to
+ignore it; they raise only errors that the client must learn of.
 """
 
 from __future__ import annotations
 
 
 class WireError(ValueError):
-    """The other side sent text that cannot be obeyed.
+    """The client sent text that is malformed or cannot be satisfied.
 
     WireError
     ├── UnsatisfiableRange   wire.ranges: a valid Range header that names no byte that exists
-    ├── MalformedCursor      wire.cursors: the text is not a cursor that format_cursor wrote
-    ├── MalformedEvent       wire.events: what was sent is no event, or too large a one
-    └── UnknownWord          wire.words: a query has a word that says nothing there
+    ├── MalformedCursor      wire.cursors: the text is not one that format_cursor returns
+    ├── MalformedEvent       wire.events: the text is no event, or too large
+    └── UnknownParameter     wire.parameters: a query has a parameter that is not known there
 
-    What our own code does wrong (a line break in a media type, a negative position) is a plain
-    ValueError, so that no table from errors to answers turns a bug of ours into a client's fault.
+    Mistakes of our own code (a line break in a media type, a negative position) are plain
+    ValueErrors, so that no table of errors and answers blames the client for a bug of ours.
     """

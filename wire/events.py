@@ -2,7 +2,7 @@
 
 Pure. A line is `{"id":…,"topic":…,"name":…,"data":…,"time":…}` in this order without blanks, ended
 by a line feed: its parts are found by their places, since parsing it would cost ten times as much.
-Way in: format_event; id_of and the others for the parts; parse_event for what a publisher sent.
+Way in: format_event; id_of and the others for the parts; parse_event for events of publishers.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any, NamedTuple
 from wire.cursors import CURSOR_CHARS
 from wire.errors import WireError
 
-# What the server itself says in a feed.
+# The notices of the server in a feed.
 GAP, HEARTBEAT, RECONNECT = "gap", "heartbeat", "reconnect"
 RESERVED_NAMES = frozenset([GAP, HEARTBEAT, RECONNECT])
 DEFAULT_NAME = "message"
 
-# 64 KiB is what fits a pipe, a socket buffer and a reader's patience; larger things are exports.
+# 64 KiB fit a pipe and a socket buffer; larger data are for exports.
 MAX_EVENT_BYTES = 64 * 1024
 
-# A name stands in a line of SSE and between quotes of JSON as it is.
+# A name is written into a line of SSE and into JSON without escapes.
 _NAME = re.compile(r'[^\x00-\x1f\x7f"\\\u0085\u2028\u2029\ud800-\udfff]{1,100}')
 _MEMBERS = {"name", "data"}
-# draft-ietf-httpapi-idempotency-key-header; its quotes are part of the key for us.
+# draft-ietf-httpapi-idempotency-key-header; we take its quotes as part of the key.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -39,11 +39,11 @@ _TO_NAME, _TO_DATA, _TO_TIME = b'","name":"', b'","data":', b',"time":'
 
 
 class MalformedEvent(WireError):
-    """What was sent is no event, or too large a one. HTTP: 400."""
+    """The text is no event, or too large. HTTP: 400."""
 
 
 class NewEvent(NamedTuple):
-    """What a publisher sent. data: JSON text on one line."""
+    """An event of a publisher. data: JSON text on one line."""
 
     name: str
     data: str
@@ -58,7 +58,7 @@ def format_event(event_id: str, topic: str, name: str, data: str, time_s: float)
 def format_events(
     ids: Sequence[str], topic: str, events: Iterable[NewEvent], time_s: float
 ) -> list[bytes]:
-    """Return the lines of events of one moment, as format_event each."""
+    """Return the lines of events of one moment, each as format_event returns it."""
     to_name, end = f'","topic":"{topic}","name":"', f',"time":{time_s:.3f}}}\n'
     return [
         f'{{"id":"{event_id}{to_name}{name}","data":{data}{end}'.encode()
@@ -78,20 +78,20 @@ def time_s_of(line: bytes) -> float:
     return float(line[line.rindex(_TO_TIME) + len(_TO_TIME) : -2])
 
 
-class Parts(NamedTuple):
-    """The parts of a line as they stand in it. data: JSON."""
+class EventParts(NamedTuple):
+    """The parts of a line, unparsed. data: JSON."""
 
     id: bytes
     name: bytes
     data: bytes
 
 
-def parts_of(line: bytes) -> Parts:
-    """Return what SSE shows of an event. Raises ValueError when line is no event's."""
+def parts_of(line: bytes) -> EventParts:
+    """Return the parts that SSE sends of an event. Raises ValueError when line is no event's."""
     name_start = line.index(_TO_NAME, _TOPIC_START) + len(_TO_NAME)
     name_end = line.index(_TO_DATA, name_start)
     data = line[name_end + len(_TO_DATA) : line.rindex(_TO_TIME)]
-    return Parts(line[_ID_START:_ID_END], line[name_start:name_end], data)
+    return EventParts(line[_ID_START:_ID_END], line[name_start:name_end], data)
 
 
 def topic_of(line: bytes) -> str:
@@ -100,15 +100,15 @@ def topic_of(line: bytes) -> str:
 
 
 def parse_event(text: str | bytes) -> NewEvent:
-    """Return the event that a publisher sent as JSON: {"name": …, "data": …}, name optional.
+    """Return the event of a publisher's JSON: {"name": …, "data": …}, name optional.
 
-    Raises MalformedEvent with what would be right.
+    Raises MalformedEvent, which says what would be right.
     """
     return new_event(_fields_of(text))
 
 
 def parse_keyed_event(text: str | bytes) -> tuple[NewEvent, str | None]:
-    """Return an event as parse_event, and its `key`, an Idempotency-Key of its own; None for none.
+    """Return an event as parse_event does, and its `key`, an Idempotency-Key of its own, or None.
 
     Raises MalformedEvent.
     """
@@ -121,12 +121,12 @@ def parse_keyed_event(text: str | bytes) -> tuple[NewEvent, str | None]:
 
 
 def is_key(text: str) -> bool:
-    """Tell whether text is an Idempotency-Key."""
+    """Is text an Idempotency-Key?"""
     return _KEY.fullmatch(text) is not None
 
 
 def _fields_of(text: str | bytes) -> Any:
-    """Return what text says as JSON, for which one scanner is enough. Raises MalformedEvent."""
+    """Return text parsed as JSON, with one scanner for all calls. Raises MalformedEvent."""
     if len(text) > MAX_EVENT_BYTES:
         raise MalformedEvent(f"an event may have {MAX_EVENT_BYTES} bytes, this one has {len(text)}")
     with suppress(StopIteration, ValueError, RecursionError):
@@ -134,7 +134,7 @@ def _fields_of(text: str | bytes) -> Any:
         fields, end = _SCAN(plain, 0)
         if end == len(plain):
             return fields
-    # Blanks around it, another encoding, or none: json says which.
+    # It has blanks around it, another encoding, or is not JSON: json.loads decides.
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -142,9 +142,9 @@ def _fields_of(text: str | bytes) -> Any:
 
 
 def new_event(fields: Any) -> NewEvent:
-    """Return the event that an object of a publisher stands for.
+    """Return the event of a publisher's parsed JSON.
 
-    Raises MalformedEvent with what would be right.
+    Raises MalformedEvent, which says what would be right.
     """
     if not isinstance(fields, dict) or "data" not in fields:
         raise MalformedEvent('an event is an object: {"name": "order", "data": …}, with data')
@@ -157,7 +157,7 @@ def new_event(fields: Any) -> NewEvent:
             " control characters"
         )
     if name in RESERVED_NAMES:
-        raise MalformedEvent(f"the name {name} is the server's own")
+        raise MalformedEvent(f"the name {name} is reserved for the server")
     try:
         data = _ENCODE(fields["data"])
     except (TypeError, ValueError, RecursionError) as error:
@@ -177,7 +177,7 @@ def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
-# One of each for all events: json makes another one for each call.
+# Shared by all events: json would make new ones for each call.
 _SCAN = json.JSONDecoder(parse_constant=_refuse_constant).scan_once  # type: ignore[attr-defined]
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

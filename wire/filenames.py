@@ -1,4 +1,4 @@
-"""Content-Disposition: under which name a browser saves a download.
+"""Content-Disposition: the name under which a browser saves a download.
 
 Pure: a name in, a header value of printable ASCII out, whatever the name holds.
 Way in: content_disposition. Source: RFC 6266, 4 and appendix D; RFC 8187, 3.2.
@@ -11,21 +11,21 @@ import unicodedata
 from typing import Literal
 from urllib.parse import quote
 
-# For a name that is empty, or only dots and blanks and so a folder or nothing at all.
+# For a name that is empty, or only dots and blanks, which may name a folder.
 DEFAULT_NAME = "download"
 
 # RFC 8187's attr-char beside letters and digits. `quote` keeps "_.-~" by itself.
 _ATTR_CHARS = "!#$&+-.^_`|~"
 
-# Separators would name another folder; controls (also C1) could end the header or be dropped on the
-# way. They are replaced in both parameters, because no user agent would keep them anyway.
+# Separators would name another folder; controls (also C1) could end the header or be dropped. They
+# are replaced in both parameters, because no user agent would keep them anyway.
 _NOT_IN_A_NAME = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
 # Names that are not valid UTF-8 come from os.fsdecode with these in place of the bytes.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
-# Beside what is not ASCII: what Windows refuses, what ends a parameter for naive parsers, and what
-# appendix D warns of: quote and backslash (agents misread escapes), percent (some decode it).
+# All but ASCII; the characters that Windows refuses or that end a parameter for naive parsers; and
+# those of appendix D: quote and backslash (agents misread escapes), percent (some decode it).
 _NOT_IN_A_FALLBACK = re.compile(r'[^ -~]|["%*/:;<>?\\|]')
 
 
@@ -35,8 +35,9 @@ def content_disposition(
     """Return the Content-Disposition value that gives a body this file name.
 
     name: any text, also with lone surrogates. A name of attr-chars only is sent as `filename`
-    alone; any other as `filename*`, which wins, after an ASCII likeness in `filename` for agents
-    that know no RFC 8187. Separators and controls become "_", what is not UTF-8 becomes U+FFFD.
+    alone; any other as `filename*`, which takes precedence, after an ASCII approximation in
+    `filename` for agents without RFC 8187. Separators and controls become "_", bytes that are not
+    UTF-8 become U+FFFD.
     """
     name = _or_default(_SURROGATE.sub("\ufffd", _NOT_IN_A_NAME.sub("_", name)))
     encoded = quote(name, safe=_ATTR_CHARS)
@@ -46,7 +47,7 @@ def content_disposition(
 
 
 def _fallback(name: str) -> str:
-    # Decomposing can bring forth what was taken out (U+FF0F becomes "/"), so it comes first.
+    # Decomposing comes first, since it can produce separators (U+FF0F becomes "/").
     decomposed = unicodedata.normalize("NFKD", name)
     plain = "".join(char for char in decomposed if not unicodedata.combining(char))
     return _or_default(_NOT_IN_A_FALLBACK.sub("_", plain))

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 
 class Format(NamedTuple):
-    """A way to write rows as bytes.
+    """A format of rows.
 
-    typed: the format carries a type per column, so each column must have one for all rows.
-    max_rows, max_columns: what the format can hold, None when it has no such limit.
+    typed: the format has a type per column, so each column must have one for all rows.
+    max_rows, max_columns: the limits of the format, None where it has none.
     """
 
     name: str
@@ -23,8 +23,8 @@ class Format(NamedTuple):
     max_columns: int | None = None
 
 
-class FileType(NamedTuple):
-    """A format and how it is compressed: what the part of a file name after the source says."""
+class FileFormat(NamedTuple):
+    """A format and a compression, as in the extension of a file name."""
 
     format: Format
     compression: str | None
@@ -65,22 +65,22 @@ COMPRESSIONS = {"gz": "application/gzip", "zst": "application/zstd"}
 EXTENSIONS = (*FORMATS, *(f"{name}.{suffix}" for name in FORMATS for suffix in COMPRESSIONS))
 
 
-# A folder as one file, made while it is sent as exports of rows are.
-TARBALL = FileType(Format("tar", "application/x-tar", typed=False), "zst")
+# A folder as one file, recorded as an export.
+TARBALL = FileFormat(Format("tar", "application/x-tar", typed=False), "zst")
 
 
 def media_type_of(extension: str) -> str:
     """Return the media type of an export. extension: one of EXTENSIONS, or TARBALL's."""
     if extension == TARBALL.extension:
         return TARBALL.media_type
-    file_type = parse_extension(extension)
-    assert file_type is not None, extension
-    return file_type.media_type
+    file_format = parse_extension(extension)
+    assert file_format is not None, extension
+    return file_format.media_type
 
 
-def parse_extension(extension: str) -> FileType | None:
-    """Return the file_type that an extension without its leading dot names, None when none does."""
+def parse_extension(extension: str) -> FileFormat | None:
+    """Return the format and compression of an extension without its leading dot, else None."""
     if extension not in EXTENSIONS:
         return None
     name, _, compression = extension.partition(".")
-    return FileType(FORMATS[name], compression or None)
+    return FileFormat(FORMATS[name], compression or None)

@@ -1,9 +1,8 @@
-"""How events look on HTTP: newline-JSON, and Server-Sent Events, as they are or in HTTP's chunks.
+"""Framings of events for HTTP: NDJSON and Server-Sent Events, plain or in HTTP's chunks.
 
-Pure: lines of wire/events.py in, bytes for the socket out, the same for all of a transport.
-Way in: NDJSON, SSE, WHOLE_SSE, chunked. What a reader is fed through is a Framing; the ones of
-sockets are in sockets/. Sources: https://github.com/ndjson/ndjson-spec, WHATWG HTML 9.2 (SSE),
-RFC 9112 7.1 (chunks).
+Pure: lines of wire/events.py in, bytes for the socket out, the same for all readers of a transport.
+Way in: NDJSON, SSE, WHOLE_SSE, chunked. The framings of sockets are in sockets/. Sources:
+https://github.com/ndjson/ndjson-spec, WHATWG HTML 9.2 (SSE), RFC 9112 7.1 (chunks).
 """
 
 from __future__ import annotations
@@ -15,26 +14,26 @@ from wire.events import HEARTBEAT, RECONNECT, id_of, parts_of
 
 
 class Framing(Protocol):
-    """How one transport writes. An instance has no state: many readers share one.
+    """The framing of one transport. An instance has no state: many readers share it.
 
-    transport: its name, as presence shows it.
+    transport: its name in presence.
     """
 
     transport: str
 
     def events(self, lines: Sequence[bytes], /) -> bytes:
-        """Return the events of the lines, all for one write."""
+        """Return the events of the lines, for one write."""
 
     def notice(self, name: str, line: bytes, /) -> bytes:
-        """Return what the server itself says: an event of one of the RESERVED_NAMES."""
+        """Return a notice of the server: an event with one of the RESERVED_NAMES."""
 
     @property
     def between(self) -> bytes:
-        """What stands between two pieces that go out in one write."""
+        """The separator of two pieces in one write."""
 
 
 class Ndjson:
-    """An event is a line. A heartbeat is a blank line too, for proxies and impatient readers."""
+    """An event is a line. A heartbeat has a blank line in front, for proxies."""
 
     transport = "ndjson"
     between = b""
@@ -49,11 +48,11 @@ class Ndjson:
 class Sse:
     """event, data and id, as EventSource reads them.
 
-    id is the last line: some clients take it when it comes, and not when the event ends. What is
-    cut before it comes again; after it only the blank line is missing.
+    id is the last line: some clients take it when it arrives rather than when the event ends. An
+    event that is cut before its id is sent again; after the id only the blank line is missing.
 
-    whole: data is the whole event, and its name is no type for EventSource, which can only listen
-    for types that it knows; heartbeats are events.
+    whole: data is the whole event, and no event has a type, since EventSource listens only for
+    types that the page names; heartbeats are events.
     """
 
     transport = "sse"
@@ -75,7 +74,7 @@ class Sse:
 
     def notice(self, name: str, line: bytes) -> bytes:
         if name == HEARTBEAT:
-            # Without an id for EventSource: it would come back behind what it did not get.
+            # No id for EventSource: it would resume behind events that it did not get.
             event = b"event: heartbeat\ndata: %b\n\n" % line[:-1] if self._whole else b""
             return b": heartbeat %b\n\n" % id_of(line) + event
         if name == RECONNECT:
@@ -85,7 +84,7 @@ class Sse:
 
 
 class Chunked:
-    """Another framing in a chunk of HTTP/1.1 for each write."""
+    """Another framing, with each write as a chunk of HTTP/1.1."""
 
     between = b""
 
@@ -101,7 +100,7 @@ class Chunked:
 
 
 def chunk(data: bytes) -> bytes:
-    """Return data, not empty, as one chunk."""
+    """Return data as one chunk. data: not empty."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -114,5 +113,5 @@ _CHUNKED: dict[Framing, Framing] = {}
 
 
 def chunked(framing: Framing) -> Framing:
-    """Return a framing in chunks, the same one each time: what readers share is framed once."""
+    """Return a framing in chunks, the same object each time: events are framed once for all."""
     return _CHUNKED.setdefault(framing, Chunked(framing))

@@ -1,8 +1,8 @@
-"""Host fields and request targets: the name by which a client calls this server.
+"""Host fields and request targets: the name by which a client addresses this server.
 
 Pure: text in, text or None out; no sockets, no name service. Names are those of DNS and of hosts
-files: RFC 3986 would also take percent-encoding, commas and other signs, which no client sends and
-which other programs on the way may read in another way.
+files: RFC 3986 also allows percent-encoding, commas and other signs, which no client sends and
+which proxies may read differently.
 Way in: parse_host, split_target. Source: RFC 9112, 3.2 and 3.2.2; RFC 9110, 4.2 and 7.2.
 """
 
@@ -33,9 +33,9 @@ class Target(NamedTuple):
 
 @lru_cache(64)
 def parse_host(text: str) -> str | None:
-    """Return the host of `host` or `host:port` without brackets; None when text is no such thing.
+    """Return the host of `host` or `host:port` without brackets; None for other text.
 
-    An empty host is none either: RFC 9110, 4.2.1.
+    None for an empty host, too: RFC 9110, 4.2.1.
     """
     match = _HOST.fullmatch(text)
     if match is None or int(match["port"] or 0) > MAX_PORT:

@@ -1,6 +1,6 @@
-"""How a log looks over HTTP as text, and a feed of which only some events are wanted.
+"""Framings of logs as text, and of a filtered feed.
 
-Pure. Framings as in wire/framing.py. Way in: LOG_TEXT, Searched.
+Pure. Framings as in wire/framing.py. Way in: LOG_TEXT, FilteredFraming.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wire.log_lines import cut_of, is_gap, text_of
 
 
 class LogText:
-    """A line of the log is a line. What the server itself says begins with `# `.
+    """A line of the log is a line. Notices of the server begin with `# `.
 
     A heartbeat is a blank line.
     """
@@ -30,11 +30,11 @@ class LogText:
     def notice(self, name: str, line: bytes) -> bytes:
         if name not in (GAP, RECONNECT):
             return b"\n"
-        told = json.loads(parts_of(line).data)
+        data = json.loads(parts_of(line).data)
         if name == RECONNECT:
-            return b"# reconnect: the server restarts, come back in %d ms\n" % told["after_ms"]
-        lost = "lines" if told["lost"] is None else f"{told['lost']} lines"
-        return f"# gap: {lost} lost ({told['reason']})\n".encode()
+            return b"# reconnect: the server restarts, come back in %d ms\n" % data["after_ms"]
+        lost = "lines" if data["lost"] is None else f"{data['lost']} lines"
+        return f"# gap: {lost} lost ({data['reason']})\n".encode()
 
 
 def _text_line(event: bytes) -> bytes:
@@ -44,10 +44,10 @@ def _text_line(event: bytes) -> bytes:
     return text + b"\n"
 
 
-class Searched:
-    """Another framing, of the events that are wanted, and gaps: of none there is nothing, b"".
+class FilteredFraming:
+    """Another framing of gaps and the events that are wanted; b"" where there are none.
 
-    is_wanted: asked of each event's line.
+    is_wanted: called with each event's line.
     """
 
     def __init__(self, inner: Framing, is_wanted: Callable[[bytes], bool]) -> None:

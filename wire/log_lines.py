@@ -1,9 +1,9 @@
-"""Lines of logs as events: what an event of a topic logs/<name> says, and how that is read as text.
+"""Lines of logs as events of the topic logs/<name>, and back.
 
 Pure. The data of an event is `{"line":…,"file":n,"end":n}`, with `,"cut":n` for a line that was too
-long; in this order and without blanks, so that a line is found by its place. Where lines of the log
-itself are lost, there is an event `gap` among them, as those that readers are told.
-Way in: log_event, gap_event, for who publishes; text_of, is_gap, for who shows; place_of.
+long; in this order and without blanks, so that a line is found by its place. An event `gap` among
+them, like the gaps of readers, says that lines of the log itself were lost.
+Way in: log_event, gap_event to publish; text_of, is_gap to show; place_of.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ _STOP = b'","file":'
 _NAME = b'","name":"'
 _GAP = b'gap","data":'
 
-# Why there is a gap: the follower was away, and does not find the file again that it was in.
+# The reason of a gap: after a pause the follower does not find its file again.
 ROTATED = "rotated"
 
 
 class Place(NamedTuple):
-    """Of a line. file: of which generation of the log. end: the offset behind it in that file."""
+    """A line and its place. file: the generation of the log. end: the offset behind the line.
+
+    cut: the bytes of it that were left out.
+    """
 
     line: str
     file: int
@@ -34,18 +37,18 @@ class Place(NamedTuple):
 
 
 def log_event(line: str, file: int, end: int, cut: int) -> NewEvent:
-    """Return the event of a line. cut: how many bytes of it were left out."""
+    """Return the event of a line. cut: the bytes of it that were left out."""
     rest = f',"cut":{cut}' if cut else ""
     text = json.dumps(line, ensure_ascii=False)
     return NewEvent(LINE, f'{{"line":{text},"file":{file},"end":{end}{rest}}}')
 
 
 def gap_event(newest: str | None, refetch: str) -> NewEvent:
-    """Return the event that says that lines before the next one may be lost.
+    """Return the event for lines that may be lost before the next one.
 
-    newest: the id of the last event before it. refetch: the address of all that is kept.
+    newest: the id of the last event before it. refetch: the address of all kept events.
     """
-    # It is an event of the topic itself, so one goes on from its own id.
+    # A reader resumes from the id of this event itself, which is one of the topic.
     data = {"from": newest, "to": None, "lost": None, "reason": ROTATED, "refetch": refetch}
     return NewEvent(GAP, json.dumps(data))
 
@@ -56,7 +59,7 @@ def is_gap(event: bytes) -> bool:
 
 
 def place_of(event: bytes) -> Place:
-    """Return what an event of log_event says. Raises ValueError for another one."""
+    """Return the place of a line, from its event. Raises ValueError for other events."""
     fields = json.loads(parts_of(event).data)
     try:
         return Place(fields["line"], fields["file"], fields["end"], fields.get("cut", 0))
@@ -65,9 +68,9 @@ def place_of(event: bytes) -> Place:
 
 
 def text_of(event: bytes) -> bytes:
-    """Return the line that an event of log_event tells. Raises ValueError for another one."""
+    """Return the text of a line, from its event. Raises ValueError for other events."""
     start = event.index(_START) + len(_START)
-    # Quotes in the line have a backslash before them, so this is the first that it can be.
+    # Quotes in the line have a backslash before them, so the first match is the end.
     raw = event[start : event.index(_STOP, start)]
     if b"\\" not in raw:
         return raw
@@ -76,6 +79,6 @@ def text_of(event: bytes) -> bytes:
 
 
 def cut_of(event: bytes) -> int:
-    """Return how many bytes of the line were left out."""
+    """Return the bytes of the line that were left out."""
     data = event[event.rindex(_STOP) : event.rindex(b',"time":')]
     return int(data.rpartition(b',"cut":')[2].rstrip(b"}")) if b'"cut":' in data else 0

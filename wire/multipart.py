@@ -1,7 +1,7 @@
 """multipart/byteranges: several spans of one representation in one body.
 
-Pure: says which bytes go around the spans, and how many all are together before the first is sent;
-reading the spans is the sender's. RFC 9110 15.3.7.2: never for a request that asks for one span.
+Pure: makes the bytes around the spans, and knows the length of the body before it is sent; the
+sender reads the spans. RFC 9110 15.3.7.2: never for a request that asks for one span.
 Way in: ByteRanges. Source: RFC 9110, 14.6; RFC 2046, 5.1.1.
 """
 
@@ -16,7 +16,7 @@ from wire.ranges import Span, content_range
 # What RFC 2046 allows in a boundary and HTTP in a token, so that the parameter needs no quotes.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
 
-# Printable ASCII only: whatever else is in a media type, it cannot end a header line.
+# Printable ASCII only: a media type cannot end a header line.
 _MEDIA_TYPE = re.compile(r"[ -~]+")
 
 
@@ -25,8 +25,8 @@ class ByteRanges:
     """A multipart/byteranges body of the given spans.
 
     spans: one or more, sent in this order. size: bytes in the representation, None when not known.
-    media_type: of the representation; each part repeats it. boundary: 1 to 70 characters that the
-    representation does not hold; 128 random bits drawn by the caller, so that nobody can plant it.
+    media_type: of the representation; each part repeats it. boundary: 1 to 70 characters that are
+    not in the representation: the caller takes 128 random bits, so that nobody can guess it.
     Raises ValueError for no spans, or a boundary or media type that would break the framing.
     """
 
@@ -50,7 +50,7 @@ class ByteRanges:
 
     @property
     def content_length(self) -> int:
-        """How many bytes pieces() stands for: exact, from the spans alone."""
+        """The exact length of the body, from the spans alone."""
         return sum(
             len(piece) if isinstance(piece, bytes) else piece.stop - piece.start
             for piece in self.pieces()
@@ -59,8 +59,8 @@ class ByteRanges:
     def pieces(self) -> Iterator[bytes | Span]:
         """Yield what to send, in order: a part's head, its span, …, the closing delimiter.
 
-        One item is the bytes to send as they are (under 300 and the media type), or the span of the
-        representation to send in its place. close() has nothing to free.
+        An item is bytes to send (under 300 and the media type), or a span of the representation.
+        close() has nothing to free.
         """
         for index, span in enumerate(self.spans):
             yield self._head(span, first=index == 0)

@@ -1,9 +1,8 @@
-"""HTTP byte ranges: which bytes of a representation a Range header asks for.
+"""HTTP byte ranges: the bytes of a representation that a Range header asks for.
 
-Pure: header text and a size in, half-open byte spans out; no Flask, no files. A header is read
-without the size (parse_range_spec), so that a journal that still grows can wait for the bytes that
-are asked for, and is applied to it later (resolve).
-Way in: parse_range. Source: RFC 9110, 14 and 15.5.17.
+Pure: header text and a size in, half-open byte spans out; no Flask, no files. parse_range_spec
+reads a header without the size, so that the answer can wait for these bytes of a journal that still
+grows; resolve applies it later. Way in: parse_range. Source: RFC 9110, 14 and 15.5.17.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from wire.errors import WireError
 # A request for more spans is served whole: each costs about 100 bytes of part headers.
 MAX_SPANS = 16
 
-# MAX_SPANS of the longest specs take 6 + 16 * 38 characters; the rest is for blanks and empty list
-# elements (5.6.1: "a reasonable number"). It also bounds the work that any header can cause.
+# MAX_SPANS of the longest specs have 6 + 16 * 38 characters; the rest is for blanks and empty list
+# elements (5.6.1: "a reasonable number"). It also bounds the work for any header.
 MAX_HEADER_CHARS = 1024
 
 _UNIT = re.compile(r"bytes=", re.IGNORECASE | re.ASCII)
 
-# 18 digits stay below 2**63 and exceed every size; a longer number is malformed, never clipped.
+# 18 digits are below 2**63 and exceed every size; a longer number is malformed, never clipped.
 _SPEC = re.compile(r"(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})|-(?P<suffix>[0-9]{1,18})")
 
 
@@ -42,7 +41,7 @@ class IntRange(NamedTuple):
 
 
 class SuffixRange(NamedTuple):
-    """The last `length` bytes; no span until the size is known."""
+    """The last `length` bytes."""
 
     length: int
 
@@ -51,7 +50,7 @@ RangeSpec = IntRange | SuffixRange
 
 
 class UnsatisfiableRange(WireError):
-    """The header is valid but names no byte that exists. HTTP: 416, `bytes */size`."""
+    """The header is valid but asks for no byte that exists. HTTP: 416, `bytes */size`."""
 
 
 def parse_range(header: str | None, size: int) -> list[Span] | None:
@@ -67,11 +66,11 @@ def parse_range(header: str | None, size: int) -> list[Span] | None:
 
 
 def parse_range_spec(header: str | None) -> list[RangeSpec] | None:
-    """Return what a Range header asks for before the size is known, or None to serve the whole.
+    """Return the specs of a Range header, without the size, or None to serve the whole.
 
-    header: the raw field value, None when absent. The list holds 1 to MAX_SPANS specs in the order
-    asked. None: absent, unknown unit, malformed (one bad spec spoils the header, 14.1.1), longer
-    than MAX_HEADER_CHARS or more than MAX_SPANS.
+    header: the raw field value, None when absent. The list has 1 to MAX_SPANS specs in the order
+    asked. None: absent, unknown unit, malformed (one bad spec invalidates the header, 14.1.1),
+    longer than MAX_HEADER_CHARS or more than MAX_SPANS.
     """
     if header is None or len(header) > MAX_HEADER_CHARS:
         return None
@@ -90,11 +89,11 @@ def parse_range_spec(header: str | None) -> list[RangeSpec] | None:
 
 
 def resolve(specs: Iterable[RangeSpec], size: int) -> list[Span] | None:
-    """Return the spans that specs name in a representation of size bytes, or None for the whole.
+    """Return the spans of specs in a representation of size bytes, or None for the whole.
 
     Each span is inside the representation and not empty. They keep the order asked and are not
-    coalesced (15.3.7.2: MAY), so a client finds the parts it expects; overlaps cost nobody, as the
-    spans are never more than the whole together. None: that they are, or there is no byte at all.
+    coalesced (15.3.7.2: MAY), so a client finds the parts it expects; overlaps are harmless, as the
+    spans together are never more than the whole. None: they would be more, or size is 0.
     Raises UnsatisfiableRange when no spec names a byte that exists.
     """
     if size == 0:
@@ -113,7 +112,7 @@ def content_range(span: Span, size: int | None) -> str:
 
 
 def unsatisfied_range(size: int) -> str:
-    """Return the Content-Range value that goes with a 416 (14.4)."""
+    """Return the Content-Range value of a 416 (14.4)."""
     return f"bytes */{size}"
 
 

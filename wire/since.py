@@ -1,4 +1,4 @@
-"""Where a reader of events wants to begin: `since=`, as every transport takes it.
+"""Where a reader of events begins: `since=`, the same on every transport.
 
 Pure. Way in: parse_since.
 """
@@ -15,21 +15,21 @@ _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Now(NamedTuple):
-    """What comes from now on."""
+    """Events from now on."""
 
 
 class All(NamedTuple):
-    """Everything that is kept."""
+    """All kept events."""
 
 
 class Age(NamedTuple):
-    """What is not older than so many seconds."""
+    """Events that are at most so many seconds old."""
 
     seconds: float
 
 
 class After(NamedTuple):
-    """What comes after a cursor. text: the cursor as it was sent."""
+    """Events after a cursor. text: the cursor as it was sent."""
 
     cursor: Cursor
     text: str
@@ -39,7 +39,7 @@ Since = Now | All | Age | After
 
 
 def parse_since(text: str | None) -> Since:
-    """Return where to begin: a cursor, `all`, an age as 5m, None or "" for now.
+    """Return where to begin. text: a cursor, `all`, an age as 5m, None or "" for now.
 
     Raises MalformedCursor.
     """

@@ -1,7 +1,7 @@
-"""Validators and preconditions: may a representation be sent, and may a Range be honoured.
+"""Validators and preconditions: whether to send a representation, and whether to honour a Range.
 
-Pure: header text and the current validators in, one Outcome out; no Flask, no files. Evaluate
-before the ranges are parsed: a 304 or 412 comes before a 206 or 416 (RFC 9110 13.2.2).
+Pure: header text and the current validators in, one ConditionResult out; no Flask, no files.
+Evaluate before the ranges are parsed: a 304 or 412 precedes a 206 or 416 (RFC 9110 13.2.2).
 Way in: Conditions.read, evaluate. Source: RFC 9110, 5.6.7, 8.8 and 13.
 """
 
@@ -18,14 +18,14 @@ from email.utils import formatdate
 from enum import Enum, auto
 from typing import Literal
 
-# 8.8.3: etagc is visible ASCII but the quote, and obs-text, which WSGI decodes as Latin-1. A comma
-# is one of them, so a list cannot be split at commas.
+# 8.8.3: etagc is visible ASCII except the quote, and obs-text, which WSGI decodes as Latin-1. A
+# comma is one of them, so a list cannot be split at commas.
 _OPAQUE = re.compile(r"[\x21\x23-\x7e\x80-\xff]*")
 _TAG = re.compile(rf'(?P<weak>W/)?"(?P<opaque>{_OPAQUE.pattern})"')
 _TAG_IN_LIST = re.compile(rf"{_TAG.pattern}(?=[ \t]*(?:,|\Z))")
 _LIST_GAP = re.compile(r"[ \t,]*")
 
-# Written out, as calendar.month_abbr speaks the language of the locale.
+# Not calendar.month_abbr, which depends on the locale.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAY_NAME = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _LONG_DAY_NAME = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
@@ -43,7 +43,7 @@ _DATE_FORMATS = (
 _UNCONDITIONAL_METHODS = frozenset({"CONNECT", "OPTIONS", "TRACE"})
 
 
-class Outcome(Enum):
+class ConditionResult(Enum):
     """What to answer. SERVE performs the method and ignores Range; SERVE_RANGE honours it."""
 
     SERVE = auto()
@@ -69,7 +69,7 @@ class EntityTag:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The raw values of the header fields that decide, None where absent."""
+    """The raw values of the conditional header fields and Range, None where absent."""
 
     if_match: str | None = None
     if_none_match: str | None = None
@@ -80,7 +80,7 @@ class Conditions:
 
     @classmethod
     def read(cls, get: Callable[[str], str | None]) -> Conditions:
-        """Return the conditions of a request; get: its `headers.get`, blind to case."""
+        """Return the conditions of a request; get: its `headers.get`, case-insensitive."""
         return cls(
             if_match=get("If-Match"),
             if_none_match=get("If-None-Match"),
@@ -98,30 +98,30 @@ def evaluate(
     last_modified_s: float | None,
     *,
     last_modified_is_strong: bool = False,
-) -> Outcome:
+) -> ConditionResult:
     """Return what RFC 9110 13.2.2 says to do for a representation that exists.
 
-    etag, last_modified_s (unix seconds): the validators that the answer would carry, None where it
-    carries none. last_modified_is_strong: the caller knows that the content did not change twice in
-    that second (8.8.2.2); without it a date in If-Range never holds, and the whole is served.
-    Ask only when the answer without conditions would be a success (13.2.1). Text that is malformed
-    is ignored where a date is due, and matches nothing where tags are due: a malformed If-Match is
-    412, a malformed If-None-Match or If-Range serves the whole.
+    etag, last_modified_s (unix seconds): the validators that the answer would have, None for none.
+    last_modified_is_strong: the caller knows that the content did not change twice in that second
+    (8.8.2.2); otherwise a date in If-Range never holds, and the whole is served.
+    Call it only when the answer without conditions would be a success (13.2.1). A malformed date is
+    ignored; malformed tags match nothing: a malformed If-Match is 412, a malformed If-None-Match or
+    If-Range serves the whole.
     """
     if method in _UNCONDITIONAL_METHODS:
-        return Outcome.SERVE
+        return ConditionResult.SERVE
     if not _may_proceed(conditions, etag, last_modified_s):
-        return Outcome.PRECONDITION_FAILED
-    if not _is_news(method, conditions, etag, last_modified_s):
+        return ConditionResult.PRECONDITION_FAILED
+    if not _has_changed(method, conditions, etag, last_modified_s):
         reads = method in {"GET", "HEAD"}
-        return Outcome.NOT_MODIFIED if reads else Outcome.PRECONDITION_FAILED
+        return ConditionResult.NOT_MODIFIED if reads else ConditionResult.PRECONDITION_FAILED
     # 14.2: a Range with any method but GET MUST be ignored, and with it its If-Range.
     if method != "GET" or conditions.range is None:
-        return Outcome.SERVE
+        return ConditionResult.SERVE
     date_s = last_modified_s if last_modified_is_strong else None
     if conditions.if_range is None or _is_same(conditions.if_range, etag, date_s):
-        return Outcome.SERVE_RANGE
-    return Outcome.SERVE
+        return ConditionResult.SERVE_RANGE
+    return ConditionResult.SERVE
 
 
 def parse_entity_tags(header: str) -> Literal["*"] | tuple[EntityTag, ...]:
@@ -146,12 +146,12 @@ def parse_entity_tags(header: str) -> Literal["*"] | tuple[EntityTag, ...]:
 
 
 def is_strong_match(one: EntityTag, other: EntityTag) -> bool:
-    """Say whether both are strong and the same, so that their bytes are (8.8.3.2)."""
+    """Are both strong and equal? Then so are their bytes (8.8.3.2)."""
     return not one.weak and not other.weak and one.opaque == other.opaque
 
 
 def is_weak_match(one: EntityTag, other: EntityTag) -> bool:
-    """Say whether the opaque parts are the same, weak or not (8.8.3.2)."""
+    """Are the opaque parts equal, weak or not (8.8.3.2)?"""
     return one.opaque == other.opaque
 
 
@@ -187,7 +187,7 @@ def format_http_date(time_s: float) -> str:
 def _may_proceed(
     conditions: Conditions, etag: EntityTag | None, last_modified_s: float | None
 ) -> bool:
-    """Steps 1 and 2 of 13.2.2: If-Match, else If-Unmodified-Since."""
+    """Apply steps 1 and 2 of 13.2.2: If-Match, else If-Unmodified-Since."""
     if conditions.if_match is not None:
         return _names(conditions.if_match, etag, is_strong_match)
     if conditions.if_unmodified_since is not None and last_modified_s is not None:
@@ -196,10 +196,10 @@ def _may_proceed(
     return True
 
 
-def _is_news(
+def _has_changed(
     method: str, conditions: Conditions, etag: EntityTag | None, last_modified_s: float | None
 ) -> bool:
-    """Steps 3 and 4 of 13.2.2: If-None-Match, else If-Modified-Since of a GET or HEAD."""
+    """Apply steps 3 and 4 of 13.2.2: If-None-Match, else If-Modified-Since of a GET or HEAD."""
     if conditions.if_none_match is not None:
         return not _names(conditions.if_none_match, etag, is_weak_match)
     if method not in {"GET", "HEAD"}:
@@ -220,7 +220,7 @@ def _names(
 
 
 def _is_same(if_range: str, etag: EntityTag | None, date_s: float | None) -> bool:
-    """13.1.5: whether If-Range holds; date_s None: there is no date, or it is a weak validator."""
+    """Does If-Range hold (13.1.5)? date_s: None if there is no date, or it is a weak validator."""
     tag = _TAG.fullmatch(if_range.strip(" \t"))
     if tag is not None:
         return etag is not None and is_strong_match(_entity_tag(tag), etag)
@@ -237,7 +237,7 @@ def _end_of_gap(header: str, position: int) -> int:
 
 
 def _full_year(year: int, rest: tuple[int, ...], now: time.struct_time) -> int:
-    """5.6.7: of the years that end so, the latest that is not more than 50 years ahead."""
+    """Return the latest year with these two digits, at most 50 years ahead (5.6.7)."""
     latest = now.tm_year + 50
     full = latest - (latest - year) % 100
     return full - 100 if full == latest and rest > now[1:6] else full

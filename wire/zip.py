@@ -1,8 +1,8 @@
-"""The bytes of a ZIP around its members, all places known before the first member is read.
+"""The bytes of a ZIP around its members, with all offsets known before the first member is read.
 
-Pure. Members are stored as they are, so the length of the whole follows from their names and sizes;
-their checksums come after each of them and in the directory at the end. ZIP64 is used only for
-what does not fit without it: macOS loses members of an archive that uses it in vain.
+Pure. Members are stored uncompressed, so their names and sizes give the length of the whole; their
+checksums come after each of them and in the directory at the end. ZIP64 is used only where it is
+needed: macOS loses members of an archive that uses it elsewhere.
 Way in: ZipLayout, member_path. Source: PKWARE's APPNOTE.TXT 6.3.10, 4.3 to 4.5; for the times,
 Info-ZIP's extra field 0x5455.
 """
@@ -38,20 +38,20 @@ _FIRST_DOS = (1980, 1, 1, 0, 0, 0)
 _LAST_DOS = (2107, 12, 31, 23, 59, 58)
 
 
-# In a name on Unix a character like any other; to who unpacks on Windows a separator (4.4.17.1).
+# A backslash is an ordinary character on Unix, and a separator on Windows (4.4.17.1).
 _UNSAFE = re.compile(r"\\|%(?=5C|25)")
 _ESCAPED = {"\\": "%5C", "%": "%25"}
 
 
 def member_path(path: str) -> str:
-    r"""Return path as an archive names it: `\` as %5C, and the % of what looks so as %25.
+    r"""Return the name of path in an archive: `\` as %5C, and the % of %5C and %25 as %25.
 
-    No two paths become one, and %5C and %25 in the result stand for `\` and % again.
+    So no two paths get the same name, and names can be decoded.
     """
     return _UNSAFE.sub(lambda found: _ESCAPED[found[0]], path)
 
 
-class Member(NamedTuple):
+class ZipMember(NamedTuple):
     """A file, or a folder if the path ends with `/`. size: bytes. modified_s: unix seconds."""
 
     path: str
@@ -64,12 +64,12 @@ class Member(NamedTuple):
 
 
 class ZipLayout:
-    """Where everything is. starts: of each member's head; size: bytes of the whole.
+    """The offsets in an archive. starts: of each member's head; size: bytes of the whole.
 
-    A member is its head, its content and its tail; after the last one comes the directory.
+    A member is its head, its content and its tail; the directory follows the last one.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[ZipMember]) -> None:
         self.members = members
         lengths = map(self._length, members)
         self.starts = list(accumulate(lengths, initial=0))
@@ -82,18 +82,18 @@ class ZipLayout:
         self.size = self.directory_start + directory + 22 + (76 if self._needs_end64 else 0)
 
     def index_at(self, position: int) -> int:
-        """Return which member the byte at position belongs to; their number: the directory."""
+        """Return the index of the member at position; the number of members for the directory."""
         if position >= self.directory_start:
             return len(self.members)
         return bisect_right(self.starts, position) - 1
 
     def head(self, index: int) -> bytes:
-        """Return what stands before a member's content."""
+        """Return the bytes before a member's content."""
         member = self.members[index]
         extra = _time_field(member)
         is_large = member.size >= _MAX_32
         if is_large:
-            # With the checksum after it, the sizes are there too (4.4.4).
+            # The sizes are behind the content, with the checksum (4.4.4).
             extra += struct.pack("<HHQQ", _ZIP64_FIELD, 16, 0, 0)
         sizes = _MAX_32 if is_large else 0
         name = member.path.encode()
@@ -103,7 +103,7 @@ class ZipLayout:
         ) + name + extra  # fmt: skip
 
     def tail(self, index: int, crc32: int) -> bytes:
-        """Return what stands after a member's content."""
+        """Return the bytes after a member's content."""
         member = self.members[index]
         if not member.size:
             return b""
@@ -111,22 +111,22 @@ class ZipLayout:
         return struct.pack(f"<II{sizes}", _DESCRIPTOR, crc32, member.size, member.size)
 
     def directory(self, crc32s: Sequence[int]) -> bytes:
-        """Return what stands after the last member. crc32s: of all members, 0 of empty ones."""
+        """Return the bytes after the last member. crc32s: of all members, 0 of empty ones."""
         records = [
             self._record(*each) for each in zip(self.members, self.starts, crc32s, strict=True)
         ]
         return b"".join(records) + self._end()
 
-    def _length(self, member: Member) -> int:
+    def _length(self, member: ZipMember) -> int:
         name = len(member.path.encode())
         if not member.size:
             return 30 + name + 9
         return 30 + name + 9 + member.size + (20 + 24 if member.size >= _MAX_32 else 16)
 
-    def _record_length(self, member: Member, start: int) -> int:
+    def _record_length(self, member: ZipMember, start: int) -> int:
         return 46 + len(member.path.encode()) + 9 + len(_zip64_field(member.size, start))
 
-    def _record(self, member: Member, start: int, crc32: int) -> bytes:
+    def _record(self, member: ZipMember, start: int, crc32: int) -> bytes:
         name = member.path.encode()
         zip64 = _zip64_field(member.size, start)
         extra = _time_field(member) + zip64
@@ -151,18 +151,18 @@ class ZipLayout:
         return end64 + struct.pack("<IHHHHIIH", _END, 0, 0, count, count, length, start, 0)
 
 
-def _flags(member: Member) -> int:
+def _flags(member: ZipMember) -> int:
     return _UTF8 | (_CHECKSUM_AFTER if member.size else 0)
 
 
-def _time_field(member: Member) -> bytes:
-    """Return the extra field with the time in UTC: of one length, so that places are known."""
+def _time_field(member: ZipMember) -> bytes:
+    """Return the extra field with the time in UTC; its length is fixed, so offsets are known."""
     seconds = max(_INT32.start, min(int(member.modified_s), _INT32.stop - 1))
     return struct.pack("<HHBi", _TIME_FIELD, 5, 1, seconds)
 
 
 def _zip64_field(size: int, start: int) -> bytes:
-    """Return the extra field of a record in the directory: of what does not fit, nothing else."""
+    """Return the extra field of a directory record, with the numbers that need 64 bits."""
     large = [size, size] if size >= _MAX_32 else []
     large += [start] if start >= _MAX_32 else []
     return struct.pack(f"<HH{len(large)}Q", _ZIP64_FIELD, 8 * len(large), *large) if large else b""

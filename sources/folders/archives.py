@@ -1,9 +1,9 @@
-"""A folder as one ZIP whose every byte has its place before the first file is read.
+"""A folder as one ZIP, with every offset known before the first file is read.
 
-Files are read when their bytes are due, and each must still be what the snapshot says. The last
-member is MANIFEST.sha256, for `sha256sum -c`, which also names what was left out. To begin in the
-middle takes the checksums of what came before: Digests keeps those of the files read last.
-Way in: Archive, ArchiveReader. Everything here may wait for a disk.
+Files are read when their bytes are needed, and each must still be the version of the snapshot. The
+last member is MANIFEST.sha256, for `sha256sum -c`, which also lists files that were left out. A
+span from the middle needs the checksums of the files before it: Digests caches those of recent
+files. Way in: ZipArchive, ArchiveReader. Everything here may wait for a disk.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from contextlib import closing, contextmanager
 from typing import NamedTuple
 
 from sources.errors import FileChanged
-from sources.folders.folder import Folder, InOrder, OpenFile, Version
+from sources.folders.folder import Folder, OpenFile, SequentialOpener, Version
 from sources.folders.snapshots import Snapshot
-from wire.zip import Member, ZipLayout, member_path
+from wire.zip import ZipLayout, ZipMember, member_path
 
 MANIFEST = "MANIFEST.sha256"
 READ_BYTES = 256 * 1024
-# To open a file takes about as long as to read so much.
+# Opening a file takes about as long as reading so much.
 OPEN_BYTES = 4096
 # About 300 bytes each.
 MAX_DIGESTS = 100_000
@@ -37,7 +37,7 @@ class Checksums(NamedTuple):
 
 
 class Digest:
-    """The checksums of a file as far as it was read, which is up to position."""
+    """The checksums of a file up to position, as far as it was read."""
 
     def __init__(self) -> None:
         self.position = 0
@@ -45,26 +45,26 @@ class Digest:
         self._sha256 = hashlib.sha256()
 
     def take(self, position: int, content: bytes) -> None:
-        """Go on with content, which begins at position, if it goes on from what is known."""
+        """Continue with content, which begins at position, unless that leaves a hole."""
         known = self.position - position
         if 0 <= known < len(content):
-            fresh = memoryview(content)[known:]
-            self._crc32 = zlib.crc32(fresh, self._crc32)
-            self._sha256.update(fresh)
-            self.position += len(fresh)
+            new = memoryview(content)[known:]
+            self._crc32 = zlib.crc32(new, self._crc32)
+            self._sha256.update(new)
+            self.position += len(new)
 
     def checksums(self) -> Checksums:
         return Checksums(self._crc32, self._sha256.digest())
 
 
 class Digests:
-    """What is known of the files that archives read last. One for all archives, on any thread."""
+    """A cache of the checksums of recent files. One for all archives, for any thread."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Checksums | Digest] = OrderedDict()
 
     def take(self, version: Version) -> Checksums | Digest:
-        """Return what is known of a version. A digest is the caller's alone, until it is given."""
+        """Return the checksums of a version. A digest is the caller's alone until `give`."""
         key = version.digest()
         known = self._known.pop(key, None)
         if isinstance(known, Checksums):
@@ -72,14 +72,14 @@ class Digests:
         return known or Digest()
 
     def give(self, version: Version, known: Checksums | Digest) -> None:
-        """Keep it for the next one. Only of a version that was settled when it was first read."""
+        """Keep checksums of a version that was settled when it was first read."""
         self._known[version.digest()] = known
         if len(self._known) > MAX_DIGESTS:
             self._known.popitem(last=False)
 
 
-class Archive:
-    """See the module. layout: where everything is. files: those of the layout but the manifest."""
+class ZipArchive:
+    """See the module. layout: the offsets. files: those of the layout except the manifest."""
 
     def __init__(self, folder: Folder, snapshot: Snapshot, digests: Digests) -> None:
         self.folder = folder
@@ -89,9 +89,9 @@ class Archive:
         length = len(self.manifest([bytes(32)] * len(self.files)))
         newest_s = max([file.modified_s for file in self.files], default=0.0)
         members = [
-            Member(member_path(file.path), file.size, file.modified_s) for file in self.files
+            ZipMember(member_path(file.path), file.size, file.modified_s) for file in self.files
         ]
-        self.layout = ZipLayout([*members, Member(manifest_name(snapshot), length, newest_s)])
+        self.layout = ZipLayout([*members, ZipMember(manifest_name(snapshot), length, newest_s)])
 
     def manifest(self, sha256s: Sequence[bytes]) -> bytes:
         """Return the manifest; see manifest_text."""
@@ -99,7 +99,7 @@ class Archive:
 
 
 def manifest_name(snapshot: Snapshot) -> str:
-    """Return the path of the manifest, another one where there is a file of that name."""
+    """Return the path of the manifest, which no file of the folder has."""
     paths = {file.path.removesuffix("/") for file in snapshot.files}
     name = MANIFEST
     while name in paths:
@@ -112,10 +112,10 @@ def manifest_text(
     sha256s: Sequence[bytes],
     named: Callable[[str], str] = lambda path: path,
 ) -> bytes:
-    """Return the manifest, as long for any digests.
+    """Return the manifest, whose length does not depend on the digests.
 
-    sha256s: of each of the snapshot's files; of a folder it is not looked at. named: returns the
-    name that a file has in the archive.
+    sha256s: of each of the snapshot's files; ignored for folders. named: returns the name of a file
+    in the archive.
     """
     lines = [f"# left out: {path!a}: {reason}\n" for path, reason in snapshot.left_out]
     lines += [
@@ -132,7 +132,7 @@ def manifest_text(
 
 
 def _manifest_line(sha256: str, path: str) -> str:
-    """Return a line as sha256sum writes it: of an unusual name, escaped and so marked."""
+    """Return a line as sha256sum writes it: an unusual name is escaped and marked."""
     escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     mark = "" if escaped == path else "\\"
     return f"{mark}{sha256}  {escaped}\n"
@@ -141,9 +141,9 @@ def _manifest_line(sha256: str, path: str) -> str:
 class ArchiveReader:
     """Reads the bytes start <= i < stop of an archive, once and in order."""
 
-    def __init__(self, archive: Archive, start: int, stop: int) -> None:
+    def __init__(self, archive: ZipArchive, start: int, stop: int) -> None:
         self._archive = archive
-        self._opener = InOrder(archive.folder)
+        self._opener = SequentialOpener(archive.folder)
         self._file: OpenFile | None = None
         self._left = stop - start
         self._known: dict[int, Checksums] = {}
@@ -153,8 +153,8 @@ class ArchiveReader:
     def read(self) -> bytes | None:
         """Return the next bytes, about READ_BYTES; None at the end.
 
-        b"" when so much was read of what came before, for its checksums only. Raises FileChanged,
-        and what Folder.open raises.
+        b"" after about as many bytes were read for checksums only. Raises FileChanged, and as
+        Folder.open.
         """
         if not self._left:
             return None
@@ -170,11 +170,11 @@ class ArchiveReader:
         return content
 
     def close(self) -> None:
-        """Close what is open. Raises ValueError while a thread reads; it is done after that."""
+        """Close open files. Raises ValueError while a thread reads: call it again after that."""
         self._pieces.close()
 
     def _from(self, start: int) -> Generator[bytes, None, None]:
-        """Yield the bytes from start on, and b"" between them as read says."""
+        """Yield the bytes from start on, and b"" between them as `read` returns it."""
         layout = self._archive.layout
         with closing(self._opener):
             for index in range(layout.index_at(start), len(layout.members)):
@@ -185,7 +185,7 @@ class ArchiveReader:
             yield layout.directory(crc32s)[max(0, start - layout.directory_start) :]
 
     def _member(self, index: int, position: int) -> Generator[bytes, None, None]:
-        """Yield a member from its byte at position on."""
+        """Yield the bytes of a member from position on."""
         layout = self._archive.layout
         head, size = layout.head(index), layout.members[index].size
         if position < len(head):
@@ -199,7 +199,7 @@ class ArchiveReader:
         yield layout.tail(index, self._known[index].crc32)[max(0, position - size) :]
 
     def _content(self, index: int, position: int) -> Generator[bytes, None, None]:
-        """Yield a member's content from its byte at position on, and note its checksums."""
+        """Yield the content of a member from position on, and note its checksums."""
         if index == len(self._archive.files):
             yield from self._learn([index])
             yield self._manifest[position:]
@@ -214,8 +214,8 @@ class ArchiveReader:
                 yield content
 
     def _learn(self, indexes: Iterable[int]) -> Generator[bytes, None, None]:
-        """Find the checksums of members, reading the files that were not read before."""
-        unsaid = 0
+        """Find the checksums of members; read the files that were not read before."""
+        unreported = 0
         for index in indexes:
             if index in self._known:
                 continue
@@ -227,27 +227,27 @@ class ArchiveReader:
                 continue
             size = self._archive.files[index].size
             if not size:
-                self._known[index] = _OF_NOTHING
+                self._known[index] = _EMPTY
                 continue
             with self._noting(index) as known:
                 if isinstance(known, Checksums):
                     continue
-                unsaid += OPEN_BYTES
+                unreported += OPEN_BYTES
                 with self._opened(index) as file:
                     while (position := known.position) < size:
                         content = file.read(READ_BYTES, position)
                         known.take(position, content)
-                        unsaid += len(content)
-                        if unsaid >= READ_BYTES:
-                            unsaid = 0
+                        unreported += len(content)
+                        if unreported >= READ_BYTES:
+                            unreported = 0
                             yield b""
 
     @contextmanager
     def _noting(self, index: int) -> Iterator[Checksums | Digest]:
-        """Take what is known of a file that is then read; note and give back what is in the end."""
+        """Take the known checksums of a file that is then read; note and return the new ones."""
         _, size, _, version = self._archive.files[index]
         assert version is not None
-        # Else it could be changed after this unseen, and what is kept would be of other content.
+        # Otherwise a later change may not show, and the cache would be of other content.
         is_settled = version.is_settled(time.time())
         known = self._archive.digests.take(version)
         try:
@@ -265,7 +265,7 @@ class ArchiveReader:
         path, _, _, version = self._archive.files[index]
         with closing(self._opener.open(path)) as file:
             if file.version != version:
-                raise FileChanged(f"{path!a} was changed after the archive had begun")
+                raise FileChanged(f"{path!a} has changed since the archive was begun")
             self._file = file
             try:
                 yield file
@@ -273,4 +273,4 @@ class ArchiveReader:
                 self._file = None
 
 
-_OF_NOTHING = Checksums(0, hashlib.sha256().digest())
+_EMPTY = Checksums(0, hashlib.sha256().digest())

@@ -1,7 +1,7 @@
-"""A file opened without waiting: if the kernel knows every name of its path, and the disk is ours.
+"""Opens a file of a local disk without waiting, if the kernel has its whole path cached.
 
-Linux has a way to ask for that, which Python does not know. What it refuses (a name that is not in
-memory, a link, a mount below, an older kernel) is opened in the ordinary way, which may wait.
+Linux has a system call for that, which Python lacks. Where it refuses (a name that is not cached, a
+link, a mount below, an older kernel) the file is opened in the ordinary way, which may wait.
 Way in: CachedOpen. Source: openat2(2), RESOLVE_CACHED (Linux 5.12); statfs(2).
 """
 
@@ -19,35 +19,35 @@ _NO_XDEV, _NO_SYMLINKS, _BENEATH, _CACHED = 0x01, 0x04, 0x08, 0x20
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER_FLAGS = getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC
 
-# File systems whose `open` asks no other machine: ext2 to 4, XFS, Btrfs, F2FS, tmpfs.
+# Local file systems: ext2 to 4, XFS, Btrfs, F2FS, tmpfs.
 _LOCAL = (0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class CachedOpen:
-    """Opens files below one folder. path: the folder's, which may become another one."""
+    """Opens files below one folder. path: of the folder, which may be replaced."""
 
     def __init__(self, path: Path) -> None:
         self._root = path
         self._path = os.fsencode(path)
-        # Device and inode of the folder that was looked at, and whether it is on a local disk.
+        # Device and inode of the folder at the last look, and whether it is on a local disk.
         self._seen: tuple[int, int] | None = None
         self._is_local = False
 
     def look(self) -> None:
-        """Find out whether the folder is on a disk of this machine; may wait for it."""
+        """Find out whether the folder is on a local disk; may wait for the disk."""
         with suppress(OSError):
             status = self._root.stat()
             if self._seen != (status.st_dev, status.st_ino):
                 buffer = ctypes.create_string_buffer(256)
-                is_told = _libc.statfs(self._path, buffer) == 0
+                is_known = _libc.statfs(self._path, buffer) == 0
                 # The first field is the type: a long.
-                self._is_local = is_told and struct.unpack_from("l", buffer)[0] in _LOCAL
+                self._is_local = is_known and struct.unpack_from("l", buffer)[0] in _LOCAL
                 self._seen = status.st_dev, status.st_ino
 
     def open(self, path: str) -> int | None:
-        """Return a descriptor of what is at path, below the folder; None where that might wait."""
+        """Return a descriptor for path below the folder; None where that might wait."""
         if not self._is_local:
             return None
         with suppress(OSError):

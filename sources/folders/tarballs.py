@@ -1,4 +1,4 @@
-"""A folder as a compressed tar: smaller than a ZIP, and not known in length before it is made.
+"""A folder as a compressed tar: smaller than a ZIP, its length known only at its end.
 
 Way in: pack_folder. Source: POSIX.1-2001's pax format, as Python's tarfile writes it.
 """
@@ -14,27 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from encoders.compression import compress_into
-from encoders.contract import Sink
+from encoders.contract import ByteSink
 from sources.errors import FileChanged
 from sources.folders.archives import manifest_name, manifest_text
 from sources.folders.folder import Folder, OpenFile
 from sources.folders.snapshots import Snapshot, SnapshotFile, take_snapshot
 from sources.folders.tree import Tree
 
-# What tarfile hands on at a time.
+# The size of tarfile's writes.
 BUFFER_BYTES = 256 * 1024
 
 
-def pack_folder(tree: Tree, sink: Sink, done: Callable[[int], None]) -> int:
-    """Write the folder as .tar.zst into sink; return how many files it has.
+def pack_folder(tree: Tree, sink: ByteSink, done: Callable[[int], None]) -> int:
+    """Write the folder as .tar.zst into sink; return the number of its files.
 
-    done: told how many files are written, as they are.
-    Raises FileChanged when it is not what tree says, and as Folder.open.
+    done: called with the number of files written so far.
+    Raises FileChanged when the folder is not the one of tree, and as Folder.open.
     """
     folder = Folder(tree.name, Path(tree.path), hidden=tree.hidden)
     snapshot = take_snapshot(folder)
     if snapshot.digest() != tree.digest:
-        raise FileChanged("the folder was changed after it was asked for; ask again")
+        raise FileChanged("the folder has changed since it was requested; request it again")
     compressed = compress_into(sink, "zst")
     output: Any = compressed
     with tarfile.open(
@@ -60,7 +60,7 @@ def _add(tar: tarfile.TarFile, folder: Folder, file: SnapshotFile) -> bytes:
     member.size = file.size
     with closing(folder.open(file.path)) as opened:
         if opened.version != file.version:
-            raise FileChanged(f"{file.path!a} was changed after the archive had begun")
+            raise FileChanged(f"{file.path!a} has changed since the archive was begun")
         content = _Hashed(opened)
         tar.addfile(member, content)  # type: ignore[arg-type]
         opened.check()
@@ -76,7 +76,7 @@ def _add_manifest(tar: tarfile.TarFile, snapshot: Snapshot, sha256s: list[bytes]
 
 
 class _Hashed:
-    """A file as tarfile reads it; what was read is hashed."""
+    """A file for tarfile that hashes what is read."""
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file

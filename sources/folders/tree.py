@@ -1,4 +1,4 @@
-"""A folder to be packed whole, as plain data for a recording process."""
+"""A folder to be packed, as plain data for a recording process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Tree(NamedTuple):
-    """A whole folder. hidden: as of a Folder. digest: of what was in it when asked for."""
+    """A folder. hidden: as in Folder. digest: of its snapshot at the request."""
 
     name: str
     path: str
@@ -14,5 +14,5 @@ class Tree(NamedTuple):
     digest: str
 
     def identity(self) -> list[Any]:
-        """Return what is the same for the same folder."""
+        """Return a value that is equal for the same folder."""
         return [self.path, self.hidden]

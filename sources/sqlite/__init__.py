@@ -1,13 +1,13 @@
 """SQLite, by one engine, apsw. No other room knows it.
 
-database: SqliteDatabase, which is what sources.database asks for, and the row of sources.kinds.
-connections: how a file is opened, and what bounds a statement. wal_files, wal_rights: so that its
-application can still write it. statement, filters: the SQL of the catalogue. check: does a database
-have what the catalogue says? tables, column_types: what a source looks like. sql, conditions,
-dates, subqueries: a selection as bound SQL. fingerprint: has a file changed? volatility: does a
-statement depend on more than the database? preview: the first rows. profiling: a sample of all.
-rows, spill, typed_values: the rows as Arrow record batches. generated: rows that are made up.
-sample: the data to start with.
+database: SqliteDatabase, a Database of sources.database, and its row in sources.kinds. connections:
+opening a file, and limits of statements. wal_files, wal_rights: the files of a write-ahead log,
+which the application must be able to write. statement, filters: parsing the SQL of the catalogue.
+check: whether a database matches the catalogue. tables, column_types: descriptions of sources. sql,
+conditions, dates, subqueries: a selection as bound SQL. fingerprint: whether a file has changed.
+volatility: whether a statement depends on the clock or on chance. preview: the first rows.
+profiling: a sample of the rows. rows, spill, typed_values: the rows as Arrow record batches.
+generated: generated rows. sample: the sample database.
 
 rows, spill and typed_values need pyarrow: only the recording processes import them.
 """

@@ -1,6 +1,6 @@
-"""Does a database hold what the catalogue says it holds?
+"""Checks whether a database has what the catalogue names.
 
-It is opened once, read-only, and asked for nothing but names and plans; no row is read.
+It is opened once, read-only, for names and plans; no row is read.
 Way in: check_database. Source: https://sqlite.org/uri.html
 and https://sqlite.org/opcode.html.
 """
@@ -22,19 +22,19 @@ from sources.sqlite.tables import described_columns, text_of
 
 log = logging.getLogger(__name__)
 
-# A write lasts milliseconds; a lock held longer is a problem to be named.
+# A write takes milliseconds; a longer lock is logged.
 LOCK_WAIT_S = 2.0
 
-# What a parameter without a default is bound to while its query is only planned.
+# Bound to a parameter without a default to plan its query.
 _ANY_VALUE: dict[str, int | float | str] = {"int": 0, "float": 0.0, "text": ""}
 
 
 def check_database(path: Path, used: Sequence[Stored]) -> list[str]:
-    """Return the problems of one database and of the sources that use it, at least one.
+    """Return the problems of a database and of the sources that use it. used: at least one.
 
-    Looks for: a file that is not there or not SQLite, a table or view that is not there or does
-    not work, a query that does not compile or would write, a filter of columns that are not
-    there. A locked database is not looked at. Blocks for the disk, and for at most LOCK_WAIT_S.
+    Finds a file that is missing or not SQLite, a table or view that is missing or broken, a query
+    that does not compile or would write, a filter of missing columns. A locked database is not
+    checked. Blocks for the disk, and for at most LOCK_WAIT_S.
     """
     keys = f"sources.{used[0].name}.database"
     if len(used) > 1:
@@ -46,8 +46,7 @@ def check_database(path: Path, used: Sequence[Stored]) -> list[str]:
         with connect(read_only_uri(path.absolute()), wait_s=LOCK_WAIT_S) as connection:
             return _check_sources(connection, used)
     except (apsw.BusyError, SourceLocked):
-        # That passes, and the others do not wait for it. A worker that is started again meanwhile
-        # would end the server.
+        # Locks are temporary. An error would end the server if a worker is restarted meanwhile.
         log.warning("%s is locked by a writer: its sources are not checked", path)
         return []
     except (apsw.Error, SourceUnavailable) as error:
@@ -86,7 +85,7 @@ def _table_problem(
         shown = ", ".join((same or names)[:20]) or "none"
         return f'there is no table or view "{source.table}" in {source.database}; there is {shown}'
     try:
-        # A view is only a text until it is used: what it reads may be gone.
+        # A view is checked only when it is used: its tables may be missing.
         next(compiled(connection, f"select * from {quoted(source.table)}", {}))
     except apsw.Error as error:
         return f'"{source.table}" cannot be read ({error})'
@@ -99,7 +98,7 @@ def _query_problem(connection: apsw.Connection, source: QuerySource) -> str | No
         plan = list(compiled(connection, source.query, bound))
     except apsw.Error as error:
         return f"SQLite refuses it ({error})"
-    # Transaction's second operand is not 0 in a statement that writes.
+    # The second operand of Transaction is not 0 in a statement that writes.
     if any(opcode == "Transaction" and p2 != 0 for opcode, p2, _ in plan):
         return "it writes; a query that only reads would be right"
     return None

@@ -1,7 +1,7 @@
-"""The type of a column, and as what its values are compared.
+"""The type of a column, and how its values are compared.
 
-SQLite has no dates, decimals or booleans: it gives columns that are declared so NUMERIC affinity,
-and stores texts and numbers in them. Pure. Way in: make_column, storage_of, declared_as,
+SQLite has no dates, decimals or booleans: columns that are declared so get NUMERIC affinity, and
+hold texts and numbers. Pure. Way in: make_column, storage_of, declared_as,
 comparison_of. Source: https://sqlite.org/datatype3.html, 3.1.
 """
 
@@ -19,11 +19,11 @@ _TIMESTAMP = frozenset(
         "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ", "TIMESTAMPNTZ",
     ]
 )  # fmt: skip
-# Not NUM: so SQLite declares a column of dates, too, in `create table … as select …`.
+# Without NUM, which SQLite also declares for a column of dates in `create table … as select …`.
 _DECIMAL = frozenset(["DECIMAL", "DEC", "NUMERIC", "NUMBER", "MONEY", "SMALLMONEY"])
 _BOOLEAN = frozenset(["BOOLEAN", "BOOL"])
 
-# What SQLite itself calls the affinity of an expression (its createTableStmt).
+# SQLite's names of the affinity of an expression (its createTableStmt).
 _OF_EXPRESSIONS = {"INT": "INTEGER", "REAL": "REAL", "TEXT": "TEXT", "NUM": "NUMERIC"}
 # https://sqlite.org/datatype3.html, 3.1: the first that the declared type contains.
 _RULES = (
@@ -38,7 +38,7 @@ _ARROW_TYPES = {
     "date": "date32[day]", "timestamp": "timestamp[us]", "boolean": "bool",
 }  # fmt: skip
 _KINDS = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
-# What decimal128 holds.
+# That of decimal128.
 _MAX_PRECISION = 38
 
 _WORD = re.compile(r"\s*([0-9A-Z_]*)", re.IGNORECASE | re.ASCII)
@@ -46,13 +46,13 @@ _SIZE = re.compile(r"\(\s*([0-9]{1,9})\s*(?:,\s*([0-9]{1,9})\s*)?\)")
 
 
 class Storage(NamedTuple):
-    """What SQLite knows of a column.
+    """SQLite's view of a column.
 
     affinity: `INTEGER REAL TEXT NUMERIC BLOB` (BLOB: none). stored: the storage class of its first
-    rows where they have just one and the affinity does not tell, else None; of integers and reals
-    it is `real`. None in a source with a row filter: its rows are not looked at.
-    declared: the type that its table declares, as it is written there; of an expression the name
-    of its affinity, "" for none.
+    rows if they have only one and the affinity does not imply it, else None; `real` for integers
+    and reals. None in a source with a row filter, whose rows are not read.
+    declared: the type in the table's declaration; for an expression the name of its affinity, ""
+    for none.
     """
 
     affinity: str
@@ -61,10 +61,10 @@ class Storage(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """What SQLite has no type for. kind: `date timestamp decimal boolean`.
+    """A declared type that SQLite does not have. kind: `date timestamp decimal boolean`.
 
-    precision, scale: of a decimal that declares them, `DECIMAL(10, 2)`; a scale that is left out
-    is 0, as in SQL.
+    precision, scale: of a decimal that declares them, `DECIMAL(10, 2)`; the default scale is 0, as
+    in SQL.
     """
 
     kind: str
@@ -81,14 +81,14 @@ def make_column(
 
 
 def storage_of(column: ColumnInfo) -> Storage:
-    """Return what make_column was given, also in another process."""
+    """Return the arguments of make_column, also in another process."""
     return Storage(*column.native)  # type: ignore[arg-type]
 
 
 def affinity_of(declared: str) -> str:
-    """Return the affinity of a column that is declared so, "" for not at all."""
+    """Return the affinity of a column with this declared type, which may be ""."""
     upper = declared.upper()
-    # ANY has none in a STRICT table, and is NUMERIC in others, where it compares in the same way.
+    # ANY has none in a STRICT table, and is NUMERIC in others, which compare in the same way.
     if upper in ("", "ANY"):
         return "BLOB"
     found = (affinity for part, affinity in _RULES if part in upper)
@@ -96,16 +96,16 @@ def affinity_of(declared: str) -> str:
 
 
 def kind_of(column: ColumnInfo) -> str:
-    """Return as what kind a column of nothing but NULL is encoded."""
+    """Return the kind as which a column of only NULL is encoded."""
     return _KINDS.get(storage_of(column).affinity, "text")
 
 
 def declared_as(column: Storage) -> Declared | None:
-    """Return which date, timestamp, decimal or boolean a column is declared as, None for none.
+    """Return the date, timestamp, decimal or boolean that a column is declared as, None for none.
 
-    The first word of the declared type decides: of a date and a timestamp whatever follows it, so
-    that `TIMESTAMP TEXT` is one; of the others only where SQLite takes the column for no integer,
-    real or text.
+    The first word of the declared type decides: for dates and timestamps whatever follows it, so
+    that `TIMESTAMP TEXT` is one; for the others only if the affinity is not that of integers, reals
+    or texts.
     """
     found = _WORD.match(column.declared)
     word = found[1].upper() if found else ""
@@ -125,10 +125,10 @@ def declared_as(column: Storage) -> Declared | None:
 
 
 def comparison_of(column: Storage) -> str:
-    """Return as what values are compared with those of a column.
+    """Return how values are compared with those of a column.
 
-    `integer`, `number`, `text`, `date`, `boolean`; `any`: a value that could be a number is
-    compared with numbers as one and with texts as a text.
+    `integer`, `number`, `text`, `date`, `boolean`; `any`: a value that may be a number is compared
+    with numbers as a number and with texts as a text.
     """
     declared = declared_as(column)
     if declared is not None:
@@ -141,8 +141,8 @@ def comparison_of(column: Storage) -> str:
 def _type_of(column: Storage) -> str:
     """Return the Arrow type of a column.
 
-    A column that declares none, an expression for instance, has that of its first rows; so has a
-    decimal that holds texts.
+    A column without a declared type, such as an expression, has that of its first rows, and so does
+    a decimal that holds texts.
     """
     declared = declared_as(column)
     if declared is not None and not (declared.kind == "decimal" and _holds_texts(column)):
@@ -160,7 +160,7 @@ def _decimal_type(declared: Declared) -> str:
 
 
 def _reading_of(column: Storage) -> str:
-    """Return as what the value of a filter is read."""
+    """Return how the value of a filter is read."""
     comparison = comparison_of(column)
     if comparison == "any":
         return "number" if column.stored in ("integer", "real") else "any"

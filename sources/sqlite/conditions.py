@@ -1,7 +1,7 @@
-"""A filter as an SQL condition that is true of the rows a person means.
+"""A filter as an SQL condition with the meaning that people expect.
 
-To SQLite every text is greater than every number, and a blob than both: where an order is asked
-for, only what is stored as the same kind of value is compared. Values are always bound. Pure.
+To SQLite every text is greater than every number, and a blob than both: so operators of order
+compare only values of the same kind. Values are always bound. Pure.
 Way in: condition_sql. Source: https://sqlite.org/datatype3.html, 4.
 """
 
@@ -19,17 +19,17 @@ from sources.sqlite.dates import dates_sql
 Bind = Callable[[Value], str]
 
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-# What SQLite takes for a number, where it compares a text with a column of NUMERIC affinity.
+# Texts that SQLite takes for numbers when it compares them with a column of NUMERIC affinity.
 _LIKE_A_NUMBER = re.compile(
     r"[\t-\r ]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[\t-\r ]*", re.ASCII
 )
-# What is true and false in a column of booleans, besides 1 and 0.
+# True and false in a column of booleans, besides 1 and 0.
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
 
-def condition_sql(cell: str, column: ColumnInfo, asked: Filter, bind: Bind) -> str:
-    """Return the condition that asked makes. cell: SQL for the column's value."""
-    operator, values = asked.operator, asked.values
+def condition_sql(cell: str, column: ColumnInfo, wanted: Filter, bind: Bind) -> str:
+    """Return the condition of a filter. cell: SQL for the column's value."""
+    operator, values = wanted.operator, wanted.values
     if operator == "null":
         return f"{cell} is null" if values[0] else f"{cell} is not null"
     if operator == "like":
@@ -43,7 +43,7 @@ def condition_sql(cell: str, column: ColumnInfo, asked: Filter, bind: Bind) -> s
         return _boolean_sql(cell, operator, values, bind)
     readings = [each for value in values for each in _readings(value, comparison)]
     if operator in ("eq", "in", "ne"):
-        # To read_number ` 5` is a text, as it is in an order. `5` is a number, too.
+        # read_number takes ` 5` for a text, and so do operators of order; `5` is also a number.
         if storage.affinity == "NUMERIC" and any(map(_is_text_like_a_number, readings)):
             cell = f"+{cell}"
         negated = "not " if operator == "ne" else ""
@@ -54,7 +54,7 @@ def condition_sql(cell: str, column: ColumnInfo, asked: Filter, bind: Bind) -> s
 def all_of(conditions: Sequence[str]) -> str:
     """Return the conditions joined by AND, at least one, as a tree.
 
-    In a row they would be as deep as they are many, and SQLite takes a depth of 1,000.
+    A chain would be as deep as it has conditions, and SQLite allows a depth of 1,000.
     """
     if len(conditions) == 1:
         return f"({conditions[0]})"
@@ -65,7 +65,7 @@ def all_of(conditions: Sequence[str]) -> str:
 def _order_sql(cell: str, sign: str, value: Value, bind: Bind) -> str:
     if not isinstance(value, str):
         return f"({cell} {sign} {bind(value)} and typeof({cell}) in ('integer', 'real'))"
-    # In a column with NUMERIC affinity a text of digits would be compared as a number.
+    # A column with NUMERIC affinity would compare a text of digits as a number.
     plain = f"+{cell}" if _LIKE_A_NUMBER.fullmatch(value) else cell
     return f"({plain} {sign} {bind(value)} and typeof({cell}) = 'text')"
 
@@ -97,6 +97,6 @@ def _bound(values: Iterable[Value], bind: Bind) -> str:
 
 
 def _readings(value: Value, comparison: str) -> tuple[Value, ...]:
-    """Return what a value may be: where any is, `1` is a number or a text of one digit."""
+    """Return the meanings of a value: for `any`, `1` is a number or a text of one digit."""
     number = read_number(value) if comparison == "any" and isinstance(value, str) else None
     return (value,) if number is None else (number, value)

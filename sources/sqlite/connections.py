@@ -1,8 +1,8 @@
-"""Connections to source databases: one engine for everything that reads them, read-only.
+"""Connections to source databases: one engine for all readers, read-only.
 
-Catalogue checks, descriptions, pages, reports and exports all run the SQLite that apsw brings, so
-that a query means the same everywhere. Way in: connect; in_time bounds what a statement takes,
-compiled tells what it may do. Knows no HTTP.
+Catalogue checks, descriptions, pages, reports and exports all use apsw's SQLite, so that a query
+means the same everywhere. Way in: connect; in_time limits the time of statements, compiled returns
+their instructions. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from sources.sqlite.wal_files import open_safely
 # How long a reader waits for the lock of a writer before it gives up.
 BUSY_TIMEOUT_S = 5.0
 
-# SQLite's steps between two looks at the clock: about 0.5 ms.
-STEPS_PER_LOOK = 50_000
+# SQLite's steps between two checks of the clock: about 0.5 ms.
+STEPS_PER_CHECK = 50_000
 
-# A name that may have been made unlike another one.
+# A name that may have been numbered because it repeats.
 NUMBERED = re.compile(r":[0-9]+\Z")
 
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
-# SQLite has these, but asks for them all the same where texts are UTF-16.
+# SQLite has these, but also requests them where texts are UTF-16.
 _BUILT_IN_COLLATIONS = ("BINARY", "NOCASE", "RTRIM")
 
 # SQLite's name for a database that is empty and in memory.
@@ -46,7 +46,7 @@ def read_only_uri(database: Path) -> str:
 
 
 def path_of(uri: str) -> Path:
-    """Return the file that read_only_uri has made this of."""
+    """Return the file of a URI of read_only_uri."""
     return Path(unquote(uri.removeprefix("file:").partition("?")[0]))
 
 
@@ -55,14 +55,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-# What a request waits for is no longer than this, and looks for no longer patterns: a value is
-# copied, and a pattern compared, in one step that nothing breaks off. Exports have no such bounds.
-WAITED_FOR = {apsw.SQLITE_LIMIT_LENGTH: 8 << 20, apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 128}
+# The limits of statements that a request waits for: copying a value and comparing a pattern are
+# single steps that nothing interrupts. Exports have no such limits.
+REQUEST_LIMITS = {apsw.SQLITE_LIMIT_LENGTH: 8 << 20, apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 128}
 
 
 def bound(connection: apsw.Connection) -> None:
-    """Refuse values that a request must not hold: raises apsw.TooBigError where one is read."""
-    for limit, most in WAITED_FOR.items():
+    """Apply REQUEST_LIMITS: reading a larger value raises apsw.TooBigError."""
+    for limit, most in REQUEST_LIMITS.items():
         connection.limit(limit, most)
 
 
@@ -104,7 +104,7 @@ def open_connection(
 
 
 def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:
-    """Let a column be read that only its application can compare, as Android's LOCALIZED."""
+    """Make columns readable that only their application can compare, as Android's LOCALIZED."""
     if name.upper() in _BUILT_IN_COLLATIONS:
         return
 
@@ -116,15 +116,15 @@ def _add_unknown_collation(connection: apsw.Connection, name: str) -> None:
 
 def close(connection: apsw.Connection) -> None:
     """Close it, also in the middle of a statement."""
-    # The last statement's error is told again by the close.
+    # Closing raises the last statement's error again.
     with suppress(apsw.Error):
         connection.close(True)
 
 
-# What in_time bounds at the moment, and until when: of this process, as its threads are. SQLite
-# counts steps, and one of them may be long; break_off_late counts no steps.
+# The connections that in_time limits now, and when each ends. SQLite's own check counts steps, and
+# one of them may be long; interrupt_overdue does not depend on steps.
 _in_time: dict[object, tuple[apsw.Connection, float]] = {}
-# Nearly all are broken off by their steps before that.
+# SQLite's own check interrupts nearly all before that.
 GRACE_S = 0.1
 
 
@@ -132,9 +132,11 @@ GRACE_S = 0.1
 def in_time(
     connection: apsw.Connection, limit_s: float, has_left: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Break off what is run in here after limit_s, or once has_left: raises apsw.InterruptError."""
+    """Interrupt statements after limit_s, or once has_left: they raise apsw.InterruptError."""
     ends_s = time.monotonic() + limit_s
-    connection.set_progress_handler(lambda: has_left() or time.monotonic() > ends_s, STEPS_PER_LOOK)
+    connection.set_progress_handler(
+        lambda: has_left() or time.monotonic() > ends_s, STEPS_PER_CHECK
+    )
     key = object()
     _in_time[key] = connection, ends_s
     try:
@@ -144,8 +146,8 @@ def in_time(
         connection.set_progress_handler(None)
 
 
-def break_off_late() -> None:
-    """Break off what is run in time and whose time is over. To be called again and again."""
+def interrupt_overdue() -> None:
+    """Interrupt overdue statements of in_time. To be called periodically."""
     late_s = time.monotonic() - GRACE_S
     for key in list(_in_time):
         connection, ends_s = _in_time.get(key, (None, math.inf))
@@ -158,12 +160,12 @@ def break_off_late() -> None:
 def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:
     """Return the (name, type) of each column of a SELECT, without running it.
 
-    Names that repeat get a number: `a`, `a:1`, `a:2`, as in SQLite, which makes up others from the
-    fifth on, each time anew.
-    body: may have parameters only where NULL can stand. type: as it was declared for a column of
-    a table, else SQLite's name of the expression's affinity, "" for none. Raises apsw.Error.
+    Names that repeat get a number: `a`, `a:1`, `a:2`, as in SQLite, which makes random ones from
+    the fifth on.
+    body: may have parameters only where NULL is allowed. type: the declared one of a column of a
+    table, else SQLite's name of the expression's affinity, "" for none. Raises apsw.Error.
     """
-    # A view tells the types of its columns without being run; only the temporary schema is written.
+    # A view has the types of its columns without being run; only the temporary schema is written.
     view = own_name()
     names = ", ".join(map(quoted, _names_of(connection, body)))
     connection.execute(f"create temp view {view}({names}) as {body}")
@@ -173,7 +175,7 @@ def columns_of(connection: apsw.Connection, body: str) -> list[tuple[str, str]]:
 
 
 def column_names(cursor: apsw.Cursor) -> list[str]:
-    """Return the names of the columns of a compiled statement, made unlike as by columns_of."""
+    """Return the names of the columns of a compiled statement, numbered as by columns_of."""
     names: dict[str, str] = {}
     for name, *_ in cursor.get_description():
         stem, number, unlike = NUMBERED.sub("", name), 0, name
@@ -189,7 +191,7 @@ def _names_of(connection: apsw.Connection, body: str) -> list[str]:
 
     def look(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
         names.extend(column_names(cursor))
-        return False  # it is compiled now, and is not run
+        return False  # compiled, but not run
 
     cursor = connection.cursor()
     cursor.exec_trace = look
@@ -199,7 +201,7 @@ def _names_of(connection: apsw.Connection, body: str) -> list[str]:
 
 
 class Instruction(NamedTuple):
-    """One of a compiled statement. p2, p4: its operands; https://sqlite.org/opcode.html."""
+    """An instruction of a compiled statement. p2, p4: operands; https://sqlite.org/opcode.html."""
 
     opcode: str
     p2: int
@@ -217,10 +219,10 @@ def compiled(
         except StopIteration:
             return
         except UnicodeDecodeError:
-            continue  # a blob among the literals, which is shown as it is
+            continue  # a blob among the literals
         yield Instruction(str(opcode), int(p2), p4)
 
 
 def own_name() -> str:
-    """Return a name for something temporary that no table of theirs has."""
+    """Return a name for a temporary object that no table of the database has."""
     return f"headwater_{secrets.token_hex(8)}"

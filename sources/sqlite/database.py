@@ -1,4 +1,4 @@
-"""A database file of SQLite, as sources.database wants it. Way in: SqliteDatabase, SQLITE."""
+"""A database file of SQLite as a Database of sources.database. Way in: SqliteDatabase, SQLITE."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import apsw
 
 from sources.columns import ColumnInfo
-from sources.database import LOOK_S, NO_ATTRIBUTES, Cell, Description, Kind, Stored
+from sources.database import LOOK_S, NO_ATTRIBUTES, Description, Kind, PreviewCell, Stored
 from sources.query import Query
 from sources.selection import Selection, Value
 from sources.sqlite.check import check_database
-from sources.sqlite.connections import IN_MEMORY, break_off_late, path_of, read_only_uri
+from sources.sqlite.connections import IN_MEMORY, interrupt_overdue, path_of, read_only_uri
 from sources.sqlite.filters import read_filter
 from sources.sqlite.fingerprint import database_fingerprint
 from sources.sqlite.preview import first_rows
@@ -65,8 +65,8 @@ class SqliteDatabase:
         query = self.query(*selection_sql(source, selection, columns, attributes), selected)
         volatility = volatility_of(query, self.fingerprint())
         if volatility == CHANCE:
-            sql, values = selection_sql(source, selection, columns, attributes, is_by_chance=True)
-            query = query._replace(sql=sql, parameters=values, is_by_chance=True)
+            sql, values = selection_sql(source, selection, columns, attributes, is_random=True)
+            query = query._replace(sql=sql, parameters=values, is_random=True)
         is_shareable = volatility in SHAREABLE
         return query._replace(is_shareable=is_shareable, watches_clock=volatility == PERHAPS)
 
@@ -80,7 +80,9 @@ class SqliteDatabase:
     ) -> int | None:
         return count_at_most(source, query, most, limit_s)
 
-    def preview(self, query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Cell]] | None:
+    def preview(
+        self, query: Query, most: int, limit_s: float = LOOK_S
+    ) -> list[list[PreviewCell]] | None:
         return first_rows(query, most, limit_s)
 
     def sample(self, query: Query, most_s: float) -> SqliteSample:
@@ -88,7 +90,7 @@ class SqliteDatabase:
 
 
 def _read_address(rest: str, folder: Path) -> tuple[SqliteDatabase, str | None]:
-    """Return the database at sqlite:///relative or sqlite:////absolute, and what is wrong."""
+    """Return the database at sqlite:///relative or sqlite:////absolute, and the problem or None."""
     path = rest.removeprefix("/")
     problem = None
     if rest and not rest.startswith("/"):
@@ -105,4 +107,4 @@ def _database_at(uri: str) -> SqliteDatabase:
     return SqliteDatabase(path_of(uri))
 
 
-SQLITE = Kind(_read_address, read_statement, read_filter, _database_at, break_off_late)
+SQLITE = Kind(_read_address, read_statement, read_filter, _database_at, interrupt_overdue)

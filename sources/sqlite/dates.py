@@ -1,7 +1,7 @@
-"""The SQL that compares what is stored with dates that are asked for.
+"""The SQL that compares stored values with the dates of a filter.
 
-What is stored is made a text in UTC, as sources.dates has them, by SQL. A year, a month or a day is
-compared with as much of it. Pure. Way in: dates_sql, moment_sql. Source:
+SQL converts a stored value to a text in UTC, as in sources.dates. A year, a month or a day is
+compared with its beginning. Pure. Way in: dates_sql, moment_sql. Source:
 https://sqlite.org/lang_datefunc.html.
 """
 
@@ -28,16 +28,16 @@ def dates_sql(
     values: Sequence[str],
     bind: Bind,
 ) -> str:
-    """Return the condition that what cell holds is such a date: `eq ne in gt gte lt lte`.
+    """Return the condition of an operator on a date: `eq ne in gt gte lt lte`.
 
-    values: of read_date. bind: takes a value and returns SQL for it. What is no date makes the
-    condition NULL.
+    values: of read_date. bind: takes a value and returns SQL for it. The condition is NULL for a
+    cell that is no date.
     """
     key = moment_sql(cell)
     if operator in _OPERATORS:
         exact = f"{_as_long_as(key, values[0])} {_OPERATORS[operator]} {bind(values[0])}"
     else:
-        # Values of one length are one list: there may be hundreds.
+        # One list for all values of a length: there may be hundreds.
         of_a_length: dict[str, list[str]] = {}
         for value in values:
             of_a_length.setdefault(_as_long_as(key, value), []).append(bind(value))
@@ -51,7 +51,7 @@ def dates_sql(
 
 
 def moment_sql(cell: str) -> str:
-    """Return an expression for what cell holds as a text in UTC, NULL where it is no date.
+    """Return an expression for the value of cell as a text in UTC, NULL where it is no date.
 
     Texts: a day, or a day and a time. Numbers: as the modifier `auto` of SQLite's functions takes
     them, in the years 0000 to 9999.
@@ -59,8 +59,8 @@ def moment_sql(cell: str) -> str:
     number = f"rtrim(rtrim(strftime('%Y-%m-%d %H:%M:%f', {cell}, 'auto'), '0'), '.')"
     second = f"substr({cell}, 1, 19)"
     plain = f"replace({second}, 'T', ' ')"
-    # SQLite takes the 30th of February for one in March, and 'now' for a time: what it gives is
-    # the same text only for a date. The usual forms come first; they take 0.2 to 1.5 µs, others 3.
+    # SQLite takes the 30th of February for a day in March, and 'now' for a time: its result equals
+    # the text only for a date. The usual forms come first; they take 0.2 to 1.5 µs, others 3.
     is_plain = f"length({cell}) >= 19 and datetime({second}) = {plain} collate binary"
     rest = f"substr({cell}, 20)"
     in_utc = f"substr({cell}, 20, length({cell}) - iif(substr({cell}, -1) = 'Z', 20, 25))"
@@ -79,7 +79,7 @@ def moment_sql(cell: str) -> str:
 
 
 def _zoned_sql(cell: str) -> str:
-    """Return an expression for a text of no usual form that begins with a day and a time."""
+    """Return an expression for a text of an unusual form that begins with a day and a time."""
     zone = (
         "case when zone = '' then '' when zone in ('Z', 'z') then 'Z'"
         " when zone glob '[+-][0-9][0-9]' then zone || ':00'"
@@ -88,7 +88,7 @@ def _zoned_sql(cell: str) -> str:
         " when zone glob '[+-][0-9][0-9]:[0-9][0-9]' then zone end"
     )
     moment = _with_fraction(f"datetime(day || ' ' || clock || {zone})", "fraction")
-    # A limit keeps SQLite from computing the parts again wherever they are named.
+    # The limits keep SQLite from computing the parts again wherever they are used.
     return (
         f"(select iif(date(day) = day and (fraction = '' or length(clock) = 8), {moment}, null)"
         " from (select day, clock, trim(tail) as zone,"
@@ -102,7 +102,7 @@ def _zoned_sql(cell: str) -> str:
 
 
 def _with_fraction(moment: str, fraction: str) -> str:
-    """Return SQL for a moment with a fraction as it is stored, `.250` or an empty text."""
+    """Return SQL for a moment with a stored fraction, `.250` or an empty text."""
     is_one = f"{fraction} glob '.[0-9]*' and substr({fraction}, 2) not glob '*[^0-9]*'"
     return (
         f"iif({fraction} = '' or ({is_one}), {moment} || rtrim(rtrim({fraction}, '0'), '.'), null)"
@@ -113,7 +113,7 @@ def _with_fraction(moment: str, fraction: str) -> str:
 _FIRST_SECOND, _END_SECOND = -62_167_219_200, 253_402_300_800
 _FIRST_JULIAN, _END_JULIAN = 1_721_059.5, 5_373_485.0
 _EPOCH = date(1970, 1, 1)
-# Of the julian day number at midnight over date.toordinal().
+# The julian day number at midnight, minus date.toordinal().
 _JULIAN = 1_721_424.5
 
 
@@ -128,15 +128,15 @@ def _nearby_sql(
     values: Sequence[str],
     bind: Bind,
 ) -> str:
-    """Return a condition that an index can answer, true of all that is wanted and of some more.
+    """Return a condition that an index can answer, true of all wanted rows and of some others.
 
-    A text begins with a day that is at most one day from that in UTC.
+    A text begins with a day that is at most one day from its day in UTC.
     """
     first = None if operator in ("lt", "lte") else min(filter(None, map(first_day, values)))
     last = None if operator in ("gt", "gte") else max(filter(None, map(last_day, values)))
     least = moved(first, -1)
     most = moved(last, 2)
-    # The lowest and the highest text that begins with a digit, and neither is a number.
+    # Below and above all texts that begin with a digit; neither is a number.
     from_text, to_text = (str(least) if least else "0-"), (str(most) if most else ":")
     ranges = [f"{cell} between {bind(from_text)} and {bind(to_text)}"]
     if affinity != "TEXT":

@@ -1,10 +1,10 @@
-"""The SQL of a row filter, read: where it binds attributes, and whether it is safe.
+"""Parses the SQL of a row filter: where it binds attributes, and whether it is safe.
 
-Pure: text in, a RowFilter out and what is wrong with it.
+Pure: text in, a RowFilter and its problems out.
 A filter has to fail closed. To SQLite every text is greater than every number, so `level <= 'x'`
-is true of all levels, as is `level <> 'x'`: where an expression orders or negates, it must be plain
-as what each attribute is read. Way in: read_filter; sql.py puts it into the statement, and check.py
-asks the database about it. Source: https://sqlite.org/datatype3.html, 4.2.
+is true of all levels, as is `level <> 'x'`: where an expression orders or negates, the type of each
+attribute must be evident. Way in: read_filter; sql.py puts it into the statement, and check.py
+checks it with the database. Source: https://sqlite.org/datatype3.html, 4.2.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import NamedTuple
 from sources.row_filter import BOUND_AS, RowFilter, Use
 from sources.sqlite.statement import NAME, TOKEN
 
-# One for each comparison that orders or negates: what is compared with numbers is bound as one.
+# One parameter for each comparison if the expression orders or negates, bound as a number where it
+# is compared with numbers.
 _ORDERED_AS = "_ordered_"
 
 _ATTRIBUTE = re.compile(rf":principal\.(?P<attribute>[A-Za-z][0-9A-Za-z_]{{0,63}})(?!{NAME})")
@@ -24,7 +25,7 @@ _RIGHT = ":principal.<name> would be right"
 
 _NEGATIONS = frozenset(["between", "not", "notnull", "isnull", "case", "iif", "except"])
 _COMPARISONS = frozenset(["=", "==", "<>", "!=", "<", "<=", ">", ">=", "is", "between"])
-# What binds less than any comparison; "" is either end.
+# Tokens of a lower precedence than any comparison; "" is either end.
 _BOUNDARIES = frozenset(
     ["", "(", ")", ",", "and", "or", "not", "when", "then", "else", "end", "where"]
 )
@@ -32,14 +33,14 @@ _CASTS = {"integer": "INTEGER", "int": "INTEGER", "real": "REAL", "text": "TEXT"
 
 
 class _Token(NamedTuple):
-    """kind: of statement.TOKEN, or operator, or attribute, whose text is its name."""
+    """kind: of statement.TOKEN, operator, or attribute with its name as text."""
 
     kind: str
     text: str
 
 
 def read_filter(sql: str) -> tuple[RowFilter, list[str]]:
-    """Return the filter that sql says, and all that is wrong with it and what would be right."""
+    """Return the filter of an expression, and its problems with what would be right."""
     tokens, problems = _read_tokens(sql)
     problems += _parenthesis_problems(tokens)
     words = [token for token in tokens if token.kind != "blank"]
@@ -64,7 +65,7 @@ def read_filter(sql: str) -> tuple[RowFilter, list[str]]:
 
 
 def readings(row_filter: RowFilter, affinities: Mapping[str, str]) -> list[tuple[Use, str]]:
-    """Return as what each use reads its attribute: INTEGER, REAL, TEXT, "" for no telling.
+    """Return each use with the affinity of its attribute: INTEGER, REAL, TEXT, "" if unclear.
 
     affinities: of the source's columns, by name.
     """
@@ -75,7 +76,7 @@ def readings(row_filter: RowFilter, affinities: Mapping[str, str]) -> list[tuple
 
 
 def unclear_uses(row_filter: RowFilter, affinities: Mapping[str, str]) -> list[str]:
-    """Return what speaks against the filter over columns of these affinities."""
+    """Return the problems of the filter with columns of these affinities."""
     return [
         _unclear(
             use.attribute, f'is beside "{use.column}", which is no INTEGER, REAL or TEXT column'
@@ -134,7 +135,7 @@ def _orders_or_negates(token: _Token) -> bool:
 
 
 def _at(words: Sequence[_Token], place: int) -> str:
-    """Return the text there in small letters, "" beyond either end."""
+    """Return the text at place in lower case, "" beyond either end."""
     return words[place].text.lower() if 0 <= place < len(words) else ""
 
 
@@ -147,7 +148,7 @@ def _cast_at(words: Sequence[_Token], place: int) -> Use | None:
 
 
 def _comparison_at(words: Sequence[_Token], place: int, parameter: str) -> Use | None:
-    """Return the use of `column <= :principal.x`, the other way round, or with between."""
+    """Return the use of `column <= :principal.x`, `:principal.x >= column`, or between."""
     other = beyond = place
     if _at(words, place - 1) in _COMPARISONS and _at(words, place + 1) in _BOUNDARIES:
         other = place - 2
@@ -168,7 +169,7 @@ def _comparison_at(words: Sequence[_Token], place: int, parameter: str) -> Use |
 
 
 def _column(token: _Token) -> str:
-    """Return the name that a token may be, "" when it can be none."""
+    """Return the column name of a token, "" when it can be none."""
     if token.kind == "word":
         return "" if token.text[0] in "0123456789" else token.text
     if token.kind != "quoted" or token.text[0] == "'":
@@ -181,11 +182,11 @@ def _written(token: _Token, names: Iterator[str]) -> str:
     if token.kind == "attribute":
         return f":{next(names, BOUND_AS + token.text)}"
     if token.kind == "quoted" and token.text[0] == '"':
-        # What is in " and no column is a text to SQLite, and in ` an error.
+        # SQLite takes an unknown name in " for a text, and refuses it in `.
         return "`" + _column(token).replace("`", "``") + "`"
     return token.text
 
 
 def _folded(name: str) -> str:
-    """Return a name as SQLite compares it: blind to the case of ASCII letters only."""
+    """Return a name as SQLite compares it: ASCII letters in lower case."""
     return re.sub(r"[A-Z]", lambda letter: letter.group().lower(), name)

@@ -1,7 +1,7 @@
-"""Rows that are made up rather than stored: the original contract's users, in any number.
+"""Generated rows: the users of the original contract, in any number.
 
-They are written as a query on an empty database, so that selecting, filtering and exporting
-them is what it is for every other source.
+They are a query on an empty database, so that selecting, filtering and exporting them works as for
+every other source.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from sources.sqlite.database import SqliteDatabase
 
 _QUERIES = {
     "users": (
-        # In blocks: 4.8 M rows/s, and one recursion to all of them 3.3 M.
+        # In blocks: 4.8 M rows/s; one recursion over all rows makes 3.3 M.
         "with recursive unit(i) as (select 1 union all select i + 1 from unit limit 1000),"
         " block(i) as (select 0 union all select i + 1000 from block limit {rows:d})"
-        # Cast: what is computed has no affinity, and is then read more slowly.
+        # Cast: computed values have no affinity, and are read more slowly.
         " select cast(block.i + unit.i as integer) as id,"
         " cast('User ' || (block.i + unit.i) as text) as name"
         " from block cross join unit limit {rows:d}"
@@ -23,7 +23,7 @@ _QUERIES = {
 }
 
 GENERATORS = tuple(_QUERIES)
-# What is in it is always the same.
+# Its content never changes.
 _DATABASE = SqliteDatabase(IN_MEMORY)
 
 

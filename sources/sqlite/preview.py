@@ -7,22 +7,22 @@ from typing import cast
 
 import apsw
 
-from sources.database import LOOK_S, Cell
+from sources.database import LOOK_S, PreviewCell
 from sources.errors import SourceUnavailable
 from sources.query import Query
 from sources.sqlite.connections import bound, connect, in_time, quoted
 from sources.sqlite.subqueries import subquery
 
-# Longer texts are cut by the database; of those of more bytes only the size is told, for which
-# SQLite does not read them.
+# SQLite cuts longer texts, and returns only the size of those with more than READ_BYTES, without
+# reading them.
 CELL_CHARS = 200
 READ_BYTES = 1 << 20
 
 
-def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Cell]] | None:
+def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[PreviewCell]] | None:
     """Return the first rows of a query, at most `most`; None if that takes longer than limit_s.
 
-    None, too, if larger values than a request may hold are in the way, to sort by for instance.
+    None, too, if it needs values beyond REQUEST_LIMITS, to sort by for instance.
     Text that is not UTF-8 is shown with replacement characters. Raises SourceUnavailable. May wait
     for a lock or a disk.
     """
@@ -31,7 +31,7 @@ def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Ce
     try:
         with connect(query.database) as connection:
             bound(connection)
-            # UTF-8 or UTF-16, which is what the bytes of a text are in.
+            # The encoding of texts: UTF-8 or UTF-16.
             encoding = str(connection.execute("pragma encoding").get)
             too_much = (apsw.InterruptError, apsw.TooBigError)
             with suppress(*too_much), in_time(connection, limit_s):
@@ -44,7 +44,7 @@ def first_rows(query: Query, most: int, limit_s: float = LOOK_S) -> list[list[Ce
 
 def _shown(name: str) -> str:
     """Return an expression of one value for a cell; a text and a blob become a blob for _read."""
-    # One expression a column: SQLite gives at most 2,000, which a table may have.
+    # One expression a column: SQLite allows 2,000, and a table may have as many columns.
     text = f"cast('t' || length({name}) || ':' || substr({name}, 1, {CELL_CHARS}) as blob)"
     size = f"cast('b' || octet_length({name}) || ':' as blob)"
     is_measured = f"typeof({name}) = 'blob' or octet_length({name}) > {READ_BYTES}"
@@ -54,8 +54,8 @@ def _shown(name: str) -> str:
     )
 
 
-def _read(value: object, encoding: str) -> Cell:
+def _read(value: object, encoding: str) -> PreviewCell:
     if not isinstance(value, bytes):
-        return Cell(cast("int | float | None", value))
+        return PreviewCell(cast("int | float | None", value))
     length, _, text = value.decode(encoding, "replace").partition(":")
-    return Cell(text if length.startswith("t") else None, int(length[1:]))
+    return PreviewCell(text if length.startswith("t") else None, int(length[1:]))

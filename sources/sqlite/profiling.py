@@ -1,9 +1,9 @@
-"""What the rows of a query are like: a sample of them, and a profile of each of its columns.
+"""A sample of the rows of a query, and a profile of each of its columns.
 
-The rows are copied once, into a temporary table of a connection of our own, in one statement; then
-the database is free, and all profiles are of the same rows, however slowly a client reads them.
-Each statement is bounded in time. All counting is SQLite's own: Python's lock is free meanwhile.
-Knows no HTTP. Way in: SqliteSample.
+One statement copies the rows into a temporary table of our own connection; then the database is not
+read any more, and all profiles are of the same rows, however slowly a client reads them. Each
+statement is bounded in time. SQLite does all counting, without Python's lock. Knows no HTTP. Way
+in: SqliteSample.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sources.profile import (
     Number,
     Numbers,
     Profile,
-    Taken,
+    SampleInfo,
     TimeBin,
     Times,
     Value,
@@ -37,45 +37,45 @@ from sources.time_bins import bins_for
 
 # 400,000 rows of 10 columns are copied in 1.0 s, and each column is profiled in 0.1 to 1.0 s.
 SAMPLE_ROWS = 400_000
-# 336,776 rows of 19 columns, and no more for wider ones.
+# 336,776 rows of 19 columns; fewer of wider tables.
 SAMPLE_CELLS = 8_000_000
-# MOST_COLUMNS of the query are copied: each has two of the 2,000 columns that a table may have.
-# The temporary tables of one sample on the disk; what does not fit is tried with fewer rows.
+# MOST_COLUMNS of the query are copied: each needs two of the 2,000 columns that a table may have.
+# The disk of the temporary tables of one sample; a larger sample is tried again with fewer rows.
 SAMPLE_PAGES = 65_536
 PAGE_BYTES = 4096
-# In memory, for the temporary tables, and for the database and sorting. More is no quicker, and
-# stays with the thread: with 16 MiB each the server grew by 50 MB a report, with 2 by 40 in all.
+# The cache of the temporary tables, and that of the database. More is no faster, and stays with the
+# thread: with 16 MiB each the server grew by 50 MB a report, with 2 by 40 in all.
 CACHE_KIB = 2 * 1024
-# At most so many rows in so many seconds; where that is too much, the next. These and the following
-# are what is due to each step; Sample is given the most that any of them may take.
+# At most so many rows in so many seconds; after a failure, the next. These are the limits of each
+# step; SqliteSample gets a limit of all statements.
 TRIES = ((SAMPLE_ROWS, 3.0), (20_000, 1.0), (1_000, 1.0), (20, 1.0))
 COUNT_S = 2.0
 SPREAD_S = 5.0
 COLUMN_S = 3.0
-# A column that takes longer is profiled by this many rows of the sample.
+# A column that takes longer is profiled from this many rows of the sample.
 PART_ROWS = 20_000
-# Longer values are kept cut, with their length; those of more bytes are not read.
+# Longer values are stored cut, with their length; those with more than READ_BYTES are not read.
 CUT = 200
 READ_BYTES = 1 << 20
 FREQUENT = 10
 BINS = 20
-# So many whole numbers have a bin each: the minutes of an hour, the days of a month.
+# Up to so many whole numbers have a bin each: the minutes of an hour, the days of a month.
 OWN_BINS = 64
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
-# Of a date all that is looked at is its moment m.
+# Dates are counted by their moment m only.
 _NUMBER = "typeof(v) in ('integer', 'real') and m is null"
 _FINITE = "v between -1.7976931348623157e308 and 1.7976931348623157e308"
 
 
 class _TooLong(Exception):
-    """A statement took longer than it may, or more room."""
+    """A statement has exceeded its time or its space."""
 
 
 class SqliteSample:
-    """The rows of query as they are when take() is called. One call at a time, on any thread.
+    """The rows of query at the moment of take(). One call at a time, on any thread.
 
-    most_s: how long each statement may take at most.
+    most_s: the limit of each statement.
     """
 
     def __init__(self, query: Query, most_s: float = math.inf) -> None:
@@ -85,17 +85,17 @@ class SqliteSample:
         self._first, self._spread = own_name(), own_name()
         self._table = self._first
         self._rows = 0
-        self._is_asked = False
-        self._is_left = False
-        # What takes it out of here closes it.
-        self._held: list[apsw.Connection] = []
+        self._is_running = False
+        self._is_closed = False
+        # The caller that takes the connection out of this list closes it.
+        self._connections: list[apsw.Connection] = []
 
-    def take(self) -> Taken:
+    def take(self) -> SampleInfo:
         """Copy the rows, or as many as there is time and room for; blocks for some 10 s at most.
 
         Raises SourceFailed when the database cannot be read.
         """
-        with self._asked() as connection:
+        with self._connection() as connection:
             width = min(MOST_COLUMNS, len(self._query.columns))
             for tried, limit_s in TRIES:
                 most = min(tried, SAMPLE_CELLS // width)
@@ -105,28 +105,28 @@ class SqliteSample:
                 except _TooLong:
                     continue
             else:
-                return Taken("none", 0, None)
+                return SampleInfo("none", 0, None)
             if rows <= most:
-                return self._taken(self._first, "all", rows, rows)
+                return self._use(self._first, "all", rows, rows)
             total = self._count(connection)
             if total is not None and total > most:
                 with suppress(_TooLong):
-                    # A random integer is of 64 bits; this share of them is below.
+                    # Of all integers of 64 bits, this share is below.
                     bound = math.floor(2**64 * (most / total)) - 2**63
                     some = f"where random() < {bound}"
                     spread = self._copy(connection, self._spread, some, -1, SPREAD_S)
-                    return self._taken(self._spread, "spread", spread, total)
+                    return self._use(self._spread, "spread", spread, total)
             connection.execute(f"delete from temp.{self._first} where _rowid_ > {most:d}")
-            return self._taken(self._first, "first", most, total)
+            return self._use(self._first, "first", most, total)
 
     def profile(self, index: int, *, is_brief: bool = False) -> Profile | None:
-        """Return what a column is like, None when that takes too long; blocks for 4 s at most.
+        """Return the profile of a column, None when it takes too long; blocks for 4 s at most.
 
-        index: of the query's columns, below MOST_COLUMNS. is_brief: look at a part of PART_ROWS.
+        index: of the query's columns, below MOST_COLUMNS. is_brief: read only about PART_ROWS.
         Raises SourceFailed.
         """
         step = -(-self._rows // PART_ROWS) if self._rows > PART_ROWS else 1
-        with self._asked() as connection:
+        with self._connection() as connection:
             for rows_apart, limit_s in ((1, COLUMN_S), (step, 1.0)):
                 if is_brief and rows_apart < step:
                     continue
@@ -138,58 +138,58 @@ class SqliteSample:
             return None
 
     def close(self) -> None:
-        """Free the rows. Ends a call that runs on another thread; then that frees them."""
-        self._is_left = True
-        if self._is_asked:
+        """Free the rows. Interrupts a call on another thread, which then frees them."""
+        self._is_closed = True
+        if self._is_running:
             with suppress(IndexError, apsw.Error):
-                self._held[0].interrupt()
+                self._connections[0].interrupt()
         else:
-            self._let_go()
+            self._free()
 
-    def _let_go(self) -> None:
+    def _free(self) -> None:
         with suppress(IndexError):
-            close(self._held.pop())
+            close(self._connections.pop())
 
     @contextmanager
-    def _asked(self) -> Iterator[apsw.Connection]:
-        self._is_asked = True
+    def _connection(self) -> Iterator[apsw.Connection]:
+        self._is_running = True
         try:
-            if self._is_left:
-                raise SourceFailed("the report was given up")
-            if not self._held:
-                self._held.append(_connect(self._query))
-            yield self._held[0]
+            if self._is_closed:
+                raise SourceFailed("the report was cancelled")
+            if not self._connections:
+                self._connections.append(_connect(self._query))
+            yield self._connections[0]
         except (apsw.Error, SourceUnavailable) as error:
             raise SourceFailed(f"the database stopped: {error}") from error
         finally:
-            self._is_asked = False
-            # Looked at after _is_asked is false: close() looks the other way round.
-            if self._is_left:
-                self._let_go()
+            self._is_running = False
+            # Read after _is_running was set; close() does it in the opposite order.
+            if self._is_closed:
+                self._free()
 
     @contextmanager
     def _in_time(self, connection: apsw.Connection, limit_s: float) -> Iterator[None]:
-        """Break off what is run in here after limit_s. Raises _TooLong."""
+        """Interrupt statements after limit_s. Raises _TooLong."""
         try:
-            with in_time(connection, min(limit_s, self._most_s), lambda: self._is_left):
+            with in_time(connection, min(limit_s, self._most_s), lambda: self._is_closed):
                 yield
         except (apsw.InterruptError, apsw.FullError, apsw.TooBigError) as error:
-            if self._is_left:
+            if self._is_closed:
                 raise
             raise _TooLong from error
 
     def _copy(
         self, connection: apsw.Connection, table: str, which: str, most: int, limit_s: float
     ) -> int:
-        """Make the table with at most `most` such rows of the query, -1 for all; return how many.
+        """Create the table with at most `most` rows of the query, -1 for all; return how many.
 
-        Raises _TooLong.
+        which: a WHERE clause, or "". Raises _TooLong.
         """
         indexes = range(min(MOST_COLUMNS, len(self._query.columns)))
         made = ", ".join(f"v{i}, l{i}" for i in indexes)
         connection.execute(f"drop table if exists temp.{table}")
         connection.execute(f"create table temp.{table} ({made})")
-        # The query's columns have any names: these are by place.
+        # Names by position: those of the query's columns may be any text.
         names = ", ".join(f"c{i}" for i in range(len(self._query.columns)))
         cells = ", ".join(_cell(f"c{i}") for i in indexes)
         rows = own_name()
@@ -207,13 +207,13 @@ class SqliteSample:
             return int(connection.execute(sql, dict(self._query.parameters)).get)
         return None
 
-    def _taken(self, table: str, kind: str, rows: int, total: int | None) -> Taken:
+    def _use(self, table: str, kind: str, rows: int, total: int | None) -> SampleInfo:
         self._table, self._rows = table, rows
-        return Taken(kind, rows, total)
+        return SampleInfo(kind, rows, total)
 
     def _profile(self, connection: apsw.Connection, index: int, rows_apart: int) -> Profile:
-        # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are one; r: how many
-        # of the n are reals. All else is asked of this, mostly much shorter, table.
+        # The distinct values in order: NULL, numbers, texts, blobs. 1 and 1.0 are equal; r of the n
+        # are reals. All further statements read this table, which is mostly much shorter.
         moment = moment_sql("v")
         is_declared = comparison_of(storage_of(self._query.columns[index])) == "date"
         if not is_declared:
@@ -227,7 +227,7 @@ class SqliteSample:
             f" where _rowid_ % {rows_apart:d} = 0) group by v, l) order by v, l"
         )
         if not is_declared:
-            # Texts are dates only where all values are.
+            # Texts are dates only if all values are dates.
             connection.execute(
                 "update temp.found set m = null where m is not null"
                 " and exists (select 1 from temp.found where m is null and v is not null)"
@@ -262,7 +262,7 @@ def _connect(query: Query) -> apsw.Connection:
     return connection
 
 
-# A value and its length, and the encoding of a text: that may be no UTF-8, so its bytes are read.
+# A value, its length, and the encoding of a text, which is read as bytes: it may be invalid.
 _SHOWN = (
     "iif(typeof(v) = 'text', cast(v as blob), v), l,"
     " iif(typeof(v) = 'text', (select encoding from pragma_encoding), null)"
@@ -277,7 +277,7 @@ def _value(value: int | float | bytes, length: int | None, encoding: str | None)
 
 def _cell(column: str) -> str:
     """Return a value, cut when it is long, and then its length, else NULL."""
-    # Of what is too long to be read, only the size is known: SQLite tells it without reading.
+    # SQLite knows the size of a value that is too long without reading it.
     size = f"iif(typeof({column}) in ('text', 'blob'), octet_length({column}), 0)"
     unread = f"iif(typeof({column}) = 'text', '…', x'')"
     return (
@@ -324,7 +324,7 @@ def _numbers(connection: apsw.Connection) -> Numbers | None:
         f"select {wanted} from (select v, sum(n) over (order by _rowid_ rows unbounded preceding)"
         f" as upto from temp.found where {_NUMBER})"
     ).get
-    # The sum of the largest reals is none, nor is that of both infinities.
+    # The sum of large reals may overflow, and that of both infinities is NULL.
     mean = None if total is None or rows == infinite else total / (rows - infinite)
     return Numbers(
         integers=rows - reals,
@@ -349,7 +349,7 @@ def _bins(
         span = int(most) - least + 1
         edges = range(least, int(most) + 1, 1 if span <= OWN_BINS else -(-span // BINS))
     else:
-        # Not by their difference, which may be too large for a real.
+        # Without their difference, which may be too large for a real.
         edges = [least * (1 - i / BINS) + most * (i / BINS) for i in range(BINS)]
     place = " + ".join(["0", *(f"(v >= :e{i})" for i in range(1, len(edges)))])
     found = connection.execute(
@@ -373,7 +373,7 @@ def _lengths(connection: apsw.Connection, kind: str) -> Lengths | None:
     ).get
     if rows is None:
         return None
-    # Beside a max() alone, the other columns are those of its row.
+    # With a single max(), SQLite takes the other columns from its row.
     *example, longest = connection.execute(f"select {_SHOWN}, max({length}) {these}").get
     first = connection.execute(f"select {_SHOWN} {these} order by _rowid_ limit 1").get
     last = connection.execute(f"select {_SHOWN} {these} order by _rowid_ desc limit 1").get

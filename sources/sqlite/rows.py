@@ -1,9 +1,9 @@
 """The rows of a query as Arrow record batches, all from one snapshot of the database.
 
-The statement is run once and each value is computed once, whatever is found in it. SQLite lets
-every value have a class of its own, so a column of a batch is typed by the values in it. A batch
-is bounded in cells and in bytes before it is made. Runs in a process made for one export: it
-blocks. Way in: open_rows; sources.sqlite.spill gives columns one type for all rows.
+The statement runs once and each value is computed once. In SQLite every value has its own storage
+class, so a column of a batch is typed by the values in it. A batch is bounded in cells and in bytes
+before it is made. It runs in the process of one export, and blocks. Way in: open_rows;
+sources.sqlite.spill gives columns one type for all rows.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from sources.sqlite.connections import (
 from sources.sqlite.spill import Spill, spill_rows
 from sources.sqlite.volatility import ClockWatch
 
-# The first batch is one row, so that it goes out at once; each is larger than the one before by
-# this factor until it meets a bound.
+# The first batch is one row, which is sent at once; each is larger than the one before by this
+# factor, up to the limits.
 GROWTH = 4
-# More is no quicker: 1,000,000 rows of 8 columns took as long in batches of 1,024 rows.
+# More is no faster: 1,000,000 rows of 8 columns took as long in batches of 1,024 rows.
 BATCH_ROWS = 8192
 BATCH_CELLS = 131_072
 BATCH_BYTES = 4 << 20
 # Once SQLite has allocated more than this at once, cells may be long: from then on each row is
-# measured before the next is read, which takes 0.7 µs for 8 columns. Looked for after so many rows:
-# after each, 1,000,000 rows take 0.05 s longer.
+# measured before the next is read, which takes 0.7 µs for 8 columns. This is checked after so many
+# rows: after each row, it would take 0.05 s longer for 1,000,000 rows.
 LONG_BYTES = 16 << 10
-ROWS_PER_LOOK = 4
-# Cells below that may be many: after so many, a row is measured. If a batch of such rows were more
-# than this many times BATCH_BYTES, each is measured from then on.
+ROWS_PER_CHECK = 4
+# Shorter cells may be many: one row is measured after so many cells. If a batch of such rows were
+# more than MOST_BATCHES times BATCH_BYTES, each is measured from then on.
 CELLS_PER_MEASURE = 512
 MOST_BATCHES = 16
 
-# How long it may take to find the column of a text that is not UTF-8, for the message.
+# The limit of finding the column of a text that is not UTF-8, for the message.
 NAMING_S = 2.0
 
 _KIND_OF = {int: "integer", float: "real", str: "text", bytes: "blob"}
@@ -64,8 +64,8 @@ Row = tuple[Any, ...]
 class SqliteRows:
     """An open snapshot. Iterate once over its record batches, then close it.
 
-    columns: what the batches hold, each `mixed`: in a batch it is an array of one kind, or a
-    struct array with a child per storage class, of which one is set in each row.
+    columns: of the batches, each `mixed`: in a batch it is an array of one kind, or a struct array
+    with a child per storage class, of which one is set in each row.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class SqliteRows:
         self._connection = connection
         self._query = query
         self._clock = clock
-        # Of a column that has only NULL in a batch: the kind that it had before.
+        # The kind of a column in its last batch with values, used for batches of only NULL.
         self._kinds = [kind_of(column) for column in query.columns]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        reader = _Reader(self._connection, len(self.columns))
+        reader = _RowReader(self._connection, len(self.columns))
         names = [column.name for column in self.columns]
         most = 1
         try:
@@ -102,11 +102,11 @@ class SqliteRows:
         return spill_rows(batches, self._query.columns, folder, count)
 
     def has_asked_the_clock(self) -> bool:
-        """Has the statement asked for the time? Known only of a query that watches the clock."""
+        """Has the statement read the clock? Known only of a query that watches the clock."""
         return self._clock is not None and self._clock.was_asked
 
     def blocks_writers(self) -> bool:
-        """Does a writer of the database wait until this is closed? Not beside a write-ahead log."""
+        """Do writers of the database wait until this is closed? Not with a write-ahead log."""
         return self._connection.execute("pragma journal_mode").get not in ("wal", "memory")
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class SqliteRows:
     def _column_of(self, text: bytes, row: int) -> str | None:
         """Return the name of the column that has this text in this row, None if it is not found.
 
-        apsw does not tell. This reads the rows once more, for the message only.
+        apsw does not say it. This reads the rows again, for the message only.
         """
         cells = ", ".join(f"cast({quoted(column.name)} as blob)" for column in self.columns)
         sql = f"select {cells} from ({self._query.sql}) limit 1 offset {row:d}"
@@ -141,14 +141,14 @@ class SqliteRows:
         return next((column.name for column, cell in named if cell == text), None)
 
 
-class _Reader:
-    """Reads rows, as many at a time as are bounded. rows: how many it has read."""
+class _RowReader:
+    """Reads rows within the limits of a batch. rows: the number read so far."""
 
     def __init__(self, connection: apsw.Connection, columns: int) -> None:
         self.rows = 0
         self._connection = connection
         self._most = max(1, min(BATCH_ROWS, BATCH_CELLS // columns))
-        # Whole pages are allocated, too.
+        # SQLite also allocates whole pages.
         self._long_bytes = max(LONG_BYTES, 2 * connection.execute("pragma page_size").get)
         self._rows_per_measure = CELLS_PER_MEASURE // columns
         self._measures = True
@@ -158,7 +158,9 @@ class _Reader:
 
         def check(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
             if column_names(cursor) != names:
-                raise SourceFailed("its columns have changed since it was asked for; ask again")
+                raise SourceFailed(
+                    "its columns have changed since it was requested; request it again"
+                )
             return True
 
         self._cursor = self._connection.cursor()
@@ -166,9 +168,9 @@ class _Reader:
         self._cursor.execute(query.sql, dict(query.parameters))
 
     def read(self, most: int) -> list[Row]:
-        """Return the next rows, at most `most` and as many as are bounded; none at the end."""
+        """Return the next rows, at most `most` and within the limits; none at the end."""
         most = min(most, self._most)
-        return self._read_measured(most) if self._measures else self._read_quickly(most)
+        return self._read_measured(most) if self._measures else self._read_fast(most)
 
     def _read_measured(self, most: int) -> list[Row]:
         rows: list[Row] = []
@@ -180,25 +182,25 @@ class _Reader:
             if size >= BATCH_BYTES:
                 break
         if self.rows == 1 and size < self._long_bytes:
-            # What was allocated for the first row, to sort for instance, says nothing of the next.
+            # Allocations for the first row, to sort for instance, say nothing about the next.
             self._measures = False
             apsw.status(apsw.SQLITE_STATUS_MALLOC_SIZE, True)
         return rows
 
-    def _read_quickly(self, most: int) -> list[Row]:
+    def _read_fast(self, most: int) -> list[Row]:
         rows: list[Row] = []
         cursor, status, largest = self._cursor, apsw.status, apsw.SQLITE_STATUS_MALLOC_SIZE
         row_bytes = MOST_BATCHES * BATCH_BYTES // most
         next_measure = 0
         try:
-            for _ in range(0, most, ROWS_PER_LOOK):
+            for _ in range(0, most, ROWS_PER_CHECK):
                 before = len(rows)
-                rows.extend(islice(cursor, ROWS_PER_LOOK))
+                rows.extend(islice(cursor, ROWS_PER_CHECK))
                 self._measures = status(largest)[1] > self._long_bytes
                 if len(rows) > next_measure:
                     next_measure = len(rows) + self._rows_per_measure
                     self._measures |= sum(map(getsizeof, rows[-1])) > row_bytes
-                if self._measures or len(rows) < before + ROWS_PER_LOOK:
+                if self._measures or len(rows) < before + ROWS_PER_CHECK:
                     break
         finally:
             self.rows += len(rows)
@@ -211,7 +213,7 @@ def open_rows(query: Query) -> SqliteRows:
     clock = ClockWatch() if query.watches_clock else None
     try:
         connection = open_connection(query.database, vfs=clock.name if clock else None)
-        # A transaction's snapshot is taken by its first read.
+        # The first read of a transaction takes its snapshot.
         connection.execute("begin")
         connection.execute("select count(*) from sqlite_schema").fetchall()
     except (apsw.Error, SourceUnavailable) as error:
@@ -222,7 +224,7 @@ def open_rows(query: Query) -> SqliteRows:
 
 
 def one_row() -> Query:
-    """Return a query of one row and of no file, to load what is loaded lazily."""
+    """Return a query of one row without a file, to load what is loaded lazily."""
     columns = [make_column("i", "INTEGER"), make_column("r", "REAL"), make_column("s", "TEXT")]
     sql = "select 1 as i, 0.5 as r, 'x' as s"
     return Query("sqlite", "", read_only_uri(IN_MEMORY), sql, {}, columns)

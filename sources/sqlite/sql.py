@@ -1,4 +1,4 @@
-"""A selection as one SELECT. Values are always bound, names always known and quoted.
+"""A selection as one SELECT. Values are always bound, names are always known and quoted.
 
 Pure. Way in: selection_sql.
 """
@@ -23,7 +23,7 @@ from sources.sqlite.tables import text_of
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
-# What a source is called whose columns we name.
+# The name of a source whose columns we name.
 _NAMED = "headwater_source"
 
 
@@ -33,23 +33,23 @@ def selection_sql(
     columns: Sequence[ColumnInfo],
     attributes: Mapping[str, str] = NO_ATTRIBUTES,
     *,
-    is_by_chance: bool = False,
+    is_random: bool = False,
 ) -> tuple[str, Mapping[str, Value]]:
     """Return one SELECT and the values to bind by name.
 
-    columns: the source's own. attributes: the client's, for the source's filter, which is below all
-    that is selected. is_by_chance: whether a value of the source may be another one each time that
-    it is computed; then what is compared is what comes out. Parameters of a query keep their names;
-    ours begin with `_`.
+    columns: the source's own. attributes: of the client, for the source's filter, which is applied
+    before the selection. is_random: whether a value of the source may differ each time that it is
+    computed; then each value is computed once, before it is compared. Parameters of a query keep
+    their names; ours begin with `_`.
     Raises MissingAttribute.
     """
-    # Qualified with their table: SQLite takes a quoted name by itself that is no column for a text.
+    # Names are qualified with their table: SQLite takes an unknown quoted name for a text.
     allowed, client_values = _allowed(source, columns, attributes)
     if isinstance(source, QuerySource) and allowed is None and not selection.changes_rows():
         return source.query, dict(selection.parameters)
-    # With neither, nothing of the client's takes part in how the rows are found.
+    # Otherwise nothing of the client influences how the rows are found.
     is_chosen = bool(selection.columns or selection.filters or selection.sort)
-    body = _body(source, columns, allowed, is_by_chance=is_by_chance, is_chosen=is_chosen)
+    body = _body(source, columns, allowed, is_random=is_random, is_chosen=is_chosen)
     cells = {column.name: body.c[column.name] for column in columns}
     by_name = {column.name: column for column in columns}
     statement = sa.select(*(cells[name] for name in selection.names(columns)))
@@ -71,7 +71,7 @@ def selection_sql(
         *(cells[name].desc() if down else cells[name] for name, down in selection.sort)
     )
     if selection.limit is not None:
-        # With an offset of ours, as SQLAlchemy would bind one of its own.
+        # With our own offset: SQLAlchemy would bind one itself.
         statement = statement.limit(_expression(bind(selection.limit)))
         statement = statement.offset(_expression(bind(0)))
     return _text(statement), bound
@@ -80,7 +80,7 @@ def selection_sql(
 def _allowed(
     source: Stored, columns: Sequence[ColumnInfo], attributes: Mapping[str, str]
 ) -> tuple[str | None, Mapping[str, Value]]:
-    """Return the expression that is true of the rows one may see, None for all, and its values."""
+    """Return the expression for the rows that the client may see, None for all, and its values."""
     if source.where is None:
         return None, {}
     bound: dict[str, Value] = {**source.where.bind(source.name, attributes)}
@@ -88,14 +88,14 @@ def _allowed(
     for use, affinity in readings(source.where, affinities):
         value = _reading(attributes[use.attribute], affinity)
         if value is None:
-            return "0", {}  # else it would be greater than every number
+            return "0", {}  # a text would be greater than every number
         if use.parameter:
             bound[use.parameter] = value
     return source.where.sql, bound
 
 
 def _reading(text: str, affinity: str) -> Value:
-    """Return the text as what can be compared with values of this affinity, None for nothing."""
+    """Return text as a value for comparisons with this affinity, None if it cannot be one."""
     if affinity == "TEXT":
         return text
     number = read_number(text) if affinity in ("INTEGER", "REAL") else None
@@ -115,28 +115,28 @@ def _body(
     columns: Sequence[ColumnInfo],
     allowed: str | None,
     *,
-    is_by_chance: bool,
+    is_random: bool,
     is_chosen: bool,
 ) -> sa.FromClause:
     cells = [
         sa.column(sa.sql.quoted_name(column.name, quote=True), sa.types.NullType())
         for column in columns
     ]
-    if isinstance(source, TableSource) and allowed is None and not is_by_chance:
+    if isinstance(source, TableSource) and allowed is None and not is_random:
         return sa.table(sa.sql.quoted_name(source.table, quote=True), *cells)
-    # Every colon is escaped: SQLAlchemy then leaves the text alone, its parameters included.
+    # Every colon is escaped, so that SQLAlchemy does not change the text and its parameters.
     if any(NUMBERED.search(column.name) for column in columns):
-        # To SQLite, the columns of a SELECT whose names repeat may have others.
+        # SQLite may rename the columns of a SELECT whose names repeat.
         names = ", ".join(quoted(column.name) for column in columns)
         named = f"with {_NAMED}({names}) as ({text_of(source, None)}) select * from {_NAMED}"
         source = QuerySource(source.name, source.database, named, (), source.where)
-    if is_by_chance:
-        # Whether a row may be seen is told by the values that come out.
+    if is_random:
+        # The filter must see the same values as the client.
         once = computed_once(text_of(source, None))
         source = QuerySource(source.name, source.database, once, (), source.where)
     text = text_of(source, allowed)
     if allowed is not None and is_chosen:
-        # Merged, an index that serves the selection would run over rows that it must not tell of.
+        # If merged, an index for the selection would run over rows that the client must not see.
         text = computed_once(text)
     text = text.replace(":", r"\:")
     return sa.text(text).columns(*cells).subquery("source")

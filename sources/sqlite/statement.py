@@ -1,8 +1,8 @@
-"""SQL text: as much of it as the catalogue must understand before a database is asked.
+"""A tokenizer of SQL, for checks of the catalogue without a database.
 
-Pure: text in, a Statement out. It knows where words, parameters and statements begin, and that what
-looks like one inside a literal, a quoted name or a comment is none; it knows no grammar. Way in:
-read_statement, without_parameters, and TOKEN for filters.py. Source: SQLite's tokenizer,
+Pure: text in, a Statement out. It finds words, parameters and statements, but not inside literals,
+quoted names or comments; it knows no grammar. Way in: read_statement, without_parameters, and TOKEN
+for filters.py. Source: SQLite's tokenizer,
 https://sqlite.org/lang_expr.html#varparam and https://sqlite.org/lang_comment.html.
 """
 
@@ -12,7 +12,7 @@ import re
 
 from sources.database import Statement
 
-# Every character of a name: SQLite takes any beyond ASCII.
+# The characters of a name: SQLite allows all beyond ASCII.
 NAME = r"[0-9A-Za-z_$\x80-\U0010ffff]"
 
 TOKEN = re.compile(
@@ -37,7 +37,7 @@ def without_parameters(sql: str) -> str:
 
 
 def read_statement(sql: str) -> Statement:
-    """Return what sql says; anything but one SELECT or WITH statement is among its problems."""
+    """Return the parsed statement; anything but one SELECT or WITH is among its problems."""
     parameters: dict[str, None] = {}
     problems: dict[str, None] = {}
     first_word = ""

@@ -1,7 +1,7 @@
-"""What a source looks like: its columns and about how many rows it has.
+"""Descriptions of sources: their columns, and an estimate of their rows.
 
-Asks the database for moments; it never reads the rows (that is `sources.sqlite.rows`, in a
-process of its own). Knows no HTTP. Way in: describe.
+It reads a few rows for a moment; `sources.sqlite.rows` reads all, in a process of its own. Knows no
+HTTP. Way in: describe.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from sources.sqlite.connections import (
 )
 from sources.sqlite.statement import without_parameters
 
-# How many rows are looked at for `Storage.stored`: it is a guess, no promise.
+# The rows that are read for `Storage.stored`, which is a guess.
 SAMPLE_ROWS = 100
-# For how long. A list of sources waits for it.
+# The limit of reading them: a list of sources waits for it.
 SAMPLE_S = 0.1
 
 # https://sqlite.org/lang_createtable.html#rowid
@@ -37,25 +37,25 @@ _ROWIDS = ("_rowid_", "rowid", "oid")
 def describe(source: Stored, uri: str) -> Description:
     """Return the columns of a source and an estimate of its rows. uri: of its database.
 
-    Raises SourceUnavailable when the database cannot be asked. May wait for a lock or a disk.
+    Raises SourceUnavailable when the database cannot be read. May wait for a lock or a disk.
     """
     with _connect(source, uri) as connection:
         body = text_of(source, None)
         columns = described_columns(connection, body)
         defaults = {parameter.name: parameter.default for parameter in source.parameters}
-        # Columns of a source with a filter are not named by rows that some clients may not see.
+        # With a filter, types must not reveal rows that some clients may not see.
         if None not in defaults.values() and source.where is None:
             columns = _with_stored(connection, body, defaults, columns)
-        # Nor does such a table tell how many rows it has.
+        # Nor must the number of rows.
         if isinstance(source, QuerySource) or source.where:
             return Description(columns, None)
         return Description(columns, _estimate_rows(connection, source.table, columns))
 
 
 def count_at_most(source: Stored, query: Query, most: int, limit_s: float = LOOK_S) -> int | None:
-    """Return how many rows the query has, at most `most`: that many are read, no more.
+    """Return the number of rows of the query, at most `most`: no more are read.
 
-    None when it takes longer than limit_s to tell, or values that a request must not hold.
+    None when it takes longer than limit_s, or needs values beyond REQUEST_LIMITS.
     """
     with _connect(source, query.database) as connection:
         statement = f"select count(*) from (select 1 from ({query.sql}) limit {most:d})"
@@ -76,7 +76,7 @@ def _connect(source: Stored, uri: str) -> Iterator[apsw.Connection]:
 
 
 def described_columns(connection: apsw.Connection, body: str) -> tuple[ColumnInfo, ...]:
-    """Return the columns of a SELECT, without a look at its rows. Raises apsw.Error."""
+    """Return the columns of a SELECT, without reading rows. Raises apsw.Error."""
     found = columns_of(connection, without_parameters(body))
     return tuple(
         make_column(name, affinity_of(declared), None, declared) for name, declared in found
@@ -84,7 +84,7 @@ def described_columns(connection: apsw.Connection, body: str) -> tuple[ColumnInf
 
 
 def text_of(source: Stored, allowed: str | None) -> str:
-    """Return the source as a SELECT. allowed: an expression that its rows are to meet, if any."""
+    """Return the source as a SELECT. allowed: a condition on its rows, None for none."""
     if isinstance(source, TableSource):
         rows = quoted(source.table)
     elif allowed is None:
@@ -106,7 +106,7 @@ def _with_stored(
     classes = ", ".join(f"typeof({quoted(column.name)})" for column in unclear)
     sql = f"select {classes} from ({body}) limit {SAMPLE_ROWS}"
     seen: list[set[str]] = [set() for _ in unclear]
-    # What fails for these rows fails for the export, which says so.
+    # An error in these rows is one of the export, too, which reports it.
     with suppress(apsw.Error), in_time(connection, SAMPLE_S):
         for row in connection.execute(sql, dict(parameters)):
             for classes_seen, each in zip(seen, row, strict=True):
@@ -133,19 +133,19 @@ def _estimate_rows(
     kinds = connection.execute(
         "select type from sqlite_schema where name = ? collate nocase", [table]
     )
-    # A column of the table's own may have one of the names of the rowid, and hold anything.
+    # A column of the table may have one of the names of the rowid, and hold anything.
     taken = {column.name.lower() for column in columns}
     rowid = next((name for name in _ROWIDS if name not in taken), None)
     if kinds.get != "table" or rowid is None:
         return None
-    # The span of rowids costs two seeks at any size and is exact where nothing was deleted; of a
-    # virtual table it may be a look at all rows.
+    # The span of rowids needs two seeks at any size and is exact if nothing was deleted; on a
+    # virtual table it may read all rows.
     try:
         with in_time(connection, SAMPLE_S):
             low, high = connection.execute(
                 f"select (select min({rowid}) from {quoted(table)}),"
                 f" (select max({rowid}) from {quoted(table)})"
             ).get
-    except (apsw.SQLError, apsw.InterruptError):  # a table WITHOUT ROWID, or such a look
+    except (apsw.SQLError, apsw.InterruptError):  # a table WITHOUT ROWID, or a virtual one
         return None
     return 0 if high is None else int(high) - int(low) + 1

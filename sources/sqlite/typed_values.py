@@ -1,7 +1,7 @@
-"""Values of columns that are declared as dates, timestamps, decimals or booleans, as such.
+"""Typed values of columns that are declared as dates, timestamps, decimals or booleans.
 
-SQLite stores them as texts and numbers. A column becomes what it is declared as only if that is
-right for all its values; docs/formats.md has the table. Way in: candidates_of.
+SQLite stores them as texts and numbers. A column gets its declared type only if that fits all its
+values; docs/formats.md has the table. Way in: candidates_of.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ _ZONE = r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 
 class Candidate(NamedTuple):
-    """What a column may be.
+    """A possible type of a column.
 
-    read: takes an array as rows.py makes it, and returns its values as a series of that type,
-    null where one is none; or None if no value of such an array is one.
+    read: takes an array of rows.py, and returns its values as a series of that type, null for
+    values that are none; or None if no value of such an array can be one.
     """
 
     column: Column
     read: Callable[[pa.Array], pl.Series | None]
 
     def holds(self, array: pa.Array) -> bool:
-        """Are all values of this array such values?"""
+        """Are all values of this array of the type?"""
         values = self.read(array)
         return values is not None and values.null_count() == _count_nulls(array)
 
     def values(self, array: pa.Array) -> pa.Array:
-        """Return an array of which it holds, in the column's type."""
+        """Return the array in the column's type. holds(array) must be true."""
         return cast("pl.Series", self.read(array)).to_arrow().cast(self.column.type)
 
 
 def candidates_of(info: ColumnInfo) -> list[Candidate]:
-    """Return what a column that is declared so may be, the best first; none for others."""
+    """Return the possible types of a column by its declared type, the best first; else none."""
     declared = declared_as(storage_of(info))
     name = info.name
     match declared:
         case ("date" | "timestamp", _, _):
-            # A column of timestamps that are all days is one of dates, and the other way round.
+            # Timestamps that are all days are dates, and dates with times are timestamps.
             return [
                 Candidate(Column(name, "date"), _dates),
                 Candidate(Column(name, "timestamp"), _timestamps),
@@ -68,7 +68,7 @@ def candidates_of(info: ColumnInfo) -> list[Candidate]:
 def _count_nulls(array: pa.Array) -> int:
     if not pa.types.is_struct(array.type):
         return int(array.null_count)
-    # The struct itself is there in each row: a NULL has none of its children.
+    # The struct itself is never null: in a NULL all its children are.
     return int(len(array) - sum(len(child) - child.null_count for child in array.flatten()))
 
 
@@ -131,7 +131,7 @@ def _without_exponents(numbers: pl.Series) -> pl.Series:
 
 
 def _texts(array: pa.Array, pattern: str) -> pl.Series | None:
-    """Return the texts that match, null for others; None if there are values that are no texts."""
+    """Return the texts that match, null for others; None if some values are no texts."""
     if not pa.types.is_string(array.type):
         return None
     texts = pl.Series(array)

@@ -1,8 +1,8 @@
-"""Does a statement depend on the clock or on chance? What does is never shared.
+"""Whether a statement depends on the clock or on random numbers: its rows are then never shared.
 
-A compiled statement names the functions that it may call, also those of the views it reads. That
-is asked before it runs; where a function of times is given values that are only known then, the
-clock itself is watched while it runs. Way in: volatility_of, ClockWatch. Sources:
+A compiled statement lists the functions that it may call, also those of the views it reads. This is
+checked before it runs; where a date function gets values that are only known when it runs, the
+clock is watched meanwhile. Way in: volatility_of, ClockWatch. Sources:
 https://sqlite.org/lang_datefunc.html and https://sqlite.org/opcode.html.
 """
 
@@ -17,28 +17,28 @@ from sources.errors import SourceUnavailable
 from sources.query import Query
 from sources.sqlite.connections import Instruction, compiled, connect
 
-# PERHAPS: of the clock, which is known only once it has run. CHANCE: perhaps of the clock, too.
+# PERHAPS: on the clock, which is known only once it has run. CHANCE: perhaps on the clock, too.
 NEVER, PERHAPS, CLOCK, CHANCE = "never", "perhaps", "clock", "chance"
 SHAREABLE = (NEVER, PERHAPS)
 
 _CHANCE = frozenset(["random", "randomblob"])
 _CLOCK = frozenset(["current_date", "current_time", "current_timestamp"])
 _TIMES = frozenset(["date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"])
-# The clock as an argument of those. A modifier by itself is of the clock, too, and the zone of the
-# machine may be another one after a restart.
+# Arguments that mean the clock. A modifier alone means the clock, too, and the time zone of the
+# machine may change with a restart.
 _NOW = frozenset(["now", "subsec", "subsecond", "localtime", "utc"])
 
-# A request does not wait for a writer: what cannot be told at once is not shared.
+# A request does not wait for a writer: an unknown statement is not shared.
 WAIT_S = 0.1
 
 
 def volatility_of(query: Query, fingerprint: str | None) -> str:
     """Return what the rows depend on besides the database: NEVER, PERHAPS, CLOCK or CHANCE.
 
-    fingerprint: of the database, None when it has none. CHANCE when that cannot be told. May wait
+    fingerprint: of the database, None when it has none. CHANCE when it cannot be known. May wait
     for a disk.
     """
-    # A view may have become another one since a database without a fingerprint was asked.
+    # Without a fingerprint, a view may have changed since: the cache is not used.
     compile_it = _compiled if fingerprint is not None else _compiled.__wrapped__
     found = compile_it(query.database, query.sql, tuple(query.parameters), fingerprint)
     if found == PERHAPS and any(_is_now(value) for value in query.parameters.values()):
@@ -47,9 +47,9 @@ def volatility_of(query: Query, fingerprint: str | None) -> str:
 
 
 class ClockWatch(apsw.VFS):
-    """The system's files, and its clock with a note of whether a statement has asked for it.
+    """The system's VFS, which notes whether a statement has read the clock.
 
-    name: to open a connection with. One for a process.
+    name: to open a connection with. One for each process.
     """
 
     name = "headwater-clock-watch"
@@ -83,7 +83,7 @@ def _volatility(plan: Iterable[Instruction]) -> str:
     names = {name for name, _ in functions}
     if names & _CHANCE:
         return CHANCE
-    # Without an argument, a function of times is of now.
+    # A date function without an argument means now.
     if names & _CLOCK or any(name in _TIMES and not argument for name, argument in functions):
         return CLOCK
     if not names & _TIMES:

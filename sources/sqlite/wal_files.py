@@ -3,9 +3,9 @@
 SQLite keeps the log of such a database in `-wal` and the log's index in `-shm`. The program that
 opens the database first creates them, also for reading, with the mode of the database; the last one
 that may write removes them. So a reader of another user would leave files that the application
-cannot write. Therefore they are created here, in one step with an owner, a group and a mode with
-which the application can write them (`wal_rights.py`), or the database is refused and the
-error says what is missing. docs/deploy.md has what to set up.
+cannot write. Therefore this module creates them, in one step with an owner, a group and a mode with
+which the application can write them (`wal_rights.py`), or refuses the database, and the error says
+what is missing. docs/deploy.md says what to set up.
 
 Nothing here opens a file that SQLite has locks on, except through SQLite: POSIX drops every lock
 that a process holds on a file when it closes any descriptor of it, unless that is one of O_PATH
@@ -29,15 +29,15 @@ from time import monotonic
 import apsw
 
 from sources.errors import SourceLocked, SourceUnavailable
-from sources.sqlite.wal_rights import Grant, Rights, grant_for, group_bits_of, names_user
+from sources.sqlite.wal_rights import FileRights, Grant, grant_for, group_bits_of, names_user
 
 SIDECARS = ("-wal", "-shm")
-# Bytes 18 and 19 of the database say which format writers and readers need; 2 is WAL.
+# Bytes 18 and 19 of the database are the format for writers and readers; 2 is WAL.
 HEADER_BYTES, VERSIONS, WAL = 100, slice(18, 20), 2
 # Between two tries; SQLite's own first waits are 1, 2, 5 and 10 ms.
 TRY_MS = 2
 INDEX_UNFIT = (apsw.SQLITE_READONLY_RECOVERY, apsw.SQLITE_READONLY_CANTINIT)
-# SQLite creates a file with less than its mode when the umask is narrow, and then sets the mode.
+# With a narrow umask, SQLite creates a file with fewer permissions, and then sets its mode.
 MODE_SET_S = 1.0
 _ACL = "system.posix_acl_access"
 
@@ -45,13 +45,13 @@ _ACL = "system.posix_acl_access"
 def open_safely(
     database: Path, connect: Callable[[], apsw.Connection], wait_s: float
 ) -> apsw.Connection:
-    """Return the connection that `connect` makes, which then does the application no harm.
+    """Return the connection of `connect`, which does not disturb the application.
 
     connect: opens the database (`mode=ro`) and reads from it once, as from sqlite_schema: from then
-    on the connection itself keeps others from removing the files. It may be called again, so it
-    closes what it has opened when it raises. wait_s: how long a writer may keep the lock. Adds
-    about 50 us when there is nothing to do. Blocks: for native threads. Raises SourceUnavailable,
-    apsw.Error, and whatever connect raises.
+    on the connection keeps others from removing the files. It may be called again, so it closes
+    what it has opened when it raises. wait_s: how long a writer may keep the lock. Adds about 50 us
+    when there is nothing to do. Blocks: for native threads. Raises SourceUnavailable, apsw.Error,
+    and as connect.
     """
     # SQLite puts the files beside the database itself, not beside a link to it.
     database = Path(os.path.realpath(database))
@@ -70,10 +70,10 @@ def open_safely(
 
 @cache
 def _keep_modes() -> None:
-    """Stop SQLite from giving empty files the mode of the database: it would shut others out again.
+    """Stop SQLite from giving empty files the mode of the database, which would lock others out.
 
-    A log is empty when it is new, and after a checkpoint that truncates. SQLite has this way of
-    replacing a system call, here fchmod by a function without effect, for the whole process.
+    A log is empty when it is new, and after a checkpoint that truncates. This replaces a system
+    call of SQLite, fchmod, with a function without effect, for the whole process.
     """
     harmless = ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p).value or 0
     unix = apsw.VFS("headwater-modes", "unix")
@@ -90,13 +90,13 @@ def _connected(
         except apsw.ReadOnlyError as error:
             # apsw's type hints do not know its attribute.
             code = getattr(error, "extendedresult", None)
-            # A program that has just created the log's index fills it in a moment; the rest lasts.
+            # A program that has just created the log's index fills it soon; other causes persist.
             if code in INDEX_UNFIT and monotonic() < ends_s:
                 apsw.sleep(TRY_MS)
             elif code in (*INDEX_UNFIT, apsw.SQLITE_READONLY_ROLLBACK):
                 raise SourceUnavailable(
                     f"a program ended in the middle of a transaction on {database.name}; the server"
-                    " may not roll it back: read the database once with a program that may write it"
+                    " cannot roll it back: read the database once with a program that may write it"
                 ) from error
             else:
                 raise
@@ -104,14 +104,14 @@ def _connected(
 
 @contextmanager
 def _held(database: Path, ends_s: float) -> Iterator[bytes | None]:
-    """Yield the header and keep a shared lock: the log stays, and the journal mode.
+    """Yield the header and hold a shared lock: the log and the journal mode stay.
 
-    Yields None when it cannot be opened: SQLite says why when the caller opens it.
+    Yields None when it cannot be opened: the caller then gets SQLite's error.
     """
     file = None
     with suppress(OSError):
-        # To open a pipe, apsw would wait with the interpreter's lock held; so it would on a disk
-        # that hangs, for which this waits without it.
+        # Opening a pipe, apsw would wait with the interpreter's lock held. The same on a disk that
+        # hangs: stat waits for it without the lock.
         if not stat.S_ISREG(database.stat().st_mode):
             raise SourceUnavailable(f"{database.name} is not a file")
     with suppress(apsw.Error):
@@ -128,7 +128,7 @@ def _held(database: Path, ends_s: float) -> Iterator[bytes | None]:
             except apsw.BusyError as error:
                 if monotonic() > ends_s:
                     raise SourceLocked(f"{database.name} is locked by a writer") from error
-                # Not time.sleep, which is eventlet's in the server.
+                # Not time.sleep, which eventlet replaces in the server.
                 apsw.sleep(TRY_MS)
         yield file.xRead(HEADER_BYTES, 0)
     finally:
@@ -137,7 +137,7 @@ def _held(database: Path, ends_s: float) -> Iterator[bytes | None]:
 
 
 def _has_log(database: Path, header: bytes) -> bool:
-    """Tell whether SQLite will open the log."""
+    """Will SQLite open the log?"""
     try:
         has_records = _beside(database, "-wal").lstat().st_size > 0
     except OSError:
@@ -149,10 +149,10 @@ def _has_log(database: Path, header: bytes) -> bool:
 
 
 def _provide(database: Path, suffix: str) -> None:
-    """See to it that the file is there, and that the application can write it."""
+    """Create the file if it is missing, and make it writable for the application."""
     path = _beside(database, suffix)
     try:
-        # O_PATH: no locks are lost, and what is looked at is what is changed.
+        # O_PATH: no locks are lost, and the file that is checked is the one that is changed.
         handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         with _new_file(database) as handle:
@@ -163,9 +163,9 @@ def _provide(database: Path, suffix: str) -> None:
         raise _refusal(database, f"{path.name} cannot be opened ({error.strerror})") from error
     try:
         found = os.fstat(handle)
-        # With a second name it may be a file of ours from elsewhere, put here for its rights.
+        # A file with a second name may be one of ours from elsewhere, linked here by another user.
         if found.st_nlink == 1 and found.st_uid == os.geteuid() != database.stat().st_uid:
-            # Another program of the server's user can have created it, or one of before this.
+            # Another program of the server's user, or an older version, may have created it.
             if not _is_shared(handle, database):
                 _share(handle, database)
             return
@@ -189,7 +189,7 @@ def _new_file(database: Path) -> Iterator[int]:
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
                 raise
-            # The file system has no nameless files.
+            # The file system does not support files without a name.
             name = folder / f".headwater-{secrets.token_hex(8)}"
             opened = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, mode)
     except OSError as error:
@@ -198,7 +198,7 @@ def _new_file(database: Path) -> Iterator[int]:
     try:
         handle = os.open(_link(opened), os.O_PATH | os.O_CLOEXEC)
     finally:
-        # Before it has its name: closing it later would drop another thread's locks on it.
+        # Before it gets its name: closing it later would drop another thread's locks on it.
         os.close(opened)
     try:
         yield handle
@@ -212,7 +212,7 @@ def _share(handle: int, database: Path) -> None:
     """Give the file an owner, a group and a mode with which the database's writers can write it."""
     owner, folder, file = _rights(database), _rights(database.parent), Path(_link(handle))
     with suppress(OSError):
-        # Works for root, as in SQLite itself; without effect on file systems without owners.
+        # Works for root, as in SQLite itself; no effect on file systems without owners.
         os.chown(file, owner.uid, owner.gid)
     made = _rights(handle)
     if made.uid == owner.uid:
@@ -220,7 +220,7 @@ def _share(handle: int, database: Path) -> None:
             file.chmod(owner.mode & 0o777 | 0o600)
         return
     if _names_user(handle, owner.uid) and not folder.mode & stat.S_ISVTX:
-        # The group's bits are the mask of such a list.
+        # In an access control list, the group's bits are the mask.
         file.chmod(stat.S_IMODE(os.fstat(handle).st_mode) | 0o060)
         return
     grant = grant_for(owner, folder, lambda gid: _is_in(owner.uid, gid))
@@ -236,7 +236,7 @@ def _share(handle: int, database: Path) -> None:
 
 
 def _is_shared(handle: int, database: Path) -> bool:
-    """Tell whether a file of the server's user is as `_share` has left it."""
+    """Has `_share` already changed this file of the server's user?"""
     found, owner = os.fstat(handle), database.stat()
     if not found.st_mode & 0o020:
         return False
@@ -245,14 +245,14 @@ def _is_shared(handle: int, database: Path) -> bool:
 
 
 def _name(handle: int, path: Path, database: Path) -> None:
-    """Put the file in its place, unless there is one now."""
+    """Give the file its name, unless there is such a file now."""
     try:
-        # A descriptor of a folder makes Python call linkat(2), which follows the link in /proc.
+        # With src_dir_fd Python calls linkat(2), which follows the link in /proc.
         os.link(_link(handle), path, src_dir_fd=handle, follow_symlinks=True)
     except FileExistsError:
         pass
     except OSError as error:
-        # Where all files have one owner and none a second name, SQLite's own file does as well.
+        # On file systems with one owner and without links, SQLite's own file works, too.
         if os.fstat(handle).st_uid != database.stat().st_uid:
             why = f"the server cannot name files in its folder ({error.strerror})"
             raise _refusal(database, why) from error
@@ -271,16 +271,18 @@ def _beside(database: Path, suffix: str) -> Path:
 
 
 def _link(handle: int) -> str:
-    """Return a path that leads to what an O_PATH descriptor is of."""
+    """Return a path to the file of an O_PATH descriptor."""
     return f"/proc/self/fd/{handle}"
 
 
-def _rights(file: Path | int) -> Rights:
+def _rights(file: Path | int) -> FileRights:
     found = os.fstat(file) if isinstance(file, int) else file.stat()
     acl = _acl(file)
     bits = None if acl is None else group_bits_of(acl)
     mode = stat.S_IMODE(found.st_mode)
-    return Rights(found.st_uid, found.st_gid, mode if bits is None else mode & ~0o070 | bits << 3)
+    return FileRights(
+        found.st_uid, found.st_gid, mode if bits is None else mode & ~0o070 | bits << 3
+    )
 
 
 def _names_user(handle: int, uid: int) -> bool:

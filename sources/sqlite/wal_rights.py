@@ -1,9 +1,9 @@
-"""Who may write the files beside a database in WAL mode: pure rules, no file is touched.
+"""Permissions of the files beside a database in WAL mode. Pure: rules only.
 
 A file that the server creates belongs to the server's user. Programs that write the database must
-be able to write that file too, and no user may gain rights by it: its writers are users who may
-write the database or replace files of its folder anyway, its readers those who may read the
-database. Way in: grant_for.
+be able to write that file too, and no user may gain rights by it: only users that may write the
+database, or replace files of its folder, may write it, and only users that may read the database
+may read it. Way in: grant_for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ACL_ENTRY = struct.Struct("<HHI")
 _USER, _GROUP_OBJ = 0x02, 0x04
 
 
-class Rights(NamedTuple):
+class FileRights(NamedTuple):
     """The owner, the group and the mode of a file, the sticky bit included."""
 
     uid: int
@@ -38,22 +38,22 @@ class Rights(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """The group, None for any, and the permissions that a file of the server's user gets."""
+    """The group, None for any, and the mode of a file of the server's user."""
 
     gid: int | None
     mode: int
 
 
 def grant_for(
-    database: Rights, folder: Rights, is_owner_in: Callable[[int], bool | None]
+    database: FileRights, folder: FileRights, is_owner_in: Callable[[int], bool | None]
 ) -> Grant | str:
-    """Return what a file of the server's user needs beside a database of another user, or why not.
+    """Return the grant of a file of the server's user beside another user's database, or why none.
 
-    is_owner_in: whether the database's owner is in a group; None: the owner is not known here, as
-    in a container. Then the group of the database is taken for one of its owner's.
+    is_owner_in: whether the database's owner is in a group; None if the owner is not known here, as
+    in a container. Then the owner is assumed to be in the database's group.
     """
     if folder.mode & STICKY:
-        # Linux may refuse to open files of others there: fs.protected_regular.
+        # There, Linux may refuse to open files of others: fs.protected_regular.
         return "its folder has the sticky bit"
     if folder.for_others & _WRITE and database.for_others & _READ:
         return Grant(None, 0o666)
@@ -71,15 +71,16 @@ def grant_for(
 
 
 def group_bits_of(acl: bytes) -> int | None:
-    """Return what an access control list gives to the file's group; the mode has its mask there."""
+    """Return the bits of the file's group in an access control list; the mode has its mask."""
     return next((bits for tag, bits, _ in _entries(acl) if tag == _GROUP_OBJ), None)
 
 
 def names_user(acl: bytes, uid: int) -> bool:
-    """Tell whether an access control list lets this user read and write, within its mask."""
+    """Does an access control list let this user read and write, within its mask?"""
     wanted = _READ | _WRITE
     return any(
-        tag == _USER and who == uid and bits & wanted == wanted for tag, bits, who in _entries(acl)
+        tag == _USER and user == uid and bits & wanted == wanted
+        for tag, bits, user in _entries(acl)
     )
 
 

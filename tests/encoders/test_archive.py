@@ -14,7 +14,7 @@ def sink():
 
 
 def write(sink, *pieces):
-    packed = archive.Archive(sink, [("a.txt", b"small"), ("empty", b"")], "dir/long")
+    packed = archive.ArchiveWriter(sink, [("a.txt", b"small"), ("empty", b"")], "dir/long")
     for piece in pieces:
         packed.write(piece)
     packed.close([("b.txt", b"behind"), ("c.txt", b"it")])
@@ -39,12 +39,12 @@ def test_the_same_members_give_the_same_bytes():
 
 
 def test_nothing_comes_before_the_first_piece(sink):
-    archive.Archive(sink, [("a.txt", b"small")], "long")
+    archive.ArchiveWriter(sink, [("a.txt", b"small")], "long")
     assert sink.getvalue() == b""
 
 
 def test_the_first_piece_comes_out_at_once(sink):
-    packed = archive.Archive(sink, [("a.txt", b"small")], "long")
+    packed = archive.ArchiveWriter(sink, [("a.txt", b"small")], "long")
     packed.write(b"first piece")
     assert b"small" in sink.getvalue()
     assert sink.getvalue().endswith(b"\0\0\xff\xff")
@@ -52,7 +52,7 @@ def test_the_first_piece_comes_out_at_once(sink):
 
 def test_more_than_32_bits_can_count_is_refused(sink, monkeypatch):
     monkeypatch.setattr(archive, "MAX_BYTES", 10)
-    packed = archive.Archive(sink, [], "long")
+    packed = archive.ArchiveWriter(sink, [], "long")
     packed.write(b"0123456789")
     with pytest.raises(TableTooLarge, match="bytes of XML"):
         packed.write(b"x")

@@ -13,7 +13,7 @@ from wire.formats import EXTENSIONS, parse_extension
 
 REFUSED = {
     "no columns": ("csv", [], {}, "at least one column"),
-    "an unknown kind": ("csv", [Column("x", "time")], {}, "'time'; there are integer"),
+    "an unknown kind": ("csv", [Column("x", "time")], {}, "'time'; it is one of integer"),
     "no precision": ("parquet", [Column("x", "decimal")], {}, "precision 0, scale 0"),
     "a precision too large": ("xlsx", [Column("x", "decimal", 39, 2)], {}, "precision 39"),
     "a scale past the precision": ("arrow", [Column("x", "decimal", 2, 3)], {}, "scale 3"),

@@ -12,7 +12,7 @@ PUBLIC = {
     "exports.service": {"ExportService", "Point", "View"},
     "exports.export": {"Export"},
     "exports.spec": {"ExportSpec"},
-    "exports.spec_reader": {"SpecReader", "file_type_of"},
+    "exports.spec_reader": {"SpecReader", "file_format_of"},
     "exports.definitions": {"Definitions"},
     "exports.errors": None,
 }

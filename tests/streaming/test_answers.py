@@ -15,7 +15,7 @@ _fresh = itertools.count(1)
 
 @pytest.fixture(autouse=True)
 def presence_is_asked_often(monkeypatch):
-    monkeypatch.setattr("streaming.answers.LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("streaming.answers.PRESENCE_CHECK_S", 0.02)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from journal import (
     MemoryJournal,
     ReaderLeft,
 )
-from streaming.bodies import Body
+from streaming.bodies import StreamedBody
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def endings(caplog):
 
 
 def test_pieces_come_in_order(reader, closed):
-    body = Body("test", [b"head ", reader(2, 4), b" and ", reader(7, 9), b" tail"])
+    body = StreamedBody("test", [b"head ", reader(2, 4), b" and ", reader(7, 9), b" tail"])
     assert b"".join(body) == b"head 23 and 78 tail"
     body.close()
     assert len(closed) == 2
@@ -58,7 +58,7 @@ def test_pieces_come_in_order(reader, closed):
 
 def test_what_is_read_stays_in_use_from_the_first_piece_to_the_last(reader, closed):
     readers = [reader(start, start + 1) for start in range(3)]
-    body = Body("test", readers)
+    body = StreamedBody("test", readers)
     for want in (b"0", b"1", b"2"):
         assert next(body) == want
         assert closed == []
@@ -69,7 +69,7 @@ def test_what_is_read_stays_in_use_from_the_first_piece_to_the_last(reader, clos
 
 def test_the_first_chunk_is_pulled_at_once(reader):
     pulled = reader()
-    body = Body("test", [pulled])
+    body = StreamedBody("test", [pulled])
     assert pulled.position == 10
     assert next(body) == b"0123456789"
     body.close()
@@ -78,7 +78,7 @@ def test_the_first_chunk_is_pulled_at_once(reader):
 def test_what_fails_early_is_raised_before_there_is_a_body(journal, reader):
     journal.finish(Failed("source_failed", "the database stopped"))
     with pytest.raises(JournalFailed):
-        Body("test", [reader(10)])
+        StreamedBody("test", [reader(10)])
 
 
 @pytest.mark.parametrize("why", ["failed", "left"])
@@ -86,7 +86,7 @@ def test_what_fails_early_leaves_no_reader(journal, reader, closed, endings, why
     if why == "failed":
         journal.finish(Failed("source_failed", "the database stopped"))
     with pytest.raises((JournalFailed, ReaderLeft)):
-        Body("test", [reader(10, has_left=lambda: True), b"between", reader(0, 4)])
+        StreamedBody("test", [reader(10, has_left=lambda: True), b"between", reader(0, 4)])
     assert len(closed) == 2
     assert len(endings()) == 1
     assert endings()[0].startswith("failed (")
@@ -97,13 +97,13 @@ def test_what_cannot_be_opened_leaves_no_reader(tmp_path, closed):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     journal = DiskJournal(tmp_path / "loop", size=10, end=Complete())
     with pytest.raises(OSError, match="loop"):
-        Body("test", [ByteReader(journal, on_close=closed.append)])
+        StreamedBody("test", [ByteReader(journal, on_close=closed.append)])
     assert len(closed) == 1
 
 
 def test_one_that_is_finished(journal, reader, closed, endings):
     journal.finish(Complete())
-    body = Body("test", [reader()])
+    body = StreamedBody("test", [reader()])
     assert list(body) == [b"0123456789"]
     body.close()
     assert len(closed) == 1
@@ -111,7 +111,7 @@ def test_one_that_is_finished(journal, reader, closed, endings):
 
 
 def test_one_that_the_client_cuts(reader, closed, endings):
-    body = Body("test", [reader()])
+    body = StreamedBody("test", [reader()])
     assert next(body) == b"0123456789"
     body.close()
     assert len(closed) == 1
@@ -137,13 +137,13 @@ def write(body, error):
 )
 def test_one_that_is_cut_while_it_is_written(reader, endings, error, ending):
     with pytest.raises(error):
-        write(Body("test", [reader()]), error)
+        write(StreamedBody("test", [reader()]), error)
     assert endings() == [ending]
 
 
 def test_what_is_sent_is_counted_as_it_goes(reader):
     sent = Counter(kind=5)
-    body = Body("test", [b"abc", reader(0, 4)], sent, "kind")
+    body = StreamedBody("test", [b"abc", reader(0, 4)], sent, "kind")
     assert sent == {"kind": 5}
     next(body)
     assert sent == {"kind": 8}
@@ -154,7 +154,7 @@ def test_what_is_sent_is_counted_as_it_goes(reader):
 
 def test_one_that_fails_is_raised_after_its_bytes(journal, reader, closed, endings):
     journal.finish(Failed("source_failed", "the database stopped"))
-    body = Body("test", [reader()])
+    body = StreamedBody("test", [reader()])
     assert next(body) == b"0123456789"
     with pytest.raises(ConnectionResetError, match="the database stopped"):
         next(body)
@@ -164,7 +164,7 @@ def test_one_that_fails_is_raised_after_its_bytes(journal, reader, closed, endin
 
 
 def test_one_whose_client_left_while_there_was_nothing_to_send(reader, closed):
-    body = Body("test", [reader(has_left=lambda: True)])
+    body = StreamedBody("test", [reader(has_left=lambda: True)])
     next(body)
     with pytest.raises(ConnectionResetError, match="the client has left"):
         next(body)
@@ -173,13 +173,13 @@ def test_one_whose_client_left_while_there_was_nothing_to_send(reader, closed):
 
 
 def test_one_that_was_never_read(reader, closed, endings):
-    Body("test", [reader()]).close()
+    StreamedBody("test", [reader()]).close()
     assert len(closed) == 1
     assert endings() == ["cut by the client"]
 
 
 def test_closing_again_changes_nothing(reader, closed, endings):
-    body = Body("test", [reader()])
+    body = StreamedBody("test", [reader()])
     body.close()
     body.close()
     assert len(closed) == 1
@@ -188,7 +188,7 @@ def test_closing_again_changes_nothing(reader, closed, endings):
 
 def test_an_empty_one(journal, endings):
     journal.finish(Complete())
-    body = Body("test", [ByteReader(journal, 10)])
+    body = StreamedBody("test", [ByteReader(journal, 10)])
     assert b"".join(body) == b""
     body.close()
     assert endings() == ["finished"]
@@ -196,7 +196,7 @@ def test_an_empty_one(journal, endings):
 
 def test_the_log_counts_what_was_sent(reader, caplog):
     caplog.set_level(logging.INFO, logger="streaming.bodies")
-    body = Body("export=x", [b"abc", reader(0, 4)])
+    body = StreamedBody("export=x", [b"abc", reader(0, 4)])
     assert b"".join(body) == b"abc0123"
     body.close()
     assert "transfer export=x bytes=7 seconds=0." in caplog.text

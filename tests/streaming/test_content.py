@@ -18,7 +18,7 @@ from flask import Flask, Response, request
 
 from journal import run_here
 from sources.errors import FileChanged
-from sources.folders.archives import READ_BYTES, Archive, ArchiveReader, Digests
+from sources.folders.archives import READ_BYTES, ArchiveReader, Digests, ZipArchive
 from sources.folders.folder import Folder, OpenFile
 from sources.folders.snapshots import take_snapshot
 from streaming.archives import ZipPiece
@@ -333,7 +333,7 @@ def test_nobody_waits_long_for_a_thread_that_reads_an_archive(tmp_path, monkeypa
     for name in "abcdefgh":
         tmp_path.joinpath(name).write_bytes(b"x" * (4 * READ_BYTES))
     folder = Folder("served", tmp_path)
-    archive = Archive(folder, take_snapshot(folder), Digests())
+    archive = ZipArchive(folder, take_snapshot(folder), Digests())
     read_bytes = []
     ours = OpenFile.read
 
@@ -358,7 +358,7 @@ def test_nobody_waits_long_for_a_thread_that_reads_an_archive(tmp_path, monkeypa
 def test_a_reader_that_is_closed_while_a_thread_reads_leaves_nothing_open(tmp_path, monkeypatch):
     tmp_path.joinpath("a").write_bytes(b"x" * (4 * READ_BYTES))
     folder = Folder("served", tmp_path)
-    archive = Archive(folder, take_snapshot(folder), Digests())
+    archive = ZipArchive(folder, take_snapshot(folder), Digests())
     is_reading, may_go_on = threading.Event(), threading.Event()
     ours = OpenFile.read
 

@@ -27,7 +27,7 @@ def test_without_deliveries_it_is_not_alive(own_site, parts, broken, until, monk
         monkeypatch.setattr("topics.connection_writer.ConnectionWriter.wake", lambda writer: None)
     else:
         getattr(parts.topics if broken == "dispatcher" else parts, broken).stop()
-    monkeypatch.setattr("streaming.health.MOST_SILENT_S", 0.5)
+    monkeypatch.setattr("streaming.health.MAX_SILENT_S", 0.5)
     until(lambda: client.get("/healthz").status_code == 503)
     answer = client.get("/healthz").json
     assert (answer["error"], answer["status"]) == ("deaf", 503)

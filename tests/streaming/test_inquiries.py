@@ -19,7 +19,7 @@ from sources.database import GeneratedSource, TableSource
 from sources.errors import SourceBusy, SourceUnavailable
 from sources.sqlite.database import SqliteDatabase
 from streaming import inquiries
-from streaming.inquiries import Inquiries, Late, Line
+from streaming.inquiries import Inquiries, Late, SerialQueue
 
 
 class Threads:
@@ -60,14 +60,14 @@ def threads(until):
 
 @pytest.fixture
 def line(threads):
-    return Line(threads)
+    return SerialQueue(threads)
 
 
 @pytest.fixture
 def at_once(monkeypatch):
     """Nobody waits for what is not there soon."""
     monkeypatch.setattr(inquiries, "LIST_S", 1.0)
-    monkeypatch.setattr(inquiries, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(inquiries, "ANSWER_S", 0.3)
 
 
 # A line.
@@ -205,7 +205,7 @@ def test_a_database_that_does_not_answer_has_one_thread_however_many_ask(
     asked = Inquiries(NativeThreads(threads))
 
     def ask(number):
-        with pytest.raises(SourceUnavailable, match=r"has not answered|could not be asked"):
+        with pytest.raises(SourceUnavailable, match=r"has not answered|could not be read"):
             asked.ask(source, lambda limit_s: number)
 
     threads.hold()
@@ -214,7 +214,7 @@ def test_a_database_that_does_not_answer_has_one_thread_however_many_ask(
     assert threads.most == 1
     threads.let_go()
     # What they have given up is not done, so that this one does not wait for it.
-    inquiries.PATIENCE_S = 20
+    inquiries.ANSWER_S = 20
     assert asked.ask(other, lambda limit_s: "an answer") == "an answer"
     assert threads.done == 2
 
@@ -284,7 +284,7 @@ def test_what_could_not_begin_is_told_apart_from_what_is_late(
     late = ask_as("ann", asked, source, lambda limit_s: None)
     until(lambda: threads.at_work)
     busy = ask_as("ann", asked, source, lambda limit_s: None)
-    with pytest.raises(SourceBusy, match="what was asked before still runs"):
+    with pytest.raises(SourceBusy, match="earlier statements still run"):
         busy.result(20)
     with pytest.raises(SourceUnavailable):
         late.result(20)

@@ -10,7 +10,7 @@ from auth import NativeThreads
 from journal import run_here
 from sources.catalogue.catalogue import load_catalogue
 from sources.errors import SourceFailed
-from sources.profile import Taken
+from sources.profile import SampleInfo
 from sources.sqlite.profiling import SqliteSample
 from streaming.errors import Refusal
 from streaming.report import MOST_OF_ONE, MOST_OPEN, SEND, ConcurrencyLimit, Page, Report, _read
@@ -54,7 +54,7 @@ def test_it_is_not_sorted_for_without_a_limit(lookup):
 
 def test_what_it_finds(start):
     report, _ = start()
-    assert report.take() == Taken("all", 1000, 1000)
+    assert report.take() == SampleInfo("all", 1000, 1000)
     assert report.profile(0).numbers.most == 1000
     assert report.failure is None
 
@@ -72,7 +72,7 @@ def test_nothing_is_begun_for_a_client_that_has_left(start):
     report, sample = start(has_left=lambda: True)
     with pytest.raises(ConnectionResetError):
         report.take()
-    assert sample._held == []
+    assert sample._connections == []
 
 
 def test_what_fails_once_the_client_has_left_is_no_failure(start):
@@ -87,9 +87,9 @@ def test_to_leave_frees_the_rows(lookup):
     report = Report(sample, ConcurrencyLimit(), "ann", NativeThreads(run_here), bool)
     report.enter()
     report.take()
-    assert sample._held
+    assert sample._connections
     report.leave()
-    assert sample._held == []
+    assert sample._connections == []
     with pytest.raises(SourceFailed):
         sample.take()
 

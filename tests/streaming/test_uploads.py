@@ -10,7 +10,7 @@ from auth.access import TooMany
 from auth.request_scheduler import RequestScheduler
 from journal import EVENTS, DiskLog, Retention, Size
 from streaming import uploads
-from streaming.uploads import Asked, Upload
+from streaming.uploads import Upload, UploadRequest
 from topics import Publication, Rule, Topics
 from wire.events import MAX_EVENT_BYTES
 
@@ -47,7 +47,7 @@ def upload(topics):
         def publish(publications: list[Publication]):
             return topics.publish_all(topic, publications, "me")
 
-        asked = Asked(
+        asked = UploadRequest(
             "me", read, publish, note, turns or RequestScheduler(), lambda: topics.is_open
         )
         return [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]
@@ -243,7 +243,7 @@ def test_where_all_topics_are_full_it_is_said_from_which_line_on(tmp_path, keys)
              for n, key in enumerate(keys)]  # fmt: skip
     coming = iter([b"".join(lines), b""])
     publish = lambda publications: topics.publish_all("demo/a", publications, "me")  # noqa: E731
-    asked = Asked(
+    asked = UploadRequest(
         "me", lambda: next(coming), publish, lambda owner: None, RequestScheduler(), lambda: True
     )
     told = [json.loads(line) for line in b"".join(Upload(asked)).splitlines()]

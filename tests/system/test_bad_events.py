@@ -174,7 +174,7 @@ def test_a_word_of_the_query_that_is_misspelt(server, topic, transport):
         READERS[transport](server.base, topic, sicne="all").close()
     told = refused.value.told
     assert (told["status"], told["error"]) == (400, "malformed")
-    assert told["message"] == "sicne: there is no such word; is it since?"
+    assert told["message"] == "sicne: there is no such parameter; is it since?"
 
 
 @table(NAMES | PATTERNS)

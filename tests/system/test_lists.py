@@ -64,8 +64,8 @@ def test_what_was_known_before_is_shown_as_such(server):
         source = sources_of(server)["busy0"]
         page = server.get("/sources", Accept="text/html")
     assert [column["name"] for column in source["columns"]] == ["i"]
-    assert source["pending"].endswith("This is what it looked like before.")
-    assert b"This is what it looked like before." in page.body
+    assert source["pending"].endswith("This is its last known description.")
+    assert b"This is its last known description." in page.body
     assert b'href="/download/busy0.csv"' in page.body
 
 

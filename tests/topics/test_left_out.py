@@ -3,14 +3,14 @@
 from tests.topics.world import publish_each
 from wire.events import HEARTBEAT
 from wire.framing import NDJSON
-from wire.log_framing import Searched
+from wire.log_framing import FilteredFraming
 
 
 def is_even(line):
     return b'"data":2' in line or b'"data":4' in line
 
 
-EVEN = Searched(NDJSON, is_even)
+EVEN = FilteredFraming(NDJSON, is_even)
 
 
 def test_what_is_left_out_is_told_as_nothing_and_the_reader_stays_live(world):

@@ -1,6 +1,6 @@
 import re
 
-from wire import cursors, events, ranges, words
+from wire import cursors, events, parameters, ranges
 from wire.errors import WireError
 
 
@@ -17,7 +17,7 @@ def test_the_docstring_prints_the_tree():
         ranges.UnsatisfiableRange,
         cursors.MalformedCursor,
         events.MalformedEvent,
-        words.UnknownWord,
+        parameters.UnknownParameter,
     )
     assert printed == {kind.__name__ for kind in kinds}
 

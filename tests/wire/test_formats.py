@@ -40,13 +40,13 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("extension", CASES)
 def test_parse_extension(extension):
-    file_type = parse_extension(extension)
-    assert file_type is not None
+    file_format = parse_extension(extension)
+    assert file_format is not None
     assert (
-        file_type.format.name,
-        file_type.compression,
-        file_type.media_type,
-        file_type.format.typed,
+        file_format.format.name,
+        file_format.compression,
+        file_format.media_type,
+        file_format.format.typed,
     ) == CASES[extension]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from wire.events import GAP, HEARTBEAT, RECONNECT, format_event
 from wire.framing import NDJSON, SSE, WHOLE_SSE, chunked
-from wire.log_framing import LOG_TEXT, Searched
+from wire.log_framing import LOG_TEXT, FilteredFraming
 from wire.log_lines import gap_event, log_event, text_of
 
 CHUNKED = [chunked(each) for each in (NDJSON, SSE, WHOLE_SSE, LOG_TEXT)]
@@ -54,7 +54,7 @@ def test_lines_that_the_log_has_lost_are_a_gap():
     events = [line_event("a"), lost_lines(), line_event("b")]
     assert LOG_TEXT.events(events) == b"a\n# gap: lines lost (rotated)\nb\n"
     assert json.loads(NDJSON.events([lost_lines()]))["name"] == GAP
-    searched = Searched(LOG_TEXT, lambda event: text_of(event) == b"b")
+    searched = FilteredFraming(LOG_TEXT, lambda event: text_of(event) == b"b")
     assert searched.events(events) == b"# gap: lines lost (rotated)\nb\n"
 
 
@@ -64,7 +64,7 @@ def test_text_in_chunks():
 
 @pytest.mark.parametrize("inner", [NDJSON, SSE, LOG_TEXT, *CHUNKED])
 def test_what_is_not_wanted_is_left_out(inner):
-    searched = Searched(inner, lambda event: text_of(event) != b"b")
+    searched = FilteredFraming(inner, lambda event: text_of(event) != b"b")
     a, b, c = map(line_event, "abc")
     assert searched.events([a, b, c]) == inner.events([a, c])
     assert searched.transport == inner.transport
@@ -75,4 +75,4 @@ def test_what_is_not_wanted_is_left_out(inner):
 @pytest.mark.parametrize("inner", [NDJSON, *CHUNKED])
 def test_of_nothing_there_is_nothing(inner):
     """RFC 9112 7.1: an empty chunk is the end of the body."""
-    assert Searched(inner, lambda event: False).events([line_event("a")]) == b""
+    assert FilteredFraming(inner, lambda event: False).events([line_event("a")]) == b""

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire.validators import (
+    ConditionResult,
     Conditions,
     EntityTag,
-    Outcome,
     evaluate,
     format_http_date,
     is_strong_match,
@@ -17,7 +17,7 @@ from wire.validators import (
     parse_http_date,
 )
 
-SERVE, SERVE_RANGE, NOT_MODIFIED, PRECONDITION_FAILED = Outcome
+SERVE, SERVE_RANGE, NOT_MODIFIED, PRECONDITION_FAILED = ConditionResult
 
 # The date of the examples in 5.6.7, a second earlier and a second later.
 THEN_S = 784111777

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.zip import Member, ZipLayout, member_path
+from wire.zip import ZipLayout, ZipMember, member_path
 
 GIB = 1024**3
 LOCAL, DESCRIPTOR, RECORD = b"PK\3\4", b"PK\7\x08", b"PK\1\2"
@@ -58,7 +58,7 @@ def trees(draw):
     tree = {}
     for path, (content, modified_s) in drawn.items():
         name = f"{path}/" if content is None else path
-        tree[Member(name, len(content or b""), modified_s)] = content or b""
+        tree[ZipMember(name, len(content or b""), modified_s)] = content or b""
     return tree
 
 
@@ -129,9 +129,9 @@ def test_an_archive_of_nothing_is_its_end():
 
 # 4.4.4: bit 3 says that the checksum comes after the content, bit 11 that the name is UTF-8.
 FLAGS = {
-    "a file": (Member("a", 5, 0), 1 << 11 | 1 << 3),
-    "an empty file": (Member("a", 0, 0), 1 << 11),
-    "a folder": (Member("a/", 0, 0), 1 << 11),
+    "a file": (ZipMember("a", 5, 0), 1 << 11 | 1 << 3),
+    "an empty file": (ZipMember("a", 0, 0), 1 << 11),
+    "a folder": (ZipMember("a/", 0, 0), 1 << 11),
 }
 
 
@@ -165,13 +165,17 @@ DOS_TIMES = {
 
 @pytest.mark.parametrize(("modified_s", "want"), DOS_TIMES.values(), ids=DOS_TIMES.keys())
 def test_a_time_that_dos_has_is_the_nearest_one(modified_s, want):
-    [info] = zipfile.ZipFile(io.BytesIO(archive_of({Member("a", 0, modified_s): b""}))).infolist()
+    [info] = zipfile.ZipFile(
+        io.BytesIO(archive_of({ZipMember("a", 0, modified_s): b""}))
+    ).infolist()
     assert info.date_time == want
 
 
 @pytest.mark.parametrize("modified_s", [1e19, -1e19, 1e300])
 def test_a_time_that_is_no_date_is_a_dos_time_all_the_same(modified_s):
-    [info] = zipfile.ZipFile(io.BytesIO(archive_of({Member("a", 0, modified_s): b""}))).infolist()
+    [info] = zipfile.ZipFile(
+        io.BytesIO(archive_of({ZipMember("a", 0, modified_s): b""}))
+    ).infolist()
     assert info.date_time[0] in (1980, 2107)
 
 
@@ -181,7 +185,9 @@ UNIX_TIMES = {0: 0, LAST: LAST, LAST + 1: LAST, FIRST: FIRST, FIRST - 5: FIRST, 
 
 @pytest.mark.parametrize(("modified_s", "want"), UNIX_TIMES.items())
 def test_a_time_past_32_bits_is_the_nearest_one(modified_s, want):
-    [info] = zipfile.ZipFile(io.BytesIO(archive_of({Member("a", 0, modified_s): b""}))).infolist()
+    [info] = zipfile.ZipFile(
+        io.BytesIO(archive_of({ZipMember("a", 0, modified_s): b""}))
+    ).infolist()
     assert time_of(info) == want
 
 
@@ -258,7 +264,7 @@ LARGE = {
     ("sizes", "heads", "records", "has_end64"), LARGE.values(), ids=LARGE.keys()
 )
 def test_zip64_only_where_it_is_needed(tmp_path, sizes, heads, records, has_end64):
-    members = [Member("abcd"[i] + "/" * (not size), size, 0) for i, size in enumerate(sizes)]
+    members = [ZipMember("abcd"[i] + "/" * (not size), size, 0) for i, size in enumerate(sizes)]
     layout = ZipLayout(members)
     assert [struct.unpack("<H", layout.head(i)[4:6])[0] for i in range(len(sizes))] == heads
     versions, end = versions_in(layout)
@@ -270,7 +276,7 @@ def test_zip64_only_where_it_is_needed(tmp_path, sizes, heads, records, has_end6
 
 def test_a_large_member_tells_its_size_in_64_bits_after_it():
     """4.3.9.2: of eight bytes where, and only where, the head has the ZIP64 field."""
-    layout = ZipLayout([Member("a", 5 * GIB, 0), Member("b", 5, 0)])
+    layout = ZipLayout([ZipMember("a", 5 * GIB, 0), ZipMember("b", 5, 0)])
     head = layout.head(0)
     assert struct.unpack("<II", head[18:26]) == (0xFFFFFFFF, 0xFFFFFFFF)
     assert struct.unpack("<HHQQ", head[-20:]) == (1, 16, 0, 0)
@@ -280,7 +286,9 @@ def test_a_large_member_tells_its_size_in_64_bits_after_it():
 
 def test_a_record_has_in_64_bits_only_what_does_not_fit():
     """4.5.3: "they MUST appear in the following order", and only where the field is all ones."""
-    layout = ZipLayout([Member("a", 5 * GIB, 0), Member("b", 5, 0), Member("c", 6 * GIB, 0)])
+    layout = ZipLayout(
+        [ZipMember("a", 5 * GIB, 0), ZipMember("b", 5, 0), ZipMember("c", 6 * GIB, 0)]
+    )
     want = [
         struct.pack("<HHQQ", 1, 16, 5 * GIB, 5 * GIB),
         struct.pack("<HHQ", 1, 8, layout.starts[1]),
@@ -297,7 +305,7 @@ def test_a_record_has_in_64_bits_only_what_does_not_fit():
 
 @pytest.mark.parametrize(("count", "has_end64"), [(65_534, False), (65_535, True), (70_000, True)])
 def test_zip64_for_more_members_than_16_bits_count(tmp_path, count, has_end64):
-    tree = {Member(f"{i:x}", 0, 0): b"" for i in range(count)}
+    tree = {ZipMember(f"{i:x}", 0, 0): b"" for i in range(count)}
     layout, content = ZipLayout(list(tree)), archive_of(tree)
     assert len(content) == layout.size
     assert (content[-98:-94] == END64) == (content[-42:-38] == LOCATOR) == has_end64
@@ -310,7 +318,7 @@ def test_zip64_for_more_members_than_16_bits_count(tmp_path, count, has_end64):
 
 
 def test_the_end_in_64_bits_says_where_everything_is():
-    layout = ZipLayout([Member("a", 5 * GIB, 0)])
+    layout = ZipLayout([ZipMember("a", 5 * GIB, 0)])
     end64 = layout.directory([0])[-98:]
     length = layout.size - 98 - layout.directory_start
     assert struct.unpack("<4sQHHIIQQQQ", end64[:56]) == (
@@ -321,7 +329,7 @@ def test_the_end_in_64_bits_says_where_everything_is():
 
 def test_a_layout_is_quick_to_make():
     """Of 100,000 members: it is made at every request, also of a single byte."""
-    members = [Member(f"folder/of/some/depth/{i}.txt", i, 1.7e9) for i in range(100_000)]
+    members = [ZipMember(f"folder/of/some/depth/{i}.txt", i, 1.7e9) for i in range(100_000)]
     started_s = time.process_time()
     ZipLayout(members)
     assert time.process_time() - started_s < 2.0

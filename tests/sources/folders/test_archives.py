@@ -28,11 +28,11 @@ from sources.folders.archives import (
     MANIFEST,
     OPEN_BYTES,
     READ_BYTES,
-    Archive,
     ArchiveReader,
     Checksums,
     Digest,
     Digests,
+    ZipArchive,
     manifest_name,
 )
 from sources.folders.folder import Folder, Version
@@ -69,12 +69,12 @@ def root(tmp_path):
     return make_tree(tmp_path / "served")
 
 
-def archive_of(root: Path, digests: Digests | None = None) -> Archive:
+def archive_of(root: Path, digests: Digests | None = None) -> ZipArchive:
     folder = Folder("served", root)
-    return Archive(folder, take_snapshot(folder), digests or Digests())
+    return ZipArchive(folder, take_snapshot(folder), digests or Digests())
 
 
-def span_of(archive: Archive, start: int = 0, stop: int | None = None) -> bytes:
+def span_of(archive: ZipArchive, start: int = 0, stop: int | None = None) -> bytes:
     """Return the bytes start <= i < stop."""
     stop = archive.layout.size if stop is None else stop
     with closing(ArchiveReader(archive, start, stop)) as reader:

@@ -602,7 +602,7 @@ def ask(folder: Folder) -> None:
     looking = folder.look()
     next(looking)
     looking.close()
-    with closing(folder.open("plain.txt")) as file, closing(file.twin()) as twin:
+    with closing(folder.open("plain.txt")) as file, closing(file.duplicate()) as twin:
         twin.read(1, 0)
 
 
@@ -626,7 +626,7 @@ def test_nothing_stays_open(folder, root):
 
 def test_a_twin_reads_on_when_the_first_is_closed(folder):
     file = folder.open("plain.txt")
-    twin = file.twin()
+    twin = file.duplicate()
     file.close()
     with closing(twin):
         assert twin.read(100, 0) == b"plain"
@@ -821,12 +821,12 @@ def test_a_part_of_a_file_that_is_not_settled_is_confirmed(tmp_path):
     path.write_bytes(b"A" * 10)
     with closing(Folder("root", tmp_path).open("file")) as file:
         assert file.read(4, 0) + file.read(4, 4) == b"A" * 8
-        assert file.is_doubted
+        assert file.is_unconfirmed
         file.confirm()
-        assert not file.is_doubted
+        assert not file.is_unconfirmed
         settle(path)
         assert file.read(4, 0) == b"A" * 4
-        assert not file.is_doubted
+        assert not file.is_unconfirmed
 
 
 def test_what_is_in_memory_is_read_at_once(folder, root):

@@ -69,7 +69,7 @@ def test_times_are_kept(folder):
 def test_another_folder_than_was_asked_for(folder):
     tree = tree_of(folder)
     (folder.path / "a.txt").write_bytes(b"other\n")
-    with pytest.raises(FileChanged, match="ask again"):
+    with pytest.raises(FileChanged, match="request it again"):
         pack(tree)
 
 

@@ -532,7 +532,7 @@ def test_a_row_filter_sees_the_values_by_chance_that_come_out(make_table, is_que
         own = QuerySource("q", SqliteDatabase(table.path), "select * from v", (), row_filter)
     columns = own.database.describe(own).columns
     selection = parse_selection([("x__lt", "90")], columns)
-    sql, bound = selection_sql(own, selection, columns, {"level": "10"}, is_by_chance=True)
+    sql, bound = selection_sql(own, selection, columns, {"level": "10"}, is_random=True)
     with connect(read_only_uri(table.path)) as connection:
         rows = connection.execute(sql, dict(bound)).fetchall()
     assert rows

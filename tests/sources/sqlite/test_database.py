@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 
-from sources.database import GeneratedSource, QuerySource, TableSource, words_of
+from sources.database import GeneratedSource, QuerySource, TableSource, definition_of
 from sources.selection import Parameter
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.filters import read_filter
@@ -45,7 +45,7 @@ def test_the_definition_of_a_source_is_that_of_older_versions():
         ],
     }
     for source, want in sources.items():
-        assert json.dumps(words_of(source)) == json.dumps(want)
+        assert json.dumps(definition_of(source)) == json.dumps(want)
 
 
 def test_the_identity_of_a_query_is_that_of_older_versions():

@@ -8,7 +8,7 @@ from contextlib import closing
 import apsw
 import pytest
 
-from sources.database import Cell, QuerySource, TableSource
+from sources.database import PreviewCell, QuerySource, TableSource
 from sources.selection import parse_selection
 from sources.sqlite.column_types import storage_of
 from sources.sqlite.connections import connect
@@ -205,9 +205,11 @@ def test_what_is_not_selected_is_not_read(make_database):
         "create table t (region text, v, big)", f"insert into t values ('north', 1, {LONG})"
     )
     own = Shown(database, "region = :principal.region")
-    assert first_rows(own.see([("columns", "v"), ("v", "1")]), 20) == [[Cell(1)]]
+    assert first_rows(own.see([("columns", "v"), ("v", "1")]), 20) == [[PreviewCell(1)]]
     # Without a selection the size of a large value is told, as to who sees all rows.
-    assert first_rows(own.see([]), 20) == [[Cell("north", 5), Cell(1), Cell(None, (8 << 20) + 1)]]
+    assert first_rows(own.see([]), 20) == [
+        [PreviewCell("north", 5), PreviewCell(1), PreviewCell(None, (8 << 20) + 1)]
+    ]
 
 
 ALIKE = [

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from sources.database import Cell, QuerySource
+from sources.database import PreviewCell, QuerySource
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.preview import CELL_CHARS, READ_BYTES, first_rows
 
@@ -13,14 +13,14 @@ from sources.sqlite.preview import CELL_CHARS, READ_BYTES, first_rows
 def preview(make_database):
     """preview(*statements, sql=..., most=...): the first rows."""
 
-    def look(*statements, sql="select * from t", most=20, by_chance=False):
+    def look(*statements, sql="select * from t", most=20, is_random=False):
         database = make_database(*statements)
         columns = (
             SqliteDatabase(database)
             .describe(QuerySource("t", SqliteDatabase(database), sql, ()))
             .columns
         )
-        query = SqliteDatabase(database).query(sql, {}, columns)._replace(is_by_chance=by_chance)
+        query = SqliteDatabase(database).query(sql, {}, columns)._replace(is_random=is_random)
         return first_rows(query, most)
 
     return look
@@ -28,18 +28,18 @@ def preview(make_database):
 
 LONG = "x" * (CELL_CHARS + 1)
 CELLS = {
-    "NULL": ("null", Cell(None)),
-    "an integer": ("7", Cell(7)),
-    "a real": ("0.5", Cell(0.5)),
-    "a text": ("'a:b'", Cell("a:b", 3)),
-    "no text": ("''", Cell("", 0)),
-    "one that is cut": (f"'{LONG}'", Cell("x" * CELL_CHARS, CELL_CHARS + 1)),
-    "characters, not bytes": ("'größe'", Cell("größe", 5)),
-    "no UTF-8": ("cast(x'ff41' as text)", Cell("\ufffdA", 2)),
+    "NULL": ("null", PreviewCell(None)),
+    "an integer": ("7", PreviewCell(7)),
+    "a real": ("0.5", PreviewCell(0.5)),
+    "a text": ("'a:b'", PreviewCell("a:b", 3)),
+    "no text": ("''", PreviewCell("", 0)),
+    "one that is cut": (f"'{LONG}'", PreviewCell("x" * CELL_CHARS, CELL_CHARS + 1)),
+    "characters, not bytes": ("'größe'", PreviewCell("größe", 5)),
+    "no UTF-8": ("cast(x'ff41' as text)", PreviewCell("\ufffdA", 2)),
     "one that is not read": (
-        f"printf('%.*c', {READ_BYTES + 1}, 'x')", Cell(None, READ_BYTES + 1),
+        f"printf('%.*c', {READ_BYTES + 1}, 'x')", PreviewCell(None, READ_BYTES + 1),
     ),
-    "a blob": ("zeroblob(9)", Cell(None, 9)),
+    "a blob": ("zeroblob(9)", PreviewCell(None, 9)),
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_a_cell(preview, value, want):
 
 def test_as_many_rows_as_are_wanted(preview):
     rows = preview("create table t (x)", "insert into t values (1), (2), (3)", most=2)
-    assert rows == [[Cell(1)], [Cell(2)]]
+    assert rows == [[PreviewCell(1)], [PreviewCell(2)]]
 
 
 def test_a_value_by_chance_is_computed_once(preview):
@@ -61,15 +61,15 @@ def test_a_value_by_chance_is_computed_once(preview):
         " insert into t select i from n",
         sql=sql,
         most=500,
-        by_chance=True,
+        is_random=True,
     )
-    assert {cell for (cell,) in rows} == {Cell("a text", 6), Cell(1.5)}
+    assert {cell for (cell,) in rows} == {PreviewCell("a text", 6), PreviewCell(1.5)}
 
 
 def test_a_table_of_as_many_columns_as_there_can_be(preview):
     names = ", ".join(f"c{i}" for i in range(2000))
     (row,) = preview(f"create table t ({names})", "insert into t (c1999) values ('last')")
-    assert (len(row), row[0], row[-1]) == (2000, Cell(None), Cell("last", 4))
+    assert (len(row), row[0], row[-1]) == (2000, PreviewCell(None), PreviewCell("last", 4))
 
 
 def test_long_cells_are_not_held(preview):
@@ -81,7 +81,7 @@ def test_long_cells_are_not_held(preview):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert rows == [[Cell(None, 3_000_000)] * 2] * 20
+    assert rows == [[PreviewCell(None, 3_000_000)] * 2] * 20
     assert peak < 2_000_000
 
 
@@ -93,7 +93,7 @@ def test_texts_of_utf_16(preview, encoding):
         "insert into t values ('größe: 日', x'00ff')",
     )
     sql = "select x, y from t where x like 'GR%' order by x collate nocase"
-    assert preview(*statements, sql=sql) == [[Cell("größe: 日", 8), Cell(None, 2)]]
+    assert preview(*statements, sql=sql) == [[PreviewCell("größe: 日", 8), PreviewCell(None, 2)]]
 
 
 SORTED = {

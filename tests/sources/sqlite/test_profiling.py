@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sources.database import TableSource
 from sources.errors import SourceFailed
-from sources.profile import Bin, Taken, TimeBin, Value
+from sources.profile import Bin, SampleInfo, TimeBin, Value
 from sources.sqlite import connections, profiling
 from sources.sqlite.column_types import make_column
 from sources.sqlite.connections import IN_MEMORY
@@ -52,7 +52,7 @@ def profile_of(values):
     with closing(
         SqliteSample(SqliteDatabase(IN_MEMORY).query(rows, bound, [make_column("x", "BLOB")]))
     ) as sample:
-        assert sample.take() == Taken("all", len(values), len(values))
+        assert sample.take() == SampleInfo("all", len(values), len(values))
         return sample.profile(0)
 
 
@@ -235,7 +235,7 @@ def test_text_that_is_not_utf8_is_shown_as_such(open_sample):
 
 def test_an_empty_table(open_sample):
     sample = open_sample("create table t (a integer, b text)")
-    assert sample.take() == Taken("all", 0, 0)
+    assert sample.take() == SampleInfo("all", 0, 0)
     assert sample.profile(1) == (0, 0, 0, None, None, None, None, ())
 
 
@@ -262,7 +262,7 @@ def test_parameters_are_bound(open_sample):
     sample = open_sample(
         f"create table t as {MADE.format(100)}", sql=sql, parameters={"least": 90, "_0": 5}
     )
-    assert sample.take() == Taken("all", 5, 5)
+    assert sample.take() == SampleInfo("all", 5, 5)
     assert sample.profile(0).numbers.least == 91
 
 
@@ -302,21 +302,21 @@ def test_what_cannot_be_counted_in_time_is_sampled_from_its_beginning(
     monkeypatch.setattr(profiling, "COUNT_S", 0.05)
     endless = MADE.format(-1)
     sample = open_sample(sql=endless)
-    assert sample.take() == Taken("first", 1000, None)
+    assert sample.take() == SampleInfo("first", 1000, None)
     assert sample.profile(0).numbers.most == 1000
 
 
 def test_a_query_without_end_and_without_rows(open_sample, monkeypatch):
     monkeypatch.setattr(profiling, "TRIES", ((1000, 0.05), (10, 0.05)))
     sample = open_sample(sql=MADE.format(-1) + " where i < 0")
-    assert sample.take() == Taken("none", 0, None)
+    assert sample.take() == SampleInfo("none", 0, None)
 
 
 def test_fewer_rows_are_taken_when_more_are_slow(open_sample, monkeypatch):
     monkeypatch.setattr(profiling, "TRIES", ((10**9, 0.2), (50, 20.0)))
     monkeypatch.setattr(profiling, "SAMPLE_CELLS", 10**9)
     monkeypatch.setattr(profiling, "COUNT_S", 0.05)
-    assert open_sample(sql=MADE.format(-1)).take() == Taken("first", 50, None)
+    assert open_sample(sql=MADE.format(-1)).take() == SampleInfo("first", 50, None)
 
 
 def test_fewer_rows_are_taken_when_more_have_no_room(open_sample, monkeypatch):
@@ -400,12 +400,12 @@ def test_close_ends_what_runs_on_another_thread(open_sample, monkeypatch, until)
 
     thread = threading.Thread(target=take)
     thread.start()
-    until(lambda: sample._held)
+    until(lambda: sample._connections)
     sample.close()
     thread.join(20)
     assert not thread.is_alive()
     assert failures
-    assert sample._held == []
+    assert sample._connections == []
 
 
 def test_nothing_is_asked_of_a_closed_sample(open_sample):
@@ -423,7 +423,7 @@ def test_long_values_are_not_read(open_sample):
         "create table t (t text, b blob)",
         f"insert into t values (printf('%.*c', {size}, 'x'), zeroblob({size})), ('short', x'00')",
     )
-    assert sample.take() == Taken("all", 2, 2)
+    assert sample.take() == SampleInfo("all", 2, 2)
     assert sample.profile(0).texts.longest == sample.profile(1).blobs.longest == size
     assert sample.profile(0).texts.example == Value("…", size)
 
@@ -432,7 +432,7 @@ def test_values_by_chance_are_computed_once(make_database):
     sql = "select iif(random() % 2, 'text', 1.5) as x from t"
     columns = [make_column("x", "BLOB")]
     database = make_database("create table t (x)", f"insert into t {MADE.format(2000)}")
-    asked = SqliteDatabase(database).query(sql, {}, columns)._replace(is_by_chance=True)
+    asked = SqliteDatabase(database).query(sql, {}, columns)._replace(is_random=True)
     with closing(SqliteSample(asked)) as sample:
         sample.take()
         found = sample.profile(0)

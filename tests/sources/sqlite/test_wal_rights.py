@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from sources.sqlite.wal_rights import Grant, Rights, grant_for, group_bits_of, names_user
+from sources.sqlite.wal_rights import FileRights, Grant, grant_for, group_bits_of, names_user
 
 OWNER, SHARED = 1, 9
 
@@ -42,7 +42,7 @@ def test_grant(database, folder, is_in, want):
     def is_owner_in(gid):
         return is_in if gid == SHARED or is_in is None else False
 
-    assert grant_for(Rights(OWNER, *database), Rights(OWNER, *folder), is_owner_in) == want
+    assert grant_for(FileRights(OWNER, *database), FileRights(OWNER, *folder), is_owner_in) == want
 
 
 def acl(*entries):
