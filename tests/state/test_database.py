@@ -136,13 +136,17 @@ def test_what_is_left_of_a_file_that_is_gone_is_not_taken_for_another_ones(state
             add(each, "b")
 
 
-def test_many_threads_and_processes_lose_nothing(folder, run):
+def test_many_threads_and_processes_lose_nothing(state, folder, run):
+    with state.writing() as execute:
+        execute("insert into link_uses values ('all', 0, 0)")
     program = (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "sys.stdin.readline()\n"
         "def add(number):\n"
         "    with state.writing() as execute:\n"
+        "        ((uses,),) = execute('select uses from link_uses')\n"
         f"        execute({ADD!r}, (sys.argv[2] + str(number),))\n"
+        "        execute('update link_uses set uses = ?', (uses + 1,))\n"
         "with ThreadPoolExecutor(4) as pool: list(pool.map(add, range(25)))\n"
     )
     processes = [run(program, name) for name in "ab"]
@@ -151,6 +155,7 @@ def test_many_threads_and_processes_lose_nothing(folder, run):
         process.stdin.flush()
     assert [process.wait(60) for process in processes] == [0, 0]
     assert {*ids_of(folder)} == {f"{name}{number}" for name in "ab" for number in range(25)}
+    assert state.rows("select uses from link_uses") == [(50,)]
 
 
 def test_what_was_acknowledged_survives_a_kill(folder, run):
