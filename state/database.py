@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import weakref
+from _queue import Empty, SimpleQueue
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from state import schema, takeover
-from state.errors import StateUnusable, telling
+from state.errors import StateBusy, StateUnusable, telling
 
 # How long it waits for another process that writes. Refusals come before a client gives up.
 BUSY_S = 2.0
@@ -42,9 +43,12 @@ class State:
         self._is_settled = False
         # Device and inode of the file that is open.
         self._identity: tuple[int, int] | None = None
-        # Connections that nobody uses. Appending and popping are one step each, so there is no
-        # lock: a native thread could not wait for one of a patched process.
+        # Connections that nobody uses. Appending and popping are one step each.
         self._idle: deque[sqlite3.Connection] = deque()
+        # Who has its item may write. SQLite's own waiting, by longer and longer sleeps, let one of
+        # a hundred writers wait for 0.9 s. A native thread could not wait for a patched lock.
+        self._turn: SimpleQueue[None] = SimpleQueue()
+        self._turn.put(None)
         weakref.finalize(self, _close_all, self._idle)
 
     def rows(self, sql: str, values: Row = ()) -> list[Row]:
@@ -62,7 +66,7 @@ class State:
 
         Nothing of it is kept if the block raises. Raises StateError.
         """
-        with telling(self.path):
+        with telling(self.path), self._in_turn():
             self._settle()
             with self._transaction() as execute:
                 yield execute
@@ -71,6 +75,18 @@ class State:
         """Close the file; what comes next opens it again."""
         _close_all(self._idle)
         self._identity = None
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Let the other threads of this process write first which have come first."""
+        try:
+            self._turn.get(timeout=BUSY_S)
+        except Empty as error:
+            raise StateBusy(f"{self.path} is being written for too long: try again") from error
+        try:
+            yield
+        finally:
+            self._turn.put(None)
 
     @contextmanager
     def _transaction(self) -> Iterator[Execute]:

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -199,6 +200,20 @@ def test_another_process_that_writes_is_waited_for_so_long(state, folder, run, m
     holder.communicate("go on\n")
     add(state, "c")
     assert ids_of(folder) == ["a", "c"]
+
+
+def test_a_thread_that_writes_is_waited_for_so_long(state, folder, monkeypatch):
+    add(state, "a")
+    with ThreadPoolExecutor(1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr("state.database.BUSY_S", 0.05)
+            with state.writing(), pytest.raises(StateBusy, match="is being written for too long"):
+                pool.submit(add, state, "b").result()
+        with state.writing() as execute:
+            waiting = pool.submit(add, state, "d")
+            execute(ADD, ("c",))
+        waiting.result()
+    assert ids_of(folder) == ["a", "c", "d"]
 
 
 def foreign(path):
