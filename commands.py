@@ -31,7 +31,7 @@ CHECK = "catalogue"
 def register_commands(app: Flask, settings: Settings, problems: Sequence[str]) -> None:
     """Add the commands to app.
 
-    settings: whose instance folder and catalogue they are about. problems: of the catalogue, which
+    settings: name the instance folder and the catalogue. problems: of the catalogue, which
     wsgi.py has read already.
     """
     app.cli.add_command(_token_commands(settings))

@@ -1,13 +1,12 @@
-"""Who asks, what that client may do, and how much at once.
+"""Which client asks, what it may do, and how much at once.
 
 access: scopes, principals, and the decision about them. scopes: what each route requires. tokens:
 those of this server. links: signed addresses. ended_sessions: what was logged out. secret: the key
-that signs. origins: which pages may ask. credentials: who asks, found from what a request shows.
-identity: the answer to that. clients: connections, to be counted and cut. rates: requests a minute.
-request_scheduler: which request begins next. places: what quota keys share. native_threads: threads
-that are shared so. authenticator: all of it in front of one request. answers: the answer to a
-refusal, and the headers of every answer. Knows WSGI, and neither Flask nor Socket.IO nor a green
-library.
+that signs. origins: which pages may ask. credentials: finds the identity of a request. identity: is
+that. clients: connections, to be counted and cut. rates: requests a minute. request_scheduler:
+which request begins next. places: what quota keys share. native_threads: threads that are shared
+so. authenticator: all of it in front of one request. answers: the answer to a refusal, and the
+headers of every answer. Knows WSGI, and neither Flask nor Socket.IO nor a green library.
 """
 
 from auth.authenticator import Authenticator

@@ -1,4 +1,4 @@
-"""Who may do what: principals, their scopes, and the one decision about them.
+"""What a principal may do: scopes, and the one decision about them.
 
 Pure: knows no HTTP, no sockets, no files. HTTP, SSE, WebSocket and Socket.IO all ask `require`,
 with the scopes that are required. Way in: require.
@@ -26,12 +26,12 @@ _RIGHT = (
 
 
 class AccessError(Exception):
-    """Any refusal of who asks, rather than of what is asked.
+    """A client is refused for what it is or has, rather than for what it asks.
 
     AccessError
-    +-- Unauthorized     the request does not say who asks
+    +-- Unauthorized     no credential, where one is required
     |   +-- BadCredential    a token, session or link that is not good, not any more, or not alone
-    +-- Forbidden        it is known who asks, and that one may not
+    +-- Forbidden        the principal is known, and may not do this
     |   +-- CrossOrigin      a page of another site asks
     |   +-- BadForm          a form that was not filled in on a page of ours
     |   +-- LinkSpent        a link that has expired, is used up or is for another address
@@ -40,7 +40,7 @@ class AccessError(Exception):
 
 
 class Unauthorized(AccessError):
-    """The request does not say who asks."""
+    """The request shows no credential, and one is required."""
 
 
 class BadCredential(Unauthorized):
@@ -84,7 +84,7 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks. attributes: what `where` of a source is bound to. token: its id, "" for none."""
+    """A client that is known. attributes: bound by `where` of a source. token: its id, or ""."""
 
     name: str
     scopes: tuple[str, ...]

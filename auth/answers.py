@@ -133,16 +133,16 @@ def find_answer(
 
 
 def log_refusal(error: Exception, address: str | None) -> None:
-    """Log who was refused, without the credential, where an error is answered.
+    """Log a refusal, without the credential, where an error is answered.
 
-    Not who has shown nothing, which browsers begin with, nor who is only too quick.
+    Not one of a client that has shown nothing, as browsers begin, nor of one that is too quick.
     """
     if isinstance(error, BadCredential | Forbidden):
         log.warning("refused address=%s reason=%s", address or "local", error)
 
 
 def headers_of(error: Exception) -> dict[str, str]:
-    """Return the header fields that go with an error: how to say who asks, when to come back."""
+    """Return the header fields that go with an error: how to authenticate, when to come back."""
     if isinstance(error, TooMany):
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, Unauthorized):

@@ -1,4 +1,4 @@
-"""In front of every request: where it comes from, who asks, and how much that client may have.
+"""In front of every request: its origin, its identity, and how much that client may have.
 
 Way in: Authenticator.admit for HTTP, be it for Flask or for a Socket.IO session;
 Authenticator.greet for the token in a Socket.IO CONNECT. Knows WSGI environs, and that the worker
@@ -85,7 +85,7 @@ class Authenticator:
     # Once a process.
 
     def start(self) -> None:
-        """Watch the tokens: end what somebody has open whose credential is good no more."""
+        """Watch the tokens, and end connections whose credential is good no more."""
         threading.Thread(target=self._watch, name="authenticator watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -101,7 +101,7 @@ class Authenticator:
                 log.exception("the tokens cannot be looked at")
 
     def look_again(self) -> None:
-        """Read the tokens if they have changed, and cut whose credential is good no more."""
+        """Read the tokens if they have changed, and cut those connections."""
         tokens = self.credentials.tokens
         self._run_native(tokens.refresh)
         if tokens.is_needed:
@@ -150,7 +150,7 @@ class Authenticator:
         *,
         is_counted: bool = True,
     ) -> RequestIdentity:
-        """Return who asks, and may.
+        """Return the identity of a request that is admitted.
 
         required: None where no credential is needed. is_counted: it is one of the requests that its
         quota key has in a minute. Raises AccessError.
@@ -176,9 +176,10 @@ class Authenticator:
         return identity
 
     def admit_session(self, environ: dict[str, Any], session_id: str | None) -> RequestIdentity:
-        """Return who opens a Socket.IO session, or goes on with this one; it needs no credential.
+        """Return the identity of a request for a Socket.IO session; it needs no credential.
 
-        Raises AccessError, also for who goes on with a session that another one has opened.
+        session_id: of the one that it goes on with, None for a new one. Raises AccessError, also if
+        that was opened with another credential.
         """
         with self._noting_mistakes(environ):
             self.credentials.check_origin(environ)
@@ -195,7 +196,7 @@ class Authenticator:
         return require(principal, required, self.grants)
 
     def greet(self, environ: Mapping[str, Any], text: object) -> RequestIdentity:
-        """Return who opens a Socket.IO namespace. text: the token in its CONNECT, None for none.
+        """Return the identity for a Socket.IO namespace. text: the token in CONNECT, None for none.
 
         environ: of the request that has opened the session. Raises AccessError.
         """
@@ -213,12 +214,12 @@ class Authenticator:
             return identity_of(environ, principal)
 
     def log_in(self, environ: Mapping[str, Any], text: str) -> Principal:
-        """Return whose token text is. Raises AccessError."""
+        """Return the principal of the token that text is. Raises AccessError."""
         with self._noting_mistakes(environ):
             return self.credentials.tokens.find(text).principal()
 
     def _identity_in(self, environ: dict[str, Any]) -> RequestIdentity:
-        """Return who asks, as it was found for the turn. Raises as _identify does."""
+        """Return the identity that was found for the turn. Raises as Credentials.identify does."""
         found: RequestIdentity | None = environ.pop(_IDENTITY, None)
         return self.credentials.identify(environ) if found is None else found
 

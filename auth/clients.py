@@ -1,4 +1,4 @@
-"""Who is connected: counted by whom, and cut when they may not be there any more.
+"""Connections: counted by quota key, and cut when what let them in is good no more.
 
 Everything is called on the threads of one process that take turns (green ones).
 """

@@ -1,4 +1,4 @@
-"""Who asks: found from the token, the browser's session or the signed link that a request shows.
+"""The identity of a request, found from the token, the browser's session or the link it shows.
 
 Way in: Credentials. Knows WSGI environs, and that the worker hands over each client's connection.
 """
@@ -60,7 +60,7 @@ class Credentials:
             raise Forbidden("without tokens this server answers to localhost only")
 
     def identify(self, environ: Mapping[str, Any]) -> RequestIdentity:
-        """Return who asks, with no principal if it does not say.
+        """Return the identity of a request, without a principal if it shows no credential.
 
         Raises BadCredential, Forbidden, TooMany.
         """
@@ -103,7 +103,7 @@ class Credentials:
         return token.principal()
 
     def _session_of(self, environ: Mapping[str, Any]) -> tuple[Principal | None, str | None]:
-        """Return who has logged in, and the session's id."""
+        """Return the principal that has logged in, and the session's id."""
         found = self._read_session(environ.get("HTTP_COOKIE", ""))
         if found is None or not self.origins.is_own(environ):
             # Browsers send it along with what a page of another site asks, of a sibling at least.

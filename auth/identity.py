@@ -1,4 +1,4 @@
-"""Who asks, as it was found out from one request. A value; way in: RequestIdentity."""
+"""What one request has shown of its client. A value; way in: RequestIdentity."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from auth.access import ANYONE, Principal
 from auth.links import Link
 from wire.addresses import counted_address
 
-# The address of who comes by a Unix socket.
+# The address of a client of a Unix socket.
 LOCAL = "local"
 
 
 class RequestIdentity(NamedTuple):
-    """Who asks, and by what.
+    """Which client asks, and by what it is known.
 
     quota_key: what it is counted under, a principal's name or an address. principal: None without a
     credential. session: the id of the browser's session whose cookie says it, which goes along with

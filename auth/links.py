@@ -1,4 +1,4 @@
-"""Signed links: one address, opened by anybody who has it, in the name of the token that made it.
+"""Signed links: one address that any client may open, in the name of the token that made it.
 
 The signature is of the address as it stands too: on another one a link is no link. It is `link` in
 the query. Way in: Links.sign, Links.read, Links.use, Links.check. Signed by itsdangerous.

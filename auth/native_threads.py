@@ -1,7 +1,7 @@
 """Native threads: each kind of work that may block has its own, which quota keys share.
 
 So what is slow of one kind takes no thread of another, and what is slow of one quota key leaves
-threads to the others. Whose work it is is known from the turn that the present thread has taken
+threads to the others. The key is that of the turn that the present thread has taken
 (auth/request_scheduler.py). Knows no green library: it is handed what runs work on a native thread.
 Way in: NativeThreads.
 """

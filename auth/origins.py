@@ -1,4 +1,4 @@
-"""Whose pages may ask: those of this server, and of the origins that the settings list.
+"""Which pages may ask: those of this server, and of the origins that the settings list.
 
 Browsers say the origin of the page that asks, and ask nobody before they open a WebSocket or send a
 form. For what a page embeds (`<img>`, `<script>`, a prefetch) they leave Origin out, and say only

@@ -68,7 +68,7 @@ class Places:
         return self._held.total() < self.count and self._held[quota_key] < self.most_of_one
 
     def _give(self) -> None:
-        """Give the places that are free to those who wait. With the lock."""
+        """Give the free places to those that wait. With the lock."""
         while may := [quota_key for quota_key in self._waiting if self._has_place_for(quota_key)]:
             quota_key = min(may, key=self._held.__getitem__)
             queue = self._waiting.pop(quota_key)

@@ -17,11 +17,11 @@ from auth.access import TooMany
 from auth.request_scheduler import turn_paused
 
 # So many credentials that are no good are looked at and logged, of one address; those that are good
-# are let in all the same: who else shares the address is not locked out.
+# are let in all the same: other clients at the address are not locked out.
 BAD_CREDENTIALS_PER_MINUTE = 600
 
-# Who goes on all the same is told so this much later than the time before, up to the longest: a
-# flood costs less than what it floods, and who makes it has to wait for it.
+# A client that goes on all the same is refused this much later than the time before, up to the
+# longest: a flood costs less than what it floods, and its client has to wait for it.
 REFUSAL_S = 0.02
 LONGEST_REFUSAL_S = 10.0
 
@@ -54,12 +54,12 @@ class Rates:
             raise TooMany("too_many_mistakes", "too many credentials were no good: wait", 60)
 
     def _hold_up(self, who: str) -> None:
-        """Wait until it is time to refuse who has just been refused, and will be again."""
+        """Wait until it is time to refuse a client that was refused just before."""
         now_s = time.monotonic()
         due_s = max(now_s, self._refused_s.get(who, 0.0) + REFUSAL_S)
         due_s = min(due_s, now_s + LONGEST_REFUSAL_S)
         if due_s == now_s:
-            # The first for a while: who has not been refused lately need not be remembered.
+            # The first for a while: clients that were not refused lately need not be remembered.
             self._refused_s = {k: s for k, s in self._refused_s.items() if s + REFUSAL_S > now_s}
         self._refused_s[who] = due_s
         if due_s > now_s:

@@ -45,8 +45,9 @@ class State:
         self._identity: tuple[int, int] | None = None
         # Connections that nobody uses. Appending and popping are one step each.
         self._idle: deque[sqlite3.Connection] = deque()
-        # Who has its item may write. SQLite's own waiting, by longer and longer sleeps, let one of
-        # a hundred writers wait for 0.9 s. A native thread could not wait for a patched lock.
+        # The thread that has its item may write. SQLite's own waiting, by longer and longer
+        # sleeps, let one of a hundred writers wait for 0.9 s. A native thread could not wait for a
+        # lock of a patched process.
         self._turn: SimpleQueue[None] = SimpleQueue()
         self._turn.put(None)
         weakref.finalize(self, _close_all, self._idle)

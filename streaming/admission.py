@@ -1,4 +1,4 @@
-"""No view is called before it is known who asks, and that the asker may.
+"""No view is called before its request is identified and admitted.
 
 Way in: register_admission; then `asker`, in any view, and `in_turns` for what may be many.
 """
@@ -37,8 +37,7 @@ Item = TypeVar("Item")
 def register_admission(app: Flask, authenticator: Authenticator) -> None:
     """Have every request of app go through the authenticator, in a turn of its quota key."""
     app.wsgi_app = _InTurn(app.wsgi_app, authenticator)  # type: ignore[method-assign]
-    # Checked by ourselves, and only where a browser's session tells who asks: nobody else's
-    # credential goes along by itself.
+    # Checked by ourselves, for browsers' sessions only: no other credential goes along by itself.
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
     # Origin is looked at for every request; see auth.origins.
     app.config["WTF_CSRF_SSL_STRICT"] = False
@@ -107,7 +106,7 @@ def is_streamed(request: Request) -> bool:
 
 
 def asker() -> Principal:
-    """Return who makes the present request, to a route that needs somebody."""
+    """Return the principal of the present request, of a route that requires one."""
     principal: Principal = g.identity.principal
     return principal
 
@@ -128,5 +127,5 @@ def in_turns(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def can(action: str, name: str) -> bool:
-    """May the asker?"""
+    """May the present request's principal do this?"""
     return may(asker(), Scope(action, name))

@@ -1,4 +1,4 @@
-"""Signed links over HTTP: an address for somebody who has no token."""
+"""Signed links over HTTP: an address for a client without a token."""
 
 from __future__ import annotations
 

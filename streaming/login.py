@@ -27,7 +27,7 @@ COOKIE = "headwater_session"
 LIFETIME = timedelta(days=7)
 LIFETIME_S = int(LIFETIME.total_seconds())
 # As long as one header field may be, and browsers send one. Werkzeug takes 50 ms to split 500 KB of
-# them, before it is known who asks; what is longer counts as none.
+# them, before the request is identified; a longer one counts as none.
 MAX_COOKIE_CHARS = 8190
 
 

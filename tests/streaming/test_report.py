@@ -115,7 +115,7 @@ def test_a_place_that_is_freed_meanwhile_is_taken(start):
     leaving.start()
     start(limit=limit)
     leaving.join()
-    limit.places.enter("ann", 0.0)
+    limit.open.enter("ann", 0.0)
 
 
 def texts(*written):
