@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from wire.entry import Entry, Kind, whole
+from wire.entry import Entry, ValueKind, whole
 from wire.nearest import hint
 
 PREFIX = "HEADWATER_"
@@ -38,29 +38,29 @@ class SettingsError(Exception):
 class _Environ(Entry):
     """The settings in the environment, all of which are texts."""
 
-    def wrong(self, value: object, kind: Kind) -> str:
+    def wrong(self, value: object, kind: ValueKind) -> str:
         return f"{str(value)[:80]!r} is not {kind.right}"
 
 
-def _whole(low: int, high: int) -> Kind:
+def _whole(low: int, high: int) -> ValueKind:
     """Plain ASCII digits, low <= value <= high: no sign, no underscore, no unit."""
     right, read = whole(low, high)
-    return Kind(right, lambda text: read(int(text)) if _DIGITS.fullmatch(text) else None)
+    return ValueKind(right, lambda text: read(int(text)) if _DIGITS.fullmatch(text) else None)
 
 
-def _seconds(high: int, low: float = 0) -> Kind:
+def _seconds(high: int, low: float = 0) -> ValueKind:
     """Seconds with or without decimals, low <= value <= high."""
 
     def read(text: str) -> float | None:
         value = float(text) if _DECIMAL.fullmatch(text) else -1.0
         return value if low <= value <= high else None
 
-    return Kind(f"seconds from {low:g} to {high}", read)
+    return ValueKind(f"seconds from {low:g} to {high}", read)
 
 
-def _one_of(*words: str) -> Kind:
+def _one_of(*words: str) -> ValueKind:
     """One of the words, in any case."""
-    return Kind(
+    return ValueKind(
         "one of " + ", ".join(words),
         lambda text: text.lower() if text.lower() in words else None,
     )
@@ -72,17 +72,17 @@ def _origins(text: str) -> tuple[str, ...] | None:
     return found if all(map(_ORIGIN.fullmatch, found)) else None
 
 
-_ORIGINS = Kind("origins like `https://example.org`, with commas between", _origins)
-_PATH = Kind("a path", Path)
+_ORIGINS = ValueKind("origins like `https://example.org`, with commas between", _origins)
+_PATH = ValueKind("a path", Path)
 OFF = "off"
-_PATH_OR_OFF = Kind("a path, or off", lambda text: OFF if text.lower() == OFF else Path(text))
-_ADDRESS = Kind(
+_PATH_OR_OFF = ValueKind("a path, or off", lambda text: OFF if text.lower() == OFF else Path(text))
+_ADDRESS = ValueKind(
     "an address or host name without a port",
     lambda text: text if _HOST.fullmatch(text) else None,
 )
 
 
-def _asks(env: str, kind: Kind, help_line: str) -> dict[str, object]:
+def _asks(env: str, kind: ValueKind, help_line: str) -> dict[str, object]:
     """Return the metadata of a field: its name in the environment, what it takes, what it is."""
     return {"env": PREFIX + env, "kind": kind, "help": help_line}
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from exports.record_files import RecordFiles
-from exports.recording_store import Found, Target
+from exports.recording_store import Found, RecordingTarget
 from exports.work_queue import WorkQueue
 from journal import DiskJournal, End, RunNative, run_here
 from journal.disk import is_being_written
@@ -53,8 +53,8 @@ class DiskStore:
         path = self._path(export_id)
         return DiskJournal(path, size=size, end=end, run_native=self._run_native)
 
-    def target(self, export_id: str) -> Target:
-        return Target(KIND, str(self._path(export_id)), str(self._folder))
+    def target(self, export_id: str) -> RecordingTarget:
+        return RecordingTarget(KIND, str(self._path(export_id)), str(self._folder))
 
     def remove(self, export_id: str) -> None:
         # To free the blocks of a large file takes the file system a while.
@@ -64,6 +64,6 @@ class DiskStore:
         return self._folder / f"{export_id}.data"
 
 
-def open_writer(target: Target) -> DiskJournal:
+def open_writer(target: RecordingTarget) -> DiskJournal:
     """Return the journal that the recorder of a target writes."""
     return DiskJournal(Path(target.address))

@@ -16,7 +16,7 @@ from exports.errors import OwnerQueueFull, QueueFull
 from exports.export import Export, Outcome
 from exports.readers import Readers
 from exports.recording_store import RecordingStore
-from exports.registry import Registry
+from exports.registry import ExportRegistry
 from exports.resumption import resumable, undecided
 from exports.retention import MAX_EXPORTS, MAX_PER_OWNER, Limits
 from exports.runner import STOP_S, Announce, Runner
@@ -64,7 +64,7 @@ class Exports:
         self._max_queued_per_owner = queued_per_owner
         self._abandon_grace_s = abandon_grace_s
         self._lock = threading.RLock()
-        self._registry = Registry(store, Limits(max_bytes, remembered, remembered_per_owner))
+        self._registry = ExportRegistry(store, Limits(max_bytes, remembered, remembered_per_owner))
         self._readers = Readers(self._lock, self._registry, store)
         self._runner = Runner(
             self._lock,

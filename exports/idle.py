@@ -26,7 +26,7 @@ _GONE, _FETCHED, _AWAITED = range(3)
 _Queue = OrderedDict[str, Export]
 
 
-class _Place(NamedTuple):
+class _IdlePlace(NamedTuple):
     rank: int
     size: int
 
@@ -36,7 +36,7 @@ class IdleExports:
 
     def __init__(self) -> None:
         self.size = 0
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _IdlePlace] = {}
         self._unread: _Queue = OrderedDict()
         # Of each owner, and of all at None: a queue for each rank.
         self._queues: dict[str | None, list[_Queue]] = {}
@@ -45,7 +45,7 @@ class IdleExports:
         """Add an export, or move it: it is now the one that was read last."""
         self.take(export)
         rank = _GONE if not export.retained else _AWAITED if export.is_awaited else _FETCHED
-        place = _Place(rank, export.journal.size if export.retained else 0)
+        place = _IdlePlace(rank, export.journal.size if export.retained else 0)
         self._places[export.id] = place
         self.size += place.size
         if export.retained:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from exports.recording_store import Target
+from exports.recording_store import RecordingTarget
 from sources.columns import ColumnInfo
 from sources.folders.tree import Tree
 from sources.query import Query
@@ -21,7 +21,7 @@ class Job(NamedTuple):
     """
 
     id: str
-    target: Target
+    target: RecordingTarget
     extension: str
     excel: bool
     query: Query | Tree
@@ -36,7 +36,7 @@ class Job(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Job:
-        marks, target = tuple(fields["marks"]), Target(*fields["target"])
+        marks, target = tuple(fields["marks"]), RecordingTarget(*fields["target"])
         fields = {**fields, "marks": marks, "target": target}
         if "tree" in fields["query"]:
             return cls(**{**fields, "query": Tree(*fields["query"]["tree"])})

@@ -12,14 +12,16 @@ from itertools import chain
 
 from exports.export import Export
 from exports.recording_store import RecordingStore
-from exports.registry import Registry
+from exports.registry import ExportRegistry
 from journal import ByteReader
 
 
 class Readers:
     """See the module. lock: that of the registry; it is held around every call."""
 
-    def __init__(self, lock: threading.RLock, registry: Registry, store: RecordingStore) -> None:
+    def __init__(
+        self, lock: threading.RLock, registry: ExportRegistry, store: RecordingStore
+    ) -> None:
         self._lock = lock
         self._registry = registry
         self._store = store

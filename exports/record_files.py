@@ -1,6 +1,6 @@
 """Records of exports as files: `<id>.json` each, and `forgotten` with a stem a line.
 
-Way in: RecordFiles, which is a kind of exports.recording_store.Records.
+Way in: RecordFiles, which is a kind of exports.recording_store.ExportRecords.
 """
 
 from __future__ import annotations

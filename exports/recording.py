@@ -18,7 +18,7 @@ from encoders import EncodeError, first_bytes, open_encoder
 from exports import disk_store
 from exports.chain import Chain
 from exports.job import Job
-from exports.recording_store import Target
+from exports.recording_store import RecordingTarget
 from exports.trial import Trial
 from journal import Complete, Failed, Journal, JournalFull
 from journal.errors import FULL
@@ -41,7 +41,7 @@ BEGIN_LATE_S = 1.0
 BATCHES_AHEAD = 1
 
 # How each kind of recording store is written.
-WRITERS: dict[str, Callable[[Target], Journal]] = {disk_store.KIND: disk_store.open_writer}
+WRITERS: dict[str, Callable[[RecordingTarget], Journal]] = {disk_store.KIND: disk_store.open_writer}
 
 Item = TypeVar("Item")
 

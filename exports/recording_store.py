@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from journal import End, Journal
 
 
-class Target(NamedTuple):
+class RecordingTarget(NamedTuple):
     """Where a recorder writes a recording: plain data, which crosses to its process as JSON.
 
     kind: of store. address: what that kind understands. scratch: a folder for rows that wait to be
@@ -42,7 +42,7 @@ class Found(NamedTuple):
     is_being_written: bool
 
 
-class Records(Protocol):
+class ExportRecords(Protocol):
     """A text for each export, from which the next start knows it again; the caller makes them.
 
     Beside them are stems: the first characters of the ids of exports that are not remembered.
@@ -71,7 +71,7 @@ class RecordingStore(Protocol):
     """See the module."""
 
     @property
-    def records(self) -> Records:
+    def records(self) -> ExportRecords:
         """The records of exports."""
 
     def start(self) -> None:
@@ -95,7 +95,7 @@ class RecordingStore(Protocol):
         size, end: what is known of one that was written earlier. Its `append` is for the writer.
         """
 
-    def target(self, export_id: str) -> Target:
+    def target(self, export_id: str) -> RecordingTarget:
         """Return where the recorder of this export is to create and write it."""
 
     def remove(self, export_id: str) -> None:

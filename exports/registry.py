@@ -1,7 +1,7 @@
 """The registry: which exports are remembered, and what is written down of them.
 
 A call costs the same however many there are. Not thread-safe: the lock of Exports is held around
-every call, so only `load` waits for the store. Way in: Registry.
+every call, so only `load` waits for the store. Way in: ExportRegistry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from exports.export import DISCARDED, MADE_ROOM, NOT_WHOLE, Export, Outcome
 from exports.forgotten import Forgotten
 from exports.index import Index
 from exports.recording_store import Found, RecordingStore
-from exports.retention import Limits, Retention
+from exports.retention import ExportRetention, Limits
 from exports.spec import STEM_CHARS, ExportSpec
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 INTERRUPTED = Outcome("interrupted", "the server ended while it was recorded; create it again")
 
 
-class Registry:
+class ExportRegistry:
     """See the module. index: finds exports. retention: what they take. forgotten: of addresses."""
 
     def __init__(self, store: RecordingStore, limits: Limits) -> None:
         self.index = Index()
-        self.retention = Retention(limits)
+        self.retention = ExportRetention(limits)
         self.forgotten = Forgotten(store.records.note_forgotten)
         self._store = store
 

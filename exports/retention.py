@@ -2,7 +2,7 @@
 
 Pure but for the clock: it only says which; exports/registry.py does it. Every step costs the same
 however many there are, but to make room takes a look at all that is idle. Not thread-safe.
-Way in: Retention.
+Way in: ExportRetention.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Ended(NamedTuple):
     size: int
 
 
-class Retention:
+class ExportRetention:
     """See the module."""
 
     def __init__(self, limits: Limits) -> None:

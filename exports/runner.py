@@ -18,7 +18,7 @@ from exports.export import Export, Outcome
 from exports.job import Job
 from exports.recorders import Recorders
 from exports.recording_store import RecordingStore
-from exports.registry import Registry
+from exports.registry import ExportRegistry
 from exports.schedule import CHANCE_S, Do, Move, Phase, Schedule
 from exports.spec import ExportSpec
 from exports.trial import WAITED
@@ -61,7 +61,7 @@ class Runner:
     def __init__(
         self,
         lock: threading.RLock,
-        registry: Registry,
+        registry: ExportRegistry,
         store: RecordingStore,
         announce: Announce,
         *,

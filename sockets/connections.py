@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from sockets.engineio.acceptor import Acceptor
-from sockets.engineio.contract import Schedule
+from sockets.engineio.contract import InputSchedule
 from sockets.engineio.unfinished import Unfinished
 from topics import ConnectionWriter
 from wire.connection import connection_of
 
 
-def make_acceptor(schedule: Schedule) -> Acceptor:
+def make_acceptor(schedule: InputSchedule) -> Acceptor:
     """Return what takes WebSockets over. schedule: what clients send is heard in its turns."""
     return Acceptor(connection_of, ConnectionWriter, schedule, Unfinished(), _request_id)
 

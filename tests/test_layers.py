@@ -395,3 +395,29 @@ def test_recorders_do_not_load_what_plans_queries():
     """It is a third of what they would load, and each is forked from the process that has it."""
     program = "import sys, exports.recording; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, timeout=60).returncode == 0
+
+
+def test_no_two_classes_share_a_name():
+    places: dict[str, list[str]] = {}
+    for path in files_of(PROJECT):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path.relative_to(PROJECT).as_posix())
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+MOST_METHODS, MOST_LINES = 25, 300
+
+
+def test_a_class_has_one_noun():
+    """Long classes have turned out to be several: they are cut, and not made longer."""
+    found = [
+        (path.relative_to(PROJECT).as_posix(), node.name, len(methods), lines)
+        for path in files_of(PROJECT)
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ClassDef)
+        for methods in [[each for each in node.body if isinstance(each, ast.FunctionDef)]]
+        for lines in [(node.end_lineno or 0) - node.lineno + 1]
+        if len(methods) > MOST_METHODS or lines > MOST_LINES
+    ]
+    assert found == []

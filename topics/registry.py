@@ -1,6 +1,6 @@
 """The existing topics, the rules of others, and the creation of topics.
 
-Way in: Registry.
+Way in: TopicRegistry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from topics.topic import Topic
 log = logging.getLogger(__name__)
 
 
-class Registry:
+class TopicRegistry:
     """See Topics for the arguments. subscriptions: called for each new topic."""
 
     def __init__(

@@ -18,7 +18,7 @@ from topics.names import Patterns
 from topics.notices import beat, end_old, send_all_back, send_back
 from topics.quota import MAX_PER_OWNER
 from topics.reader import TopicReader
-from topics.registry import Registry
+from topics.registry import TopicRegistry
 from topics.rules import Rule
 from topics.subscriptions import Subscriptions
 from topics.topic import Topic
@@ -54,7 +54,7 @@ class Topics:
         self.readers = self.subscriptions.readers
         self.follow, self.watch = self.subscriptions.follow, self.subscriptions.watch
         self.leave, self.send_back = self.subscriptions.leave, send_back
-        self._registry = Registry(event_log, rules, per_owner, self.subscriptions)
+        self._registry = TopicRegistry(event_log, rules, per_owner, self.subscriptions)
         self.all, self.get = self._registry.all, self._registry.get
         self.rule_of = self._registry.rule_of
         self._stopped = threading.Event()

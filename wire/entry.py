@@ -20,21 +20,23 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_CHARACTERS = 80
 
 
-class Kind(NamedTuple):
+class ValueKind(NamedTuple):
     """Which values a name takes. right: says it to a reader; read: returns None for any other."""
 
     right: str
     read: Callable[[Any], Any]
 
 
-def whole(low: int, high: int) -> Kind:
+def whole(low: int, high: int) -> ValueKind:
     """Whole numbers, low <= value <= high."""
     right = f"a whole number from {low} to {high}"
     # Not isinstance: to Python, but not to TOML, true is an integer.
-    return Kind(right, lambda value: value if type(value) is int and low <= value <= high else None)
+    return ValueKind(
+        right, lambda value: value if type(value) is int and low <= value <= high else None
+    )
 
 
-FLAG = Kind("true or false", lambda value: value if isinstance(value, bool) else None)
+FLAG = ValueKind("true or false", lambda value: value if isinstance(value, bool) else None)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Entry:
             self.refuse(name, f"{shown(value)} is not a text; quotes would be right")
         return ""
 
-    def take(self, name: str, kind: Kind, default: Any = None) -> Any:
+    def take(self, name: str, kind: ValueKind, default: Any = None) -> Any:
         """Return the value at name, as kind reads it; default if there is none, or a wrong one.
 
         What is wrong is noted; so is none, where default is None.
@@ -88,7 +90,7 @@ class Entry:
             self.refuse(name, self.wrong(value, kind))
         return default if read is None else read
 
-    def wrong(self, value: object, kind: Kind) -> str:
+    def wrong(self, value: object, kind: ValueKind) -> str:
         """Return what a message says of a value that is none of kind; None: there is none."""
         found = "is missing" if value is None else f"{shown(value)} cannot be used"
         return f"{found}; {kind.right} would be right"

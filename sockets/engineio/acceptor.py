@@ -10,9 +10,9 @@ from typing import Any
 
 from sockets.engineio.contract import (
     Environ,
+    InputSchedule,
     MakeWriter,
     NoSchedule,
-    Schedule,
     SocketConnection,
 )
 from sockets.engineio.errors import NoConnection
@@ -46,7 +46,7 @@ class Acceptor:
         self,
         connection_of: Callable[[Environ], SocketConnection | None],
         make_writer: MakeWriter,
-        schedule: Schedule | None = None,
+        schedule: InputSchedule | None = None,
         unfinished: Unfinished | None = None,
         headers_of: Callable[[Environ], Headers] = no_headers,
     ) -> None:

@@ -110,7 +110,7 @@ class FrameWriter(Protocol):
 MakeWriter = Callable[[Any, Callable[[], None]], FrameWriter]
 
 
-class Schedule(Protocol):
+class InputSchedule(Protocol):
     """Whose input is handled next. A quota key is a text: a user, or an address."""
 
     def go_on(self, quota_key: str, until_s: float, /) -> float:
@@ -128,7 +128,7 @@ class Schedule(Protocol):
 
 
 class NoSchedule:
-    """A Schedule that lets everybody go on, in pieces of TURN_S."""
+    """A InputSchedule that lets everybody go on, in pieces of TURN_S."""
 
     def go_on(self, quota_key: str, until_s: float) -> float:
         if monotonic() <= until_s:
@@ -154,7 +154,7 @@ class Admission(Protocol):
     """Which clients may open sessions and join namespaces. Each method may raise Refused."""
 
     def take_turn(self, environ: dict[str, Any], /) -> None:
-        """Wait for the turn in which a request is handled; the Schedule's `end` ends it."""
+        """Wait for the turn in which a request is handled; the InputSchedule's `end` ends it."""
 
     def admit(self, environ: dict[str, Any], session: str | None, /) -> Requester:
         """Return the maker of a request. session: the id that it names, None for a new one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from time import monotonic
 
-from sockets.engineio.contract import TURN_S, Environ, Schedule
+from sockets.engineio.contract import TURN_S, Environ, InputSchedule
 from sockets.engineio.errors import BadPacket, BadSession
 from sockets.engineio.packets import read_payload
 from sockets.engineio.polling import PollWriter
@@ -17,7 +17,7 @@ from sockets.engineio.sessions import EngineSessions
 from sockets.engineio.unfinished import Unfinished
 
 
-def poll(sessions: EngineSessions, session: Session, schedule: Schedule) -> bytes:
+def poll(sessions: EngineSessions, session: Session, schedule: InputSchedule) -> bytes:
     """Wait for something to answer a poll with, and return it. Raises BadSession."""
     writer = session.writer
     assert isinstance(writer, PollWriter)
@@ -38,7 +38,7 @@ def post(
     session: Session,
     environ: Environ,
     quota_key: str,
-    schedule: Schedule,
+    schedule: InputSchedule,
     unfinished: Unfinished,
 ) -> None:
     """Read the body and do what its packets ask for. Raises BadPacket, BadSession and Refused."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from wsproto.frame_protocol import Frame, Opcode, ParseFailed
 
-from sockets.engineio.contract import TURN_S, MakeWriter, Schedule, SocketConnection
+from sockets.engineio.contract import TURN_S, InputSchedule, MakeWriter, SocketConnection
 from sockets.engineio.errors import Refused, TooManyFrames
 from sockets.engineio.frames import (
     binary_frame,
@@ -63,31 +63,16 @@ class WebSocket:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_close_by_s",
-        "_is_cut",
-        "_is_deaf",
-        "_is_flushed",
-        "_is_waiting",
-        "_max_bytes",
-        "_paid_until_s",
-        "_parser",
-        "_quota_key",
-        "_schedule",
-        "_turn_ends_s",
-        "_unfinished",
-        "close_code",
-        "connection",
-        "last_heard_s",
-        "talk",
-        "writer",
+        "__weakref__", "_close_by_s", "_is_cut", "_is_deaf", "_is_flushed", "_is_waiting",
+        "_max_bytes", "_paid_until_s", "_parser", "_quota_key", "_schedule", "_turn_ends_s",
+        "_unfinished", "close_code", "connection", "last_heard_s", "talk", "writer",
     )  # fmt: skip
 
     def __init__(
         self,
         connection: SocketConnection,
         quota_key: str,
-        schedule: Schedule,
+        schedule: InputSchedule,
         unfinished: Unfinished,
         make_writer: MakeWriter,
         max_message_bytes: int,

@@ -11,7 +11,7 @@ import pytest
 
 from exports.disk_store import DiskStore
 from exports.recording import WRITERS
-from exports.recording_store import Found, RecordingStore, Target
+from exports.recording_store import Found, RecordingStore, RecordingTarget
 from journal import ByteReader, Complete, Failed, run_here
 
 # Each opens the same store again, as the next start of a server does. A kind more is one more row.
@@ -46,7 +46,7 @@ def write():
     """write(store, id, data): what a recorder does with the target; the journal, not yet ended."""
 
     def append(store, export_id, data):
-        target = Target(*json.loads(json.dumps(store.target(export_id))))
+        target = RecordingTarget(*json.loads(json.dumps(store.target(export_id))))
         journal = WRITERS[target.kind](target)
         journal.append(data)
         return journal

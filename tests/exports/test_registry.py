@@ -13,7 +13,7 @@ from exports.disk_store import DiskStore
 from exports.errors import ExportsFull, OwnerExportsFull, RecordingGone
 from exports.export import Export, Outcome
 from exports.idle import RESUMABLE_S
-from exports.registry import INTERRUPTED, Registry
+from exports.registry import INTERRUPTED, ExportRegistry
 from exports.retention import Limits
 from exports.service import Point, View
 from exports.spec import STEM_CHARS
@@ -34,7 +34,7 @@ def open_registry(folder):
         store = DiskStore(folder)
         store.start()
         store.stop(20)  # from now on its work is done at once
-        registry = Registry(store, Limits(max_bytes, **limits))
+        registry = ExportRegistry(store, Limits(max_bytes, **limits))
         registry.load()
         return registry
 
@@ -458,7 +458,7 @@ def test_no_call_touches_the_disk(folder, put):
     store, go = DiskStore(folder), threading.Event()
     store.start()
     store._work.ask(lambda: None if go.wait(20) else "too late")
-    registry = Registry(store, Limits(35, max_exports=3))
+    registry = ExportRegistry(store, Limits(35, max_exports=3))
     made = [put(registry, number) for number in range(4)]
     made[3].journal.path.write_bytes(b"x" * 20)
     registry.discard(made[1])
@@ -528,7 +528,7 @@ def registries(tmp_path_factory):
     journal = DiskJournal(folder / "one.data", size=10)
     made = []
     for count in (1000, 100_000):
-        registry = Registry(DiskStore(folder), Limits(10 * count, count, count))
+        registry = ExportRegistry(DiskStore(folder), Limits(10 * count, count, count))
         fill(registry, count, journal)
         made.append(registry)
     return made
