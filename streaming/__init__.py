@@ -8,5 +8,6 @@ description of the interface. What they share. application: Flask, faster for ma
 admission: the request's principal. errors: the one JSON shape of errors. source_lookup, inquiries:
 sources and folders by name, and questions to databases. answers, resumption: an export's bytes as a
 response. content, bodies, pace: other responses that stream. pages: a page or JSON. rights: who may
-see an export. presence: whether the client is still there.
+see an export. presence: whether the client is still there. policies: what all responses
+have. registration: the way in.
 """

@@ -8,11 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import MAX_BODY_BYTES, create_app
+from app import create_app
 from journal import Retention
 from settings import Settings
 from sources.catalogue.catalogue import load_catalogue
 from sources.errors import CatalogueError
+from streaming.policies import MAX_BODY_BYTES
 from topics import Rule
 from topics.rules import BUILT_IN
 

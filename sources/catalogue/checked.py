@@ -1,0 +1,53 @@
+"""The catalogue as the server starts with it, with all its problems. Way in: checked_catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sources.catalogue.catalogue import Catalogue, load_catalogue, sample_catalogue
+from sources.catalogue.check import check_catalogue
+from sources.errors import CatalogueError
+
+
+def checked_catalogue(path: Path | None, instance: Path) -> Catalogue:
+    """Return the catalogue in the file at path, or the sample's for None.
+
+    instance: the folder of the sample and of the server's state. Raises CatalogueError with
+    everything that is wrong. Blocks for databases and disks.
+    """
+    catalogue = _sample_in(instance) if path is None else load_catalogue(path)
+    # The state first: to check a database opens it.
+    if problems := _check_apart(catalogue, instance) or check_catalogue(catalogue):
+        raise CatalogueError(problems)
+    return catalogue
+
+
+def _sample_in(instance: Path) -> Catalogue:
+    """Return the sample's catalogue; its folders, and the folder of its logs, are made."""
+    catalogue = sample_catalogue(instance)
+    # A command may be the first to come here, and mkdir gives parents no mode of ours.
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in catalogue.folders.values():
+        folder.path.mkdir(parents=True, exist_ok=True)
+    for log in catalogue.logs.values():
+        log.path.parent.mkdir(parents=True, exist_ok=True)
+    return catalogue
+
+
+def _check_apart(catalogue: Catalogue, instance: Path) -> list[str]:
+    """Return what the catalogue serves of the server's own state; see state/database.py."""
+    own = instance.resolve()
+    databases = {
+        name: Path(str(source.database)).resolve()
+        for name, source in catalogue.sources.items()
+        if hasattr(source, "database")
+    }
+    return [
+        f"folders.{name}.path: it holds the instance folder, where the keys and the state are"
+        for name, folder in catalogue.folders.items()
+        if own.is_relative_to(folder.path.resolve())
+    ] + [
+        f"sources.{name}.database: it is the state of this server"
+        for name, database in databases.items()
+        if database == own / "state.db"
+    ]
