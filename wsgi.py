@@ -25,7 +25,7 @@ from auth import SecretUnusable, read_secret  # noqa: E402
 from auth.native_threads import IN_ALL  # noqa: E402
 from auth.request_scheduler import turn_paused  # noqa: E402
 from commands import CHECK, register_commands  # noqa: E402
-from server.hooks import WorkerHooks  # noqa: E402
+from server.hooks import WorkerHooks, give_hooks  # noqa: E402
 from server.log_format import formatter_for  # noqa: E402
 from server.native_pool import NativePool  # noqa: E402
 from settings import Settings, SettingsError  # noqa: E402
@@ -89,12 +89,15 @@ def start() -> None:
         atexit.register(part.stop)
 
 
-# For server/worker.py. A command may have no parts, and serves nothing.
+# A command may have no parts, and serves nothing.
 if parts is not None:
-    hooks = WorkerHooks(
-        on_start=start,
-        on_drain=parts.drain,
-        refusals=app.extensions["refusals"],
-        turn_at=parts.authenticator.turn_at,
-        turn_paused=turn_paused,
+    give_hooks(
+        app,
+        WorkerHooks(
+            on_start=start,
+            on_drain=parts.drain,
+            refusals=app.extensions["refusals"],
+            turn_at=parts.authenticator.turn_at,
+            turn_paused=turn_paused,
+        ),
     )

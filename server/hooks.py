@@ -1,13 +1,11 @@
 """What an application may ask of the worker besides its requests.
 
-The module that gunicorn loads the application from may have `hooks`, beside the application;
-without it the defaults hold, so any WSGI application runs on the worker. Way in: WorkerHooks, for
-an application's module; find_hooks, for the worker.
+An application without hooks has the defaults, so any WSGI application runs on the worker.
+Way in: give_hooks, for an application; find_hooks, for the worker.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -37,8 +35,12 @@ class WorkerHooks:
     turn_paused: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
-def find_hooks(address: str) -> WorkerHooks:
-    """Return the hooks of the application that was loaded from address, `module:name`."""
-    module = sys.modules.get(address.partition(":")[0])
-    hooks: WorkerHooks = getattr(module, "hooks", None) or WorkerHooks()
+def give_hooks(application: Any, hooks: WorkerHooks) -> None:
+    """Have the worker that serves application call hooks; it goes wherever application goes."""
+    application.worker_hooks = hooks
+
+
+def find_hooks(application: Any) -> WorkerHooks:
+    """Return the hooks of an application, or the defaults."""
+    hooks: WorkerHooks = getattr(application, "worker_hooks", None) or WorkerHooks()
     return hooks

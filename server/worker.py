@@ -107,7 +107,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        self._hooks = find_hooks(self.app.app_uri)
+        self._hooks = find_hooks(self.wsgi)
         self._hooks.on_start()
         # gunicorn would answer 500 to other paths, and take /mounted for one below /mount.
         self._mount = util.unquote_to_wsgi_str(os.environ.pop("SCRIPT_NAME", "").rstrip("/"))

@@ -109,7 +109,7 @@ class Live(Namespace):  # type: ignore[misc]
         # One object, not one for each client.
         self._cut = self._close
         self._is_stopped = False
-        self._visits: dict[str, RequestIdentity] = {}
+        self._identities: dict[str, RequestIdentity] = {}
         # By session: its subscriptions, by what they were asked for.
         self._readers: dict[str, dict[str, TopicReader]] = {}
 
@@ -151,7 +151,7 @@ class Live(Namespace):  # type: ignore[misc]
             self._authenticator.clients.enter(sid, seat, self._cut)
         except AccessError as error:
             raise Refused(str(error), self.refuse(error)) from error
-        self._visits[sid] = identity
+        self._identities[sid] = identity
         self.socketio.repeat(sid, "response", GREETING, NAMESPACE)
 
     def on_request_data(self, fields: Any) -> None:
@@ -180,13 +180,13 @@ class Live(Namespace):  # type: ignore[misc]
     def heard(self, sid: str) -> None:
         """Count what a client says as one of its requests. Raises Refused."""
         try:
-            self._authenticator.rates.note_request(self._visits[sid].quota_key)
+            self._authenticator.rates.note_request(self._identities[sid].quota_key)
         except AccessError as error:
             raise refused(error) from error
 
     def take_turn(self) -> None:
         """Wait for the turn of what a client says, unless its session has had it."""
-        self._authenticator.scheduler.keep(self._visits[_sid()].quota_key)
+        self._authenticator.scheduler.keep(self._identities[_sid()].quota_key)
 
     def refuse(self, error: Exception) -> Fields:
         """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""
@@ -199,7 +199,7 @@ class Live(Namespace):  # type: ignore[misc]
         return answer
 
     def _asker(self, sid: str | None = None) -> Principal:
-        principal = self._visits[sid or _sid()].principal
+        principal = self._identities[sid or _sid()].principal
         assert principal is not None
         return principal
 
@@ -250,7 +250,7 @@ class Live(Namespace):  # type: ignore[misc]
             raise Misuse("key is a text of 1 to 255 visible ASCII characters")
         topic = check_name(fields.get("topic"))
         self._authenticator.require(self._asker(), publish_to(topic))
-        quota_key = self._visits[_sid()].quota_key
+        quota_key = self._identities[_sid()].quota_key
         publication = Publication([new_event(event) for event in events], key, owner=quota_key)
         end_turn()
         receipt = self._topics.publish(topic, publication)
@@ -276,7 +276,7 @@ class Live(Namespace):  # type: ignore[misc]
 
     def on_disconnect(self, reason: str) -> None:
         self._authenticator.clients.leave(_sid())
-        self._visits.pop(_sid(), None)
+        self._identities.pop(_sid(), None)
         for reader in self._readers.pop(_sid(), {}).values():
             self._topics.leave(reader)
 

@@ -14,7 +14,7 @@ from flask_socketio import Namespace, emit
 from greenlet import greenlet
 
 from auth.request_scheduler import RequestScheduler
-from server.hooks import WorkerHooks
+from server.hooks import WorkerHooks, give_hooks
 from sockets.connections import make_acceptor
 from sockets.engineio.acceptor import MAX_MESSAGE_BYTES, Acceptor
 from sockets.engineio.engine import EngineServer
@@ -258,11 +258,9 @@ class Live(Namespace):
             self.feeds[sid].attach(self.socketio, sid)
 
 
-hooks = WorkerHooks()
-
-
 def make_live(kind, **options):
-    app = Flask(__name__)
+    app, hooks = Flask(__name__), WorkerHooks()
+    give_hooks(app, hooks)
     is_ours = kind is SocketIO
     parts = {"acceptor": ACCEPTOR, "refusals": hooks.refusals} if is_ours else {}
     socketio = kind(app, **parts, **options)

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import greenlet
 
-from server.hooks import find_hooks
+from server.hooks import find_hooks, give_hooks
 from server.monkey_patching import eventlet
 
 ROOT = Path(__file__).parents[2]
@@ -186,5 +186,5 @@ def _text(frame: FrameType) -> str:
 _report = Report(open(os.environ["HUB_REPORT"], "a"))  # noqa: SIM115 (as long as the process)
 _module, _, _name = os.environ["WATCHED"].partition(":")
 app = getattr(importlib.import_module(_module), _name)
-_hooks = find_hooks(_module)
-hooks = replace(_hooks, on_start=_start)
+_hooks = find_hooks(app)
+give_hooks(app, replace(_hooks, on_start=_start))

@@ -14,7 +14,7 @@ from eventlet import tpool
 from flask import Flask
 from flask_socketio import SocketIO
 
-from server.hooks import WorkerHooks
+from server.hooks import WorkerHooks, give_hooks
 from server.log_format import formatter_for
 from server.monkey_patching import eventlet
 
@@ -164,6 +164,7 @@ def app(environ, start_response):
 
 
 hooks = WorkerHooks()
+give_hooks(app, hooks)
 
 live = Flask(__name__)
 socketio = SocketIO(live, async_mode="eventlet")
