@@ -205,7 +205,7 @@ class Database(Protocol):
         """Return a sample of the rows, not taken yet. most_s: the limit of each statement."""
 
 
-class Kind(NamedTuple):
+class DatabaseKind(NamedTuple):
     """A kind of database: the functions that need none.
 
     read_address: takes the text after `scheme://` in the catalogue and the folder that paths are

@@ -1,4 +1,4 @@
-"""What can go wrong with a source. Knows no HTTP: auth/answers.py gives each its status."""
+"""What can go wrong with a source. Knows no HTTP: auth/answers.py gives each error its status."""
 
 from __future__ import annotations
 

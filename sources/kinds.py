@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sources.database import Database, GeneratedSource, Kind, Source, Stored
+from sources.database import Database, DatabaseKind, GeneratedSource, Source, Stored
 from sources.query import Query
 from sources.sqlite import generated
 from sources.sqlite.database import SQLITE
 
 # By the scheme of their addresses.
-KINDS: Mapping[str, Kind] = {"sqlite": SQLITE}
+KINDS: Mapping[str, DatabaseKind] = {"sqlite": SQLITE}
 
 # The generators of rows.
 GENERATORS = generated.GENERATORS

@@ -155,7 +155,7 @@ class ExportAnswer:
         """Wait as _wait_for does; False when it takes longer than timeout_s."""
         journal = self._export.journal
         deadline_s = time.monotonic() + timeout_s
-        # Without a reader it would be given up meanwhile.
+        # Without a reader the export would be abandoned meanwhile.
         with closing(self._exports.read(self._export, delivers=False)):
             while not journal.wait(position, min(PRESENCE_CHECK_S, timeout_s)):
                 if time.monotonic() > deadline_s or self._has_left():

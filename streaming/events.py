@@ -53,7 +53,7 @@ def make_blueprint(
 ) -> Blueprint:
     """Return the blueprint of /events.
 
-    note: counts a request of a quota key. scheduler: in its turns what comes in pieces is read.
+    note: counts a request of a quota key. scheduler: for parsing bodies that are read in pieces.
     """
     scheduler = scheduler or RequestScheduler()
     blueprint = Blueprint("events", __name__)
@@ -77,7 +77,7 @@ def make_blueprint(
         # Parsing the most that are allowed takes 30 ms.
         events = list(in_turns(_events_of(asked)))
         publication = Publication(events, _key_of(asked), owner=quota_key())
-        # It may wait for the disk, together with others.
+        # publish may wait for the disk.
         end_turn()
         receipt = topics.publish(topic, publication)
         return jsonify(id=receipt.id, topic=receipt.topic, count=receipt.count), 201
@@ -89,10 +89,10 @@ def make_blueprint(
         if "Idempotency-Key" in request.headers:
             raise Refusal(400, "malformed_key", "in a stream each line has a `key` of its own")
         topics.check_writable(topic)
-        stream, whose = request.environ["wsgi.input"], quota_key()
+        stream, key = request.environ["wsgi.input"], quota_key()
         read = getattr(stream, "read_some", partial(stream.read, PIECE_BYTES))
-        keep = partial(topics.publish_all, topic, owner=whose)
-        upload = Upload(UploadRequest(whose, read, keep, note, scheduler, lambda: topics.is_open))
+        keep = partial(topics.publish_all, topic, owner=key)
+        upload = Upload(UploadRequest(key, read, keep, note, scheduler, lambda: topics.is_open))
         return Response(
             iter(upload), content_type=NDJSON_TYPES[0], headers=_HEADERS, direct_passthrough=True
         )
@@ -151,7 +151,7 @@ def answer_reader(
 
 
 def _poll(topics: Topics, opening: bytes, reader: TopicReader) -> Iterator[bytes]:
-    """Yield what the reader has not had, in pieces of about 64 KiB, and end."""
+    """Yield the events that the reader has not had, in pieces of about 64 KiB, and end."""
     try:
         if opening:
             yield opening
@@ -162,7 +162,7 @@ def _poll(topics: Topics, opening: bytes, reader: TopicReader) -> Iterator[bytes
 
 
 def _opening_of(framing: Framing, reader: TopicReader) -> bytes:
-    """Return what a stream begins with: for SSE, where to come back to before the first event."""
+    """Return the beginning of a stream: for SSE, where to resume before the first event."""
     if framing.transport != "sse":
         return b""
     return b"retry: %d\nid: %b\n\n" % (RETRY_MS, reader.cursor.encode())

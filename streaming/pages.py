@@ -78,10 +78,10 @@ def is_set(request: Request, name: str) -> bool:
 
 
 def require_parameters(request: Request, known: Sequence[str]) -> None:
-    """Raise UnknownParameter when the query has a word that is none of those, nor a signed link."""
+    """Raise UnknownParameter for a query parameter that is not known; a signed link is allowed."""
     check_parameters((key for key, _ in query_of(request)), known)
 
 
 def query_of(request: Request) -> list[tuple[str, str]]:
-    """Return the (key, value) of the query that select something: all but a signed link."""
+    """Return the (key, value) of all query parameters except a signed link."""
     return [(k, v) for k, v in request.args.items(multi=True) if k != PARAMETER]

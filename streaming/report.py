@@ -99,14 +99,14 @@ def _read(
     parameters: list[tuple[str, str]],
     attributes: Mapping[str, str],
 ) -> tuple[Query, int | None]:
-    """Return what is to be looked at, and about how many rows it has.
+    """Return the query of the report, and an estimate of its rows.
 
     Raises as SourceLookup.read_spec.
     """
     spec = lookup.read_spec(name, "csv", parameters, attributes)
     keys = [key for key, _ in parameters]
     if "sort" in keys and "limit" not in keys:
-        # Without a limit it is the same rows in any order, and to sort them takes time.
+        # Without a limit the order does not change the report, and sorting takes time.
         unsorted = [each for each in parameters if each[0] != "sort"]
         spec = lookup.read_spec(name, "csv", unsorted, attributes)
     return cast("Query", spec.query), spec.rows_estimate
@@ -146,10 +146,10 @@ class Report:
         self._started_s = time.monotonic()
 
     def enter(self) -> None:
-        """Take a place. Raises Refusal (503) when there is none in PLACE_WAIT_S."""
+        """Take a place. Raises Refusal (503) when none becomes free within PLACE_WAIT_S."""
         with turn_paused():
-            is_there = self._limit.open.enter(self._owner, PLACE_WAIT_S)
-        if not is_there:
+            has_place = self._limit.open.enter(self._owner, PLACE_WAIT_S)
+        if not has_place:
             message = (
                 f"{MOST_OF_ONE} reports of yours, or {MOST_OPEN} in all, are running; try again"
                 " when one has ended"

@@ -89,14 +89,14 @@ def _proven(
             message = "the export is still being recorded; request these bytes again"
             detail = {"rows": growing.rows, "bytes": growing.journal.size}
             raise Refusal(503, "still_recording", message, detail)
-        # Unless it is read it would be given up meanwhile.
+        # Without a reader the export would be abandoned meanwhile.
         with turn_paused(), closing(exports.read(growing, delivers=False)):
             growing.journal.wait(growing.journal.size, PRESENCE_CHECK_S)
     return export
 
 
 def _is_first_look(exports: ExportService, address: str, ranges: Sequence[RangeSpec]) -> bool:
-    """Does it ask for the end of what nobody has any byte of? Parquet's readers begin so."""
+    """Is it the end of an export of which no client has any byte? Parquet's readers begin so."""
     is_end = len(ranges) == 1 and isinstance(ranges[0], SuffixRange)
     return is_end and exports.is_untouched(address)
 

@@ -35,7 +35,7 @@ def make_blueprint(lookup: SourceLookup) -> Blueprint:
         shown = show_sources(lookup)
         if wants_page(request):
             return render_template("sources.html", sources=shown, named=len(lookup.names()))
-        # One after another: all at once may be long, and nothing would interrupt it.
+        # One after another: all at once may take long without a turn for others.
         texts = [json.dumps(each, separators=(",", ":")) for each in in_turns(shown)]
         return Response(f'{{"sources":[{",".join(texts)}]}}\n', mimetype="application/json")
 
@@ -51,7 +51,7 @@ def make_blueprint(lookup: SourceLookup) -> Blueprint:
 
 
 def show_sources(lookup: SourceLookup) -> list[dict[str, Any]]:
-    """Return the sources that the asker may read.
+    """Return the sources that the caller may read.
 
     One that cannot be read now has an `error` in place of its columns. One whose database has not
     answered yet has `pending`, beside its last known columns if there are any.
@@ -60,7 +60,7 @@ def show_sources(lookup: SourceLookup) -> list[dict[str, Any]]:
 
 
 def describe_sources(lookup: SourceLookup) -> list[Described]:
-    """Return the sources that the asker may read, with what they look like."""
+    """Return the sources that the caller may read, with their descriptions."""
     sources = [lookup.source(name) for name in filter(partial(can, "read"), lookup.names())]
     return list(zip(sources, lookup.inquiries.describe_all(sources), strict=True))
 

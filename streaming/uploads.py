@@ -177,7 +177,7 @@ class Upload:
 
 
 def _refusal(number: int, error: Exception) -> bytes:
-    """Return the answer's line for a line that is refused by itself."""
+    """Return the answer's line for a refused line."""
     status, code = find_answer(error)
     return _line(error=code, message=str(error), status=status, detail={}, line=number)
 

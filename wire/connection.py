@@ -1,8 +1,8 @@
 """A client's connection, as the worker hands it to the application in each request's environ.
 
-The contract between the two: server/connection.py has all of it (tests/server holds that),
-and whatever speaks on a socket by itself, counts connections or cuts them knows only this. Under
-another WSGI server there is none. Way in: connection_of.
+The contract between the two: server/connection.py implements it (tests/server checks that), and
+code that uses a socket itself, counts connections or cuts them knows only this. Other WSGI servers
+have none. Way in: connection_of.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CONNECTION = "headwater.client"
 
 
 class Socket(Protocol):
-    """What is used of a socket. sendall and recv wait, and let others have their turn."""
+    """The methods of a socket that are used. sendall and recv wait, and others have their turn."""
 
     def fileno(self) -> int: ...
 
@@ -29,7 +29,7 @@ class Socket(Protocol):
 
 
 class Writable(Protocol):
-    """The part of a connection that a writer of events uses; see topics/outlet.py."""
+    """The part of a connection that a writer of events uses; see topics/connection_writer.py."""
 
     @property
     def socket(self) -> Socket: ...

@@ -1,6 +1,6 @@
-"""Names with values, as people write them: what is wrong with them is collected, not raised.
+"""Reads names with values, and collects their problems rather than raise the first one.
 
-The settings and the catalogue are read with it. Pure: knows nothing of what the keys mean. Way in:
+For the settings and the catalogue. Pure: knows nothing of the meaning of the keys. Way in:
 read_document for TOML (https://toml.io/en/v1.0.0), or Entry; then Entry's methods.
 """
 
@@ -21,7 +21,7 @@ _SHOWN_CHARACTERS = 80
 
 
 class ValueKind(NamedTuple):
-    """Which values a name takes. right: says it to a reader; read: returns None for any other."""
+    """The allowed values of a name. right: as text for messages; read: returns None for others."""
 
     right: str
     read: Callable[[Any], Any]
@@ -43,8 +43,8 @@ FLAG = ValueKind("true or false", lambda value: value if isinstance(value, bool)
 class Entry:
     """A table of a document.
 
-    key: its full dotted key, "" for the document. values: what it holds. problems: one list for
-    the whole document; every method adds what it finds, as `key: what is wrong; what is right`.
+    key: its full dotted key, "" for the document. problems: one list for the whole document; every
+    method adds its own, as `key: the problem; what would be right`.
     """
 
     key: str
@@ -57,17 +57,17 @@ class Entry:
         return f"{self.key}.{quoted}" if self.key else quoted
 
     def refuse(self, name: str, problem: str) -> None:
-        """Note a problem with the key name, with the whole table when name is ""."""
+        """Note a problem of the key name, or of the whole table when name is ""."""
         self.problems.append(f"{self.child(name) if name else self.key}: {problem}")
 
     def refuse_unknown(self, known: Iterable[str]) -> None:
-        """Note every key that is not known, with the nearest that is."""
+        """Note every unknown key, with the nearest known one."""
         for name in self.values:
             if name not in known:
                 self.refuse(name, f"unknown key; {hint(name.lower(), known, ask='did you mean ')}")
 
     def text(self, name: str) -> str:
-        """Return the text at name; "" when there is no usable one, and then it is noted."""
+        """Return the text at name; "" when there is no usable one, which is noted."""
         value = self.values.get(name)
         if isinstance(value, str) and value.strip() and "\0" not in value:
             return value
@@ -80,9 +80,9 @@ class Entry:
         return ""
 
     def take(self, name: str, kind: ValueKind, default: Any = None) -> Any:
-        """Return the value at name, as kind reads it; default if there is none, or a wrong one.
+        """Return the value at name, as kind reads it; default if it is missing or wrong.
 
-        What is wrong is noted; so is none, where default is None.
+        A wrong value is noted, and so is a missing one if default is None.
         """
         value = self.values.get(name)
         read = default if value is None else kind.read(value)
@@ -91,12 +91,12 @@ class Entry:
         return default if read is None else read
 
     def wrong(self, value: object, kind: ValueKind) -> str:
-        """Return what a message says of a value that is none of kind; None: there is none."""
+        """Return the problem of a value that is not allowed. value: None if it is missing."""
         found = "is missing" if value is None else f"{shown(value)} cannot be used"
         return f"{found}; {kind.right} would be right"
 
     def tables(self, name: str, like: str) -> Iterator[tuple[str, Entry]]:
-        """Yield each table of tables at name; what is none is noted. like: how one is written."""
+        """Yield each table of the tables at name; other values are noted. like: an example."""
         tables = self.values.get(name, {})
         if not isinstance(tables, dict):
             self.refuse(name, f"{shown(tables)} is not a table; {like} would be right")
@@ -110,7 +110,7 @@ class Entry:
 
 
 def read_document(text: str) -> Entry:
-    """Return the document in text; an empty one, with the line as its problem, if it is no TOML."""
+    """Return the document in text; if it is no TOML, an empty one with a problem."""
     problems: list[str] = []
     try:
         values = tomllib.loads(text)
@@ -132,7 +132,7 @@ def _syntax_problem(message: str, text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: on one line and not too long."""
+    """Return a value for a message: on one line and not too long."""
     if isinstance(value, str):
         return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
     if isinstance(value, bool):

@@ -24,7 +24,7 @@ _HOST = re.compile(
 _ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE)
 
 
-class Target(NamedTuple):
+class RequestTarget(NamedTuple):
     """A request target. authority: only in absolute form, not checked. origin: path and query."""
 
     authority: str | None
@@ -48,12 +48,12 @@ def parse_host(text: str) -> str | None:
         return None
 
 
-def split_target(target: str) -> Target | None:
+def split_target(target: str) -> RequestTarget | None:
     """Return the parts of a target in origin form, in absolute form, or `*`; None for others."""
     if target.startswith("/") or target == "*":
-        return Target(None, target)
+        return RequestTarget(None, target)
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         return None
     rest = match["rest"]
-    return Target(match["authority"], rest if rest.startswith("/") else f"/{rest}")
+    return RequestTarget(match["authority"], rest if rest.startswith("/") else f"/{rest}")

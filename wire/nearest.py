@@ -1,4 +1,4 @@
-"""The known name that a wrong one may stand for. Pure. Way in: hint; Names, for many."""
+"""The known name that is closest to a misspelt one. Pure. Way in: hint; Names, for many."""
 
 from __future__ import annotations
 

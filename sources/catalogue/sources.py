@@ -12,7 +12,14 @@ from pathlib import Path
 
 from sources.catalogue.names import check_name
 from sources.columns import INT64
-from sources.database import Database, GeneratedSource, Kind, QuerySource, Source, TableSource
+from sources.database import (
+    Database,
+    DatabaseKind,
+    GeneratedSource,
+    QuerySource,
+    Source,
+    TableSource,
+)
 from sources.kinds import GENERATORS, KINDS
 from sources.row_filter import RowFilter
 from sources.selection import RESERVED, Parameter
@@ -66,7 +73,7 @@ def _read(name: str, entry: Entry, folder: Path) -> Source | None:
     return TableSource(name, database, table, _read_where(entry, KINDS[database.kind]))
 
 
-def _read_where(entry: Entry, kind: Kind) -> RowFilter | None:
+def _read_where(entry: Entry, kind: DatabaseKind) -> RowFilter | None:
     sql = entry.text("where") if "where" in entry.values else ""
     if not sql:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 
 from sources.columns import ColumnInfo
-from sources.database import LOOK_S, NO_ATTRIBUTES, Description, Kind, PreviewCell, Stored
+from sources.database import LOOK_S, NO_ATTRIBUTES, DatabaseKind, Description, PreviewCell, Stored
 from sources.query import Query
 from sources.selection import Selection, Value
 from sources.sqlite.check import check_database
@@ -107,4 +107,4 @@ def _database_at(uri: str) -> SqliteDatabase:
     return SqliteDatabase(path_of(uri))
 
 
-SQLITE = Kind(_read_address, read_statement, read_filter, _database_at, interrupt_overdue)
+SQLITE = DatabaseKind(_read_address, read_statement, read_filter, _database_at, interrupt_overdue)
