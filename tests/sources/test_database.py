@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from exports.job import Job
-from exports.recording_store import Target
+from exports.recording_store import RecordingTarget
 from sources import rows as rows_table
 from sources.columns import READINGS, TYPES, shown_type
 from sources.database import Database, QuerySource, TableSource
@@ -286,7 +286,7 @@ def test_equal_selections_have_one_identity(things, plan):
 
 def test_a_query_crosses_to_another_process(things, plan):
     query = plan(things, ("id__lte", "2"))
-    job = Job("id", Target("disk", "path", "folder"), "csv", False, query, "things")
+    job = Job("id", RecordingTarget("disk", "path", "folder"), "csv", False, query, "things")
     crossed = Job.from_json(json.loads(json.dumps(job.to_json())))
     assert crossed.query.identity() == query.identity()
     assert read(crossed.query) == read(query)
