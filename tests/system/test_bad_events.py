@@ -74,8 +74,12 @@ BODIES = {
         JSON, b'{"name": "%s", "data": 1}' % (b"n" * 101), 400, "malformed_event", "name",
     ),
     "name: gap": (JSON, b'{"name": "gap", "data": 1}', 400, "malformed_event", "gap"),
-    "name: heartbeat": (JSON, b'{"name": "heartbeat", "data": 1}', 400, "malformed_event", "server"),
-    "name: reconnect": (JSON, b'{"name": "reconnect", "data": 1}', 400, "malformed_event", "server"),
+    "name: heartbeat": (
+        JSON, b'{"name": "heartbeat", "data": 1}', 400, "malformed_event", "reserved for the server",
+    ),
+    "name: reconnect": (
+        JSON, b'{"name": "reconnect", "data": 1}', 400, "malformed_event", "reserved for the server",
+    ),
     "no line": (NDJSON, b"\n\n \n", 400, "malformed_event", "no event"),
     "the second line": (NDJSON, b'{"data": 1}\nx\n', 400, "malformed_event", "event 2"),
     "10,001 lines": (NDJSON, (A_BODY + b"\n") * 10_001, 400, "malformed_event", "10000"),
