@@ -75,10 +75,12 @@ BODIES = {
     ),
     "name: gap": (JSON, b'{"name": "gap", "data": 1}', 400, "malformed_event", "gap"),
     "name: heartbeat": (
-        JSON, b'{"name": "heartbeat", "data": 1}', 400, "malformed_event", "reserved for the server",
+        JSON, b'{"name": "heartbeat", "data": 1}', 400, "malformed_event",
+        "reserved for the server",
     ),
     "name: reconnect": (
-        JSON, b'{"name": "reconnect", "data": 1}', 400, "malformed_event", "reserved for the server",
+        JSON, b'{"name": "reconnect", "data": 1}', 400, "malformed_event",
+        "reserved for the server",
     ),
     "no line": (NDJSON, b"\n\n \n", 400, "malformed_event", "no event"),
     "the second line": (NDJSON, b'{"data": 1}\nx\n', 400, "malformed_event", "event 2"),
