@@ -111,7 +111,7 @@ MakeWriter = Callable[[Any, Callable[[], None]], FrameWriter]
 
 
 class InputSchedule(Protocol):
-    """Whose input is handled next. A quota key is a text: a user, or an address."""
+    """Which input is handled next. A quota key is a text: a user, or an address."""
 
     def go_on(self, quota_key: str, until_s: float, /) -> float:
         """Have a turn of quota_key's, the present one or the next, for what comes piece by piece.
@@ -128,7 +128,7 @@ class InputSchedule(Protocol):
 
 
 class NoSchedule:
-    """A InputSchedule that lets everybody go on, in pieces of TURN_S."""
+    """An InputSchedule that lets all clients go on, in pieces of TURN_S."""
 
     def go_on(self, quota_key: str, until_s: float) -> float:
         if monotonic() <= until_s:
@@ -179,7 +179,7 @@ class Address(NamedTuple):
 
 
 class Everybody:
-    """An Admission that refuses no client; the owner of a session is an address."""
+    """An Admission that refuses no client; the quota key of a session is its address."""
 
     def __init__(self) -> None:
         self._quota_keys: dict[str, str] = {}
