@@ -1,16 +1,22 @@
 """The entry: `.venv/bin/gunicorn -c gunicorn.conf.py wsgi:app`, and commands: `flask --app wsgi`.
 
 Monkey-patches before anything else is imported, reads the settings and builds the app. What runs
-beside requests is started by the worker, once it has loaded this: `hooks`.
+beside requests is started by the worker, once it has loaded this.
 """
 
 import sys
 
 from server.monkey_patching import patch_everything
 
-# A command of flask's: it has imported Flask before us, and serves nothing.
-IS_COMMAND = "flask" in sys.modules
+# gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
+WORKER_BOOT_ERROR = 3
+
+# A command of flask's: gunicorn has no part in it, and it serves nothing.
+IS_COMMAND = "gunicorn.arbiter" not in sys.modules
 if not IS_COMMAND:
+    if "flask" in sys.modules:
+        print("headwater cannot start: import wsgi before Flask, which it patches", file=sys.stderr)
+        sys.exit(WORKER_BOOT_ERROR)
     patch_everything()
 
 import atexit  # noqa: E402
@@ -32,9 +38,6 @@ from settings import Settings, SettingsError  # noqa: E402
 from sources.errors import CatalogueError  # noqa: E402
 from state import StateError  # noqa: E402
 from state.takeover import check_alone  # noqa: E402
-
-# gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
-WORKER_BOOT_ERROR = 3
 
 # No line says these, and to name a green thread costs as much as the rest of the line.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -95,3 +95,13 @@ def test_a_namespace_of_ones_own_asks_who_comes(shop, join):
 def test_an_application_of_ones_own(own, join, transports):
     client = join(f"http://127.0.0.1:{own.port}", "/", transports=transports)
     assert client.call("greet", "ann") == "hello ann"
+
+
+def test_the_entry_is_imported_before_flask(tmp_path, fill, lay):
+    fill(tmp_path)
+    late = PROGRAMS[0].replace('a shop."""\n', 'a shop."""\nimport flask\n', 1)
+    server = Server(tmp_path, PYTHONPATH=f"{ROOT}:{tmp_path}")
+    server.app = f"{lay(late)}:app"
+    server.launch()
+    wait_until(lambda: server.process.poll() is not None, "it ends")
+    assert "import wsgi before Flask" in server.log

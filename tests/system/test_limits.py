@@ -537,7 +537,7 @@ def test_no_statement_that_a_request_waits_for_takes_longer_than_it_may(serve_al
     assert b"The preview takes too long" in page.body
     # Four tries at the rows, with fewer each time.
     report = server.get("/report/steps")
-    assert b"The database gave no row in the time that a report has" in report.body
+    assert b"The database returned no row within the time limit of a report" in report.body
     assert time.monotonic() - began_s < 6
 
 
