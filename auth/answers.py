@@ -127,8 +127,14 @@ SECURITY_HEADERS: Mapping[str, str] = {
 def find_answer(
     error: Exception, answers: Mapping[type[Exception], tuple[int, str]] = ANSWERS
 ) -> tuple[int, str]:
-    """Return status and code for an error of a table, or of a kind below one that is in it."""
-    status, code = next(answers[kind] for kind in type(error).__mro__ if kind in answers)
+    """Return status and code for an error of a table, or of a kind below one that is in it.
+
+    Raises LookupError for any other: that is a bug.
+    """
+    found = next((answers[kind] for kind in type(error).__mro__ if kind in answers), None)
+    if found is None:
+        raise LookupError(f"no answer to {type(error).__name__}") from error
+    status, code = found
     return status, error.code if isinstance(error, TooMany) else code
 
 

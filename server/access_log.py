@@ -1,9 +1,9 @@
 """The server's own access log: a line of JSON for each request, once it is over.
 
-gunicorn's logger, named in gunicorn.conf.py; gunicorn's own lines are written as all of the log is
-(server/log_format.py). The file rotates itself; USR1 reopens it. It is written on a thread of its
-own, since a disk may take long: the arbiter imports this before the worker is patched, so the
-thread, its queue, its locks and its sleep are the system's. Way in:
+gunicorn's logger, named in gunicorn.conf.py; gunicorn's own lines have the format of the rest of
+the log (server/log_format.py). The log rotates its file itself; USR1 reopens it. A thread of its
+own writes the file, since a disk may take long: the arbiter imports this before the worker is
+patched, so the thread, its queue, its locks and its sleep are the system's. Way in:
 make_logger_class, log_taken_over.
 """
 
@@ -33,43 +33,45 @@ from server.connection import Connection
 from server.log_format import AUTO, current_request_id, format_time, formatter_for, hide
 from wire.connection import CONNECTION, connection_of
 
-# With the four before it at most 160 MiB, some 500,000 requests.
+# With the four older files at most 160 MiB, some 500,000 requests.
 MAX_FILE_BYTES = 32 * 1024 * 1024
 OLDER_FILES = 4
-# What waits for a disk that does not take it, some 4 MB. More is lost.
+# Lines that may wait for a slow disk, some 4 MB. Further lines are lost.
 MAX_WAITING = 10_000
-# A line waits so long for others: a wake of the thread costs a request more than its line does.
+# A line waits so long for others: to wake the thread costs a request more than its line does.
 GATHER_S = 0.02
-# At the end of the process what waits has so long to be written.
+# At the end of the process, waiting lines have so long to be written.
 FLUSH_S = 2.0
 # RFC 9110 15.2.2: WebSockets.
 SWITCHED = "101"
-# Of what a client says of itself; gunicorn bounds the rest.
+# The length of a field that the client chooses; gunicorn bounds the rest.
 MAX_FIELD_CHARACTERS = 500
-# Most lines say the same of a client and of what it asks: that is made once, of texts so short.
+# Most lines have the same parts about the client and the request: these are made once, if short.
 MAX_KNOWN = 1024
 MAX_KNOWN_CHARACTERS = 400
 
 
 class _File(RotatingFileHandler):
-    """Reports once, and not for each line, that it cannot write.
+    """Reports once, and not for each line, that it cannot be written.
 
-    A line goes straight to it: a record of `logging`, and the two looks at the file that come with
-    each, cost as much as the rest of the line.
+    Lines go straight to this handler: a record of `logging`, with its two checks of the file, costs
+    as much as the rest of the line.
     """
 
     stream: Any
     has_failed = False
-    # How much there is still room for, in which stream.
+    # How many bytes the stream still has room for.
     _counted: Any = None
     _room_bytes = 0.0
 
     def createLock(self) -> None:
-        """Have none: one thread uses it, and a lock of a patched process is for green ones."""
+        """Create no lock: one thread uses the handler, and a lock of a patched process is for green
+        threads.
+        """
         self.lock = None
 
     def add(self, lines: Sequence[str]) -> None:
-        """Write lines of ASCII, in a new file where one is full."""
+        """Write lines of ASCII; begin a new file when the present one is full."""
         try:
             for line in lines:
                 more_bytes = len(line) + 1
@@ -86,13 +88,13 @@ class _File(RotatingFileHandler):
                 print(f"headwater: access log: {error}", file=sys.stderr)
 
     def _room(self) -> float:
-        """Return how many bytes more the file may have, which is opened if it is not."""
+        """Return how many more bytes the file may have; open it if it is closed."""
         if self.stream is None:
             Path(self.baseFilename).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.stream = self._open()
         if self.stream is not self._counted:
             self._counted, found = self.stream, os.fstat(self.stream.fileno())
-            # A pipe or a device is never full, and stays where it is.
+            # A pipe or a device is never full, and is not renamed.
             self._room_bytes = self.maxBytes - found.st_size if S_ISREG(found.st_mode) else inf
         return self._room_bytes
 
@@ -122,7 +124,7 @@ class _Writer:
         self._work.put(self._close)
 
     def flush(self) -> None:
-        """Wait until all lines are written, but not for long: it holds the hub."""
+        """Wait until all lines are written, but not for long: this holds the hub."""
         done = allocate_lock()
         done.acquire()
         self._work.put(done.release)
@@ -153,7 +155,7 @@ class _Writer:
 def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
     """Return gunicorn's logger, with the access log in the file at path; None for none.
 
-    log_format: of its other lines, see server/log_format.py.
+    log_format: the format of its other lines, see server/log_format.py.
     """
 
     class AccessLog(Logger):  # type: ignore[misc]
@@ -162,13 +164,13 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
             self._writer: _Writer | None = None
-            # Before the application's, so that it comes last.
+            # Registered before the application's handlers, so that it runs last.
             atexit.register(self.flush)
             for handler in self.error_log.handlers:
                 handler.setFormatter(formatter_for(log_format, getattr(handler, "stream", None)))
 
         def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
-            """Write the line of a request, that is over now and took request_time."""
+            """Write the line of a request that has ended and took request_time."""
             client = connection_of(environ)
             sent_bytes = client.sent_bytes if client is not None else None
             sent_bytes = resp.sent if sent_bytes is None else sent_bytes
@@ -176,7 +178,7 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
             self.end(fields, request_time.total_seconds())
 
         def begin(self, environ: Any) -> str:
-            """Return the fields of a request that takes its connection over; end writes them."""
+            """Return the fields of a request that takes its connection over; `end` writes them."""
             return describe(environ, SWITCHED)
 
         def end(self, fields: str, seconds: float) -> None:
@@ -194,7 +196,7 @@ def make_logger_class(path: Path | None, log_format: str = AUTO) -> type:
                 self._writer.reopen()
 
         def flush(self) -> None:
-            """Wait until what was logged is in the file. At the end of the process."""
+            """Wait until all lines are in the file. Called at the end of the process."""
             if self._writer is not None:
                 self._writer.flush()
 
@@ -216,8 +218,10 @@ def log_taken_over(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 
 
 def describe(environ: Mapping[str, Any], status: str, sent_bytes: int | None = None) -> str:
-    """Return the fields of a request, as JSON. environ: not whole if it never became one."""
-    # A request that never became one has no more than that of the moment.
+    """Return the fields of a request, as JSON. environ: incomplete if the request could not be
+    read.
+    """
+    # A request that could not be read has only the id of the moment.
     request_id = environ.get("headwater.request_id") or current_request_id.get()
     asked = _asked(
         environ.get("REMOTE_ADDR"), environ.get("REQUEST_METHOD"), environ.get("RAW_URI"),
@@ -232,7 +236,7 @@ def describe(environ: Mapping[str, Any], status: str, sent_bytes: int | None = N
 
 
 def _remembering(make: Callable[..., str]) -> Callable[..., str]:
-    """Have make called once for the same texts, if they are short."""
+    """Return a function that calls make once for the same texts, if they are short."""
     known = lru_cache(MAX_KNOWN)(make)
 
     def find(*texts: str | None) -> str:
@@ -244,14 +248,14 @@ def _remembering(make: Callable[..., str]) -> Callable[..., str]:
 
 @_remembering
 def _asked(client: str | None, method: str | None, path: str | None, protocol: str | None) -> str:
-    """Return the fields that say what was asked, as the inside of an object of JSON."""
+    """Return the fields about the request, as the inside of a JSON object."""
     fields = {"client": client, "method": method, "path": _shown(path), "protocol": protocol}
     return json.dumps(fields)[1:-1]
 
 
 @_remembering
 def _said(agent: str | None, referer: str | None) -> str:
-    """Return what a client says of itself, likewise."""
+    """Return the fields that the client chooses, in the same form."""
     return json.dumps({"agent": _cut(_shown(agent)), "referer": _cut(_shown(referer))})[1:-1]
 
 

@@ -1,7 +1,7 @@
-"""One client's connection: what it waits for, what is asked on it, and how it ends.
+"""One client's connection: what it waits for, its present request, and how it ends.
 
-wire/connection.py has the part of it that the application uses. All of it is read and written on
-the hub's thread. Way in: Connection.
+wire/connection.py declares the part that the application uses. Only the hub's thread reads and
+writes a connection. Way in: Connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from server.monkey_patching import eventlet, nothing
 from server.request_body import unread_bytes
 
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
-# A connection this young, that has not asked anything yet, has its first request on the way.
+# The first request of a connection this young may be on its way.
 NEWCOMER_S = 1.0
 
 
@@ -38,9 +38,10 @@ class Connection:
     """See the module, and wire.connection.ClientConnection.
 
     refusals, pending: the worker's, by code and by address. address: as it is counted, "" for a
-    Unix socket. is_pending: it is counted in pending by its address. waiting_since: when it began
-    to wait for a request, None while one is answered. requests: how many it has made. request,
-    request_id: what is answered at the moment; the id stays when the connection is taken over.
+    Unix socket. is_pending: the connection is counted in pending by its address. waiting_since:
+    when it began to wait for a request, None while one is answered. requests: how many it has sent.
+    request, request_id: the request that is being answered; the id stays when the connection is
+    taken over.
     """
 
     socket: Any
@@ -53,22 +54,23 @@ class Connection:
     head_timeout: Any = None
     request: Any = None
     request_id: str | None = None
-    # The request that was answered before its body had come whole, while that comes.
+    # A request that was answered before its whole body arrived, while the rest arrives.
     unread: Any = None
-    # The client sends the body only once it is told to (`Expect: 100-continue`).
+    # The client waits for a 100 before it sends the body (`Expect: 100-continue`).
     waits_to_send: bool = False
     taken_over: bool = False
     work: Callable[[], bool | None] | None = None
     close: Callable[[], None] | None = None
-    # For the access log: when the request began, what was sent past gunicorn, and the fields of a
-    # connection that was taken over; a text, since an idle connection keeps it.
+    # For the access log: when the request began, the bytes that were sent past gunicorn, and the
+    # fields of a connection that was taken over. These are text, since an idle connection keeps
+    # them.
     began_s: float = 0.0
     sent_bytes: int | None = None
     log_fields: str | None = None
     error_sent: ErrorSent | None = None
-    # The client took nothing of what it was sent for so long that the kernel has given it up.
+    # The client took no bytes for so long that the kernel closed the connection.
     stalled: bool = False
-    # The application's.
+    # The application's data.
     credential: Any = None
     is_awaited: Callable[[], bool] | None = None
     on_gone: Callable[[Connection], None] | None = None
@@ -77,7 +79,7 @@ class Connection:
         if self.is_pending:
             self.pending[self.address] += 1
 
-    # What the application uses.
+    # Used by the application.
 
     @property
     def send_now(self) -> Callable[[bytes], int] | None:
@@ -85,7 +87,7 @@ class Connection:
 
     @property
     def calls_back(self) -> bool:
-        # What TLS has read already shows on no socket.
+        # Bytes that TLS has already read do not make the socket readable.
         return isinstance(self.socket, FileSocket)
 
     @staticmethod
@@ -97,7 +99,7 @@ class Connection:
         self.end_pending()
 
     def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
-        # No greenlet is kept while it waits, whose stacks take 7 KB.
+        # While it waits it keeps no greenlet, since the stacks of one take 7 KB.
         self.taken_over = True
         self.credential = None
         self.wait()
@@ -105,7 +107,7 @@ class Connection:
             self.work = work
             if self.calls_back:
                 self.socket.takes_turns = False
-            # AsyncWorker closes what it has served.
+            # AsyncWorker closes the connections that it served.
             self.close, self.socket.close = self.socket.close, nothing
 
     def take_early(self) -> bytes:
@@ -125,7 +127,7 @@ class Connection:
         self._shut(socket.SHUT_RDWR)
 
     def stop_reading(self) -> None:
-        # A request among what has arrived is answered.
+        # A request in the bytes that have arrived is still answered.
         self._shut(socket.SHUT_RD)
 
     def _shut(self, how: int) -> None:
@@ -133,10 +135,10 @@ class Connection:
         with suppress(OSError), socket.socket(fileno=os.dup(self.socket.fileno())) as twin:
             twin.shutdown(how)
 
-    # What the worker uses.
+    # Used by the worker.
 
     def end_pending(self) -> None:
-        """Count it no longer by the address it comes from; again is harmless."""
+        """Stop counting it by its address; a second call does nothing."""
         if self.is_pending:
             self.is_pending = False
             self.pending[self.address] -= 1
@@ -144,44 +146,44 @@ class Connection:
                 del self.pending[self.address]
 
     def begin(self, request: Any) -> None:
-        """Answer gunicorn's request from now on; what is logged bears its id."""
+        """Answer gunicorn's request from now on; log lines carry its id."""
         self.waiting_since = None
         self.requests += 1
         self.began_s, self.sent_bytes = monotonic(), None
         self.request, self.is_awaited = request, None
-        # gunicorn would tell it to go ahead before the application has looked at the head.
+        # gunicorn would send the 100 before the application has seen the head.
         self.waits_to_send, request._expected_100_continue = request._expected_100_continue, False
         self.name(value for name, value in request.headers if name == "X-REQUEST-ID")
 
     def name(self, asked: Iterable[str] = ()) -> str:
-        """Give a new request its id; what is logged in this greenlet bears it."""
+        """Give a new request its id; log lines of this greenlet carry it."""
         self.request_id = take_request_id(asked)
         current_request_id.set(self.request_id)
         return self.request_id
 
     def go_ahead(self) -> None:
-        """Tell a client that waits to send the body to send it, since it is about to be read."""
+        """Tell a waiting client to send the body, since it is about to be read."""
         if self.waits_to_send:
             self.waits_to_send = False
-            with suppress(OSError):  # the read finds that out, too
+            with suppress(OSError):  # the read will fail, too
                 self.socket.sendall(GO_AHEAD)
 
     def hear(self, waits: bool) -> None:
-        """Note whether its body, which is read as it comes, is waited for: as a request is."""
+        """Note whether its body, which is read as it arrives, is waited for, as a request is."""
         self.waiting_since = monotonic() if waits else None
 
     def wait(self) -> None:
-        """Wait for the client from now on, be it for a request or in an open WebSocket."""
+        """Wait for the client from now on: for a request or in an open WebSocket."""
         self.waiting_since = monotonic()
         self.unread = self.request if self.request and unread_bytes(self.request) else None
         self.request = None
 
     def is_closing(self) -> bool:
-        """Tell whether the application is about to end it, or expects a last request on it."""
+        """Tell whether the application will end it soon, or expects a last request on it."""
         return self.taken_over or (self.is_awaited is not None and self.is_awaited())
 
     def is_idle(self) -> bool:
-        """Tell whether a drain may close it: nothing is running, nor about to be asked."""
+        """Tell whether a drain may close it: no request is running or about to arrive."""
         waited_s = 0.0 if self.waiting_since is None else monotonic() - self.waiting_since
         return self.waiting_since is not None and (self.requests > 0 or waited_s > NEWCOMER_S)
 

@@ -1,6 +1,6 @@
-"""The connections of a worker: which may begin, which are idle, which only wait, when they end.
+"""The connections of a worker: which may begin, which are idle or only wait, when they end.
 
-All of it is called on the hub's thread. Way in: Connections.
+Everything is called on the hub's thread. Way in: Connections.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from server.log_format import current_request_id
 from server.monkey_patching import eventlet
 from server.refusals import DISPLACED, IDLE, STALLED, TOO_MANY_CONNECTIONS, TOO_MANY_PENDING
 
-# While all places are taken, connections that ask nothing are looked for so often: 0.3 ms for
-# 2,000.
+# While all places are taken, idle connections are searched for so often: 0.3 ms for 2,000.
 LOOK_S = 0.05
 
 
 class Connections:
-    """most: how many there may be.
+    """most: how many connections there may be.
 
-    most_pending: how many connections of one address the application may not have admitted, 0 for
-    any number. Until its first request is admitted, a connection has no owner to be counted to.
-    refusals: what was refused or cut, by code. log: gunicorn's.
+    most_pending: how many connections of one address may have no admitted request yet, 0 for any
+    number. Until its first request is admitted, a connection has no owner under which it is
+    counted. refusals: counts of refused and cut connections, by code. log: gunicorn's.
     """
 
     def __init__(self, most: int, most_pending: int, refusals: Counter[str], log: Any) -> None:
@@ -34,10 +33,10 @@ class Connections:
         self._most_pending = most_pending
         self._refusals = refusals
         self.log = log
-        # By their greenlets, or by themselves while they have none.
+        # Connections by their greenlets, or by themselves while they have none.
         self._all: dict[Any, Connection] = {}
         self._pending: Counter[str] = Counter()
-        # Those that ask nothing by their addresses, the longest waiting last.
+        # Idle connections by their addresses, the longest waiting last.
         self._waiting: dict[str, list[Connection]] = {}
         self._looked_at_s = -LOOK_S
         self._lookout = Lookout(self._wake)
@@ -55,7 +54,7 @@ class Connections:
     def why_full(self, address: str) -> tuple[str, int] | None:
         """Return why no connection may come from address, and the limit; None if one may.
 
-        Where all places are taken, an idle connection is ended for it.
+        If all places are taken, an idle connection is ended to make room.
         """
         if self._is_counted(address) and self._pending[address] >= self._most_pending:
             return TOO_MANY_PENDING, self._most_pending
@@ -76,7 +75,7 @@ class Connections:
         return bool(self._most_pending and address)
 
     def go_on(self, connection: Connection) -> None:
-        """Have what took the connection over go on, until it waits for something to read."""
+        """Run the function that took the connection over, until it waits for something to read."""
         assert connection.work is not None
         assert connection.close is not None
         current_request_id.set(connection.request_id)
@@ -84,7 +83,7 @@ class Connections:
         try:
             waits = connection.work()
         except Exception:
-            self.log.exception("what took a connection over failed")
+            self.log.exception("the function that took a connection over failed")
         finally:
             if waits:
                 self._all[connection] = self._all.pop(eventlet.getcurrent())
@@ -96,12 +95,12 @@ class Connections:
                 self.end()
 
     def _wake(self, connection: Connection) -> None:
-        """There is something to read; called in a new greenlet."""
+        """Continue, since there is something to read; called in a new greenlet."""
         self._all[eventlet.getcurrent()] = self._all.pop(connection)
         self.go_on(connection)
 
     def end(self) -> None:
-        """Forget the connection of this greenlet, unless it only waits; again is harmless."""
+        """Forget the connection of this greenlet, unless it only waits; a second call does nothing."""
         connection = self._all.pop(eventlet.getcurrent(), None)
         if connection is None:
             return
@@ -114,7 +113,7 @@ class Connections:
             connection.on_gone(connection)
 
     def end_idle(self, keepalive_s: float) -> None:
-        """End the connections whose next request is not there in the keep-alive time."""
+        """End the connections without a next request in the keep-alive time."""
         self._waiting, self._looked_at_s = {}, -LOOK_S
         before_s = monotonic() - keepalive_s
         for connection in self:
@@ -130,8 +129,8 @@ class Connections:
                 connection.stop_reading()
 
     def cut(self) -> None:
-        """End all as they are; each body's close() gets to run."""
-        # Those that only wait get a greenlet, to end like all others.
+        """End all connections as they are; each body's close() still runs."""
+        # Connections that only wait get a greenlet, and end like all others.
         for connection in self._without_greenlets():
             self._lookout.forget(connection.socket.fileno())
             eventlet.spawn_n(self._wake, connection)
@@ -145,10 +144,10 @@ class Connections:
         return [connection for key, connection in self._all.items() if key is connection]
 
     def _displace(self, address: str) -> bool:
-        """End a connection that asks nothing, so that one of this address has its place.
+        """End an idle connection, to make room for one of this address.
 
-        It is the longest waiting one of the address that has the most of these, if that has more
-        than this address will have. Return whether there was one.
+        It is the longest waiting one of the address with the most idle connections, if that address
+        has more than this one will have. Return whether there was one.
         """
         if monotonic() - self._looked_at_s >= LOOK_S:
             self._looked_at_s = monotonic()

@@ -1,4 +1,4 @@
-"""The end of a worker: running responses get time to end, then what is left is cut.
+"""The end of a worker: running responses get time to end, then the remaining ones are cut.
 
 Way in: drain, cut.
 """
@@ -11,10 +11,10 @@ from typing import Any
 
 from server.connections import Connections
 
-# How often it is looked whether all are gone.
+# How often to check whether all connections are gone.
 TICK_S = 0.1
-# How long an application with on_drain has to close what it has taken over, and to answer the last
-# request that it awaits: a WebSocket's closing handshake gets three seconds.
+# How long an application with on_drain has to close the connections that it took over, and to
+# answer the last request that it awaits: a WebSocket's closing handshake gets three seconds.
 CLOSING_S = 4.0
 CUT_S = 1.0
 
@@ -26,10 +26,10 @@ def drain(
     is_hurried: Callable[[], bool],
     beat: Callable[[float], None],
 ) -> None:
-    """Wait until running responses have ended, or their time has; idle clients go at once.
+    """Wait until running responses have ended, or their time is over; idle clients end at once.
 
-    closes_itself: whether the application closes what it has taken over. is_hurried: whether to
-    wait no longer. beat: waits so many seconds, and shows the arbiter that the hub turns.
+    closes_itself: whether the application closes the connections that it took over. is_hurried:
+    whether to wait no longer. beat: waits so many seconds, and sends the arbiter a heartbeat.
     """
     began_s = monotonic()
     while connections and monotonic() < began_s + within_s and not is_hurried():

@@ -1,4 +1,4 @@
-"""What an application may ask of the worker besides its requests.
+"""Functions that an application may give the worker, besides the answers to requests.
 
 An application without hooks has the defaults, so any WSGI application runs on the worker.
 Way in: give_hooks, for an application; find_hooks, for the worker.
@@ -20,12 +20,12 @@ class WorkerHooks:
     """See the module.
 
     on_start: called once the application is loaded. Work beside requests begins there, since
-    commands load the application too. on_drain: called when the worker accepts no more, to end what
-    would never end by itself; the drain then leaves time to close what was taken over. None: there
-    is nothing to end. refusals: counts what the worker refuses or cuts, by the error's code.
-    turn_at: returns a context in which what the worker answers by itself has its turn; called with
-    the peer's address, "" for a Unix socket's. turn_paused: returns a context in which the turn of
-    the present request rests.
+    commands load the application too. on_drain: called when the worker stops accepting, to end
+    streams that would never end by themselves; the drain then leaves time to close the connections
+    that were taken over. None: there is nothing to end. refusals: counts what the worker refuses or
+    cuts, by the error's code. turn_at: returns a context in which the worker's own answers have
+    their turn; called with the peer's address, "" for a Unix socket's. turn_paused: returns a
+    context in which the turn of the present request is paused.
     """
 
     on_start: Callable[[], None] = nothing
@@ -36,7 +36,7 @@ class WorkerHooks:
 
 
 def give_hooks(application: Any, hooks: WorkerHooks) -> None:
-    """Have the worker that serves application call hooks; it goes wherever application goes."""
+    """Attach hooks to application; the worker that serves it calls them."""
     application.worker_hooks = hooks
 
 

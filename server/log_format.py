@@ -1,7 +1,7 @@
 """How a line of the server's log is written, for people and for programs, and for which request.
 
-Both forms are one line a record whatever a message holds: a line end in a message is data, never
-the end of a line. Knows nothing of the server. Way in: formatter_for; for the id of a request
+In both forms a record is one line, whatever its message: a line end in a message is data, never the
+end of a line. Knows nothing of the server. Way in: formatter_for; for the id of a request
 take_request_id, current_request_id.
 """
 
@@ -20,10 +20,10 @@ from urllib.parse import unquote
 
 AUTO, TEXT, JSON = "auto", "text", "json"
 
-# What another program's log may call the same request; anything else would need quoting somewhere.
+# The form of an id that another program may give a request; any other would need quoting somewhere.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What gives a reader of the log access: a token, but for its id; a signed link, also cut out of its
-# address; a Socket.IO session; a browser's session.
+# The credentials that a reader of the log could use: a token, without its id; a signed link, also
+# cut out of its address; a Socket.IO session; a browser's session.
 _SECRETS = re.compile(
     r"(hw_[0-9a-f]{12}_)[A-Za-z0-9_-]{6,}"
     r"|((?:[?&;]|\b)link=)[^&#\s'\"]+"
@@ -31,12 +31,13 @@ _SECRETS = re.compile(
     r"|([?&]sid=)[^&#\s'\"]+"
     r"|(headwater_session=)[^;\s'\"]+"
 )
-# One of these is in each of them; to look for five texts takes a tenth of the pattern's time.
+# Each credential contains one of these; to search for five texts takes a tenth of the pattern's
+# time.
 _SIGNS = ("hw_", "link=", "WyJ", "sid=", "headwater_session=", "%")
-# How often one may have been quoted: an address in a query in a Referer.
+# How often a credential may have been quoted: an address in a query in a Referer.
 _MOST_QUOTED = 3
 
-# All that some reader takes for the end of a line or for a command to the terminal; tabs stay.
+# Every character that some reader takes for a line end or a terminal command; tabs stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 # A context is a greenlet's own, and a new greenlet's is empty (greenlet's documentation, "Context
@@ -45,7 +46,7 @@ current_request_id: ContextVar[str | None] = ContextVar("current_request_id", de
 
 
 def take_request_id(asked: Iterable[str] = ()) -> str:
-    """Return the one id that was asked for, if it is there once and good; else a new one.
+    """Return the requested id, if there is exactly one and it is valid; else a new one.
 
     asked: the values of the request's X-Request-ID fields.
     """
@@ -64,7 +65,7 @@ def formatter_for(form: str, stream: Any) -> logging.Formatter:
 
 
 class TextLines(logging.Formatter):
-    """A line for a person; only what an exception says has lines of its own."""
+    """A line for a person; only exceptions have lines of their own."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = _show(_message(record))
@@ -93,7 +94,7 @@ class JsonLines(logging.Formatter):
 
 
 def hide(text: str) -> str:
-    """Return text without what gives access; unquoted, if that reveals some."""
+    """Return text without credentials; unquoted, if unquoting reveals some."""
     if not any(sign in text for sign in _SIGNS):
         return text
     shown = _SECRETS.sub(_cut_secret, text)
@@ -113,7 +114,7 @@ def _cut_secret(found: re.Match[str]) -> str:
 
 
 def format_time(time_s: float) -> str:
-    """Return unix seconds as both logs write them: ISO 8601, UTC, milliseconds."""
+    """Return unix seconds in the form of both logs: ISO 8601, UTC, milliseconds."""
     second, milliseconds = divmod(int(time_s * 1000), 1000)
     return f"{_second(second)}.{milliseconds:03d}Z"
 
@@ -141,7 +142,7 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Return text without half characters, which many readers of JSON refuse."""
+    """Return text without lone surrogates, which many readers of JSON refuse."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -13,13 +13,13 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-# It takes select.poll as it is imported, which is gone once the process is patched.
+# It takes select.poll at its import; a patched process has none.
 import inotify_simple
 
 with warnings.catch_warnings():
-    # eventlet warns at its import that it gets bug fixes only. That is known and decided: DESIGN.md
-    # keeps it in few places, so that another library can take its place, and an operator can do
-    # nothing about it. The filter is by text: the warning's class has no name before the import.
+    # eventlet warns at its import that it gets bug fixes only. That is known: DESIGN.md keeps it in
+    # few places, so that another library can replace it, and an operator can do nothing about it.
+    # The filter is by text: the warning's class has no name before the import.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     import eventlet
     import eventlet.wsgi
@@ -30,12 +30,12 @@ __all__ = ["eventlet", "go_on", "nothing", "patch_everything"]
 
 
 def patch_everything() -> None:
-    """Patch the standard library so that what blocks lets other greenlets run; again is harmless.
+    """Patch the standard library: blocking calls let other greenlets run; may be called again.
 
-    Must come before the modules of the application are imported: a name that was taken from a
-    module before it was patched (`from time import sleep`) goes on blocking the hub.
+    Call it before the modules of the application are imported: a name that was imported from a
+    module before it was patched (`from time import sleep`) still blocks the hub.
     """
-    # The first one asks a program for the C library, which would hold the hub.
+    # The first call runs a program to find the C library, which would hold the hub.
     with suppress(OSError):
         inotify_simple.INotify().close()
     eventlet.monkey_patch()
@@ -46,7 +46,7 @@ def patch_everything() -> None:
 
 
 def _let_native_threads_log() -> None:
-    """Give logging locks of the system. It never lets other greenlets run while it has one.
+    """Give logging locks of the system. While logging holds one, no other greenlet runs.
 
     A native thread that finds a lock of eventlet's taken would wait without end: no hub wakes it.
     """
@@ -60,9 +60,9 @@ def _let_native_threads_log() -> None:
 
 
 def go_on(green: Any, *of: Any) -> None:
-    """Switch to a greenlet from a callback of the hub, and log the error that it may end with.
+    """Switch to a greenlet from a callback of the hub, and log an error that ends it.
 
-    The hub calls back no more where an error comes out.
+    After an error in a callback the hub would not call it again.
     """
     try:
         green.switch(*of)
@@ -73,4 +73,4 @@ def go_on(green: Any, *of: Any) -> None:
 
 
 def nothing(*of: Any) -> None:
-    """Do nothing: where a callback is due that has nothing to do."""
+    """Do nothing: a callback where one is required."""

@@ -1,8 +1,8 @@
-"""Native threads for what would hold the hub: work goes to one and its result comes back.
+"""Native threads for work that would hold the hub: work goes to one and its result comes back.
 
-In place of eventlet's tpool, which takes twice the processor time: two queues made of conditions,
-and a socket on which a greenlet waits for each result. Here work goes there by a queue in C, and
-its result comes back by an eventfd that the hub watches for as long as it runs.
+It replaces eventlet's tpool, which takes twice the processor time: two queues made of conditions,
+and a socket on which a greenlet waits for each result. Here work goes to a thread by a queue in C,
+and its result comes back by an eventfd that the hub watches as long as it runs.
 
 Way in: NativePool.
 """
@@ -19,13 +19,13 @@ from server.monkey_patching import eventlet, go_on, nothing
 
 Result = TypeVar("Result")
 
-# Not those that make greenlets of threads.
+# The system's own, not the patched ones that make greenlets.
 _threading = eventlet.patcher.original("threading")
 _queue = eventlet.patcher.original("queue")
 
 
 class _Errand:
-    """Work, and then its result. greenlet: the one that waits, None if none does any more."""
+    """Work, and then its result. greenlet: the waiting one, None if it no longer waits."""
 
     __slots__ = ("error", "greenlet", "is_done", "result", "work")
 
@@ -38,7 +38,7 @@ class _Errand:
 
 
 class NativePool:
-    """count: of threads. They are started when they are first needed, in the hub's process."""
+    """count: of threads. They start when they are first needed, in the hub's process."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -48,9 +48,9 @@ class NativePool:
         self._bell = -1
 
     def execute(self, work: Callable[[], Result], /) -> Result:
-        """Return what work returns, or raise what it raises; the other greenlets go on meanwhile.
+        """Return the result of work, or raise its error; the other greenlets run meanwhile.
 
-        Only for the hub's thread. If the greenlet is ended the work continues, and its result is
+        Only for the hub's thread. If the greenlet is ended, the work continues and its result is
         dropped.
         """
         if not self._threads:
@@ -68,13 +68,13 @@ class NativePool:
             try:
                 raise error
             finally:
-                # It would hold this frame, that holds it.
+                # The error would hold this frame, which holds the error.
                 del error
         result: Result = errand.result
         return result
 
     def stop(self) -> None:
-        """Wait until all requested work is done. At the end of the process."""
+        """Wait until all requested work is done. Called at the end of the process."""
         for _ in self._threads:
             self._asked.put(None)
         for thread in self._threads:
@@ -105,7 +105,7 @@ class NativePool:
             os.eventfd_write(self._bell, 1)
 
     def _deliver(self, descriptor: int) -> None:
-        """Resume the greenlets whose work is done. In the hub."""
+        """Resume the greenlets whose work is done. Called in the hub."""
         with suppress(BlockingIOError):
             os.eventfd_read(descriptor)
         while self._done:

@@ -1,6 +1,6 @@
-"""What the worker refuses before the application is asked: counted by code, answered as JSON.
+"""Refusals of the worker before the application is called: counted by code, answered as JSON.
 
-Way in: Refusals. The statuses of what gunicorn cannot read are gunicorn's.
+Way in: Refusals. For requests that gunicorn cannot read, gunicorn chooses the status.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from server.log_format import take_request_id
 from server.monkey_patching import eventlet
 
 # A refused client gets this long to read its answer: a close while its request is unread sends a
-# reset, which may overtake the answer. So many may linger at once; the others are just closed.
+# reset, which may overtake the answer. So many connections may linger at once; further ones are
+# closed at once.
 LINGER_S = 1.0
 MAX_LINGERING = 100
-# What is refused or cut here, as it is counted; and what gunicorn answers, by its reason.
+# The codes of refusals and cuts here, and the codes of gunicorn's answers, by its reason.
 TOO_MANY_CONNECTIONS = "too_many_connections"
 TOO_MANY_PENDING = "too_many_pending_connections"
 HEADER_TIMEOUT = "header_timeout"
@@ -51,7 +52,7 @@ _OF_REQUESTS = {
     NOT_FOUND: "404 Not Found",
     REQUEST_TIMEOUT: "408 Request Timeout",
 }
-# As of every other answer; auth/answers.py says why.
+# As every other answer has; auth/answers.py says why.
 _HARDENED = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -61,7 +62,7 @@ _HARDENED = [
 
 
 class Refusals:
-    """secure: returns a client's socket with TLS, where that is spoken. log: gunicorn's."""
+    """secure: returns a client's socket with TLS, if TLS is on. log: gunicorn's."""
 
     def __init__(self, hooks: WorkerHooks, secure: Callable[[FileSocket], Any], log: Any) -> None:
         self.counts = hooks.refusals
@@ -72,7 +73,7 @@ class Refusals:
         self._lingering = eventlet.GreenPool(MAX_LINGERING)
 
     def refuse_connection(self, client: FileSocket, address: str, code: str, limit: int) -> None:
-        """Answer a client that has no place, and close its socket; never waits."""
+        """Answer a client for which there is no place, and close its socket; never waits."""
         self.counts[code] += 1
         if monotonic() - self._logged_at_s >= 1.0:
             self._logged_at_s = monotonic()
@@ -98,7 +99,7 @@ class Refusals:
     def refuse_unreadable(
         self, connection: Connection, client: Any, status: int, reason: str, message: str
     ) -> None:
-        """Send what gunicorn answers to a request that it cannot read; gunicorn's own is HTML."""
+        """Send gunicorn's answer to a request that it cannot read, as JSON instead of its HTML."""
         code = reason.lower().replace(" ", "_")
         self.counts[code] += 1
         named = f"X-Request-ID: {connection.request_id or connection.name()}\r\n"
@@ -131,7 +132,7 @@ def close_gracefully(client: Any) -> None:
 
 
 def error_body(status: str, code: str, message: str, detail: dict[str, Any]) -> bytes:
-    """Return the one shape that errors have."""
+    """Return an error in the one shape."""
     fields = {"error": code, "message": message, "status": int(status[:3]), "detail": detail}
     return json.dumps(fields).encode()
 

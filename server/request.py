@@ -1,10 +1,10 @@
 """gunicorn's request, whose head is parsed once for all requests that begin with the same bytes.
 
-Most requests on a kept connection have the head of the one before. What gunicorn's parser makes of
-a head depends on its bytes, on whether the peer is a trusted proxy, and on settings, which a worker
-does not change: so it is remembered for those bytes, up to the empty line. Nothing is remembered of
-the caller's identity and rights: they are read from the environ, each time.
-The parser and the environ are gunicorn's (`gunicorn.http`, pinned exactly).
+Most requests on a kept connection have the head of the one before. The result of gunicorn's parser
+depends on the bytes of the head, on whether the peer is a trusted proxy, and on settings, which a
+worker does not change: so it is remembered for those bytes, up to the empty line. The caller's
+identity and rights are not remembered: they are read from the environ each time. The parser and the
+environ are gunicorn's (`gunicorn.http`, pinned exactly).
 
 Way in: know_heads, once in a worker; environ_of, for each request.
 """
@@ -20,20 +20,20 @@ from gunicorn.http.body import LengthReader
 from gunicorn.http.message import Request, _ip_in_allow_list
 from gunicorn.http.parser import Parser, RequestParser
 
-# How many heads are remembered, with what was found at most 11 KB each: 5 MB. All are forgotten
-# when there are more. A longer one, as of a browser with many cookies, is parsed each time.
+# How many heads are remembered, each at most 11 KB with its result: 5 MB. All are forgotten when
+# there are more. A longer head, such as one of a browser with many cookies, is parsed each time.
 MAX_HEADS = 512
 MAX_HEAD_BYTES = 2048
-# Peers for which it is remembered whether they are trusted.
+# For so many peers it is remembered whether they are trusted.
 MAX_PEERS = 1024
 
 _END = b"\r\n\r\n"
-# Of an environ: what another request with the same head has of its own.
+# The values of an environ that differ between requests with the same head.
 _OWN = ("wsgi.input", "wsgi.early_hints", "gunicorn.socket", "REMOTE_ADDR", "REMOTE_PORT")
 
 
 class Errors(RawIOBase):
-    """`wsgi.errors`: gunicorn's, made when something is written, since its files may change."""
+    """`wsgi.errors`: gunicorn's stream, made at each write, since its files may change."""
 
     def __init__(self, cfg: Any) -> None:
         self._cfg = cfg
@@ -43,7 +43,7 @@ class Errors(RawIOBase):
 
 
 class Head:
-    """What was found in a head. fields: of the request. environs: by the address listened on."""
+    """The result of parsing a head. fields: of the request. environs: by the listening address."""
 
     __slots__ = ("environs", "fields", "headers")
 
@@ -58,7 +58,9 @@ _heads: dict[tuple[bytes, bool], Head] = {}
 
 
 class KnownRequest(Request):  # type: ignore[misc]
-    """See the module. head: what it has in common with others, None if nothing is remembered."""
+    """See the module. head: the part that it shares with other requests, None if nothing is
+    remembered.
+    """
 
     head: Head | None = None
     headers: list[tuple[str, str]]
@@ -76,7 +78,7 @@ class KnownRequest(Request):  # type: ignore[misc]
             unreader.unread(data)
             super().__init__(cfg, unreader, peer_addr, req_number)
             return
-        # The parser looks for the same end, so what is behind it changes nothing.
+        # The parser looks for the same end, so later bytes change nothing.
         key = data[:end], _is_trusted(cfg, peer_addr)
         head = _heads.get(key)
         if head is None:
@@ -102,13 +104,13 @@ class KnownRequest(Request):  # type: ignore[misc]
 
 
 def know_heads() -> None:
-    """Have gunicorn make its requests in this process of what is known."""
+    """Make gunicorn use remembered heads for the requests of this process."""
     RequestParser.mesg_class = KnownRequest
     RequestParser.finish_body = _finish_body
 
 
 def _finish_body(parser: Any, deadline: float | None = None, max_bytes: int | None = None) -> bool:
-    """Drop what is left of a body; most have been read."""
+    """Drop the rest of a body; most were read to the end."""
     body = parser.mesg and parser.mesg.body
     if body and isinstance(body.reader, LengthReader) and not (body.reader.length or body.failed):
         return True
@@ -118,9 +120,9 @@ def _finish_body(parser: Any, deadline: float | None = None, max_bytes: int | No
 def environ_of(
     request: Any, sock: Any, addr: Any, server: Any, cfg: Any, answer: type, request_id: str
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the answer and the environ, as gunicorn's `create` makes them for a request.
+    """Return the answer and the environ that gunicorn's `create` would make for a request.
 
-    addr: the peer's. server: the address that is listened on. answer: its class.
+    addr: the peer's. server: the listening address. answer: its class.
     """
     head = getattr(request, "head", None)
     if head is None or request.proxy_protocol_info or not isinstance(addr, tuple):
@@ -144,7 +146,7 @@ def environ_of(
 
 
 def _is_trusted(cfg: Any, peer_addr: Any) -> bool:
-    """Tell whether gunicorn trusts what the peer says of the clients that it forwards."""
+    """Tell whether gunicorn trusts the peer's header fields about the clients that it forwards."""
     return not isinstance(peer_addr, tuple) or _is_trusted_host(cfg, peer_addr[0])
 
 

@@ -1,4 +1,4 @@
-"""A request's body: waited for within its time, its chunks understood in turn.
+"""A request's body: must arrive within its time; its chunks are parsed in turn.
 
 gunicorn's readers are the source (`gunicorn.http`, pinned exactly). Way in: RequestBody, as
 `wsgi.input`; receive_in_turn, for gunicorn's unreader.
@@ -18,34 +18,34 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from server.green_sockets import FileSocket
 from server.monkey_patching import eventlet
 
-# Of a body that is read as it comes.
+# One read of a body that is read as it arrives.
 PIECE_BYTES = 64 * 1024
-# What gunicorn raises for a body that is not framed right, or was cut.
+# The errors that gunicorn raises for a body that is framed wrong, or was cut.
 _BROKEN = (ParseException, NoMoreData)
 
 
 class LateBody(BaseException):
-    """The body of a request has not come in its time.
+    """The body of a request did not arrive in time.
 
-    No Exception, so that no handler makes a 500 of it.
+    Not an Exception, so that no handler turns it into a 500.
     """
 
 
 class BrokenBody(BaseException):
-    """The body of a request cannot be read: it is not framed as it has to be, or was cut.
+    """The body of a request cannot be read: it is framed wrong, or was cut.
 
-    No Exception, for the same reason.
+    Not an Exception, for the same reason.
     """
 
 
 class RequestBody:
-    """A request's body (`wsgi.input`), all of which has to come in a time from the first read on.
+    """A request's body (`wsgi.input`), which has to arrive within a time from the first read on.
 
     stream: gunicorn's. within_s: the time. go_ahead: called before each read. on_wait: called with
-    True before `read_some`, which has no time of its own, and with False after it.
-    paused: returns a context in which the reader's turn rests. A body in chunks is received in it,
-    and understood in turn: chunks of one byte cost as much to read as thousands of bytes.
-    Each read raises LateBody when the time is over, and BrokenBody for a body that cannot be read.
+    True before `read_some`, which has no time of its own, and with False after it. paused: returns
+    a context in which the reader's turn is paused. A body in chunks is received in this context,
+    and parsed in turn: chunks of one byte cost as much to read as thousands of bytes. Each read
+    raises LateBody when the time is over, and BrokenBody for a body that cannot be read.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RequestBody:
         self._on_wait = on_wait
         self._paused = paused
         if not hasattr(stream.reader, "length"):
-            # Its parser receives by itself; see receive_in_turn.
+            # gunicorn's parser receives by itself; see receive_in_turn.
             stream.reader.req.unreader.paused = paused
         self._ends_s: float | None = None
 
@@ -84,12 +84,12 @@ class RequestBody:
         with self._in_time():
             data = bytes(self._stream.read(size))
         if len(data) < due_bytes:
-            # gunicorn's reader takes it for the end.
+            # gunicorn's reader takes a cut for the end.
             raise BrokenBody("the connection was closed in the middle of it")
         return data
 
     def _due_bytes(self, size: int | None) -> int:
-        """Return how much a read has to give of a body that has said how long it is, else 0."""
+        """Return how much a read has to return of a body with a known length, else 0."""
         left: int | None = getattr(self._stream.reader, "length", None)
         if left is None:
             return 0
@@ -97,19 +97,19 @@ class RequestBody:
         return left if size is None or size < 0 else min(size, left)
 
     def is_there(self) -> bool:
-        """Tell whether all of the body came with the head, so that nothing is waited for."""
+        """Tell whether the whole body arrived with the head, so that no read waits."""
         reader = self._stream.reader
         length = getattr(reader, "length", None)
         return length is not None and reader.unreader.buf.tell() >= length
 
     def waits_in_turn(self) -> bool:
-        """Tell whether `read` waits in the reader's turn: that rests for chunks only."""
+        """Tell whether `read` waits in the reader's turn: the turn is paused for chunks only."""
         return hasattr(self._stream.reader, "length") and not self.is_there()
 
     def read_some(self) -> bytes:
-        """Return what has come of the body, b"" at its end; the turn rests while there is nothing.
+        """Return bytes of the body that have arrived, b"" at its end; a wait pauses the turn.
 
-        Raises ConnectionError where it was cut, or cannot be read.
+        Raises ConnectionError if the body was cut, or cannot be read.
         """
         self._go_ahead()
         self._on_wait(True)
@@ -122,13 +122,13 @@ class RequestBody:
             self._on_wait(False)
 
     def _next_piece(self) -> bytes:
-        """Return the next piece from gunicorn's reader, which keeps none where this is called."""
+        """Return the next piece from gunicorn's reader, which holds none when this is called."""
         reader = self._stream.reader
         if hasattr(reader, "parser"):
-            # Else heads of chunks come with 8 KiB, and so do most pieces.
+            # Otherwise heads of chunks come with 8 KiB, and so do most pieces.
             reader.req.unreader.mxchunk = PIECE_BYTES
             for piece in reader.parser or ():
-                # An empty one is no end: the head of a chunk has come without its data.
+                # An empty piece is not the end: the head of a chunk arrived without its data.
                 if piece:
                     return bytes(piece)
             reader.parser = None
@@ -161,11 +161,11 @@ class RequestBody:
 
 
 def receive_in_turn(reader: Any, receive: Callable[..., bytes], size: int | None = None) -> bytes:
-    """Receive by TLS after the other greenlets have had their turn.
+    """Receive by TLS after the turn of the other greenlets.
 
     A receive does not wait while data is there, so gunicorn's loops over heads, chunks and bodies
-    would hold the hub for as long as a client sends faster than they parse. FileSocket.recv, that
-    knows whether it has waited, gives the others their turn by itself.
+    would hold the hub while a client sends faster than they parse. FileSocket.recv knows whether it
+    has waited, and gives the others their turn by itself.
     """
     with getattr(reader, "paused", nullcontext)():
         if not isinstance(reader.sock, FileSocket):

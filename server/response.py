@@ -1,7 +1,7 @@
-"""gunicorn's answer, sent in one write with the first piece of its body, its parts remembered.
+"""gunicorn's answer: one write with the first piece of its body; its parts are remembered.
 
 A head of gunicorn's own takes two regular expressions a field, a calendar, and a packet by itself.
-What was checked once is not checked again, and a second has one date. The framing and all rules are
+Here each field is checked once, and the date is made once a second. The framing and all rules are
 gunicorn's (`gunicorn.http.wsgi.Response`, pinned exactly). Knows nothing of the application.
 
 Way in: Answer, for server/worker.py.
@@ -17,24 +17,24 @@ from gunicorn import util
 from gunicorn.http.message import TOKEN_RE
 from gunicorn.http.wsgi import HEADER_VALUE_RE, Response
 
-# A larger piece is sent by itself: to copy it costs more than a packet.
+# A larger piece is sent by itself: a copy of it costs more than a packet.
 MAX_JOINED_BYTES = 64 * 1024
-# What fields are remembered for: most are the same on each answer. Names and short values only.
+# How many fields are remembered: most are the same on each answer. Names and short values only.
 MAX_KNOWN = 512
 MAX_KNOWN_CHARS = 128
 
 
 class Answer(Response):  # type: ignore[misc]
-    """See the module. request_id: what the answer bears, whatever the application says."""
+    """See the module. request_id: the id in the answer, whatever the application sets."""
 
     def __init__(self, req: Any, sock: Any, cfg: Any, request_id: str) -> None:
         super().__init__(req, sock, cfg)
         self._request_id = request_id
-        # The head, from when it is due until the first piece of the body is there.
+        # The head, while it is due and waits for the first piece of the body.
         self._held = b""
 
     def process_headers(self, headers: list[tuple[str, str]]) -> None:
-        """Take the application's fields. Raises TypeError and ValueError for what is none."""
+        """Take the application's fields. Raises TypeError and ValueError for an invalid one."""
         for field in headers:
             name, value = field
             if len(value) <= MAX_KNOWN_CHARS and _is_plain(name, value):
@@ -57,13 +57,13 @@ class Answer(Response):  # type: ignore[misc]
         return lines
 
     def send_headers(self) -> None:
-        """Send the head by itself, unless it is sent or held for what comes right behind it."""
+        """Send the head by itself, unless it was sent or is held for the next piece."""
         if not self.headers_sent:
             self._hold_head()
             self._send(b"")
 
     def write(self, arg: bytes) -> None:
-        # An empty piece says that the body is late, and its head is not.
+        # An empty piece means: the body comes later, but send the head now.
         if arg and not self.headers_sent:
             self._hold_head()
         super().write(arg)
@@ -88,7 +88,7 @@ class Answer(Response):  # type: ignore[misc]
 
 @lru_cache(MAX_KNOWN)
 def _is_plain(name: str, value: str) -> bool:
-    """Tell whether a field is sent as it is: it is right, and none that gunicorn looks at."""
+    """Tell whether a field is sent as it is: it is valid, and gunicorn does not treat it specially."""
     return bool(
         TOKEN_RE.fullmatch(name)
         and HEADER_VALUE_RE.fullmatch(value)

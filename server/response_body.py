@@ -13,17 +13,17 @@ from time import monotonic
 
 from server.monkey_patching import eventlet
 
-# How long a response may run before the others get a turn; DESIGN.md: the hub never waits 5 ms.
+# How long a response may run before the others have a turn; DESIGN.md: the hub never waits 5 ms.
 TURN_S = 0.005
 
 
 class ResponseBody:
     """A response body that gives others their turn, and that cannot be cut unseen.
 
-    A generator that never waits, read by a fast client, would hold the hub to its end: a write
-    only waits when the socket is full. HTTP/1.0 without a length ends by the close, so a cut
-    looks complete unless it is a reset; `reset_if_cut` is the socket to reset, None for HTTP/1.1.
-    close() closes the application's iterable.
+    A generator that never waits, read by a fast client, would hold the hub to its end: a write only
+    waits when the socket is full. An HTTP/1.0 answer without a length ends by the close, so a cut
+    answer looks complete unless the connection is reset; `reset_if_cut` is the socket to reset,
+    None for HTTP/1.1. close() closes the application's iterable.
     """
 
     def __init__(self, parts: Iterable[bytes], reset_if_cut: socket.socket | None) -> None:

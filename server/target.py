@@ -1,4 +1,4 @@
-"""What a request is for: the host by which the server was called, and the path below the mount.
+"""The target of a request: the host that the client named, and the path below the mount.
 
 Both are put into the environ. Way in: take_host, take_mount. Source: RFC 9112, 3.2.
 """
@@ -11,10 +11,10 @@ from wire.hosts import parse_host, split_target
 
 
 def take_host(environ: dict[str, Any]) -> str | None:
-    """Put the host that was asked for into environ; return what is wrong with it, None if nothing.
+    """Put the requested host into environ; return what is wrong with it, None if nothing.
 
-    A target in absolute form names the host, whatever Host says, and is in origin form from then
-    on. HTTP/1.0 has no Host. RFC 9112, 3.2 and 3.2.2.
+    A target in absolute form names the host, whatever Host says; it is changed to origin form.
+    HTTP/1.0 has no Host. RFC 9112, 3.2 and 3.2.2.
     """
     host, target = environ.get("HTTP_HOST"), environ["RAW_URI"]
     if host is None and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
@@ -34,7 +34,7 @@ def take_host(environ: dict[str, Any]) -> str | None:
 
 
 def take_mount(environ: dict[str, Any], mount: str) -> bool:
-    """Put the path below the mount into environ; return whether the request is for one."""
+    """Put the path below the mount into environ; return whether there is one."""
     path = environ["PATH_INFO"]
     if mount and path != mount and not path.startswith(f"{mount}/"):
         return False

@@ -1,12 +1,12 @@
 """The gunicorn worker: one greenlet for each connection, on eventlet's hub.
 
 gunicorn 26 dropped its own eventlet worker; this is written against the contract of AsyncWorker,
-which parses, answers and keeps alive. Added here: patching and hub after the fork, a counted bound
-on connections, time for the request's head and body and for a client that takes nothing, the end of
-bodies that are not read, an id for each request, the heartbeat and the drain. Knows nothing of the
-application, which may give it hooks (server/hooks.py).
-AsyncWorker and the parser are internal to gunicorn, so gunicorn is pinned exactly, and
-tests/system/test_worker.py shows each of these on a real server.
+which parses, answers and keeps alive. Added here: patching and hub after the fork, a limit of
+connections, time limits for a request's head and body and for a client that takes nothing, the end
+of unread bodies, an id for each request, the heartbeat and the drain. Knows nothing of the
+application, which may give it hooks (server/hooks.py). AsyncWorker and the parser are internal to
+gunicorn, so gunicorn is pinned exactly, and tests/system/test_worker.py tests each addition on a
+real server.
 
 Way in: make_worker_class, for gunicorn.conf.py.
 """
@@ -46,19 +46,20 @@ from wire.addresses import counted_address
 HEARTBEAT_S = 0.5
 # From the connect to the end of the first request head, TLS handshake included. A head is a packet
 # or two; ten seconds allow for three losses in a row (TCP retries after 1, 3 and 7 s). Later heads
-# share the keep-alive time: a client may sit idle for as long, so less would protect from nothing.
+# share the keep-alive time: a client may be idle for as long, so a shorter limit would protect from
+# nothing.
 HEAD_S = 10.0
-# When descriptors have run out the backlog stays readable, so accepting again at once would spin.
+# When no descriptors are left, the backlog stays readable, so accepting again at once would spin.
 ACCEPT_PAUSE_S = 0.5
-# One takes 0.05 ms.
+# One accept takes 0.05 ms.
 ACCEPTS_A_TURN = 10
-# The arbiter kills at graceful_timeout; the last tenth is for close() of the bodies that are cut.
+# The arbiter kills at graceful_timeout; the last tenth is for close() of cut bodies.
 DRAIN_SHARE = 0.9
 _IN_TIME = nullcontext()
 
 
 def make_worker_class(*, body_s: float, stall_s: float, most_pending: int) -> type:
-    """Return the worker with what settings give it; see GreenWorker."""
+    """Return the worker class with values from the settings; see GreenWorker."""
     given = {"body_s": body_s, "stall_s": stall_s, "most_pending": most_pending}
     return type("GreenWorker", (GreenWorker,), given)
 
@@ -67,7 +68,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     """See the module; its attributes are read and written on the hub's thread only.
 
     most_pending: see Connections. body_s: how long a request's body may take. stall_s: how long a
-    client may take nothing that it is sent, 0 for as long as the kernel has it.
+    client may take no bytes of an answer, 0 for the kernel's own limit.
     """
 
     body_s = 30.0
@@ -86,7 +87,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what this worker does not do; gunicorn prints a RuntimeError as one line."""
+        """Refuse unsupported settings; gunicorn prints a RuntimeError as one line."""
         if cfg.preload_app:
             raise RuntimeError("--preload loads the application before GreenWorker has patched")
         if "h2" in cfg.http_protocols:
@@ -100,8 +101,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         util.write_error = self._write_error
         SocketUnreader.chunk = partialmethod(receive_in_turn, SocketUnreader.chunk)
         know_heads()
-        # Nothing changes a setting in a worker, and a request reads thirty of them: found here, one
-        # is an attribute, and no search. Properties of the class still come before it.
+        # Settings do not change in a worker, and a request reads thirty of them: as attributes they
+        # need no search. Properties of the class still come first.
         self.cfg.__dict__.update({name: each.get() for name, each in self.cfg.settings.items()})
         super().init_process()
 
@@ -113,7 +114,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self._mount = util.unquote_to_wsgi_str(os.environ.pop("SCRIPT_NAME", "").rstrip("/"))
 
     def run(self) -> None:
-        """Accept until told to stop, drain, cut what is left; the return ends the process."""
+        """Accept until told to stop, drain, cut the remaining connections; the return ends the
+        process.
+        """
         self._tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         self._refusals = Refusals(self._hooks, self._secure, self.log)
         self._connections = Connections(
@@ -182,7 +185,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self._reopens_logs = True
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
-        """The hub was held for --timeout seconds: say by what, and end without the hub."""
+        """The hub was held for --timeout seconds: log by what, and end without the hub."""
         traceback.print_stack(frame)
         self.cfg.worker_abort(self)
         os._exit(1)
@@ -199,11 +202,11 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                 eventlet.sleep(ACCEPT_PAUSE_S)
                 continue
             if self.stall_s:
-                # Also of a client that only has its window shut: zero-window probes count.
-                with suppress(OSError):  # a Unix socket has no such thing
+                # Also for a client that only has its window shut: zero-window probes count.
+                with suppress(OSError):  # a Unix socket has no such option
                     stall_ms = round(self.stall_s * 1000)
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
-            # A Unix socket has no addresses: a proxy of this machine asks.
+            # A Unix socket has no addresses: its client is a proxy on this machine.
             address = counted_address(_address_of(addr))
             full = self._connections.why_full(address)
             if full is None:
@@ -211,7 +214,8 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
                 self._connections.add(greenlet, client, address)
             else:
                 self._refusals.refuse_connection(client, address, *full)
-            # A flood of connects keeps the listener readable, so accept alone would never wait.
+            # During a flood of connects the listener stays readable, so accept alone would never
+            # wait.
             accepted += 1
             if accepted % ACCEPTS_A_TURN == 0:
                 eventlet.sleep(0)
@@ -239,7 +243,9 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             self._connections.end()
 
     def timeout_ctx(self) -> Any:
-        """Begin to wait for a request, which end_idle bounds; a timer for each would be dear."""
+        """Begin to wait for a request; end_idle bounds the wait, since a timer for each is
+        expensive.
+        """
         connection = self._connections.current()
         connection.wait()
         connection.request_id = None
@@ -249,7 +255,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     # Requests.
 
     def handle_request(self, listener_name: Any, req: Any, client: Any, addr: Any) -> Any:
-        """Answer a request; as AsyncWorker does, but for what it makes anew each time."""
+        """Answer a request as AsyncWorker does, but without the objects that it makes each time."""
         connection = self._connections.current()
         connection.head_timeout.cancel()
         connection.begin(req)
@@ -257,8 +263,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             return self._respond(connection, listener_name, req, client, addr)
         except StopIteration:
             if unread_bytes(req) and not connection.taken_over:
-                # A close while there is something unread sends a reset, which may overtake the
-                # answer.
+                # A close while bytes are unread sends a reset, which may overtake the answer.
                 close_gracefully(client)
             raise
         except OSError as error:
@@ -270,7 +275,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
     def _respond(
         self, connection: Connection, listener_name: Any, req: Any, client: Any, addr: Any
     ) -> bool:
-        """Have the application answer, and log it. Raises StopIteration: it was the last."""
+        """Let the application answer, and log it. Raises StopIteration after the last request."""
         environ: dict[str, Any] = {}
         answer: Answer | None = None
         try:
@@ -310,7 +315,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         except (Exception, SystemExit):
             if answer is None or not answer.headers_sent:
                 raise
-            # A status behind what is sent already would be read as part of it.
+            # The client would read a second status as part of the answer that is already sent.
             self.log.exception("Error handling request")
             connection.cut()
             raise StopIteration from None
@@ -322,10 +327,10 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         return True
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that never became one, as JSON.
+        """Answer a request that could not be read, as JSON.
 
-        A kill or a time-out gets no answer, as it may come in mid-response; nor does a client that
-        has been answered on the socket.
+        After a kill or a time-out there is no answer, since it may come in mid-response; nor is
+        there one for a client that was answered on the socket.
         """
         connection = self._connections.current()
         if exc is connection.head_timeout:
@@ -342,7 +347,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         if isinstance(exc, InvalidHeader | InvalidHeaderName):
             req = req or getattr(exc, "req", None)
         if req is None and connection.error_sent is not None:
-            # gunicorn logs only what it could read.
+            # gunicorn logs only requests that it could read.
             environ = {
                 "REMOTE_ADDR": _address_of(addr),
                 "headwater.request_id": connection.request_id,
@@ -351,19 +356,19 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         close_gracefully(client)
 
     def _write_error(self, client: Any, status: int, reason: str, message: str) -> None:
-        """Answer in the place of gunicorn's `util.write_error`."""
+        """Answer instead of gunicorn's `util.write_error`."""
         connection = self._connections.current()
         self._refusals.refuse_unreadable(connection, client, status, reason, message)
 
 
 def _address_of(addr: Any) -> str:
-    """Return the address of a peer as the socket has it, "" for a Unix socket's."""
+    """Return the address of a peer, as the socket reports it, "" for a Unix socket's."""
     return addr[0] if isinstance(addr, tuple) else ""
 
 
 def _is_answered(connection: Connection, answer: Answer) -> bool:
     """Tell whether the application has answered on the socket, as WebSockets do."""
-    # eventlet's own WebSocket says so in a place that is dear to look at, and has no status.
+    # eventlet's own WebSocket has no status, and its mark is expensive to read.
     return connection.taken_over or (
         answer.status is None and getattr(eventlet.wsgi.WSGI_LOCAL, "already_handled", False)
     )

@@ -212,7 +212,7 @@ class Server:
 
     def __init__(self, folder, catalogue=CATALOGUE, **environ):
         self.folder = folder
-        self.instance = Path(environ.get("HEADWATER_INSTANCE", folder / "instance"))
+        self.instance = folder / environ.get("HEADWATER_INSTANCE", "instance")
         self.recordings = self.instance / "recordings"
         self.process = None
         # What gunicorn loads.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.system.server import ROOT, Server
+from tests.system.server import ROOT, Server, wait_until
 
 # What of a checkout no server needs.
 LEFT_OUT = re.compile(
@@ -62,9 +63,17 @@ class Installed(Server):
 
 
 @pytest.fixture
-def installed(site, tmp_path):
+def foreign(tmp_path):
+    """A folder with modules that are called like ours, and say so when they are imported."""
+    for name in ("app", "wsgi", "settings", "commands", "auth", "exports", "flask", "json"):
+        (tmp_path / f"{name}.py").write_text("import sys\nsys.stderr.write('foreign')\n1 / 0\n")
+    return tmp_path
+
+
+@pytest.fixture
+def installed(site, foreign):
     users = 'sources.users = { generate = "users", rows = 10 }\n'
-    server = Installed(tmp_path, users, PYTHONPATH=str(site))
+    server = Installed(foreign, users, PYTHONPATH=str(site), HEADWATER_INSTANCE="instance")
     yield server.start()
     server.clean_up()
 
@@ -74,10 +83,15 @@ def test_it_serves(installed, site):
     assert installed.get("/static/page.css").status == 200
     assert b"<title>" in installed.get("/", Accept="text/html").body
     assert f"{site}/headwater/tree/gunicorn.conf.py" in installed.worker().cmdline()
+    assert (installed.folder / "instance" / "recordings").is_dir(), "where it was called"
+    installed.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: installed.log.count("Booting worker") == 2, "it is loaded again")
+    assert "foreign" not in installed.log
 
 
-def test_its_commands_are_those_of_the_tree(site, tmp_path):
-    environ = os.environ | {"PYTHONPATH": str(site), "HEADWATER_INSTANCE": str(tmp_path)}
+def test_its_commands_are_those_of_the_tree(site, foreign):
+    environ = os.environ | {"PYTHONPATH": str(site), "HEADWATER_INSTANCE": "mine"}
     command = [sys.executable, "-P", "-m", "headwater", "tokens", "add", "me", "--scope", "admin"]
-    run = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
-    assert (run.returncode, run.stdout[:3]) == (0, "hw_")
+    run = subprocess.run(command, cwd=foreign, env=environ, capture_output=True, text=True)
+    assert (run.returncode, run.stdout[:3], "foreign" in run.stderr) == (0, "hw_", False)
+    assert (foreign / "mine" / "state.db").exists()
