@@ -126,7 +126,7 @@ def _idle_ones(scopes: Sequence[str], settings: Settings) -> list[str]:
         return []
     topics = {*catalogue.topics, *(f"logs/{log}" for log in catalogue.logs)}
     known = {
-        # The textbook's downloads are of `users`, whatever there is.
+        # The downloads of the original contract are of `users`, in any catalogue.
         "read": {*catalogue.sources, *catalogue.folders, "users"},
         "subscribe": {*topics, "status", "exports", "exports/*"},
         "publish": {*topics, "broadcast"},

@@ -1,4 +1,4 @@
-"""What can go wrong when an export is asked for."""
+"""What can go wrong with a request for an export."""
 
 from __future__ import annotations
 

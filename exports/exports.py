@@ -1,7 +1,7 @@
 """Exports that are recorded beside this process: a fair queue, sharing, states, what is retained.
 
-Way in: Exports. Which runs when is said by exports/schedule.py, and done by exports/runner.py;
-which are remembered by exports/registry.py.
+Way in: Exports. exports/schedule.py decides which runs, exports/runner.py runs it, and
+exports/registry.py remembers it.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Exports:
             try:
                 self._give_up_the_unread()
             except Exception:
-                # One mistake of ours must not end the housekeeping for good.
+                # One bug must not end the housekeeping for good.
                 log.exception("housekeeping failed")
 
     def _give_up_the_unread(self) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 
 from exports.spec import STEM_CHARS
 
-# A bit for each stem, so that any number of them takes 4 MiB. Two stems with the same bit only cost
-# a resume: after 100,000 forgotten ones that is one in 42.
-BITS = 1 << 22
+# A byte for each slot, so that any number of stems takes 4 MiB. Two stems in one slot only cost a
+# resume: after 100,000 forgotten exports that is one in 42.
+SLOTS = 1 << 22
 
 
 class Forgotten:
@@ -20,20 +20,20 @@ class Forgotten:
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
-        self._bits = bytearray(BITS)
+        self._slots = bytearray(SLOTS)
         # The stems of what another server writes.
         self._elsewhere: set[str] = set()
 
     def load(self, stems: Iterable[str]) -> None:
         """Take in what was noted before."""
         for stem in stems:
-            self._bits[_bit_of(stem)] = 1
+            self._slots[_slot_of(stem)] = 1
 
     def add(self, export_id: str) -> None:
         """Add an export. Its id begins with the stem of its address."""
         stem = export_id[:STEM_CHARS]
-        if not self._bits[_bit_of(stem)]:
-            self._bits[_bit_of(stem)] = 1
+        if not self._slots[_slot_of(stem)]:
+            self._slots[_slot_of(stem)] = 1
             self._note(stem)
 
     def add_elsewhere(self, export_id: str) -> None:
@@ -42,8 +42,8 @@ class Forgotten:
 
     def __contains__(self, address: str) -> bool:
         stem = address[:STEM_CHARS]
-        return stem in self._elsewhere or bool(self._bits[_bit_of(stem)])
+        return stem in self._elsewhere or bool(self._slots[_slot_of(stem)])
 
 
-def _bit_of(stem: str) -> int:
-    return zlib.crc32(stem.encode()) % BITS
+def _slot_of(stem: str) -> int:
+    return zlib.crc32(stem.encode()) % SLOTS

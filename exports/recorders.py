@@ -145,7 +145,7 @@ class Recorders:
                     self._pids.pop(report["id"], None)
                 self._on_report(report)
             except Exception:
-                # A mistake of ours over one report must not leave all others unheard.
+                # A bug in handling one report must not lose all others.
                 log.exception("report not handled report=%r", message[:200])
         ours.close()
         status = process.wait()

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # How long a stop waits for what has just been completed to be on the disk.
 STOP_S = 10.0
 
-# After a mistake of ours the schedule is asked again.
+# After a bug the schedule is asked again.
 RETRY_S = 0.25
 
 # A running export's chain is written down each time that it has twice the bytes, from here on.
@@ -145,7 +145,7 @@ class Runner:
                     now_s = time.monotonic()
                     due_s = self.schedule.due_s(now_s)
             except Exception:
-                # One mistake of ours must not stop the turns for good.
+                # One bug must not stop the turns for good.
                 log.exception("turns failed")
                 due_s, now_s = RETRY_S, 0.0
             self._turned.wait(None if due_s is None else due_s - now_s)

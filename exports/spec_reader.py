@@ -87,7 +87,7 @@ class SpecReader:
         if selection.excel and file_format.format.name not in DELIMITED:
             raise BadSelection([f"excel: is for csv and tsv; {file_format.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
-            raise BadSelection([f"the selection: at most {MAX_SELECTION_CHARS} characters are due"])
+            raise BadSelection([f"it may have {MAX_SELECTION_CHARS} characters"])
         # 2,000 columns become SQL in 60 ms.
         query = self._run_plan(
             partial(stored.database.plan, stored, selection, description.columns, attributes)
@@ -107,7 +107,9 @@ class SpecReader:
 
     def read_folder(self, folder: Folder, parameters: Iterable[tuple[str, str]]) -> ExportSpec:
         """Return the spec for a folder as a tarball. Raises BadSelection or FolderError."""
-        if problems := [f"{key}: a folder is had whole" for key, _ in parameters]:
+        if problems := [
+            f"{key}: a folder is downloaded as a whole, without parameters" for key, _ in parameters
+        ]:
             raise BadSelection(problems)
         snapshot = self._run_files(partial(take_snapshot, folder))
         digest = self._run_files(snapshot.digest)

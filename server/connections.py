@@ -100,7 +100,7 @@ class Connections:
         self.go_on(connection)
 
     def end(self) -> None:
-        """Forget the connection of this greenlet, unless it only waits; a second call does nothing."""
+        """Forget the connection of this greenlet, unless it only waits. Idempotent."""
         connection = self._all.pop(eventlet.getcurrent(), None)
         if connection is None:
             return

@@ -17,7 +17,7 @@ from typing import Any
 import inotify_simple
 
 with warnings.catch_warnings():
-    # eventlet warns at its import that it gets bug fixes only. That is known: DESIGN.md keeps it in
+    # eventlet warns at its import that it gets bug fixes only. That is known: it is kept in
     # few places, so that another library can replace it, and an operator can do nothing about it.
     # The filter is by text: the warning's class has no name before the import.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")

@@ -88,7 +88,7 @@ class Answer(Response):  # type: ignore[misc]
 
 @lru_cache(MAX_KNOWN)
 def _is_plain(name: str, value: str) -> bool:
-    """Tell whether a field is sent as it is: it is valid, and gunicorn does not treat it specially."""
+    """Is a field sent as it is: valid, and not treated specially by gunicorn?"""
     return bool(
         TOKEN_RE.fullmatch(name)
         and HEADER_VALUE_RE.fullmatch(value)

@@ -13,7 +13,7 @@ from time import monotonic
 
 from server.monkey_patching import eventlet
 
-# How long a response may run before the others have a turn; DESIGN.md: the hub never waits 5 ms.
+# How long a response may run before the others have a turn; nothing holds the hub for 5 ms.
 TURN_S = 0.005
 
 

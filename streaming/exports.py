@@ -196,7 +196,7 @@ def _fields_of(request: Request) -> Iterator[tuple[str, str]]:
     if not request.is_json:
         if request.mimetype not in _FORMS and request.get_data():
             kinds = f"application/json or {_FORMS[0]}"
-            raise Refusal(415, "unsupported_media_type", f"an export is asked for as {kinds}")
+            raise Refusal(415, "unsupported_media_type", f"send {kinds} to create an export")
         yield from request.form.items(multi=True)
         return
     try:
@@ -205,7 +205,7 @@ def _fields_of(request: Request) -> Iterator[tuple[str, str]]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, _Fields):
-        raise BadSelection(['the body: a JSON object like {"source": …, "format": …} is due'])
+        raise BadSelection(['the body: a JSON object like {"source": …, "format": …} is required'])
     for key, count in Counter(key for key, _ in fields).items():
         if count > 1:
             raise BadSelection([f"{key[:100]!a}: is given twice"])
@@ -223,7 +223,7 @@ class _Fields(list[tuple[str, Any]]):
 def _text_of_list(key: str, values: list[Any]) -> str:
     """Return a list as a query string has it; only some parameters take one."""
     if key not in ("columns", "sort") and not key.endswith("__in"):
-        raise BadSelection([f"{key}: one value is due; a list is for columns, sort and …__in"])
+        raise BadSelection([f"{key}: one value is required; a list is for columns, sort and …__in"])
     if not values:
         raise BadSelection([f"{key}: the list is empty"])
     return list_text([_text_of(key, value) for value in values])
@@ -231,5 +231,5 @@ def _text_of_list(key: str, values: list[Any]) -> str:
 
 def _text_of(key: str, value: Any) -> str:
     if not isinstance(value, str | int | float):
-        raise BadSelection([f"{key}: a text, a number, true or false is due"])
+        raise BadSelection([f"{key}: a text, a number, true or false is required"])
     return str(value).lower() if isinstance(value, bool) else str(value)

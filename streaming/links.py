@@ -101,7 +101,7 @@ def _fields_of(given: Any) -> dict[str, Any]:
     )
     if not is_right:
         right = (
-            'a link is asked for by {"url": "/download/…", "expires_s": 3600, "uses": 1}: a path of'
+            'create a link with {"url": "/download/…", "expires_s": 3600, "uses": 1}: a path of'
             f" this server as it is sent, up to {MAX_S} seconds, up to {MAX_USES} uses or none"
         )
         raise Refusal(400, "malformed", right)

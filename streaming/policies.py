@@ -47,12 +47,10 @@ class AnyPath(PathConverter):
     regex = "(?s:[^/].*?)"
 
 
-def apply_policies(
-    app: Flask, origins: Sequence[str], bytes_per_s: int | None, proxies: int
-) -> None:
+def apply_policies(app: Flask, origins: Sequence[str], bytes_per_s: int, proxies: int) -> None:
     """Have all responses of app follow the settings.
 
-    origins: of the sites whose pages may make requests. bytes_per_s: of each download; None for any
+    origins: of the sites whose pages may make requests. bytes_per_s: of each download; 0 for any
     speed. proxies: how many of them name the client before this server.
     """
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

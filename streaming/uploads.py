@@ -17,7 +17,7 @@ from journal import JournalFull
 from topics import KeyReused, Publication, Receipt
 from wire.events import MAX_EVENT_BYTES, MalformedEvent, NewEvent, parse_keyed_event
 
-# Lines parsed and kept at once: about 3 ms; DESIGN.md: the hub never waits 5 ms.
+# Lines parsed and kept at once: about 3 ms; nothing holds the hub for 5 ms.
 GROUP_LINES = 1000
 # Publications at once: each line with a key is one, and takes 30 to 50 us.
 GROUP_PUBLICATIONS = 100

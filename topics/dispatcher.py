@@ -23,7 +23,7 @@ from wire.framing import Framing
 
 log = logging.getLogger(__name__)
 
-# How long one may push before the others get a turn; DESIGN.md: the hub never waits 5 ms. A write
+# How long one may push before the others get a turn; nothing holds the hub for 5 ms. A write
 # is about 10 us, so the clock is looked at after so many.
 TURN_S = 0.004
 WRITES_A_LOOK = 32
@@ -90,7 +90,7 @@ class Dispatcher:
             try:
                 self.push(topic)
             except Exception:
-                # One mistake of ours must not end the deliveries for good.
+                # One bug must not end the deliveries for good.
                 log.exception("push failed topic=%s", topic.name)
         return time.monotonic() - began_s - (self._others_s - others_s)
 

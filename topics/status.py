@@ -67,7 +67,7 @@ class StatusClock:
             except NotReady:
                 continue
             except Exception:
-                # One mistake of ours must not stop the clock for good.
+                # One bug must not stop the clock for good.
                 log.exception("status failed")
             events, sent = now["events"], now["sent"]
 

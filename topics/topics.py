@@ -250,7 +250,7 @@ class Topics:
                 self.log.expire(time.time())
                 beat(self.readers, second)
             except Exception:
-                # One mistake of ours must not end the housekeeping for good.
+                # One bug must not end the housekeeping for good.
                 log.exception("housekeeping failed")
 
 

@@ -113,7 +113,7 @@ class LogFollower:
                 self._say(str(error))
                 self._stopped.wait(RETRY_S)
             except Exception:
-                # One mistake of ours must not end it for good.
+                # One bug must not end it for good.
                 log.exception("following failed log=%s", self._name)
                 self._stopped.wait(RETRY_S)
 
