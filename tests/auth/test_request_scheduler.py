@@ -60,9 +60,13 @@ def ask(begun, until):
     scheduler = RequestScheduler()
     asked = []
 
+    def waiting():
+        return sum(map(len, scheduler._waiting.values()))
+
     def ask(owner):
         asked.append(Asker(scheduler, owner, begun))
-        until(lambda: len(begun) + sum(map(len, scheduler._waiting.values())) == len(asked))
+        # The first of them waits, too, for a moment.
+        until(lambda: scheduler._now and len(begun) + waiting() == len(asked))
         return asked[-1]
 
     yield ask
