@@ -91,7 +91,7 @@ def create_app(
     threads = NativeThreads(run_native)
     state = State(settings.instance)
     topics = _make_topics(settings, catalogue, mount, threads)
-    exports = _make_exports(settings, Announcer(topics, mount), threads)
+    exports = _make_exports(settings, Announcer(topics, mount), state, threads)
     folders = {
         name: Folder(name, entry.path, hidden=entry.hidden)
         for name, entry in catalogue.folders.items()
@@ -158,9 +158,11 @@ def _make_topics(
     return Topics(log, rules, settings.topics_per_principal, settings.connection_s)
 
 
-def _make_exports(settings: Settings, announcer: Announcer, threads: NativeThreads) -> Exports:
+def _make_exports(
+    settings: Settings, announcer: Announcer, state: State, threads: NativeThreads
+) -> Exports:
     return Exports(
-        DiskStore(settings.instance / "recordings", threads.files),
+        DiskStore(settings.instance / "recordings", state, threads.files),
         running=settings.exports_running,
         most_open=settings.exports_open,
         queued=settings.exports_queued,

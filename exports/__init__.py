@@ -10,8 +10,8 @@ read one.
 runner: has exports recorded. schedule, fair_queue: which is next, and whose. recorders: this side
 of the recording processes. job: what one is to do. recorder: the program that they run. recording:
 one export, from rows to bytes. trial: a recording that ends unless it is short.
-recording_store: what every store of recordings promises. disk_store, record_files: the disk, and
-the records on it. work_queue: what a disk does later.
+recording_store: what every store of recordings promises. disk_store: the disk. state_records: the
+records of exports in state.db. work_queue: what a disk does later.
 chain, resumption: digests of beginnings, and which export a bare Range goes on with.
 announcer: what becomes of exports, as events. errors: what can go wrong.
 Knows no Flask and no green library.

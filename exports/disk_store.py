@@ -1,4 +1,4 @@
-"""Recordings on the disk: `<id>.data` each, in one folder, with the records beside them.
+"""Recordings on the disk: `<id>.data` each, in one folder; their records are in state.db.
 
 Way in: DiskStore, which is a kind of exports.recording_store.RecordingStore; open_writer, for
 recorders.
@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from exports.record_files import RecordFiles
 from exports.recording_store import Found, RecordingTarget
+from exports.state_records import StateRecords
 from exports.work_queue import WorkQueue
 from journal import DiskJournal, End, RunNative, run_here
 from journal.disk import is_being_written
+from state import State
 
 KIND = "disk"
 
@@ -22,11 +23,11 @@ KIND = "disk"
 class DiskStore:
     """See the module. run_native: runs what may wait for the disk."""
 
-    def __init__(self, folder: Path, run_native: RunNative = run_here) -> None:
+    def __init__(self, folder: Path, state: State, run_native: RunNative = run_here) -> None:
         self._folder = folder.absolute()
         self._run_native = run_native
         self._work = WorkQueue(run_native)
-        self.records = RecordFiles(self._folder, self._work.ask)
+        self.records = StateRecords(state, self._work.ask)
 
     def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -43,8 +43,9 @@ class State:
         self._is_settled = False
         # Device and inode of the file that is open.
         self._identity: tuple[int, int] | None = None
-        # Connections that nobody uses. Appending and popping are one step each.
-        self._idle: deque[sqlite3.Connection] = deque()
+        # Connections that nobody uses, by whether their commits are synced. Appending and popping
+        # are one step each.
+        self._idle: dict[bool, deque[sqlite3.Connection]] = {True: deque(), False: deque()}
         # The thread that has its item may write. SQLite's own waiting, by longer and longer
         # sleeps, let one of a hundred writers wait for 0.9 s. A native thread could not wait for a
         # lock of a patched process.
@@ -62,14 +63,17 @@ class State:
                 return connection.execute(sql, values).fetchall()
 
     @contextmanager
-    def writing(self) -> Iterator[Execute]:
+    def writing(self, *, is_synced: bool = True) -> Iterator[Execute]:
         """Make all statements inside one transaction, alone; on the disk when it ends.
 
+        is_synced: False for what may be lost in a power cut, with all that is written after it
+        without a sync. It survives the end of any process, and the next synced transaction puts it
+        on the disk, too. A power cut never leaves half of it, nor what comes after it alone.
         Nothing of it is kept if the block raises. Raises StateError.
         """
         with telling(self.path), self._in_turn():
             self._settle()
-            with self._transaction() as execute:
+            with self._transaction(is_synced=is_synced) as execute:
                 yield execute
 
     def close(self) -> None:
@@ -90,10 +94,10 @@ class State:
             self._turn.put(None)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Execute]:
+    def _transaction(self, *, is_synced: bool = True) -> Iterator[Execute]:
         if not self._exists():
             schema.create(self.path)
-        with self._connection() as connection:
+        with self._connection(is_synced=is_synced) as connection:
             connection.execute("begin immediate")
             try:
                 yield lambda sql, values=(): connection.execute(sql, values).fetchall()
@@ -104,31 +108,33 @@ class State:
                 raise
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, *, is_synced: bool = True) -> Iterator[sqlite3.Connection]:
         """Have a connection that nobody else uses meanwhile."""
         self._check_identity()
+        idle = self._idle[is_synced]
         try:
-            connection = self._idle.pop()
+            connection = idle.pop()
         except IndexError:
-            connection = self._connect()
+            connection = self._connect(is_synced=is_synced)
         try:
             yield connection
         except sqlite3.Error:
             connection.close()
             raise
         except BaseException:
-            self._idle.append(connection)
+            idle.append(connection)
             raise
-        self._idle.append(connection)
+        idle.append(connection)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, is_synced: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=rw", uri=True, timeout=BUSY_S,
             isolation_level=None, check_same_thread=False,
         )  # fmt: skip
         try:
-            # Durable means this, here and nowhere else: a commit is synced before it returns.
-            connection.execute("pragma synchronous = full")
+            # Durable means this, here and nowhere else: with `full` a commit is synced before it
+            # returns. With `normal` only checkpoints are.
+            connection.execute(f"pragma synchronous = {'full' if is_synced else 'normal'}")
             schema.check(connection, self.path)
         except BaseException:
             connection.close()
@@ -177,6 +183,7 @@ class State:
         self._is_settled = True
 
 
-def _close_all(idle: deque[sqlite3.Connection]) -> None:
-    while idle:
-        idle.pop().close()
+def _close_all(idle: dict[bool, deque[sqlite3.Connection]]) -> None:
+    for connections in idle.values():
+        while connections:
+            connections.pop().close()

@@ -37,6 +37,7 @@ create table link_uses (id text primary key, expires_s integer not null, uses in
 create table ended_sessions (id text primary key, expires_s integer not null);
 create table log_positions (log text primary key, position text not null);
 create table export_records (id text primary key, record text not null);
+create table forgotten_exports (stem text primary key);
 pragma application_id = {APPLICATION_ID};
 pragma user_version = {VERSION};
 """

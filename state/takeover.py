@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ _LINKS = "links"
 _SESSIONS = "sessions-ended"
 _POSITIONS = "logs-state"
 _NAMES = (_TOKENS, _LINKS, _SESSIONS, _POSITIONS)
+# The bytes of exports stay in this folder; their records were beside them.
+_RECORDINGS = "recordings"
+_FORGOTTEN = "forgotten"
+_RECORDS = (".json", ".json.new", _FORGOTTEN)
 
 _Execute = Callable[[str, tuple[Any, ...]], object]
 
@@ -39,7 +44,8 @@ class Earlier:
         self._folder = folder
 
     def is_there(self) -> bool:
-        return any((self._folder / name).exists() for name in _NAMES)
+        has_any = any((self._folder / name).exists() for name in _NAMES)
+        return has_any or any(self._paths_of_records())
 
     @contextmanager
     def held(self) -> Iterator[bool]:
@@ -74,15 +80,46 @@ class Earlier:
             text = path.read_text(errors="replace")
             execute("insert or replace into log_positions values (?, ?)", (path.stem, text))
 
+        for path in self._records():
+            if path.suffix == ".json":
+                # As it is, also if it is damaged and no text.
+                execute(
+                    "insert or replace into export_records values (?, cast(? as text))",
+                    (path.stem, path.read_bytes()),
+                )
+            elif path.name == _FORGOTTEN:
+                for stem in path.read_text(errors="replace").split():
+                    execute("insert or ignore into forgotten_exports values (?)", (stem,))
+
     def put_away(self) -> None:
         """Move the files to where they are not found again. Raises OSError."""
         aside = self._folder / PUT_AWAY / str(time.time_ns())
         aside.mkdir(mode=0o700, parents=True)
+        self._put_records_away(aside / _RECORDINGS)
         for name in (*_NAMES, _TOKENS_LOCK):
             if (self._folder / name).exists():
                 (self._folder / name).rename(aside / name)
         for folder in (aside, aside.parent, self._folder):
             sync(folder)
+
+    def _put_records_away(self, aside: Path) -> None:
+        if records := self._records():
+            aside.mkdir(mode=0o700)
+            # If this is broken off, the newest are left, which are then the newest rows again.
+            for path in records:
+                path.rename(aside / path.name)
+            for folder in (aside, self._folder / _RECORDINGS):
+                sync(folder)
+
+    def _paths_of_records(self) -> Iterator[Path]:
+        folder = self._folder / _RECORDINGS
+        if folder.exists():
+            with os.scandir(folder) as entries:
+                yield from (Path(each.path) for each in entries if each.name.endswith(_RECORDS))
+
+    def _records(self) -> list[Path]:
+        """Return what was kept of exports besides their bytes, oldest first."""
+        return sorted(self._paths_of_records(), key=lambda path: (path.stat().st_mtime_ns, path))
 
 
 def check_alone(folder: Path) -> None:

@@ -30,6 +30,7 @@ from sources.database import QuerySource, TableSource
 from sources.selection import parse_selection
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.sql import selection_sql
+from state import State
 
 # A busy machine makes an example slow; it does not make it wrong.
 hypothesis.settings.register_profile("headwater", deadline=None)
@@ -168,7 +169,8 @@ def run_exports(folder: Path) -> Iterator[Callable[..., Exports]]:
     def start(**changes: Any) -> Exports:
         usual = {"running": 2, "queued": 10, "max_bytes": 1 << 30, "abandon_grace_s": 60.0}
         run_native = changes.pop("run_native", run_here)
-        store = DiskStore(changes.pop("folder", folder), run_native)
+        recordings = changes.pop("folder", folder)
+        store = DiskStore(recordings, State(recordings.absolute().parent), run_native)
         exports = Exports(store, **{**usual, **changes})
         started.append(exports)
         exports.start()

@@ -68,6 +68,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "sources/rows",
         "sources/folders",
         "journal",
+        "state",
         "topics",
     ),
     "exports/spec_reader": (

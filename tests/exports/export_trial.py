@@ -31,6 +31,7 @@ from sources.errors import SourceUnavailable
 from sources.sqlite import rows
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.volatility import NEVER, SHAREABLE, volatility_of
+from state import State
 from tests.conftest import make_spec
 from tests.exports.export_cases import Case, Limits, is_listed_as_it_is, make_case
 from tests.exports.export_files import File, kinds_of, plain, read_file
@@ -143,7 +144,7 @@ class _Trial:
             assert found in SHAREABLE, "it would not be shared"
 
     def _export(self, spec: ExportSpec, extension: str, excel: bool, answer: Answer) -> None:
-        target = DiskStore(self._folder).target("recorded")
+        target = DiskStore(self._folder, State(self._folder)).target("recorded")
         path = Path(target.address)
         path.unlink(missing_ok=True)
         query = spec.query._replace(watches_clock=True)

@@ -6,10 +6,10 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -21,10 +21,12 @@ import pytest
 from exports import exports as exports_module
 from exports import runner as runner_module
 from exports.errors import OwnerQueueFull, QueueFull, RecordingGone
+from exports.state_records import StateRecords
 from journal import JournalFailed
 from sources.database import QuerySource, TableSource
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.filters import read_filter
+from state import State
 from tests.conftest import QUERIES, all_exports
 from wire.ranges import IntRange, SuffixRange
 
@@ -281,10 +283,7 @@ def test_records_without_a_chain_prove_what_their_sha256_does(made, start_export
     _, first, second = made(LATER)
     folder = crash()
     for export in (first, second):
-        path = folder / f"{export.id}.json"
-        record = json.loads(path.read_text())
-        del record["digest"], record["links"]
-        path.write_text(json.dumps(record))
+        remove_from_record(folder, export.id, "digest", "links")
     again = start_exports(folder=folder)
     assert again.resumable(first.address, REST) is None
     assert again.get(first.id).beginning().size == first.journal.size
@@ -343,8 +342,7 @@ def test_a_chain_is_written_down_while_it_grows(start_exports, spec, query, unti
     monkeypatch.setattr(runner_module, "FIRST_SAVED_BYTES", 1000)
     exports = start_exports()
     export = exports.submit(spec(query("endless")), background=True)
-    record = export.journal.path.with_suffix(".json")
-    until(lambda: json.loads(record.read_text())["links"])
+    until(lambda: json.loads(exports._store.records.read(export.id))["links"])
     exports.cancel(export)
 
 
@@ -407,10 +405,7 @@ def test_an_older_record_is_of_everybody(start_exports, spec, numbers, ended, se
     export = ended(exports.submit(spec(numbers), background=True, owner="alice"))
     settled(exports)
     folder = crash()
-    path = folder / f"{export.id}.json"
-    record = json.loads(path.read_text())
-    del record["audience"], record["owner"]
-    path.write_text(json.dumps(record))
+    remove_from_record(folder, export.id, "audience", "owner")
     again = start_exports(folder=folder).get(export.id)
     assert (again.state, again.visibility_key, again.owner) == ("complete", "", "")
 
@@ -1011,15 +1006,33 @@ def test_a_very_long_failure(start_exports, make_database, spec, numbers, ended)
 
 @pytest.fixture
 def crash(tmp_path):
-    """crash(exports): a copy of its folder as it is now, which is what a SIGKILL would leave."""
-    return lambda: shutil.copytree(tmp_path / "recordings", tmp_path / "after the crash")
+    """crash(): a copy of recordings/ and state.db as they are, which a SIGKILL would leave."""
+
+    def crash():
+        copy = tmp_path / "after the crash"
+        copy.mkdir()
+        # By another process: SQLite's locks here go when this one closes the file.
+        files = [tmp_path / "recordings", *tmp_path.glob("state.db*")]
+        subprocess.run(["cp", "-r", *files, copy], check=True)
+        return copy / "recordings"
+
+    return crash
+
+
+def remove_from_record(folder, export_id, *names):
+    """Make a record one of an earlier version, which has no such fields."""
+    records = StateRecords(State(folder.parent), lambda work: work())
+    record = json.loads(records.read(export_id))
+    for name in names:
+        del record[name]
+    records.write(export_id, json.dumps(record))
 
 
 def test_what_is_submitted_has_its_record_at_once(blocked, spec, numbers):
     """Else nothing would be known of what a crash has torn, nor that somebody has its bytes."""
     waiting = blocked.submit(spec(numbers), background=True)
     for export, state in ((blocked.blocker, "running"), (waiting, "queued")):
-        record = json.loads(export.journal.path.with_suffix(".json").read_text())
+        record = json.loads(blocked._store.records.read(export.id))
         assert (record["state"], record["address"]) == (state, export.address)
 
 

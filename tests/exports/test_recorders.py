@@ -18,6 +18,7 @@ from exports import recorders as recorders_module
 from exports.disk_store import DiskStore
 from exports.job import Job
 from exports.recorders import PROJECT, Recorders
+from state import State
 
 
 class Heard(list):
@@ -59,7 +60,7 @@ def fork_server(recorders, newest_recorder):
 @pytest.fixture
 def job(tmp_path, spec):
     def make(export_id, source):
-        target = DiskStore(tmp_path).target(export_id)
+        target = DiskStore(tmp_path, State(tmp_path)).target(export_id)
         return Job(export_id, target, "csv", False, spec(source).query, source.name)
 
     return make

@@ -18,6 +18,7 @@ from journal.disk import is_being_written
 from sources.database import TableSource
 from sources.sqlite.column_types import storage_of
 from sources.sqlite.database import SqliteDatabase
+from state import State
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def job(tmp_path, spec):
 
     def make(source, extension="csv"):
         wanted = spec(source, extension)
-        target = DiskStore(tmp_path).target("recorded")
+        target = DiskStore(tmp_path, State(tmp_path)).target("recorded")
         return Job("the-id", target, extension, wanted.excel, wanted.query, wanted.source)
 
     return make
@@ -155,7 +156,12 @@ def test_a_column_that_has_gone_is_not_its_own_name(job, make_database, change):
 
 def test_a_folder_that_is_not_there(job, numbers, tmp_path):
     said = []
-    record(job(numbers)._replace(target=DiskStore(tmp_path / "none").target("one")), said.append)
+    record(
+        job(numbers)._replace(
+            target=DiskStore(tmp_path / "none", State(tmp_path / "none")).target("one")
+        ),
+        said.append,
+    )
     assert said[-1]["failed"] == "not_written"
 
 

@@ -13,10 +13,11 @@ from exports.disk_store import DiskStore
 from exports.recording import WRITERS
 from exports.recording_store import Found, RecordingStore, RecordingTarget
 from journal import ByteReader, Complete, Failed, run_here
+from state import State
 
 # Each opens the same store again, as the next start of a server does. A kind more is one more row.
 MAKERS: dict[str, Callable[[Path], RecordingStore]] = {
-    "disk": lambda folder: DiskStore(folder / "recordings", run_here),
+    "disk": lambda folder: DiskStore(folder / "recordings", State(folder), run_here),
 }
 
 

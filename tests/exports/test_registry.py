@@ -17,7 +17,9 @@ from exports.registry import INTERRUPTED, ExportRegistry
 from exports.retention import Limits
 from exports.service import Point, View
 from exports.spec import STEM_CHARS
+from exports.state_records import StateRecords
 from journal import Complete, DiskJournal, Failed
+from state import State
 from tests.exports.specs import a_spec
 
 
@@ -27,11 +29,22 @@ def folder(tmp_path):
 
 
 @pytest.fixture
+def store(folder):
+    return DiskStore(folder, State(folder.parent))
+
+
+@pytest.fixture
+def records(folder):
+    """What is on the disk of exports besides their bytes."""
+    return StateRecords(State(folder.parent), lambda work: work())
+
+
+@pytest.fixture
 def open_registry(folder):
     """open_registry(max_bytes, ...): the folder's registry, loaded."""
 
     def load(max_bytes=1 << 20, **limits):
-        store = DiskStore(folder)
+        store = DiskStore(folder, State(folder.parent))
         store.start()
         store.stop(20)  # from now on its work is done at once
         registry = ExportRegistry(store, Limits(max_bytes, **limits))
@@ -57,16 +70,8 @@ def put():
     return add
 
 
-def record_of(export):
-    return export.journal.path.with_suffix(".json")
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def files_of(export, *suffixes):
-    return [f"{export.id}.{suffix}" for suffix in suffixes]
+def ids_with_bytes(folder):
+    return sorted(path.name.removesuffix(".data") for path in folder.iterdir())
 
 
 # Adding
@@ -108,7 +113,7 @@ def test_what_is_complete_stays(open_registry, put):
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
-def test_what_was_under_way_is_torn(open_registry, folder, state):
+def test_what_was_under_way_is_torn(open_registry, folder, records, state):
     registry = open_registry()
     export = registry.add(a_spec(), None, background=False)
     export.state = state
@@ -118,16 +123,16 @@ def test_what_was_under_way_is_torn(open_registry, folder, state):
     assert (after.state, after.error, after.retained) == ("failed", INTERRUPTED, False)
     assert after.journal.end == Failed(*INTERRUPTED)
     assert after.journal.size == 4
-    assert names(folder) == files_of(export, "json")
+    assert (ids_with_bytes(folder), list(records.ids())) == ([], [export.id])
     assert open_registry().index.by_id.get(export.id).state == "failed"
 
 
 @pytest.mark.parametrize("size", [0, 9, 11])
-def test_a_file_of_another_size_is_torn(open_registry, folder, put, size):
+def test_a_file_of_another_size_is_torn(open_registry, folder, put, records, size):
     export = put(open_registry())
     export.journal.path.write_bytes(b"y" * size)
     assert not open_registry().index.by_id.get(export.id).retained
-    assert names(folder) == files_of(export, "json")
+    assert (ids_with_bytes(folder), list(records.ids())) == ([], [export.id])
 
 
 def test_a_file_that_is_gone(open_registry, put):
@@ -158,11 +163,11 @@ def test_after_a_restart_it_is_said_why_bytes_are_gone(open_registry, put):
     ]
 
 
-def test_a_file_without_a_record_is_removed(open_registry, folder):
+def test_a_file_without_a_record_is_removed(open_registry, folder, records):
     open_registry()
     (folder / "stray.data").write_bytes(b"x")
     open_registry()
-    assert names(folder) == ["forgotten"]
+    assert (ids_with_bytes(folder), list(records.forgotten())) == ([], ["stray"])
 
 
 UNREADABLE = {
@@ -176,23 +181,23 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_unreadable_record_is_removed_with_its_bytes(open_registry, folder, put, text):
+def test_an_unreadable_record_is_removed_with_its_bytes(open_registry, folder, put, records, text):
     export = put(open_registry())
     text = json.dumps({**export.to_record(), "later": 1}) if text is None else text
-    record = record_of(export)
-    record.write_bytes(text if isinstance(text, bytes) else text.encode())
+    records.write(export.id, text)
     assert open_registry().index.by_id.get(export.id) is None
-    assert names(folder) == ["forgotten"]
+    assert (ids_with_bytes(folder), list(records.ids())) == ([], [])
+    assert list(records.forgotten()) == [export.id[:STEM_CHARS]]
 
 
 @pytest.mark.parametrize("text", ["5", '"text"', "null"])
-def test_a_record_that_is_no_object_is_removed(open_registry, folder, text):
-    open_registry()
-    (folder / "one.json").write_text(text)
+def test_a_record_that_is_no_object_is_removed(open_registry, records, text):
+    records.write("one", text)
     assert open_registry().index.by_id.get("one") is None
+    assert list(records.ids()) == []
 
 
-def test_what_another_server_writes_is_left_alone(open_registry, folder):
+def test_what_another_server_writes_is_left_alone(open_registry, folder, records):
     """A reload: the old server ends its exports while the new one has started."""
     old = open_registry()
     export = old.add(a_spec(), None, background=False)
@@ -200,7 +205,7 @@ def test_what_another_server_writes_is_left_alone(open_registry, folder):
     old.write_record(export)
     export.journal.append(b"half")
     assert open_registry().index.by_id.get(export.id) is None
-    assert names(folder) == files_of(export, "data", "json")
+    assert (ids_with_bytes(folder), list(records.ids())) == ([export.id], [export.id])
     export.journal.finish(Failed("test", "over"))
 
 
@@ -233,12 +238,12 @@ def test_what_another_server_wrote_is_known_to_the_next_start(open_registry, hal
 
 
 @pytest.mark.parametrize("record", ["{", None])
-def test_what_is_not_known_again_is_forgotten(open_registry, half, record):
+def test_what_is_not_known_again_is_forgotten(open_registry, half, records, record):
     half.journal.finish(Failed("test", "over"))
     if record is None:
-        record_of(half).unlink()
+        records.remove(half.id)
     else:
-        record_of(half).write_text(record)
+        records.write(half.id, record)
     assert is_forgotten_only_there(open_registry())
     assert is_forgotten_only_there(open_registry()), "and it stays so"
 
@@ -328,7 +333,7 @@ def test_a_restart_with_less_room(open_registry, put, folder):
     assert len(list(folder.glob("*.data"))) == 1
 
 
-def test_bytes_go_after_the_last_reader(open_registry, put):
+def test_bytes_go_after_the_last_reader(open_registry, put, records):
     registry = open_registry()
     export = put(registry)
     export.readers = 1
@@ -337,7 +342,7 @@ def test_bytes_go_after_the_last_reader(open_registry, put):
     export.readers = 0
     registry.tidy(export)
     assert not export.journal.path.exists()
-    assert json.loads(record_of(export).read_text())["kept"] is False
+    assert json.loads(records.read(export.id))["kept"] is False
 
 
 # Memory
@@ -347,7 +352,7 @@ def known(registry, *exports):
     return [registry.index.by_id.get(export.id) is not None for export in exports]
 
 
-def test_those_without_bytes_are_forgotten_first(open_registry, put, folder):
+def test_those_without_bytes_are_forgotten_first(open_registry, put, records):
     registry = open_registry(max_exports=4)
     kept, *gone = (put(registry, number) for number in range(4))
     for export in gone:
@@ -356,18 +361,18 @@ def test_those_without_bytes_are_forgotten_first(open_registry, put, folder):
     put(registry, 5)
     assert known(registry, kept, *gone) == [True, False, True, True]
     assert [each.address in registry.forgotten for each in gone] == [True, False, False]
-    assert f"{gone[0].id}.json" not in names(folder)
+    assert gone[0].id not in records.ids()
     again = open_registry()
     assert [each.address in again.forgotten for each in gone] == [True, False, False]
 
 
-def test_then_what_was_fetched_the_longest_unread_first(open_registry, put, folder):
+def test_then_what_was_fetched_the_longest_unread_first(open_registry, put, folder, records):
     registry = open_registry(max_exports=3)
     first, second, third = (put(registry, number) for number in range(3))
     registry.place(first)  # read again
     put(registry, 4)
     assert known(registry, first, second, third) == [True, False, True]
-    assert [name for name in names(folder) if name.startswith(second.id)] == []
+    assert second.id not in [*ids_with_bytes(folder), *records.ids()]
     assert second.address in registry.forgotten
 
 
@@ -426,7 +431,7 @@ def test_a_flood_of_one_owner_has_its_own_forgotten(open_registry):
     add(13, "flood")
 
 
-def test_a_restart_with_a_lower_bound_forgets_what_is_over_it(open_registry, put, folder):
+def test_a_restart_with_a_lower_bound_forgets_what_is_over_it(open_registry, put, folder, records):
     registry = open_registry()
     made = [put(registry, number) for number in range(10)]
     for export in made:
@@ -435,40 +440,41 @@ def test_a_restart_with_a_lower_bound_forgets_what_is_over_it(open_registry, put
     for limits in ({"max_per_owner": 6}, {"max_exports": 4}):
         again = open_registry(**limits)
         assert sum(known(again, *made)) in limits.values()
-    assert len(list(folder.glob("*.data"))) == len(list(folder.glob("*.json"))) == 4
+    assert len(ids_with_bytes(folder)) == len(list(records.ids())) == 4
 
 
-def test_what_is_forgotten_is_written_once_an_address(open_registry, put, folder):
+def test_what_is_forgotten_is_written_once_an_address(open_registry, put, records):
     registry = open_registry(max_exports=1)
     for _ in range(5):
         put(registry)
-    assert (folder / "forgotten").read_text() == a_spec().address()[:STEM_CHARS] + "\n"
+    assert list(records.forgotten()) == [a_spec().address()[:STEM_CHARS]]
 
 
-def test_what_is_forgotten_leaves_no_record(open_registry, put):
+def test_what_is_forgotten_leaves_no_record(open_registry, put, records):
     registry = open_registry(max_exports=1)
     gone = put(registry, 1)
     put(registry, 2)
     registry.write_record(gone)
-    assert not record_of(gone).exists()
+    assert gone.id not in records.ids()
 
 
-def test_no_call_touches_the_disk(folder, put):
+def test_no_call_touches_the_disk(store, folder, put, records):
     """The lock of Exports is held around every call, so the disk's work is done later, in order."""
-    store, go = DiskStore(folder), threading.Event()
+    go = threading.Event()
     store.start()
     store._work.ask(lambda: None if go.wait(20) else "too late")
     registry = ExportRegistry(store, Limits(35, max_exports=3))
     made = [put(registry, number) for number in range(4)]
     made[3].journal.path.write_bytes(b"x" * 20)
     registry.discard(made[1])
-    assert names(folder) == sorted(f"{export.id}.data" for export in made)
+    assert ids_with_bytes(folder) == sorted(export.id for export in made)
+    assert (list(records.ids()), list(records.forgotten())) == ([], [])
     go.set()
     store.stop(20)
-    kept = [made[2], made[3]]
-    wanted = [name for each in kept for name in files_of(each, "data", "json")]
-    assert names(folder) == sorted([*wanted, f"{made[1].id}.json", "forgotten"])
-    assert json.loads(record_of(made[2]).read_text()) == made[2].to_record()
+    assert ids_with_bytes(folder) == sorted([made[2].id, made[3].id])
+    assert list(records.ids()) == [made[2].id, made[3].id, made[1].id]
+    assert list(records.forgotten()) == [made[0].id[:STEM_CHARS]]
+    assert json.loads(records.read(made[2].id)) == made[2].to_record()
 
 
 # Work
@@ -528,7 +534,8 @@ def registries(tmp_path_factory):
     journal = DiskJournal(folder / "one.data", size=10)
     made = []
     for count in (1000, 100_000):
-        registry = ExportRegistry(DiskStore(folder), Limits(10 * count, count, count))
+        store = DiskStore(folder, State(folder))
+        registry = ExportRegistry(store, Limits(10 * count, count, count))
         fill(registry, count, journal)
         made.append(registry)
     return made
@@ -540,12 +547,16 @@ def test_the_work_is_the_same_of_any_number_of_exports(registries, action):
     assert many <= few + 20
 
 
-def test_a_record_that_cannot_be_written_costs_nothing_else(open_registry, put, folder, caplog):
+def test_a_record_that_cannot_be_written_costs_nothing_else(
+    open_registry, put, folder, caplog, monkeypatch
+):
+    monkeypatch.setattr("state.database.BUSY_S", 0.05)
     registry = open_registry()
     export = put(registry)
-    (folder / f"{export.id}.json.new").mkdir()
-    registry.write_record(export)
-    assert f"record not written id={export.id}" in caplog.text
+    with State(folder.parent).writing():
+        registry.write_record(export)
+    told = f"record not written id={export.id} error={folder.parent}/state.db is locked"
+    assert told in caplog.text
 
 
 def test_an_export_that_failed_is_known_again(open_registry):

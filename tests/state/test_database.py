@@ -86,6 +86,12 @@ def test_each_commit_is_synced(state):
         assert execute("pragma journal_mode") == [("wal",)]
 
 
+def test_a_commit_that_need_not_be_synced_is_not(state):
+    for is_synced in (False, True, False):
+        with state.writing(is_synced=is_synced) as execute:
+            assert execute("pragma synchronous") == [(2 if is_synced else 1,)]
+
+
 class Refused(Exception):
     pass
 
@@ -159,10 +165,11 @@ def test_many_threads_and_processes_lose_nothing(state, folder, run):
     assert state.rows("select uses from link_uses") == [(50,)]
 
 
-def test_what_was_acknowledged_survives_a_kill(folder, run):
+@pytest.mark.parametrize("is_synced", [True, False])
+def test_what_was_acknowledged_survives_a_kill(folder, run, is_synced):
     program = (
         "for number in range(10**6):\n"
-        "    with state.writing() as execute:\n"
+        f"    with state.writing(is_synced={is_synced}) as execute:\n"
         f"        execute({ADD!r}, (str(number),))\n"
         "    print(number, flush=True)\n"
     )

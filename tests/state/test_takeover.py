@@ -5,6 +5,7 @@ The folder `earlier` was written by that version.
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from auth import EndedSessions, Tokens
 from auth.access import BadCredential
+from exports.state_records import StateRecords
 from sources.logs.bytes import Fingerprint
 from sources.logs.lines import Half
 from sources.logs.position import Position, load_position
@@ -25,15 +27,29 @@ EARLIER = Path(__file__).parent / "earlier"
 ANN = "hw_9ac4d310c249_ikeAQUkBxdMjfsX77UOOvLClCWB41udsP4is5zPTYc0"
 GONE = "hw_d00ddc48fe8f_VtcYM0UEmc1fTdhQN3wW9gfgvfxvmxrFT41izjlLZ-4"
 BOB = "hw_f593facb6f04_qS4Q94-YhjOjTDvtaPA_fe-w3WmO8CSwnHeMzNpj4FI"
+# Exports: one is complete, of the other one the server was killed.
+DONE, TORN = "0d9ecaa406339eb6a546027c", "4269f7f2c23e707d6dcbbf59"
+
+
+def copy_earlier(folder):
+    shutil.copytree(EARLIER, folder, dirs_exist_ok=True)
+    # Which was written last, a repository does not keep.
+    for second, export_id in enumerate((TORN, DONE)):
+        os.utime(folder / "recordings" / f"{export_id}.json", (second, second))
+    return folder
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return Path(shutil.copytree(EARLIER, tmp_path / "instance"))
+    return copy_earlier(tmp_path / "instance")
 
 
 def names_in(folder):
     return {path.name for path in folder.iterdir()}
+
+
+def content_of(*names):
+    return EARLIER.joinpath("recordings", *names).read_bytes()
 
 
 def has_all(state):
@@ -57,14 +73,21 @@ def has_all(state):
     ended = EndedSessions(state)
     assert "0123456789abcdef" in ended
     assert "fedcba9876543210" in ended
+    records = StateRecords(state, lambda work: work())
+    assert list(records.ids()) == [TORN, DONE], "in the order of their times"
+    for export_id in (TORN, DONE):
+        assert records.read(export_id) == content_of(f"{export_id}.json")
+    assert list(records.forgotten()) == ["0123abcd"]
 
 
 def test_all_of_it_is_there_and_the_files_are_put_away(folder):
     before = {path.name: path for path in EARLIER.iterdir()}
     has_all(State(folder))
-    assert names_in(folder) == {"state.db", PUT_AWAY}
+    assert names_in(folder) == {"state.db", PUT_AWAY, "recordings"}
+    assert names_in(folder / "recordings") == {f"{DONE}.data", f"{TORN}.data"}
     (aside,) = (folder / PUT_AWAY).iterdir()
     assert names_in(aside) == before.keys()
+    assert names_in(aside / "recordings") == {f"{DONE}.json", f"{TORN}.json", "forgotten"}
     assert (aside / "tokens.json").read_bytes() == before["tokens.json"].read_bytes()
     has_all(State(folder))
 
@@ -100,10 +123,11 @@ def killed_after(folder, lines):
 def test_killed_anywhere_it_is_done_again(tmp_path):
     lines, was_killed = 1, True
     while was_killed:
-        folder = Path(shutil.copytree(EARLIER, tmp_path / str(lines)))
+        folder = copy_earlier(tmp_path / str(lines))
         was_killed = killed_after(folder, lines)
         has_all(State(folder))
-        assert names_in(folder) - {"tokens.lock"} == {"state.db", PUT_AWAY}
+        assert names_in(folder) - {"tokens.lock"} == {"state.db", PUT_AWAY, "recordings"}
+        assert names_in(folder / "recordings") == {f"{DONE}.data", f"{TORN}.data"}
         lines += 3
     assert lines > 30
 
@@ -113,14 +137,18 @@ def test_what_was_changed_since_stays_changed(folder):
     Tokens(State(folder)).withdraw(ANN.split("_")[1])
     with State(folder).writing() as execute:
         execute("update link_uses set uses = uses + 1 where id = '43c1a3d3a21bcb04'")
-    for path in EARLIER.iterdir():
-        copy = shutil.copytree if path.is_dir() else shutil.copy
-        copy(path, folder / path.name)
+        execute("insert into forgotten_exports values ('89abcdef')")
+    copy_earlier(folder)
+    (folder / "recordings" / f"{TORN}.json").write_text("{}")
     tokens = Tokens(State(folder))
     tokens.refresh()
     assert [token.is_good() for token in tokens.all()] == [False, False, True]
     uses = State(folder).rows("select uses from link_uses order by id")
     assert uses == [(1,), (3,)]
+    records = StateRecords(State(folder), lambda work: work())
+    assert list(records.ids()) == [DONE, TORN]
+    assert records.read(TORN) == b"{}", "the version before wrote it last"
+    assert list(records.forgotten()) == ["0123abcd", "89abcdef"]
     assert not Earlier(folder).is_there()
 
 

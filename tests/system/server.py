@@ -318,8 +318,14 @@ class Server:
 
     def wait_until_kept(self, export_id):
         """Wait until a complete export is safely on the disk: so says its record."""
-        record = self.recordings / f"{export_id}.json"
-        wait_until(lambda: json.loads(record.read_text())["state"] == "complete", "it is kept")
+        wait_until(lambda: self.record(export_id).get("state") == "complete", "it is kept")
+
+    def record(self, export_id):
+        """Return what the next start will know of an export, {} for nothing."""
+        with closing(sqlite3.connect(self.instance / "state.db")) as state:
+            sql = "select record from export_records where id = ?"
+            (record,) = state.execute(sql, (export_id,)).fetchone() or ("{}",)
+            return json.loads(record)
 
     def wait_until_idle(self):
         """Wait until only the fork server and its spare child are left."""

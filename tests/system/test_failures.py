@@ -1,6 +1,7 @@
 """What goes wrong in the middle: a cut download never looks complete, and the server goes on."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import psutil
 import pytest
 
+from state import State
 from tests.system.server import ROOT, wait_until
 
 # A source that fails, its words, what it says, and its state's code.
@@ -139,13 +141,18 @@ def test_a_torn_record_does_not_stop_the_start(mortal):
     told = server.finished("numbers", limit=9)
     server.wait_until_kept(told["id"])
     assert server.stop() == 0
-    (server.recordings / "0123456789abcdef.json").write_text('{"id": "0123')
     (server.recordings / "0123456789abcdef.data").write_text("torn")
-    record = server.recordings / f"{told['id']}.json"
-    (server.recordings / "feedfeedfeedfeed.json").write_text("[" + record.read_text() + "]")
+    state = State(server.instance)
+    with state.writing() as execute:
+        sql = "insert into export_records values (?, ?)"
+        execute(sql, ("0123456789abcdef", '{"id": "0123'))
+        execute(sql, ("feedfeedfeedfeed", json.dumps([server.record(told["id"])])))
     server.start()
     assert server.get(told["url"]).status == 200
-    assert not list(server.recordings.glob("0123456789abcdef*"))
+    assert not (server.recordings / "0123456789abcdef.data").exists()
+    assert (
+        state.rows("select id from export_records where id like '0123%' or id like 'feed%'") == []
+    )
 
 
 # The recorders die.

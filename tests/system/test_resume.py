@@ -2,7 +2,6 @@
 
 import hashlib
 import html
-import json
 import random
 import re
 import subprocess
@@ -343,13 +342,12 @@ def test_what_a_crash_has_torn_is_compared_as_far_as_it_was_written_down(serve):
     server = serve()
     path = "/download/long.csv?rows=3000000"
     torn = server.prepare("long", rows=3_000_000)
-    record = server.recordings / f"{torn}.json"
-    wait_until(lambda: json.loads(record.read_text())["links"], "its chain is written down", 20)
+    wait_until(lambda: server.record(torn)["links"], "its chain is written down", 20)
     server.get(f"/exports/{torn}/file", Range="bytes=0-9")
     server.kill()
     server.start()
     whole = server.get(path).body
     rest = server.get(path, Range="bytes=1000000-")
     assert (rest.status, rest.body) == (206, whole[1_000_000:])
-    size = json.loads(record.read_text())["bytes"]
+    size = server.record(torn)["bytes"]
     assert server.get(path, Range=f"bytes={size + 1}-").status == 409

@@ -1,19 +1,18 @@
 """What a server remembers in state.db: across kills, beside other processes, from before it."""
 
-import shutil
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
-from pathlib import Path
+from contextlib import closing, suppress
 
 import pytest
 
 from auth import Tokens
 from state import State
 from state.takeover import PUT_AWAY
-from tests.state.test_takeover import ANN, BOB, EARLIER, GONE
+from tests.state.test_takeover import ANN, BOB, DONE, EARLIER, GONE, TORN, copy_earlier
 from tests.system.server import ROOT, wait_until
 from tests.system.test_login import Browser
 
@@ -36,7 +35,7 @@ def bearer(text):
 @pytest.fixture
 def earlier(tmp_path):
     """An instance folder of the version before."""
-    folder = Path(shutil.copytree(EARLIER, tmp_path / "earlier"))
+    folder = copy_earlier(tmp_path / "earlier")
     (folder / "secret.key").write_bytes(b"k" * 32)
     (folder / "secret.key").chmod(0o600)
     return folder
@@ -50,7 +49,21 @@ def test_a_folder_of_the_version_before_is_taken_over(serve, earlier):
     assert [server.get(path).status for path in (SPENT, LEFT, LEFT)] == [403, 404, 403]
     kept = {path.name for path in earlier.iterdir()}
     assert {"state.db", PUT_AWAY} <= kept
-    assert not kept & {path.name for path in EARLIER.iterdir()}
+    assert kept & {path.name for path in EARLIER.iterdir()} == {"recordings"}
+
+
+def test_exports_of_the_version_before_are_there(serve, earlier):
+    server = serve(HEADWATER_INSTANCE=str(earlier))
+    for path in (f"/exports/{DONE}/file", "/download/users.csv?limit=20"):
+        answer = server.get(path, **bearer(ANN))
+        assert (answer.status, answer.headers["ETag"]) == (200, f'"{DONE}"')
+        assert answer.body == (EARLIER / "recordings" / f"{DONE}.data").read_bytes()
+    torn = server.record(TORN)
+    assert (torn["state"], torn["error"][0], torn["bytes"]) == ("failed", "interrupted", 1000)
+    assert [path.name for path in server.recordings.iterdir()] == [f"{DONE}.data"]
+    # What a client may have of it is not known to its end.
+    asked = {"Range": "bytes=999999999999-", **bearer(ANN)}
+    assert server.get("/download/long.csv", **asked).status == 409
 
 
 @pytest.fixture
@@ -113,6 +126,15 @@ def test_what_was_answered_survives_a_kill(site):
     assert copy.ask("/exports", Accept="application/json").status == 401
 
 
+def test_an_export_is_known_as_soon_as_its_id_is(serve):
+    server = serve()
+    for rows in range(3):
+        export_id = server.prepare("long", rows=10**9 + rows)
+        server.kill()
+        server.start()
+        assert server.export(export_id)["error"]["error"] == "interrupted"
+
+
 def test_a_token_is_made_and_withdrawn_beside_a_server(site, flask):
     server, _ = site
     text = flask(server.instance, "tokens", "add", "bob", "--scope", "admin").stdout.strip()
@@ -135,6 +157,50 @@ def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
         assert server.get("/sources", **bearer(text)).status == 200
     assert server.get(path).status == 200
     assert server.get(path).json()["error"] == "link_spent"
+
+
+def test_exports_go_on_while_it_is_locked(serve):
+    server = serve()
+    server.finished("numbers", limit=1)
+    with closing(sqlite3.connect(server.instance / "state.db")) as other:
+        other.execute("begin immediate")
+        export_id = server.prepare("numbers", limit=2)
+        assert server.get(f"/exports/{export_id}/file").body.count(b"\n") == 3
+    server.wait_until_kept(export_id)
+    assert server.log.count("record not written") == 1
+    assert f"record not written id={export_id} error={server.instance}/state.db is" in server.log
+
+
+@pytest.fixture
+def small_instance(tmp_path):
+    """An instance folder on a disk of 4 MiB, with its recordings on another one."""
+    folder = tmp_path / "small"
+    mounted = [folder, folder / "recordings"]
+    for each in mounted:
+        each.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", each]
+        if os.getuid() or subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("mounting a small disk needs root")
+    yield folder
+    for each in reversed(mounted):
+        subprocess.run(["umount", "--lazy", each], check=True)
+
+
+def test_exports_go_on_while_its_disk_is_full(serve, small_instance):
+    server = serve(HEADWATER_INSTANCE=str(small_instance))
+    filler = small_instance / "filler"
+    with suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    for limit in range(1, 300):
+        lost = server.finished("numbers", limit=limit)
+        if "record not written" in server.log:
+            break
+    assert server.get(lost["url"]).status == 200
+    told = f"record not written id={lost['id']} error={small_instance}/state.db cannot be written"
+    assert 1 <= server.log.count(told) <= 2, "at its start and its end"
+    filler.unlink()
+    server.wait_until_kept(server.finished("numbers", limit=1000)["id"])
 
 
 def newer(path):
