@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from auth.native_threads import IN_ALL
-from tests.system.server import CATALOGUE, Database, wait_until
+from tests.system.server import CATALOGUE, Database, open_paths, wait_until
 
 
 def test_a_prepared_export(server):
@@ -206,6 +206,8 @@ def test_downloads_leak_nothing(serve):
         server.get(f"/download/numbers.csv?limit={i}")
     server.wait_until_idle()
     worker = server.worker()
+    state = str(server.instance / "state.db")
+    wait_until(lambda: open_paths(worker).count(state) == 2, "tokens were looked for, too")
     before = worker.num_fds()
     for i in range(200):
         assert server.get(f"/download/numbers.csv?limit={i % 20}").status == 200
