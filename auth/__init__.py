@@ -1,11 +1,12 @@
-"""Which client asks, what it may do, and how much at once.
+"""Which client sends a request, what it may do, and how much at once.
 
 access: scopes, principals, and the decision about them. scopes: what each route requires. tokens:
-those of this server. links: signed addresses. ended_sessions: what was logged out. secret: the key
-that signs. origins: which pages may ask. credentials: finds the identity of a request. identity: is
-that. clients: connections, to be counted and cut. rates: requests a minute. request_scheduler:
-which request begins next. places: what quota keys share. native_threads: threads that are shared
-so. authenticator: all of it in front of one request. answers: the answer to a refusal, and the
+the tokens of this server. links: signed addresses. ended_sessions: browser sessions that were
+logged out. secret: the key that signs. origins: which pages may send requests. credentials: finds
+the identity of a request. identity: the identity of a request. clients: connections, to be counted
+and cut. rates: requests a minute. request_scheduler: which request begins next. places: a fixed
+number of places that quota keys share. native_threads: native threads that are shared in the same
+way. authenticator: checks each request with all of these. answers: the answer to a refusal, and the
 headers of every answer. Knows WSGI, and neither Flask nor Socket.IO nor a green library.
 """
 

@@ -1,7 +1,7 @@
 """What a principal may do: scopes, and the one decision about them.
 
-Pure: knows no HTTP, no sockets, no files. HTTP, SSE, WebSocket and Socket.IO all ask `require`,
-with the scopes that are required. Way in: require.
+Pure: knows no HTTP, no sockets, no files. HTTP, SSE, WebSocket and Socket.IO all call `require`
+with the required scopes. Way in: require.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import NamedTuple
 ACTIONS = ("read", "subscribe", "publish")
 ADMIN = "admin"
 METRICS = "metrics"
-# Scopes that are about no name.
+# Scopes without a name.
 BARE = (ADMIN, METRICS)
 
-# What a scope is about: a source, a folder or a topic, or with a * at its end all that begin so.
+# The name in a scope: a source, a folder or a topic; with a * at its end, all names with this
+# prefix.
 _PATTERN = re.compile(r"[A-Za-z0-9_.~/-]{0,200}\*|[A-Za-z0-9_.~/-]{1,200}")
 _RIGHT = (
     "read:<source>, subscribe:<topic>, publish:<topic>, each also with * at its end, "
@@ -26,25 +27,25 @@ _RIGHT = (
 
 
 class AccessError(Exception):
-    """A client is refused for what it is or has, rather than for what it asks.
+    """A client is refused for its identity or its quota, not for an error in the request.
 
     AccessError
-    +-- Unauthorized     no credential, where one is required
-    |   +-- BadCredential    a token, session or link that is not good, not any more, or not alone
+    +-- Unauthorized     no credential, but one is required
+    |   +-- BadCredential    a token, session or link that is invalid, expired or not the only one
     +-- Forbidden        the principal is known, and may not do this
-    |   +-- CrossOrigin      a page of another site asks
-    |   +-- BadForm          a form that was not filled in on a page of ours
+    |   +-- CrossOrigin      a page of another site sends the request
+    |   +-- BadForm          a form that was not filled in on a page of this server
     |   +-- LinkSpent        a link that has expired, is used up or is for another address
-    +-- TooMany          more than one may have at once or in a minute
+    +-- TooMany          more than a client may have at once or in a minute
     """
 
 
 class Unauthorized(AccessError):
-    """The request shows no credential, and one is required."""
+    """The request has no credential, but one is required."""
 
 
 class BadCredential(Unauthorized):
-    """What was shown is no credential of this server, or not any more."""
+    """The credential is not one of this server, or is no longer valid."""
 
 
 class Forbidden(AccessError):
@@ -52,7 +53,7 @@ class Forbidden(AccessError):
 
 
 class CrossOrigin(Forbidden):
-    """A page of a site that is not allowed to asks on behalf of its visitor."""
+    """A page of a site that is not allowed sends a request on behalf of its visitor."""
 
 
 class BadForm(Forbidden):
@@ -60,11 +61,11 @@ class BadForm(Forbidden):
 
 
 class LinkSpent(Forbidden):
-    """A signed link that is genuine and does not open this, or not any more."""
+    """A signed link that is genuine but does not open this address, or no longer does."""
 
 
 class TooMany(AccessError):
-    """A limit of one principal or address. code: one word; retry_after_s: when to come back."""
+    """A limit of one principal or address. code: one word; retry_after_s: when to retry."""
 
     def __init__(self, code: str, message: str, retry_after_s: int) -> None:
         super().__init__(message)
@@ -73,7 +74,7 @@ class TooMany(AccessError):
 
 
 class Scope(NamedTuple):
-    """What is required: an action on a name, which for `subscribe` may end with *."""
+    """A required scope: an action on a name; the name of a `subscribe` may end with *."""
 
     action: str
     name: str = ""
@@ -92,12 +93,12 @@ class Principal:
     token: str = ""
 
 
-# Everybody, where no token was ever made.
+# Every client, if no token was ever made.
 ANYONE = Principal("anyone", (ADMIN,))
 
 
 def check_scope(text: str) -> str:
-    """Return text if it is a scope. Raises ValueError, which says what would be right."""
+    """Return text if it is a scope. Raises ValueError, which lists the valid scopes."""
     action, _, pattern = text.partition(":")
     if text not in BARE and not (action in ACTIONS and _PATTERN.fullmatch(pattern)):
         raise ValueError(f"{text[:100]!a} is no scope; there are {_RIGHT}")
@@ -105,7 +106,7 @@ def check_scope(text: str) -> str:
 
 
 def may(principal: Principal, scope: Scope) -> bool:
-    """Does a scope that the principal has cover this one? One with * only if it is as wide."""
+    """Does a scope of the principal cover this one? A pattern only by one that is as wide."""
     return any(_covers(held, scope) for held in principal.scopes)
 
 
@@ -116,7 +117,7 @@ def require(
 ) -> Principal:
     """Return the principal if it has all required scopes. Raises Unauthorized, Forbidden.
 
-    grants: whether one that it does not have comes with something else that it has.
+    grants: tells whether a missing scope comes with something else that the principal has.
     """
     if principal is None:
         raise Unauthorized("say who you are: a token in `Authorization: Bearer`, or /login")

@@ -1,6 +1,6 @@
-"""What is answered to each error, and said with every answer; for streaming/ and sockets/.
+"""The answer to each error, and the headers of every answer; for streaming/ and sockets/.
 
-One table, from the errors of all floors below to status and code.
+One table maps the errors of all rooms below to status and code.
 
 Source: RFC 9110, 10.2.3 and 11.6.1.
 """
@@ -63,8 +63,8 @@ from wire.events import MalformedEvent
 
 log = logging.getLogger(__name__)
 
-# What a client is told of each error of the floors below: status as HTTP has it, and code. TooMany
-# brings a code of its own; JournalFailed is answered by what has failed.
+# The answer to each error of the rooms below: the HTTP status, and a code. TooMany has a code of
+# its own; the answer to a JournalFailed is that of its cause.
 ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     AccessError: (403, "refused"),
     Unauthorized: (401, "unauthorized"),
@@ -114,8 +114,8 @@ ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     WireError: (400, "malformed"),
 }
 
-# What is sent is what we say it is, never a page that a browser makes of it, nor a part of another
-# site's page. Pages of a site that may ask do so by CORS, to which the last does not apply.
+# A browser keeps to the declared content type, and never shows an answer as a part of another
+# site's page. Pages of an allowed site use CORS, to which the last header does not apply.
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -127,7 +127,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 def find_answer(
     error: Exception, answers: Mapping[type[Exception], tuple[int, str]] = ANSWERS
 ) -> tuple[int, str]:
-    """Return status and code for an error of a table, or of a kind below one that is in it.
+    """Return status and code for an error whose class, or a base of it, is in the table.
 
     Raises LookupError for any other: that is a bug.
     """
@@ -139,16 +139,16 @@ def find_answer(
 
 
 def log_refusal(error: Exception, address: str | None) -> None:
-    """Log a refusal, without the credential, where an error is answered.
+    """Log a refusal when an error is answered, without the credential.
 
-    Not one of a client that has shown nothing, as browsers begin, nor of one that is too quick.
+    A request without a credential is not logged, since browsers begin so; nor is one over a rate.
     """
     if isinstance(error, BadCredential | Forbidden):
         log.warning("refused address=%s reason=%s", address or "local", error)
 
 
 def headers_of(error: Exception) -> dict[str, str]:
-    """Return the header fields that go with an error: how to authenticate, when to come back."""
+    """Return the header fields that go with an error: how to authenticate, when to retry."""
     if isinstance(error, TooMany):
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, Unauthorized):

@@ -1,8 +1,8 @@
-"""In front of every request: its origin, its identity, and how much that client may have.
+"""The check before every request: its origin, its identity, and the quota of the client.
 
-Way in: Authenticator.admit for HTTP, be it for Flask or for a Socket.IO session;
-Authenticator.greet for the token in a Socket.IO CONNECT. Knows WSGI environs, and that the worker
-hands over each client's connection.
+Way in: Authenticator.admit for requests to Flask, Authenticator.admit_session for those to a
+Socket.IO session; Authenticator.greet for the token in a Socket.IO CONNECT. Knows WSGI environs,
+and that the worker hands over each client's connection.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from wire.connection import connection_of
 
 log = logging.getLogger(__name__)
 
-# What a withdrawn token has open ends within so long, and a little.
+# Connections of a withdrawn token end within little more than this.
 WATCH_S = 1.0
 
-# Where the identity that was found for a request's turn is, until the request is admitted.
+# The key in the environ of the identity that was found for a turn, until the request is admitted.
 _IDENTITY = "headwater.identity"
 
 
@@ -57,8 +57,8 @@ class _Mistakes(NamedTuple):
 class Authenticator:
     """See the module.
 
-    clients: counts connections. rates: counts requests. sessions_unknown: how many sessions of
-    Socket.IO an address may have that have shown no credential. run_native: runs what waits for the
+    clients: counts connections. rates: counts requests. sessions_unknown: how many Socket.IO
+    sessions without a credential an address may have. run_native: runs functions that wait for the
     disk.
     """
 
@@ -76,16 +76,16 @@ class Authenticator:
         self.clients = clients
         self.rates = rates
         self.scheduler = RequestScheduler()
-        # Those of Socket.IO, also before one has shown a credential.
+        # The Socket.IO sessions, also those without a credential.
         self.sessions = Clients(clients.most, sessions_unknown)
-        # What comes with something rather than with a scope; see access.require.
+        # Permissions that do not come from a scope; see access.require.
         self.grants: Callable[[Principal, Scope], bool] = lambda principal, scope: False
         self._stopped = threading.Event()
 
     # Once a process.
 
     def start(self) -> None:
-        """Watch the tokens, and end connections whose credential is good no more."""
+        """Watch the tokens, and end connections whose credential is no longer valid."""
         threading.Thread(target=self._watch, name="authenticator watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -98,10 +98,12 @@ class Authenticator:
             except StateError as error:
                 log.error("%s", error)
             except Exception:
-                log.exception("the tokens cannot be looked at")
+                log.exception("the tokens cannot be read")
 
     def look_again(self) -> None:
-        """Read the tokens if they have changed, and cut those connections."""
+        """Read the tokens if they have changed; cut connections whose credential is no longer
+        valid.
+        """
         tokens = self.credentials.tokens
         self._run_native(tokens.refresh)
         if tokens.is_needed:
@@ -121,14 +123,15 @@ class Authenticator:
     # Each request.
 
     def take_turn(self, environ: dict[str, Any]) -> None:
-        """Wait for a turn of the request's quota key, whatever comes of it; end_turn ends it.
+        """Wait for a turn of the request's quota key, even if it is refused later; end_turn ends
+        it.
 
         The key is the principal whose credential comes with the request, or else the address.
         """
         self.scheduler.take(self._quota_key_of(environ))
 
     def turn_at(self, address: str) -> AbstractContextManager[None]:
-        """Wait for a turn of an address, for what is refused before it is a request.
+        """Wait for a turn of an address, for bytes that are refused before they are a request.
 
         address: "" for a client of a Unix socket.
         """
@@ -138,7 +141,7 @@ class Authenticator:
         try:
             identity = self.credentials.identify(environ)
         except AccessError:
-            # It is counted, and refused, in the turn.
+            # The request is counted and refused in its turn.
             return key_of_address(address_of(environ))
         environ[_IDENTITY] = identity
         return identity.quota_key
@@ -152,8 +155,8 @@ class Authenticator:
     ) -> RequestIdentity:
         """Return the identity of a request that is admitted.
 
-        required: None where no credential is needed. is_counted: it is one of the requests that its
-        quota key has in a minute. Raises AccessError.
+        required: None if no credential is needed. is_counted: the request counts towards the
+        requests a minute of its quota key. Raises AccessError.
         """
         with self._noting_mistakes(environ):
             self.credentials.check_origin(environ)
@@ -163,7 +166,7 @@ class Authenticator:
             if identity.link is not None and any(
                 scope.action == "subscribe" for scope in required or ()
             ):
-                # A download that was begun in time may be finished; a feed would never be.
+                # A download that began in time may finish; a feed would never finish.
                 identity = identity._replace(ends_s=identity.link.expires_s)
             self._enter(environ, identity)
             if is_counted:
@@ -178,8 +181,8 @@ class Authenticator:
     def admit_session(self, environ: dict[str, Any], session_id: str | None) -> RequestIdentity:
         """Return the identity of a request for a Socket.IO session; it needs no credential.
 
-        session_id: of the one that it goes on with, None for a new one. Raises AccessError, also if
-        that was opened with another credential.
+        session_id: of an existing session, None for a new one. Raises AccessError, also if the
+        session was opened with another credential.
         """
         with self._noting_mistakes(environ):
             self.credentials.check_origin(environ)
@@ -192,13 +195,13 @@ class Authenticator:
         return identity
 
     def require(self, principal: Principal | None, required: Sequence[Scope]) -> Principal:
-        """Return the principal if it may. Raises Unauthorized, Forbidden."""
+        """Return the principal if it has the scopes. Raises Unauthorized, Forbidden."""
         return require(principal, required, self.grants)
 
     def greet(self, environ: Mapping[str, Any], text: object) -> RequestIdentity:
         """Return the identity for a Socket.IO namespace. text: the token in CONNECT, None for none.
 
-        environ: of the request that has opened the session. Raises AccessError.
+        environ: of the request that opened the session. Raises AccessError.
         """
         with self._noting_mistakes(environ):
             self.credentials.check_origin(environ)
@@ -207,10 +210,10 @@ class Authenticator:
                 require(identity.principal)
                 return identity
             if not isinstance(text, str):
-                raise BadCredential("a token is a text")
+                raise BadCredential("a token is a string")
             principal = self.credentials.tokens.find(text).principal()
             if identity.principal not in (None, principal):
-                raise BadCredential("two credentials that do not agree: show one")
+                raise BadCredential("two credentials that do not agree: send one")
             return identity_of(environ, principal)
 
     def log_in(self, environ: Mapping[str, Any], text: str) -> Principal:
@@ -224,7 +227,7 @@ class Authenticator:
         return self.credentials.identify(environ) if found is None else found
 
     def _noting_mistakes(self, environ: Mapping[str, Any]) -> _Mistakes:
-        """Count a credential that was no good."""
+        """Count invalid credentials."""
         return _Mistakes(self.rates, environ)
 
     def _enter(self, environ: Mapping[str, Any], identity: RequestIdentity) -> None:

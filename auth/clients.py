@@ -1,6 +1,6 @@
-"""Connections: counted by quota key, and cut when what let them in is good no more.
+"""Connections: counted by quota key, and cut when their credential is no longer valid.
 
-Everything is called on the threads of one process that take turns (green ones).
+Everything is called on the green threads of one process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Place(NamedTuple):
 class Clients:
     """most: how many connections one quota key may have; see auth.identity.
 
-    most_unknown: and one address, of those that have shown no credential; None for as many.
+    most_unknown: how many without a credential one address may have; None for as many.
     """
 
     def __init__(self, most: int, most_unknown: int | None = None) -> None:
@@ -38,16 +38,16 @@ class Clients:
     def enter(
         self, client: Hashable, identity: RequestIdentity, cut: Callable[[Any], None]
     ) -> None:
-        """Count client under the identity's quota key, and no other, until it leaves.
+        """Count client under the identity's quota key only, until it leaves.
 
-        cut: called with client, ends the connection; one for all, as each has one object less
-        then. Raises TooMany.
+        cut: called with client, ends the connection. All clients share one function, which saves an
+        object for each. Raises TooMany.
         """
         most = self._most_unknown if identity.principal is None else self.most
         self._place(client, _Place(identity, cut), most)
 
     def count_to(self, quota_key: str, client: Hashable) -> None:
-        """Count client under quota_key: it has shown a credential by now. Raises TooMany."""
+        """Count client under quota_key, now that it has sent a credential. Raises TooMany."""
         place = self._places.get(client)
         if place is not None:
             self._place(
@@ -67,12 +67,12 @@ class Clients:
         self._places[client] = new
 
     def identity(self, client: Hashable) -> RequestIdentity | None:
-        """Return the identity that client has entered with last; None when it is not here."""
+        """Return the identity with which client entered last; None if it is not here."""
         place = self._places.get(client)
         return place and place.identity
 
     def leave(self, client: Hashable) -> None:
-        """Count it no longer; again is harmless."""
+        """Stop counting client; a second call does nothing."""
         place = self._places.pop(client, None)
         if place is not None:
             quota_key = place.identity.quota_key
@@ -87,7 +87,7 @@ class Clients:
             self.leave(client)
             place.cut(client)
         if over:
-            log.info("cut connections=%d: what let them in is good no more", len(over))
+            log.info("cut connections=%d: their credentials are no longer valid", len(over))
 
     def counts(self) -> dict[str, int]:
         """Return how many connections each quota key has."""

@@ -1,4 +1,5 @@
-"""The identity of a request, found from the token, the browser's session or the link it shows.
+"""The identity of a request, found from the token, the browser's session or the link that it
+carries.
 
 Way in: Credentials. Knows WSGI environs, and that the worker hands over each client's connection.
 """
@@ -22,9 +23,9 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 class Credentials:
     """See the module.
 
-    read_session: returns the token's id and the session's own in a Cookie header, None when there
-    is no session. ended: sessions that were logged out. is_open: nobody needs a token as long as
-    none was made, from any address.
+    read_session: returns the id of the token and of the session in a Cookie header, None if there
+    is no session. ended: sessions that were logged out. is_open: as long as no token was made, no
+    client needs one, from any address.
     """
 
     def __init__(
@@ -45,22 +46,24 @@ class Credentials:
         self._is_open = is_open
 
     def check_origin(self, environ: Mapping[str, Any]) -> None:
-        """Refuse what a page of another site asks, and what came by a name that is not ours.
+        """Refuse requests of a page of another site, and requests to a name that is not this
+        server's.
 
         Raises Forbidden.
         """
         is_upgrade = "websocket" in environ.get("HTTP_UPGRADE", "").lower()
         is_told = environ["REQUEST_METHOD"] not in SAFE_METHODS or is_upgrade
-        # Without tokens a request needs nothing that only a person has: it would run for any page.
+        # Without tokens a request needs no secret: any page could send it.
         is_looked_at = is_told or not self.tokens.is_needed
         if is_looked_at and not self.origins.allow(environ):
-            raise CrossOrigin("a page of another site may not ask this")
+            raise CrossOrigin("a page of another site may not send this request")
         if not self.tokens.is_needed and not self._is_open and not is_loopback_host(environ):
-            # A name that another site has pointed to this machine makes its pages ours.
+            # If another site's name resolves to this machine, browsers take its pages for this
+            # server's.
             raise Forbidden("without tokens this server answers to localhost only")
 
     def identify(self, environ: Mapping[str, Any]) -> RequestIdentity:
-        """Return the identity of a request, without a principal if it shows no credential.
+        """Return the identity of a request, without a principal if it has no credential.
 
         Raises BadCredential, Forbidden, TooMany.
         """
@@ -73,14 +76,14 @@ class Credentials:
             principal = self.tokens.by_id(link.token).principal()
             if environ["REQUEST_METHOD"] not in SAFE_METHODS:
                 raise Forbidden("a link is for reading")
-            # The session of a browser goes along by itself; what is said is said on purpose.
+            # A browser sends its session with every request; a token is sent on purpose.
             if bearer not in (None, principal):
-                raise BadCredential("two credentials that do not agree: show one")
+                raise BadCredential("two credentials that do not agree: send one")
             return identity_of(environ, principal, link=link)
         by_cookie, session = self._session_of(environ)
         if bearer is not None:
             if by_cookie not in (None, bearer):
-                raise BadCredential("two credentials that do not agree: show one")
+                raise BadCredential("two credentials that do not agree: send one")
             return identity_of(environ, bearer)
         return identity_of(environ, by_cookie, session)
 
@@ -91,7 +94,7 @@ class Credentials:
         client = connection_of(environ)
         shown = None if client is None else client.credential
         if shown is not None and shown[0] == header and self.tokens.has(shown[1]):
-            # What this connection has shown before is good as long as the token is.
+            # The credential that this connection sent before is valid as long as its token is.
             principal: Principal = shown[1].principal()
             return principal
         scheme, _, text = header.partition(" ")
@@ -103,10 +106,11 @@ class Credentials:
         return token.principal()
 
     def _session_of(self, environ: Mapping[str, Any]) -> tuple[Principal | None, str | None]:
-        """Return the principal that has logged in, and the session's id."""
+        """Return the principal that logged in, and the session's id."""
         found = self._read_session(environ.get("HTTP_COOKIE", ""))
         if found is None or not self.origins.is_own(environ):
-            # Browsers send it along with what a page of another site asks, of a sibling at least.
+            # Browsers also send the cookie with requests of a page of another site, at least of a
+            # sibling.
             return None, None
         token_id, session_id = found
         if session_id in self.ended:
@@ -114,11 +118,11 @@ class Credentials:
         try:
             return self.tokens.by_id(token_id).principal(), session_id
         except BadCredential:
-            # The browser has no way to know: it is asked to log in again.
+            # The browser cannot know that the session has ended: the user has to log in again.
             return None, None
 
 
 def _path_of(environ: Mapping[str, Any]) -> str:
-    """Return the path as it was sent, since that is what was signed."""
+    """Return the path as it was sent, since the signature is of that form."""
     raw: str = environ.get("RAW_URI") or environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
     return raw.partition("?")[0]

@@ -1,7 +1,7 @@
-"""Browser sessions that were logged out: a copy of the cookie opens nothing any more.
+"""Browser sessions that were logged out: a copy of the cookie is no longer valid.
 
-A signed cookie is good by itself until it expires, so the server remembers for so long which are
-not. Way in: EndedSessions.
+A signed cookie is valid by itself until it expires, so the server remembers until then which
+sessions have ended. Way in: EndedSessions.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from state import State
 
 
 class EndedSessions:
-    """What earlier processes have written to state is read at once. Raises StateError.
+    """Reads at once what earlier processes have written to state. Raises StateError.
 
-    run_native: runs what waits for the disk.
+    run_native: runs functions that wait for the disk.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class EndedSessions:
         self._ids = {each for (each,) in state.rows("select id from ended_sessions")}
 
     def add(self, session_id: str, expires_s: int) -> None:
-        """Remember it until expires_s, in unix seconds, when its cookie is good no more."""
+        """Remember the session until expires_s (unix seconds), when its cookie expires."""
         self._ids.add(session_id)
         self._run_native(lambda: self._write(session_id, expires_s))
 

@@ -1,4 +1,4 @@
-"""What one request has shown of its client. A value; way in: RequestIdentity."""
+"""The identity of one request's client. A value; way in: RequestIdentity."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LOCAL = "local"
 
 
 class RequestIdentity(NamedTuple):
-    """Which client asks, and by what it is known.
+    """The client of a request, and its credential.
 
-    quota_key: what it is counted under, a principal's name or an address. principal: None without a
-    credential. session: the id of the browser's session whose cookie says it, which goes along with
-    whatever a browser asks. link: that opens the address. ends_s: unix seconds, when what it opens
-    is over; None for never.
+    quota_key: a principal's name or an address, under which the request is counted. principal: None
+    without a credential. session: the id of the browser's session, if its cookie is the credential;
+    browsers send it with every request. link: the link that opens the address. ends_s: unix
+    seconds, when the access ends; None for never.
     """
 
     quota_key: str
@@ -36,18 +36,18 @@ def identity_of(
     session: str | None = None,
     link: Link | None = None,
 ) -> RequestIdentity:
-    """Return the identity of a request; without a name it is counted under its address."""
+    """Return the identity of a request; without a principal it is counted under its address."""
     if principal is None or principal is ANYONE:
         return RequestIdentity(key_of_address(address_of(environ)), principal, session, link)
     return RequestIdentity(principal.name, principal, session, link)
 
 
 def key_of_address(address: str) -> str:
-    """Return the quota key of what comes from an address without a credential."""
-    # One object for all connections of an address, which keep it.
+    """Return the quota key of requests that come from an address without a credential."""
+    # All connections of an address keep this one object.
     return intern(f"address {address}")
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
-    """Return from where a request came, as it is counted."""
+    """Return the address of a request, as it is counted."""
     return counted_address(environ.get("REMOTE_ADDR") or LOCAL)

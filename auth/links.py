@@ -1,7 +1,8 @@
-"""Signed links: one address that any client may open, in the name of the token that made it.
+"""Signed links: one address that any client may open, on behalf of the token that made the link.
 
-The signature is of the address as it stands too: on another one a link is no link. It is `link` in
-the query. Way in: Links.sign, Links.read, Links.use, Links.check. Signed by itsdangerous.
+The signature covers the address as it is written: on another address the link is invalid. The link
+is `link` in the query. Way in: Links.sign, Links.read, Links.use, Links.check. Signed by
+itsdangerous.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from wire.since import After, Age, All, Since, parse_since
 
 PARAMETER = "link"
 SALT = "headwater signed link of"
-# A year: for longer there are tokens.
+# A year: tokens serve longer times.
 MAX_S = 366 * 86_400
 MAX_USES = 10_000
 
@@ -29,7 +30,7 @@ _USES = "select uses from link_uses where id = ?"
 
 
 class Link(NamedTuple):
-    """What a link says. uses: 0 for any number. made_s: unix seconds."""
+    """The content of a link. uses: 0 for any number. made_s: unix seconds."""
 
     id: str
     token: str
@@ -39,9 +40,9 @@ class Link(NamedTuple):
 
 
 class Links:
-    """state: counts the uses of those that have a number of them.
+    """state: counts the uses of links with a limited number of uses.
 
-    run_native: runs what waits for the disk.
+    run_native: runs functions that wait for the disk.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Links:
         self._key = key
         self._state = state
         self._run_native = run_native
-        # Each waits for the disk, on one native thread however many there are.
+        # Each count waits for the disk; all run on one native thread.
         self._counting = threading.Lock()
 
     def sign(self, address: str, token: str, expires_s: int, uses: int) -> tuple[str, Link]:
@@ -64,7 +65,7 @@ class Links:
         return f"{address}{separator}{PARAMETER}={signed}", link
 
     def read(self, text: str, address: str) -> Link:
-        """Return the link that text is, for this address. Raises BadCredential, LinkSpent."""
+        """Return the link that text encodes, for this address. Raises BadCredential, LinkSpent."""
         try:
             link = Link(*self._signer(address).loads(text))
         except (BadSignature, TypeError) as error:
@@ -74,7 +75,7 @@ class Links:
         return link
 
     def use(self, link: Link) -> None:
-        """Count a use. Raises LinkSpent when there were as many as there may be."""
+        """Count a use. Raises LinkSpent if the link is used up."""
         if link.uses:
             with self._counting:
                 self._run_native(partial(self._count, link))
@@ -90,7 +91,7 @@ class Links:
             )
 
     def check(self, link: Link) -> None:
-        """Count nothing. Raises LinkSpent when there were as many uses as there may be."""
+        """Check a link and count no use. Raises LinkSpent if it is used up."""
         if link.uses:
             self._run_native(partial(self._look, link))
 
@@ -107,9 +108,9 @@ class Links:
 
 
 def split_link(query: str) -> tuple[str, str | None]:
-    """Return a query without its links, and their text; None when there is none.
+    """Return a query without its links, and their text; None if there is none.
 
-    More than one are none of this server, whatever each would be.
+    Several links in one query are invalid, even if each one is valid.
     """
     words = query.split("&")
     links = [word for word in words if word.startswith(f"{PARAMETER}=")]
@@ -118,11 +119,11 @@ def split_link(query: str) -> tuple[str, str | None]:
 
 
 def since_of(link: Link | None, told: str | None, asked: str | None) -> tuple[Since, float]:
-    """Return where a feed begins, and the unix time before which it tells nothing, 0 for none.
+    """Return where a feed begins, and the unix time before which it sends no event, 0 for none.
 
-    told: its Last-Event-ID. asked: `since` of its address. A feed that a link opens goes on from a
-    cursor, and never with more than its address has told since the link was made. Raises
-    MalformedCursor, LinkSpent.
+    told: its Last-Event-ID. asked: `since` of its address. A feed that a link opens continues from
+    a cursor, and sends only events of its address since the link was made. Raises MalformedCursor,
+    LinkSpent.
     """
     if link is None or not told:
         return parse_since(told or asked), 0.0

@@ -1,9 +1,9 @@
-"""Native threads: each kind of work that may block has its own, which quota keys share.
+"""Native threads: each kind of blocking work has its own, which quota keys share.
 
-So what is slow of one kind takes no thread of another, and what is slow of one quota key leaves
-threads to the others. The key is that of the turn that the present thread has taken
-(auth/request_scheduler.py). Knows no green library: it is handed what runs work on a native thread.
-Way in: NativeThreads.
+So slow work of one kind takes no thread of another kind, and slow work of one quota key leaves
+threads to the others. The key is that of the present thread's turn (auth/request_scheduler.py).
+Knows no green library: its caller passes the function that runs work on a native thread. Way in:
+NativeThreads.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from auth.request_scheduler import quota_key_of_turn, turn_paused
 
 Result = TypeVar("Result")
 
-# Writes and syncs of topics, each topic's one after the other, and what readers have missed of
-# them: a disk does no more at once, and publishers of one topic commit together.
+# Writes and syncs of topics, one after the other for each topic, and reads of events that readers
+# have missed: a disk does no more at once, and publishers of one topic commit together.
 COMMITS, COMMITS_OF_ONE = 4, 3
-# What sources look like, and whether statements depend on more than the database: milliseconds
-# each, or a lock that is waited for. As many databases may be locked; the rest is for others.
+# Descriptions of sources, and checks whether statements depend on more than the database. Each
+# takes milliseconds, or waits for a lock. So many databases may be locked at once; the other
+# threads are for other work.
 DESCRIPTIONS, DESCRIPTIONS_OF_ONE = 12, 10
-# Previews and counts: they compute, so that more at once would only take longer each.
+# Previews and counts: they use the processor, so with more at once each would take longer.
 STATEMENTS, STATEMENTS_OF_ONE = 6, 2
-# Steps of reports, of some seconds each. One is always left for another quota key.
+# Steps of reports, of some seconds each. One thread always remains for another quota key.
 REPORTS = min(4, max(2, os.cpu_count() or 1))
 REPORTS_OF_ONE = REPORTS - 1
-# Link uses that are counted, log-outs, a look at the tokens each second: a few syncs.
+# Counts of link uses, log-outs, a check of the tokens each second: a few syncs.
 AUTHENTICATOR, AUTHENTICATOR_OF_ONE = 4, 2
-# Reads of files, archives, recordings and logs, listings, searches; what the server does by itself.
+# Reads of files, archives, recordings and logs, listings, searches; the server's own work.
 FILES, FILES_OF_ONE = 12, 8
 
-# How many native threads there have to be, so that none of these waits for one.
+# The number of native threads with which none of these kinds waits for a thread.
 IN_ALL = COMMITS + DESCRIPTIONS + STATEMENTS + REPORTS + AUTHENTICATOR + FILES
 
 _is_native: ContextVar[bool] = ContextVar("is_native", default=False)
@@ -44,7 +45,7 @@ _is_native: ContextVar[bool] = ContextVar("is_native", default=False)
 class Threads:
     """A RunNative (journal/native.py) of so many threads, of which one quota key has only a part.
 
-    Work of a native thread that comes here again is run where it is.
+    Work that is already on a native thread runs on that thread.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Threads:
             return work()
         quota_key = quota_key_of_turn()
         if not self._places.enter(quota_key, 0):
-            # What begins at once mostly ends at once, and keeps its turn.
+            # Work that begins at once mostly ends at once, and keeps its turn.
             with turn_paused():
                 self._places.enter(quota_key)
         try:

@@ -1,13 +1,14 @@
-"""Which request begins next: those of one quota key in their order, and the keys in turn.
+"""Which request begins next: requests of one quota key in their order, and the keys in turn.
 
-One computes at a time: they share a processor anyway, so none is later for having waited until
-the one before it was done. But a client that asks for little is served after one request of each
-other key, and not after all that a flood has sent. Everything is called on the threads of one
-process that take turns (green ones). Way in: RequestScheduler; wherever a request is about to wait,
-turn_paused, or end_turn if it computes no more afterwards.
+One request computes at a time: all share a processor anyway, so none ends later because it waited
+until the one before was done. But a client with few requests is served after one request of each
+other key, and not after all requests of a flood. Everything is called on the green threads of one
+process. Way in: RequestScheduler; before a request waits, turn_paused, or end_turn if it does not
+compute afterwards.
 
-Which turn a thread has is a context variable, no argument: what waits (a native thread, a lock, a
-body) is far below what took the turn, and most of what lies between serves commands and tests, too.
+The turn of a thread is a context variable, not an argument: the code that waits (for a native
+thread, a lock, a body) is far below the code that took the turn, and most of the code between them
+serves commands and tests, too.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-# A request that is not done by then waits for something, as a slow disk, and holds up no other.
+# A request that takes longer waits for something, such as a slow disk, and holds up no other
+# request.
 LEASE_S = 0.05
-# What goes on without waiting gives the others their turn after this.
+# Work that continues without waiting lets the others have their turn after this time.
 TURN_S = 0.005
 
 
 class Turn:
-    """A request's. come: released when it may begin, if it had to wait long enough to need it."""
+    """A request's turn. come: released when the request may begin; None if it need not wait."""
 
     __slots__ = ("come", "has_begun", "quota_key", "scheduler")
 
@@ -43,19 +45,19 @@ _quota_key: ContextVar[str] = ContextVar("quota_key", default="")
 
 
 def quota_key_of_turn() -> str:
-    """Return the key of the turn that this thread has had last, "" for the server's own work."""
+    """Return the key of the last turn of this thread, "" for the server's own work."""
     return _quota_key.get()
 
 
 def act_for(quota_key: str) -> None:
-    """Have what this thread does from now on count as quota_key's, though it takes no turn."""
+    """Count the work of this thread under quota_key from now on, though it takes no turn."""
     _quota_key.set(quota_key)
 
 
 def end_turn() -> None:
-    """Let the next begin: what this thread was asked is answered, or waits for something.
+    """Let the next request begin: the one of this thread is answered, or waits for something.
 
-    Again is harmless.
+    A second call does nothing.
     """
     turn = _mine.get()
     if turn is not None:
@@ -65,25 +67,25 @@ def end_turn() -> None:
 
 @contextmanager
 def turn_paused() -> Iterator[None]:
-    """Let others have their turn while this thread waits in here; then wait for the next one.
+    """Let others have their turn while this thread waits inside; then wait for the next turn.
 
-    No turn follows if there was none, or if the thread or its request is ended meanwhile.
+    No turn follows if the thread had none, or if the thread or its request is ended meanwhile.
     """
     turn = _mine.get()
     end_turn()
     try:
         yield
     except Exception:
-        # The answer that tells of it is computed, too.
+        # The answer that reports the error is computed in a turn, too.
         _take_again(turn)
         raise
     _take_again(turn)
 
 
 def turn_for_reading(body: Any) -> AbstractContextManager[None]:
-    """Return the context to read a request's body in: turn_paused if that waits in its turn.
+    """Return the context for reading a request's body: turn_paused if a read waits in its turn.
 
-    body: the request's `wsgi.input`. The worker's tells by `waits_in_turn`; others do not wait.
+    body: the request's `wsgi.input`. The worker's has `waits_in_turn`; others do not wait.
     """
     waits_in_turn = getattr(body, "waits_in_turn", bool)
     return turn_paused() if waits_in_turn() else nullcontext()
@@ -106,7 +108,7 @@ class RequestScheduler:
     def take(self, quota_key: str) -> bool:
         """Wait until a request of quota_key may begin; then it is this thread's turn.
 
-        Return whether it had to wait.
+        Return whether the request had to wait.
         """
         end_turn()
         act_for(quota_key)
@@ -117,14 +119,14 @@ class RequestScheduler:
         return waits
 
     def keep(self, quota_key: str) -> None:
-        """Have a turn of quota_key's: the one that this thread has, or else the next."""
+        """Take a turn of quota_key: the present turn of this thread, or else the next one."""
         turn = _mine.get()
         if turn is None or turn.quota_key != quota_key:
             self.take(quota_key)
 
     @contextmanager
     def turn_of(self, quota_key: str) -> Iterator[None]:
-        """Have a turn of quota_key's inside, which may end earlier."""
+        """Hold a turn of quota_key inside; the turn may end earlier."""
         self.take(quota_key)
         try:
             yield
@@ -140,10 +142,10 @@ class RequestScheduler:
         return turn_for_reading(body)
 
     def go_on(self, quota_key: str, until_s: float) -> float:
-        """Have a turn of quota_key's, the present one or the next, for what comes in pieces.
+        """Take a turn of quota_key, the present one or the next, for work that comes in pieces.
 
-        until_s: what was returned the last time, or by when the others are to have theirs; 0.0 for
-        at once. Return by when, on the monotonic clock.
+        until_s: the value returned the last time, which is when the others get their turn; 0.0 for
+        at once. Return that time, on the monotonic clock.
         """
         is_over = time.monotonic() > until_s
         if _mine.get() is not None and not is_over:
@@ -155,7 +157,7 @@ class RequestScheduler:
         return time.monotonic() + TURN_S if has_waited or is_over else until_s
 
     def give(self, turn: Turn) -> None:
-        """Let the next begin, unless it has already; for end_turn."""
+        """Let the next request begin, unless it already has; for end_turn."""
         if turn is self._now:
             self._now = None
             self._begin_next()
@@ -184,13 +186,15 @@ class RequestScheduler:
         self._waiting.setdefault(turn.quota_key, deque()).append(turn)
         try:
             if is_next:
-                # What has come by now waits, too, be it of others. Otherwise each that computes
-                # without a pause would begin and end before the next is looked at: none would wait.
+                # Requests that have arrived by now wait as well, also those of other keys.
+                # Otherwise each request that computes without a pause would begin and end before
+                # the next is seen, and none would wait.
                 time.sleep(0)
                 if not self._is_taken():
                     self._begin_next()
             if not turn.has_begun:
-                # Most requests need none. An Event would cost as much as the rest of this.
+                # Most requests need no lock. An Event would cost as much as the rest of this
+                # function.
                 come = threading.Lock()
                 come.acquire()
                 turn.come = come
@@ -215,7 +219,7 @@ class RequestScheduler:
         self.give(turn)
 
     def _end_leases(self) -> None:
-        """Let the next begin whenever the lease of the one before it is over, while any wait."""
+        """Let the next request begin when the lease of the one before is over, while any wait."""
         while self._waiting:
             left_s = self._until_s - time.monotonic()
             if left_s <= 0:

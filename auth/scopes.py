@@ -1,7 +1,7 @@
 """The scopes that each route requires: the whole table, in one place.
 
-A route that is not here requires `admin`; tests/system/test_access.py has a row for each. What a
-route shows of more than it names (a list, an export's id) is narrowed where it is shown. Pure.
+A route that is not here requires `admin`; tests/system/test_access.py has a row for each. If a
+route shows more than the address names (a list, an export's id), the view narrows it. Pure.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 from auth.access import ADMIN, METRICS, Scope
 
-# What monitors the server asks these: others at the same address must not make it look dead.
+# Monitoring requests these routes: other clients at its address must not make the server look dead.
 PROBES = ("health.alive", "health.ready")
 
 Args = Mapping[str, Any]
 Required = tuple[Scope, ...]
 
 ADMIN_ONLY = (Scope(ADMIN),)
-# Any good credential, whatever it is for.
+# Any valid credential, whatever its scopes.
 SIGNED_IN: Required = ()
 # No credential is needed.
 PUBLIC = None
@@ -29,7 +29,7 @@ def _read(key: str) -> Callable[[Args], Required]:
 
 
 def subscribe_to(topics: str) -> Required:
-    """Return what following a list of topics and patterns requires, joined by commas."""
+    """Return the scopes for following topics and patterns, which are joined by commas."""
     return tuple(Scope("subscribe", topic) for topic in topics.split(","))
 
 
@@ -77,6 +77,6 @@ _REQUIRED: dict[str, Callable[[Args], Required] | Required | None] = {
 
 
 def required_scopes(endpoint: str, args: Args) -> Required | None:
-    """Return what the route requires, None for nothing at all. args: of its address."""
+    """Return the scopes that the route requires, None for no credential. args: of its address."""
     required = _REQUIRED.get(endpoint, ADMIN_ONLY)
     return required(args) if callable(required) else required

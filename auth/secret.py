@@ -1,4 +1,4 @@
-"""The key that signs sessions and links: made on the first start, readable by us only."""
+"""The key that signs sessions and links: made at the first start, readable by this user only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY_BYTES = 32
 
 
 class SecretUnusable(Exception):
-    """There is no key, or none that may be used."""
+    """There is no key, or it may not be used."""
 
 
 def read_secret(path: Path) -> bytes:

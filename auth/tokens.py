@@ -1,7 +1,7 @@
-"""The tokens of this server, in state.db, which commands write and the server reads.
+"""The tokens of this server, in state.db: commands write them, the server reads them.
 
-A token is `hw_<id>_<secret>`. It is shown once, when it is made; of its 256 random bits only the
-SHA-256 is kept: there is nothing to guess that a slower hash would protect. Way in: Tokens.
+A token is `hw_<id>_<secret>`. It is shown once, when it is made; only the SHA-256 of its 256 random
+bits is stored. These cannot be guessed, so a slower hash would protect nothing. Way in: Tokens.
 """
 
 from __future__ import annotations
@@ -47,18 +47,19 @@ class Token:
 
 
 class Tokens:
-    """See the module. Finding is in what the last `refresh` read, and waits for no disk."""
+    """See the module. `find` uses what the last `refresh` read, and waits for no disk."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._by_id: dict[str, Token] = {}
-        # Of the table that was read last; a change by any process gives it another one.
+        # The mark of the table when it was read last; a change by any process gives the table
+        # another one.
         self._mark: object = None
-        # There was a token once: from then on a request without one is refused.
+        # A token was made once: since then a request without one is refused.
         self.is_needed = False
 
     def refresh(self) -> None:
-        """Read the tokens if they have changed. Raises StateError, and keeps what it had."""
+        """Read the tokens if they have changed. On StateError the tokens read before stay."""
         mark = self._state.rows("select mark from token_changes")
         if mark == self._mark:
             return
@@ -73,7 +74,9 @@ class Tokens:
         return list(self._by_id.values())
 
     def find(self, text: str) -> Token:
-        """Return the token that text is. Raises BadCredential, in the same time for each reason."""
+        """Return the token whose text this is. Raises BadCredential, in the same time for each
+        reason.
+        """
         parts = _TEXT.fullmatch(text)
         token = self._by_id.get(parts[1]) if parts else None
         digest = hashlib.sha256((parts[2] if parts else "").encode()).hexdigest()
@@ -83,7 +86,7 @@ class Tokens:
         return self._check(token)
 
     def has(self, token: Token) -> bool:
-        """Tell whether token, that was found before, is still one of these, and good."""
+        """Tell whether token, which was found before, is still stored and valid."""
         return self._by_id.get(token.id) is token and token.is_good()
 
     def by_id(self, token_id: str) -> Token:
@@ -109,7 +112,7 @@ class Tokens:
         attributes: Mapping[str, str],
         expires_s: float | None = None,
     ) -> str:
-        """Make a token and return its text, which is kept nowhere."""
+        """Make a token and return its text, which is stored nowhere."""
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         sha256 = hashlib.sha256(secret.encode()).hexdigest()
         with self._state.writing() as execute:
@@ -124,9 +127,9 @@ class Tokens:
         return f"hw_{token_id}_{secret}"
 
     def withdraw(self, token_id: str) -> Token:
-        """Make a token useless from now on. Raises BadCredential when there is none."""
+        """Make a token invalid from now on. Raises BadCredential if there is none."""
         with self._state.writing() as execute:
-            # Nobody else changes it until this is done.
+            # No other process changes the token until this is done.
             self.refresh()
             token = self.by_id(token_id)
             execute("update tokens set withdrawn_s = ? where id = ?", (time.time(), token_id))

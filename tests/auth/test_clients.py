@@ -148,4 +148,4 @@ def test_the_log_says_how_many(enter, caplog):
         enter(clients, name, ANN)
     with caplog.at_level("INFO"):
         clients.cut(lambda identity: True)
-    assert caplog.messages == ["cut connections=2: what let them in is good no more"]
+    assert caplog.messages == ["cut connections=2: their credentials are no longer valid"]

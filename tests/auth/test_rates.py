@@ -67,7 +67,7 @@ def test_mistakes_are_counted_by_address(monkeypatch):
     rate = Rates(0)
     for _ in range(5):
         rate.note_mistake("192.0.2.1")
-    with pytest.raises(TooMany, match="too many credentials") as caught:
+    with pytest.raises(TooMany, match="too many invalid credentials") as caught:
         rate.note_mistake("192.0.2.1")
     assert (caught.value.code, caught.value.retry_after_s) == ("too_many_mistakes", 60)
     rate.note_mistake("192.0.2.2")
