@@ -101,9 +101,7 @@ class Authenticator:
                 log.exception("the tokens cannot be read")
 
     def look_again(self) -> None:
-        """Read the tokens if they have changed; cut connections whose credential is no longer
-        valid.
-        """
+        """Read the tokens if they have changed; cut connections without a valid credential."""
         tokens = self.credentials.tokens
         self._run_native(tokens.refresh)
         if tokens.is_needed:
@@ -123,8 +121,7 @@ class Authenticator:
     # Each request.
 
     def take_turn(self, environ: dict[str, Any]) -> None:
-        """Wait for a turn of the request's quota key, even if it is refused later; end_turn ends
-        it.
+        """Wait for a turn of the request's quota key, also if it is refused later; see end_turn.
 
         The key is the principal whose credential comes with the request, or else the address.
         """

@@ -1,5 +1,4 @@
-"""The identity of a request, found from the token, the browser's session or the link that it
-carries.
+"""The identity of a request, found from its token, its browser session or its link.
 
 Way in: Credentials. Knows WSGI environs, and that the worker hands over each client's connection.
 """
@@ -46,7 +45,7 @@ class Credentials:
         self._is_open = is_open
 
     def check_origin(self, environ: Mapping[str, Any]) -> None:
-        """Refuse requests of a page of another site, and requests to a name that is not this
+        """Refuse requests of another site's pages, and requests to a name that is not this
         server's.
 
         Raises Forbidden.

@@ -59,7 +59,7 @@ class Tokens:
         self.is_needed = False
 
     def refresh(self) -> None:
-        """Read the tokens if they have changed. On StateError the tokens read before stay."""
+        """Read the tokens if they have changed. Raises StateError; the old tokens stay then."""
         mark = self._state.rows("select mark from token_changes")
         if mark == self._mark:
             return
@@ -74,9 +74,7 @@ class Tokens:
         return list(self._by_id.values())
 
     def find(self, text: str) -> Token:
-        """Return the token whose text this is. Raises BadCredential, in the same time for each
-        reason.
-        """
+        """Return the token of this text. Raises BadCredential, in the same time for each reason."""
         parts = _TEXT.fullmatch(text)
         token = self._by_id.get(parts[1]) if parts else None
         digest = hashlib.sha256((parts[2] if parts else "").encode()).hexdigest()

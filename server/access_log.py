@@ -65,9 +65,7 @@ class _File(RotatingFileHandler):
     _room_bytes = 0.0
 
     def createLock(self) -> None:
-        """Create no lock: one thread uses the handler, and a lock of a patched process is for green
-        threads.
-        """
+        """Create no lock: one thread uses this, and locks of a patched process are green."""
         self.lock = None
 
     def add(self, lines: Sequence[str]) -> None:
@@ -218,9 +216,7 @@ def log_taken_over(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 
 
 def describe(environ: Mapping[str, Any], status: str, sent_bytes: int | None = None) -> str:
-    """Return the fields of a request, as JSON. environ: incomplete if the request could not be
-    read.
-    """
+    """Return the fields of a request, as JSON. environ: incomplete for an unreadable request."""
     # A request that could not be read has only the id of the moment.
     request_id = environ.get("headwater.request_id") or current_request_id.get()
     asked = _asked(

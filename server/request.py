@@ -58,9 +58,7 @@ _heads: dict[tuple[bytes, bool], Head] = {}
 
 
 class KnownRequest(Request):  # type: ignore[misc]
-    """See the module. head: the part that it shares with other requests, None if nothing is
-    remembered.
-    """
+    """See the module. head: the part shared with other requests, None if nothing is remembered."""
 
     head: Head | None = None
     headers: list[tuple[str, str]]
