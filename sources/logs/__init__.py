@@ -1,7 +1,7 @@
 """Logs that other programs write: each line becomes an event, once.
 
-file: LogFile, which reads on through rotation. reading: one file of it, as it is read. rotation:
-what has become of the log's files. bytes: the bytes of one. lines: where lines end. newest: the
-newest lines of a log that was never followed. position: where a follower is. folder_watch: waits
-for a change. follower: LogFollowers, which publish what comes.
+file: LogFile, which reads on through rotation. reading: one file of a log, while it is read.
+rotation: finds the log's files after a rotation. bytes: the bytes of one file. lines: where lines
+end. newest: the newest lines of a log that was never followed. position: where a follower is.
+folder_watch: waits for a change. follower: LogFollowers, which publish new lines.
 """

@@ -1,8 +1,8 @@
-"""The files of a log: the one that grows, and those that rotation has left beside it.
+"""The files of a log: the growing one, and the files that rotation has left beside it.
 
-A link that leads out of the log's folder is not followed, as in a folder that is served: `links`
-says where the catalogue allows it. Everything here may wait for a disk.
-Way in: PlainFile, Rotated.open, rotated_files, likely_files.
+A link that leads out of the log's folder is not followed, as in a served folder, unless the
+catalogue allows it with `links`. Everything here may wait for a disk. Way in: PlainFile,
+Rotated.open, rotated_files, likely_files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sources.folders.folder import open_beneath
 
 log = logging.getLogger(__name__)
 
-# Lines of logs begin with a time: two files that agree in so much are the same.
+# Lines of logs begin with a time: two files with so many equal bytes are the same.
 HEAD_BYTES = 1024
 
 # access.log.1, access.log.2.gz, access.log-20240131, access.log.2024-01-31_10, access.log.old
@@ -38,14 +38,14 @@ _DATED = re.compile(
     rf"[._-]+({_YEAR}[._-][0-9]{{2}}|{_YEAR}[01][0-9][0-3][0-9]|1[0-9]{{9}}"
     rf"|[0-9]{{1,2}}[._-][0-9]{{1,2}}[._-]{_YEAR}(?![0-9]))[0-9TZ:._-]*"
 )
-# What is smaller counts rotations, what is larger is a date or a time, or the year of one.
+# A smaller number counts rotations; a larger one is a date or a time, or the year of one.
 _MOST_ROTATIONS = 1900
-# How often the folder is looked at again while rotation changes it.
+# How often the folder is read again while rotation changes it.
 MOST_LOOKS = 5
-# So many files are opened to see whether one was the log.
+# At most so many files are opened to find the one that was the log.
 _MOST_LIKELY = 200
 
-# Which file it is, whatever its name: device and inode.
+# Identifies a file whatever its name: device and inode.
 Identity = tuple[int, int]
 NO_FILE: Identity = (0, 0)
 
@@ -54,16 +54,16 @@ LEADS_OUT = "a link leads out of its folder; `links = true` in the catalogue wou
 
 
 class AtWork(OSError):
-    """Rotation changes the folder while it is looked at: what was found is of no one moment."""
+    """Rotation changed the folder while it was read: the result is not of one moment."""
 
     def __init__(self) -> None:
         super().__init__(errno.EAGAIN, "rotation is at work")
 
 
 class PlainFile:
-    """A regular file that is open to be read, as long as it is not closed.
+    """A regular file that is open for reading, until it is closed.
 
-    Raises OSError, also for what is no regular file.
+    Raises OSError, also if it is not a regular file.
     """
 
     is_gzip = False
@@ -93,7 +93,7 @@ class PlainFile:
         return b"".join(parts)
 
     def skip_hole(self, start: int) -> int:
-        """Return where behind start there is something on the disk, at most the end."""
+        """Return where the file's next data on the disk begins behind start, at most the end."""
         try:
             return os.lseek(self._fd, start, os.SEEK_DATA)
         except OSError:
@@ -104,7 +104,7 @@ class PlainFile:
 
 
 class GzippedFile:
-    """A compressed file; offsets are those of what is in it. Best read from front to back.
+    """A compressed file; offsets are those of its content. Best read from front to back.
 
     is_damaged: it could not be read to its end.
     """
@@ -155,7 +155,7 @@ class Rotated(NamedTuple):
         return identity_of(self.status)
 
     def open(self) -> LogBytes | None:
-        """Return it open, None when there is another one in its place already. Raises OSError."""
+        """Return the file, open; None if another one is already in its place. Raises OSError."""
         kind = GzippedFile if self.path.suffix == ".gz" else PlainFile
         opened = kind(self.path, links=self.links)
         if opened.identity == self.identity:
@@ -165,9 +165,9 @@ class Rotated(NamedTuple):
 
 
 def open_now(rotated: Rotated, *, grows: bool = True) -> LogBytes:
-    """Open what was found a moment ago. Raises AtWork when it is not there now, and OSError.
+    """Open a file that was found a moment ago. Raises AtWork if it is not there now, and OSError.
 
-    grows: it may be longer by now. If not, it is another file that has got the same inode.
+    grows: it may be longer by now. Otherwise a longer file is another one with the same inode.
     """
     try:
         opened = rotated.open()
@@ -182,7 +182,7 @@ def open_now(rotated: Rotated, *, grows: bool = True) -> LogBytes:
 
 
 class Fingerprint(NamedTuple):
-    """Of the first bytes of a file, so many."""
+    """The first bytes of a file, and their number."""
 
     length: int
     digest: str
@@ -197,7 +197,7 @@ class Fingerprint(NamedTuple):
 
 
 def content_of(status: os.stat_result) -> tuple[int, ...]:
-    """Return what changes when a file is written to, or another one gets its inode."""
+    """Return values that change when a file is written to, or another one gets its inode."""
     return *identity_of(status), status.st_size, status.st_mtime_ns
 
 
@@ -206,7 +206,7 @@ def identity_of(status: os.stat_result) -> Identity:
 
 
 def find_log(path: Path, *, links: bool = False) -> os.stat_result | None:
-    """Return the status of the log, None where there is no regular file."""
+    """Return the status of the log, None if there is no regular file."""
     with contextlib.suppress(OSError):
         status = path.stat(follow_symlinks=links)
         if stat.S_ISLNK(status.st_mode):
@@ -226,7 +226,7 @@ def why_not(path: Path, *, links: bool = False) -> str:
 
 
 def _open(path: Path, *, links: bool) -> int:
-    """Return a descriptor of what is at path, be it no regular file. Never waits for a pipe."""
+    """Return a descriptor of path, which need not be a regular file. Never waits for a pipe."""
     if links:
         return os.open(path, _READ)
     try:
@@ -243,16 +243,16 @@ def _open(path: Path, *, links: bool) -> int:
 def rotated_files(
     path: Path, known: Identity = NO_FILE, shapes: set[str] | None = None, *, links: bool = False
 ) -> list[Rotated]:
-    """Return what rotation has left of the log at path, the oldest first.
+    """Return the files that rotation has left of the log at path, the oldest first.
 
-    known: of a file that was the log. If its name now is none that is known, what is named after
-    the log, and like this file but for the digits, counts too. shapes: of such names, to which this
-    one is added.
+    known: of a file that was the log. If its present name has no known form, files that are named
+    after the log, and like this file except for the digits, count too. shapes: the forms of such
+    names, to which this one is added.
 
-    Numbers count backwards, dates forwards; where both are there, the last write decides. What is
-    there both as it was and compressed is being compressed, and counts as it was.
+    Numbers count backwards, dates forwards; if both are there, the last write decides. A file that
+    is there both plain and compressed is being compressed, and counts as plain.
 
-    All of it was there at one moment; raises AtWork when there was none.
+    All files were there at one moment; raises AtWork if there was no such moment.
     """
     return _at_rest(
         path, known, lambda entries: _rotated_among(entries, path, known, shapes, links)
@@ -262,7 +262,7 @@ def rotated_files(
 def _at_rest(
     path: Path, known: Identity, look: Callable[[list[tuple[str, int]]], list[Rotated]]
 ) -> list[Rotated]:
-    """Return what look finds among the entries beside path while none of them changes."""
+    """Return the result of look for the entries beside path, while none of them changes."""
     stem = path.name.removesuffix(path.suffix)
 
     def alike(entries: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -292,7 +292,7 @@ def _rotated_among(
         if _is_rotated(path, name) or is_like_it:
             plain = name.removesuffix(".gz")
             rotated = _look_at(path.parent / name, links)
-            # Sorted, the plain one comes first.
+            # After sorting, the plain file comes first.
             if rotated is not None and plain not in found:
                 found[plain] = rotated
     marks = {plain: _mark_of(path, plain) for plain in found}
@@ -302,7 +302,7 @@ def _rotated_among(
         if not _is_forwards(path, counted, found):
             counted.reverse()
         return [found[plain] for plain in counted]
-    # 2024-01-31 and all that is one number; 31-01-2024 is not in the order of time.
+    # 2024-01-31 and any single number; 31-01-2024 does not sort by time.
     if is_counted == {False} and all(
         mark and mark[0] >= _MOST_ROTATIONS for mark in marks.values()
     ):
@@ -311,10 +311,10 @@ def _rotated_among(
 
 
 def likely_files(path: Path, known: Identity, *, links: bool = False) -> list[Rotated]:
-    """Return what else may have been the log at path, the likeliest last: its content has to tell.
+    """Return other files that may have been the log at path, the likeliest last.
 
-    known: of a file that was the log, under whatever name. Others begin with the log's name.
-    Raises AtWork, as rotated_files.
+    Their content has to decide. known: of a file that was the log, under any name. Others begin
+    with the log's name. Raises AtWork, as rotated_files does.
     """
     return _at_rest(path, known, lambda entries: _likely_among(entries, path, known, links))
 
@@ -352,7 +352,7 @@ def _look_at(path: Path, links: bool) -> Rotated | None:
 
 
 def _is_rotated(path: Path, name: str) -> bool:
-    """Is name one that rotation is known to give to the log at path?"""
+    """Is name of a form that rotation is known to give to the log at path?"""
     stem, extension = path.name.removesuffix(path.suffix), path.suffix
     if name.startswith(path.name) and _ROTATED.fullmatch(name[len(path.name) :]):
         return True
@@ -366,7 +366,7 @@ def _shape_of(name: str) -> str:
 
 
 def _mark_of(path: Path, plain: str) -> tuple[int, ...]:
-    """Return the numbers in the name, but for those of the log's own."""
+    """Return the numbers in the name, without those of the log's own name."""
     for own in (path.name, path.name.removesuffix(path.suffix)):
         if plain.startswith(own):
             plain = plain[len(own) :].removesuffix(path.suffix)
@@ -374,7 +374,7 @@ def _mark_of(path: Path, plain: str) -> tuple[int, ...]:
 
 
 def _is_forwards(path: Path, counted: Sequence[str], found: Mapping[str, Rotated]) -> bool:
-    """Do names like app.1.log, as some libraries give them, have larger numbers for later files?"""
+    """Do names like app.1.log, which some libraries give, have larger numbers for later files?"""
     times = [found[plain].status.st_mtime_ns for plain in counted]
     is_usual = any(plain.startswith(path.name) for plain in counted)
     return not is_usual and times[0] < times[-1] and all(a <= b for a, b in pairwise(times))

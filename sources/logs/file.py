@@ -1,12 +1,12 @@
-"""A log, read as it grows, through whatever rotation does to it: each line once, and in order.
+"""A log, read as it grows, through any rotation: each line once, and in order.
 
-Rotation renames the log, and makes another; or copies it, and cuts it to nothing. What the log was
-at a time is here a *file*, numbered from 1. A file that was renamed is read to its end, for as long
-as it is still written to, then the next one from its beginning. Of one that was cut, what had not
-been read is read from the copy; since writers cut where they like, half a line at the copy's end
-goes on in the log, whereas a renamed file's last line ends with it.
+Rotation renames the log, and makes another; or copies it, and truncates it. Each state of the log
+between rotations is here a *file*, numbered from 1. A renamed file is read to its end, as long as
+it is still written to, then the next one from its beginning. If a file was truncated, the rest that
+had not been read is read from the copy. Writers may be cut off in the middle of a line: half a line
+at the copy's end continues in the log, whereas a renamed file's last line ends with it.
 
-What the present file is, and what follows its last byte:
+The states of the present file, and what follows its last byte:
 
 =======  =================================  ===================================================
 none     none is open                       the file of `position`, else the newest lines
@@ -16,12 +16,12 @@ copy     of a log that was cut: not live    the log, where its half line goes on
 older    left by rotation: not live         the next one, the log itself at last
 =======  =================================  ===================================================
 
-Rotation may take any step between any two of ours. So what it has left is looked at before the log
-is opened, and again when the log's first bytes were read: what is new by then was the log before
-it held these. While the folder changes as it is looked at, nothing is decided.
+Rotation may take any step between any two steps here. So the rotated files are listed before the
+log is opened, and again after its first bytes were read: a file that is new by then was the log
+before it held these bytes. As long as the folder changes while it is read, nothing is decided.
 
-Everything may wait for a disk and is called by one thread at a time. Knows no topics.
-Way in: LogFile.
+Everything may wait for a disk, and is called by one thread at a time. Knows no topics. Way in:
+LogFile.
 """
 
 from __future__ import annotations
@@ -65,22 +65,22 @@ from sources.logs.rotation import (
     names_of,
 )
 
-# A log that was renamed is at its end when it was not written to for so long, and another has
-# begun; several processes are told one after another to write to that.
+# A renamed log is at its end when it was not written to for so long, and another one has begun:
+# several processes change to the new one after each other.
 QUIET_S = 0.3
-# Or when the next one has been written to for so long, and this one still is.
+# Or when the next file has been written to for so long, even if this one still is.
 MOST_GRACE_S = 10.0
 
 
 class LogFile:
     """See the module.
 
-    path: of the log. position: where to go on, None to begin with the newest lines, of as many as
-    `share` says. last: the line that ends at position; None when that is not known.
-    links: whether one that leads out of the folder is followed.
+    path: of the log. position: where to continue, None to begin with the newest lines, at most
+    `share` of them. last: the line that ends at position; None if it is not known. links: whether a
+    link that leads out of the folder is followed.
 
-    is_behind: there is more to read at once. is_waiting: soon, for a renamed file may get more.
-    trouble: why there is nothing to be read, "" when there is.
+    is_behind: there is more to read at once. is_waiting: there may be more soon, since a renamed
+    file may still grow. trouble: why nothing can be read, "" if it can.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class LogFile:
         self._clock = clock
         self._now = Reading()
         self._is_after_loss = False
-        # What rotation had left before the log was opened.
+        # The files that rotation had left before the log was opened.
         self._known: list[Known] = []
-        # Until something of the log was read: when that was, and what the log was.
+        # Until a byte of the log was read: when it was opened, and which file it was.
         self._unread: tuple[int, os.stat_result] | None = None
 
     @property
     def opened(self) -> Position:
-        """Where reading of the present file began; with what is known of its head by now."""
+        """Where reading of the present file began, with its head as far as it is known by now."""
         now = self._now
         return Position(
             now.number, now.start, self._clock(), now.half, now.identity,
@@ -120,9 +120,9 @@ class LogFile:
         )  # fmt: skip
 
     def read(self) -> Batch:
-        """Return the next lines, none if there are none now. Never waits for any.
+        """Return the next lines, none if there are none now. Never waits for lines.
 
-        Raises OSError; it goes on where it was with the next call.
+        Raises OSError; the next call continues at the same place.
         """
         self.is_behind = self.is_waiting = False
         try:
@@ -157,7 +157,7 @@ class LogFile:
         return Batch(number, lines, is_full, is_first and self._is_after_loss and bool(lines))
 
     def close(self) -> None:
-        """Close the file; the next `read` looks for it again, and goes on."""
+        """Close the file; the next `read` finds it again, and continues."""
         if self._now.file is not None:
             self._position = self.opened.behind(self._now.end)
             self._now.close()
@@ -183,7 +183,7 @@ class LogFile:
         elif found == NO_FILE:
             return []
         elif found == self._now.identity:
-            # This was its copy: the line goes on in the log.
+            # This was the copy of the log: the line continues in the log.
             self._go_on(file, self._now.rest)
             return []
         self.is_behind = True
@@ -193,7 +193,7 @@ class LogFile:
         return []
 
     def _has_ended(self, file: LogBytes) -> bool:
-        """Is nothing more to come in a file that was the log?"""
+        """Can no more lines come in a file that was the log?"""
         now = self._now
         if not self._rotation.has_next(file, now.seen):
             return False
@@ -208,30 +208,31 @@ class LogFile:
     def _after_cut(self) -> list[LogLine]:
         copy = self._rotation.find_copy(self._now.seen, self._known)
         if copy is not None:
-            # The rest of it, if there is any; then, from its end on, the log again.
+            # The rest of the copy, if there is any; then the log again, from the end of the copy
+            # on.
             self._now.go_on_in_copy(copy)
             self.is_behind = True
             return []
         lines = self._now.finish()
         self.is_behind = bool(lines)
         if not lines:
-            # What was written before it was cut is not known.
+            # The lines that were written before the log was cut are not known.
             position = self.opened.behind(self._now.end)._replace(seen_s=self._now.seen_s)
             self._begin_after(position)
         return lines
 
     def _begin_unseen(self, *, is_last: bool) -> bool:
-        """Begin with a copy of what the log has been since it was opened, before anything was read.
+        """Begin with a copy of the log since it was opened, made before any byte was read.
 
-        False when there is none, as nearly always. is_last: of these looks, for now there is
-        something, which was read before.
+        Return False if there is none, as nearly always. is_last: this is the last such check, since
+        the log has bytes now, which were read before.
         """
         if self._unread is None:
             return False
         left = self._rotation.left(self._now.identity)
         log = self._rotation.find_log()
         if log is None or identity_of(log) != self._now.identity:
-            # It was renamed: what others have left is younger.
+            # The file was renamed: files that others have left are newer.
             self._unread = None
             return False
         since_ns, before = self._unread
@@ -239,7 +240,7 @@ class LogFile:
         if unseen.files:
             self._begin_next(unseen, self._now.rest)
             return True
-        # It was empty all the time: then what is gone was nothing that is missed.
+        # The log was empty all the time, so no line is lost.
         is_as_before = (
             not is_last
             and log.st_mtime_ns == before.st_mtime_ns
@@ -251,7 +252,7 @@ class LogFile:
         return False
 
     def _go_on(self, file: LogBytes, half: Half) -> None:
-        """Begin with the file after this one. half: of a line that goes on there."""
+        """Begin with the file after this one. half: of a line that continues there."""
         log = self._rotation.find_log()
         left = self._left(log, file.identity)
         files, is_sure = self._rotation.younger(file, self._now.seen, left)
@@ -280,13 +281,13 @@ class LogFile:
         """Begin at start. ends: the first bytes of the file, and those before start."""
         before, self._now = self._now, Reading(file, number, start, half, ends, self._clock())
         before.close()
-        # As long as it was not told.
+        # As long as the loss was not reported.
         self._is_after_loss = self._is_after_loss and before.end == before.start
         self._known, self._unread = [], None
         self.is_behind = True
 
     def _begin_next(self, found: Next, half: Half) -> None:
-        """Begin with the first that was found."""
+        """Begin with the first file that was found."""
         log = self._rotation.find_log()
         identity = self._now.identity
         was_cut = log is not None and identity_of(log) == identity != NO_FILE
@@ -294,11 +295,11 @@ class LogFile:
         self._set_out(file, self._now.number + 1, 0, half if found.is_sure else Half())
         self._is_after_loss = self._is_after_loss or not found.is_sure
         if was_cut:
-            # What cuts the log leaves copies.
+            # Programs that cut the log leave copies.
             self._now.is_copy_of(identity)
 
     def _open_log(self, log: os.stat_result, left: Left, half: Half) -> None:
-        """Begin with the log itself, if it still is the file that it was before left was found."""
+        """Begin with the log itself, if it is still the same file as before left was found."""
         known = left.known()
         opened = PlainFile(self._path, links=self._links)
         if opened.identity != identity_of(log):
@@ -335,7 +336,7 @@ class LogFile:
             self._known, self._unread = known, (left.since_ns, log)
 
     def _find_place(self, position: Position) -> None:
-        """Find the file of position, whatever has become of it."""
+        """Find the file of position, also after a rotation."""
         log = self._rotation.find_log()
         is_copied = log is not None and identity_of(log) == position.identity
         candidates = self._rotation.candidates(position)
@@ -350,7 +351,7 @@ class LogFile:
     def _resume(
         self, file: LogBytes, ends: tuple[bytes, bytes], position: Position, *, is_copied: bool
     ) -> None:
-        # Where nothing was read of it, as after an error.
+        # If nothing of the file was read, as after an error.
         known, unread = (self._known, self._unread) if not position.end else ([], None)
         self._set_out(file, position.number, position.end, position.half, ends)
         self._known, self._unread = known, unread
@@ -369,5 +370,5 @@ class LogFile:
             self._open_log(log, left, Half())
         else:
             return
-        self.trouble = "what was read last is gone"
+        self.trouble = "the file that was read last is gone"
         self._is_after_loss = True

@@ -1,4 +1,4 @@
-"""Waits until something happens to a log: told by the kernel, or by looking where it cannot tell.
+"""Waits until a log changes: the kernel reports it; where it cannot, the log is checked.
 
 Way in: FolderWatch. Source: inotify(7).
 """
@@ -16,7 +16,7 @@ from journal import RunNative, run_here
 
 log = logging.getLogger(__name__)
 
-# Where inotify is not available; a stat costs some microseconds.
+# If inotify is not available; a stat costs some microseconds.
 POLL_S = 0.25
 
 _CHANGES = (
@@ -27,9 +27,9 @@ _LOST = flags.IGNORED | flags.Q_OVERFLOW | flags.UNMOUNT
 
 
 class FolderWatch:
-    """Watches the folder of the log at path, which need not be there.
+    """Watches the folder of the log at path; the log need not exist.
 
-    run_native: runs what waits for the folder's disk.
+    run_native: runs functions that wait for the folder's disk.
     """
 
     def __init__(self, path: Path, run_native: RunNative = run_here) -> None:
@@ -43,16 +43,16 @@ class FolderWatch:
         self._is_watched = False
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until something happens to the log or what is called alike, at most so long.
+        """Wait until the log or a file with a similar name changes, at most so long.
 
-        Where that cannot be told, a shorter time.
+        If changes are not reported, wait a shorter time.
         """
         ends_s = time.monotonic() + timeout_s
         if self._inotify is None or not (self._is_watched or self._begin(self._inotify)):
             time.sleep(min(timeout_s, POLL_S))
             return
         while (left_s := ends_s - time.monotonic()) > 0:
-            # Not its own `read`, which waits in poll: a green process has none.
+            # Not inotify's own `read`, which waits in poll: a green process has none.
             if not select.select([self._inotify.fileno()], [], [], left_s)[0]:
                 return
             if self._has_changed(self._inotify):
@@ -63,7 +63,7 @@ class FolderWatch:
             self._inotify.close()
 
     def _begin(self, inotify: INotify) -> bool:
-        """Watch the folder, and say whether. A link's target is changed where nobody looks."""
+        """Watch the folder; return whether that works. A link's target changes outside of it."""
 
         def watch() -> bool:
             if self._path.is_symlink():

@@ -1,9 +1,9 @@
 """Follows the catalogue's logs: each line becomes an event of the topic logs/<name>, once.
 
-One thread for each log, however many read the topic. The newest event says which line was the
-last, so after a crash it goes on exactly there. Which file that line was in is in state.db, and on
-the disk before the first line of a file is published.
-Way in: LogFollowers, started by a process entry.
+Each log has one thread, whatever the number of readers of the topic. The newest event tells which
+line was the last, so after a crash the follower continues exactly there. The file of that line is
+in state.db, and on the disk before the first line of a file is published. Way in: LogFollowers,
+started by a process entry.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ log = logging.getLogger(__name__)
 
 # Between two rounds: at 20,000 lines/s, 500 lines are a write, a sync and a push together.
 PAUSE_S = 0.025
-# When there is more to read at once, the others have their turn all the same.
+# The pause when there is more to read at once, so that others have their turn.
 TURN_S = 0.002
-# Where inotify says nothing: a file system of another machine, an event that was lost.
+# For changes that inotify does not report: a file system of another machine, a lost event.
 LOOK_EVERY_S = 1.0
-# A renamed file may still be written to.
+# The pause while a renamed file may still grow.
 LOOK_SOON_S = 0.05
-# After what cannot be read, or kept.
+# The pause after lines that cannot be read or stored.
 RETRY_S = 1.0
 NOT_READY_S = 0.05
-# How often is written down where it is. The newest event says so too, while it is kept.
+# How often the position is saved. The newest event tells it as well, while it is retained.
 NOTE_EVERY_S = 1.0
-# What is read of a log that was never followed; a hundred bytes a line become thrice as many.
+# The share of a log that was never followed; a hundred bytes a line become three times as many.
 MOST_IMPORTED_BYTES = 64 * 1024 * 1024
 
 
 class LogFollowers:
-    """All of them. state: remembers where each is."""
+    """All followers. state: stores the position of each."""
 
     def __init__(
         self, entries: Iterable[LogEntry], state: State, topics: Topics, run_native: RunNative
@@ -66,7 +66,7 @@ class LogFollowers:
 
 
 class _Round(NamedTuple):
-    """What one look at the log has brought. end: behind the last line; pause_s: until the next."""
+    """The result of one read of the log. end: behind the last line; pause_s: until the next read."""
 
     events: list[NewEvent]
     opened: Position | None
@@ -91,7 +91,7 @@ class LogFollower:
         self._run_native = run_native
         self._stopped = threading.Event()
         self._trouble = ""
-        # Where it is, and what of that was written down when.
+        # The position, the one that was saved last, and when.
         self._position: Position | None = None
         self._noted: Position | None = None
         self._noted_s = 0.0
@@ -104,7 +104,7 @@ class LogFollower:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            # Whatever ends it, it goes on behind the newest event.
+            # After any end, the follower continues behind the newest event.
             try:
                 self._follow()
             except NotReady:
@@ -113,12 +113,12 @@ class LogFollower:
                 self._say(str(error))
                 self._stopped.wait(RETRY_S)
             except Exception:
-                # One bug must not end it for good.
+                # One bug must not end the follower for good.
                 log.exception("following failed log=%s", self._name)
                 self._stopped.wait(RETRY_S)
 
     def _follow(self) -> None:
-        """Publish what comes, from behind the newest event on, until it is stopped.
+        """Publish new lines, from behind the newest event on, until it is stopped.
 
         Raises NotReady, OSError, JournalFailed, StateError.
         """
@@ -142,7 +142,7 @@ class LogFollower:
         if newest is not None and not is_gap(newest):
             place = place_of(newest)
             if noted is None or place.file > noted.number:
-                # What was written down has been removed.
+                # The file of the saved position was removed.
                 noted = Position(place.file, place.end, time.time())
             if place.file == noted.number:
                 noted = noted.behind(place.end)
@@ -152,7 +152,7 @@ class LogFollower:
         return LogFile(self._path, noted, self._share, last, links=self._links)
 
     def _look(self, file: LogFile) -> _Round:
-        """Read what there is, on a native thread. Raises OSError, StateError."""
+        """Read the next lines, on a native thread. Raises OSError, StateError."""
         if self._position != self._noted and time.monotonic() - self._noted_s >= NOTE_EVERY_S:
             self._note(self._position)
         batch = file.read()
@@ -170,7 +170,8 @@ class LogFollower:
             return _Round([], None, 0, pause_s)
         topic = self._topics.get(self._topic)
         if batch.is_after_loss and topic is not None:
-            # In one publication with what follows, so that the newest event is always a line.
+            # The gap is in one publication with the lines after it, so that the newest event is
+            # always a line.
             events.insert(0, gap_event(topic.newest, topic.refetch))
         opened = file.opened
         if self._noted is None or self._noted.number != opened.number:
@@ -183,7 +184,7 @@ class LogFollower:
             self._noted, self._noted_s = position, time.monotonic()
 
     def _publish(self, found: _Round) -> None:
-        """Keep what was found. Raises NotReady."""
+        """Publish the lines that were read. Raises NotReady."""
         while found.opened is not None and not self._stopped.is_set():
             try:
                 self._topics.publish(self._topic, Publication(found.events), by_client=False)
@@ -195,9 +196,10 @@ class LogFollower:
                 return
 
     def _say(self, trouble: str) -> None:
-        """Log what is the matter, once."""
+        """Log the trouble, once."""
         if trouble and trouble != self._trouble:
-            # One that was never read is not written yet, as the server's own at its first start.
+            # A log that was never read may not exist yet, such as the server's own at its first
+            # start.
             if self._noted is None and trouble == os.strerror(errno.ENOENT):
                 log.info("log=%s path=%s: it is not there yet", self._name, self._path)
             else:

@@ -1,7 +1,7 @@
-"""Lines of a growing file: bytes in, whole lines out, the unfinished one kept back and bounded.
+"""Lines of a growing file: bytes in, whole lines out; the unfinished line is held and bounded.
 
 A line ends with a line feed, or a carriage return and a line feed; neither belongs to its text, nor
-does the byte order mark that a file begins with. UTF-16 becomes UTF-8; offsets remain those of the
+does a byte order mark at the beginning of a file. UTF-16 becomes UTF-8; offsets remain those of the
 file. Pure. Way in: LineCutter.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 from typing import NamedTuple
 
-# A line of JSON with a stack trace is a few KiB. What is longer is cut, and says by how much.
+# A line of JSON with a stack trace is a few KiB. A longer line is cut, and tells by how much.
 MAX_LINE_BYTES = 16 * 1024
 
 
@@ -23,7 +23,7 @@ class LogLine(NamedTuple):
 
 
 class LastLine(NamedTuple):
-    """What a line was told as. text: see as_text. is_cut: only the beginning of it."""
+    """A line as it was published. text: see as_text. is_cut: text is only its beginning."""
 
     text: str
     is_cut: bool
@@ -33,8 +33,8 @@ class LastLine(NamedTuple):
         return cls(as_text(line.text), line.cut > 0)
 
     def is_at(self, found: bytes, *, is_whole: bool) -> bool:
-        """Is it this line? found: without its line feed; not is_whole: perhaps only its end."""
-        # An older server has told it with its carriage return.
+        """Is found this line? found: without its line feed; if not is_whole, perhaps only its end."""
+        # An older server published the line with its carriage return.
         text, found = self.text.rstrip("\r"), found.rstrip(b"\r")
         if is_whole:
             return text == as_text(found)
@@ -43,9 +43,9 @@ class LastLine(NamedTuple):
 
 
 class Half(NamedTuple):
-    """The beginning of a line whose end is not there yet. cut: bytes left out of text.
+    """The beginning of a line without its end. cut: bytes left out of text.
 
-    has_return: behind all that stands a carriage return, which a line feed may follow.
+    has_return: a carriage return follows all that, and a line feed may follow it.
     """
 
     text: bytes = b""
@@ -53,7 +53,7 @@ class Half(NamedTuple):
     has_return: bool = False
 
     def plus(self, more: bytes) -> Half:
-        """Return it with more of the line; never more than MAX_LINE_BYTES of text."""
+        """Return the half line with more bytes; never more than MAX_LINE_BYTES of text."""
         if not more:
             return self
         has_return = more.endswith(b"\r")
@@ -71,11 +71,11 @@ _NOTHING = Half()
 
 
 class LineCutter:
-    """Cuts what is fed to it into lines.
+    """Cuts bytes into lines.
 
-    at: the offset up to which it was fed. half: what stands before that, behind the last line feed;
-    or what it begins with, when a line began in another file. utf16: the codec's name when the file
-    is in UTF-16, None otherwise.
+    at: the offset behind the last bytes that it was given. half: the bytes before that, behind the
+    last line feed; or the beginning of a line that began in another file. utf16: the codec's name
+    if the file is in UTF-16, None otherwise.
     """
 
     def __init__(self, at: int, half: Half, utf16: str | None = None) -> None:
@@ -84,11 +84,11 @@ class LineCutter:
         # A line that began in another file has no byte order mark before it.
         self._is_first = not at and half == _NOTHING
         self._utf16 = utf16
-        # Keeps half a unit, or half a pair of surrogates, until the rest of it comes.
+        # Holds half a unit, or half a pair of surrogates, until the rest arrives.
         self._decoder = codecs.getincrementaldecoder(utf16)("surrogatepass") if utf16 else None
 
     def feed(self, data: bytes) -> list[LogLine]:
-        """Return the lines that data, which stands at `at`, has finished."""
+        """Return the lines that end in data, which begins at `at`."""
         text, end = data, self.at
         if self._decoder is not None:
             end -= len(self._decoder.getstate()[0])
@@ -111,7 +111,7 @@ class LineCutter:
         return lines
 
     def finish(self) -> list[LogLine]:
-        """Return the half line as a line: nothing will come behind it."""
+        """Return the half line as a line: no more bytes of it will come."""
         half, self.half = self.half, _NOTHING
         line = LogLine(half.text + b"\r" * half.has_return, self.at, half.cut)
         if self._is_first:
@@ -130,7 +130,7 @@ def _without_mark(line: LogLine) -> LogLine:
 
 
 def as_utf8(data: bytes, utf16: str | None) -> bytes:
-    """Return data of a file in UTF-8, as a LineCutter has it, but for half a unit at the end."""
+    """Return data of a file in UTF-8, as a LineCutter does, without half a unit at the end."""
     if utf16 is None:
         return data
     text = codecs.getincrementaldecoder(utf16)("surrogatepass").decode(data)
@@ -138,7 +138,7 @@ def as_utf8(data: bytes, utf16: str | None) -> bytes:
 
 
 def as_text(line: bytes) -> str:
-    r"""Return what a line says; bytes that are not UTF-8 become escapes: \xff."""
+    r"""Return the text of a line; bytes that are not UTF-8 become escapes: \xff."""
     return line.decode("utf-8", "backslashreplace")
 
 

@@ -13,29 +13,30 @@ from sources.logs.lines import Half, LineCutter
 from wire.charsets import utf16_of
 
 BLOCK_BYTES = 256 * 1024
-# A compressed file has to be read to be measured: a second or two of work. Larger ones stay out.
+# The size of a compressed file is known only after it is read: one or two seconds of work. Larger
+# files are left out.
 MOST_UNPACKED_BYTES = 256 * 1024 * 1024
 
 
 class Share(NamedTuple):
-    """At most so many lines, of at most so many bytes in all."""
+    """A limit: so many lines, of so many bytes in all."""
 
     lines: int
     size_bytes: int
 
 
 class _Begin(NamedTuple):
-    """Where to begin in a file. left: of the share, for older files; None when there is nothing."""
+    """Where to begin in a file. left: the rest of the share, for older files; None if none is left."""
 
     start: int
     left: Share | None
 
 
 def find_newest(files: list[Rotated], share: Share) -> tuple[LogBytes, int] | None:
-    """Return the file to begin with, open, and where in it; None when there is none.
+    """Return the file to begin with, open, and where in it; None if there is none.
 
-    files: the log and what rotation has left of it, the oldest first. What cannot be read is the
-    end of what counts.
+    files: the log and its rotated files, the oldest first. A file that cannot be read ends the
+    search, and older ones are left out.
     """
     found: tuple[LogBytes, int] | None = None
     left = share
@@ -64,7 +65,7 @@ def find_newest(files: list[Rotated], share: Share) -> tuple[LogBytes, int] | No
 
 
 def _begin_plain(file: LogBytes, share: Share) -> _Begin:
-    """Look from the end of a file for the beginning of the share."""
+    """Search from the end of a file for the beginning of the share."""
     stop = size_bytes = file.stat().st_size
     least = max(0, size_bytes - share.size_bytes)
     if utf16 := utf16_of(file.read(0, BLOCK_BYTES)):
@@ -84,11 +85,11 @@ def _begin_plain(file: LogBytes, share: Share) -> _Begin:
 
 
 def _begin_utf16(file: LogBytes, utf16: str, size_bytes: int, share: Share) -> _Begin:
-    """The same of a file in UTF-16, whose lines are not counted."""
+    """The same for a file in UTF-16, whose lines are not counted."""
     least = size_bytes - share.size_bytes
     if least <= 0:
         return _Begin(0, _rest(share, 0, size_bytes))
-    # In the middle of the last unit before; a line feed in it counts.
+    # Begin in the middle of the last unit before; a line feed in it counts.
     start = (least - 1) // 2 * 2
     cutter = LineCutter(start, Half(), utf16)
     while block := file.read(cutter.at, BLOCK_BYTES):
@@ -98,9 +99,9 @@ def _begin_utf16(file: LogBytes, utf16: str, size_bytes: int, share: Share) -> _
 
 
 def begin_unpacked(file: LogBytes, share: Share) -> _Begin | None:
-    """The same of a compressed file, which is read twice.
+    """The same for a compressed file, which is read twice.
 
-    None for one that is too large, or has become shorter meanwhile.
+    Return None if it is too large, or has become shorter meanwhile.
     """
     lines = size_bytes = 0
     utf16 = utf16_of(file.read(0, BLOCK_BYTES))
@@ -118,7 +119,7 @@ def begin_unpacked(file: LogBytes, share: Share) -> _Begin | None:
     while skipped > 0:
         block = file.read(start, BLOCK_BYTES)
         if not block:
-            # It was whole a moment ago.
+            # The file was whole a moment ago.
             return None
         count = block.count(b"\n")
         start += _after_lines(block, skipped) if count >= skipped else len(block)
@@ -140,7 +141,7 @@ def _after_lines(block: bytes, count: int) -> int:
 
 
 def _next_line(file: LogBytes, offset: int) -> int:
-    """Return where the first line begins that does so at offset or behind it."""
+    """Return where the first line at or behind offset begins."""
     start = offset - 1
     while block := file.read(start, BLOCK_BYTES):
         if found := block.find(b"\n") + 1:

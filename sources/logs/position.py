@@ -1,4 +1,4 @@
-"""Where a follower of a log is, and how that is kept over a restart.
+"""Where a follower of a log is, and how the position is stored over a restart.
 
 Way in: Position, load_position, save_position; the latter two may wait for a disk.
 """
@@ -17,14 +17,14 @@ _UNREAD = Fingerprint.of(b"")
 
 
 class Position(NamedTuple):
-    """Behind some line of a log.
+    """A position behind a line of a log.
 
-    number: of the file, in the order in which they were the log, from 1. end: the offset in it.
-    half: what it begins with when that is the end of a line that began in the file before it;
-    is_after_loss: lines between this file and what was read before may be lost, which was not told
-    yet. Both only while end is where reading began. identity: of the file that had the log's name.
-    head: what it begins with. seen_s: when it was read, unix seconds: what was written later is not
-    known yet.
+    number: of the file, in the order in which the files were the log, from 1. end: the offset in
+    the file. half: the beginning, in the file before, of a line that ends in this file;
+    is_after_loss: lines between this file and the lines read before may be lost, which was not
+    reported yet. Both only while end is where reading began. identity: of the file that had the
+    log's name. head: the first bytes of the file. seen_s: when it was read, unix seconds: later
+    writes are not known yet.
     """
 
     number: int
@@ -36,14 +36,14 @@ class Position(NamedTuple):
     is_after_loss: bool = False
 
     def behind(self, end: int) -> Position:
-        """Return where a reader is that has read on in the same file, or not."""
+        """Return the position of a reader that may have read on in the same file."""
         if end <= self.end:
             return self
         return self._replace(end=end, half=_NOTHING, is_after_loss=False)
 
 
 def load_position(state: State, log: str) -> Position | None:
-    """Return the position in the log of that name, None when there is none that can be used.
+    """Return the position in the log of that name, None if there is no usable one.
 
     Raises StateError.
     """
@@ -64,7 +64,7 @@ def load_position(state: State, log: str) -> Position | None:
 
 
 def save_position(state: State, log: str, position: Position) -> None:
-    """Remember the position in the log of that name. Raises StateError."""
+    """Store the position in the log of that name. Raises StateError."""
     told = position._asdict()
     told["half"] = (position.half.text.decode("latin-1"), *position.half[1:])
     with state.writing() as execute:

@@ -1,6 +1,6 @@
-"""A file of a log as it is read: how far, and what tells it again. Way in: Reading, Batch.
+"""A file of a log while it is read: how far, and how to recognise it. Way in: Reading, Batch.
 
-Everything may wait for a disk and is called by one thread at a time.
+Everything may wait for a disk, and is called by one thread at a time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from wire.charsets import utf16_of
 # One read: about a thousand lines, which become events in a few milliseconds.
 READ_BYTES = 128 * 1024
 MAX_LINES = 1000
-# These bytes are compared with what was read. A difference shows that the log was cut, and has
-# grown past the place since.
+# So many bytes are compared with those read before. A difference shows that the log was cut, and
+# has grown past the place since.
 TAIL_BYTES = 256
 
 
 class Batch(NamedTuple):
-    """Lines of one file. number: which file; see Position. is_full: it was cut off by a bound.
+    """Lines of one file. number: which file; see Position. is_full: a limit ended the batch.
 
-    is_after_loss: before these lines others may be lost.
+    is_after_loss: lines before these may be lost.
     """
 
     number: int
@@ -37,16 +37,16 @@ class Batch(NamedTuple):
 
 
 class Reading:
-    """A file, from where reading of it began.
+    """A file, from the place where reading began.
 
     file: None before one was found, and after it was closed. number: see Position. start: where
-    reading began. half: what the file begins with, when that ends a line of the file before.
+    reading began. half: the beginning of a line in the file before, if its end is in this file.
     ends: the first bytes of the file, and those before start. seen_s: now, unix seconds.
 
-    is_live: the file is the log, or was it: it may grow, and may be cut. identity: of the file that
-    had the log's name, which is not that of its copy. end: the offset behind the last whole line.
-    seen_s: when the file was last seen to hold what was read. grew_s: when it last had more, and
-    succeeded_s: when another was first seen to have begun, monotonic.
+    is_live: the file is or was the log: it may grow, and may be cut. identity: of the file that had
+    the log's name, which is not that of its copy. end: the offset behind the last whole line.
+    seen_s: when the file was last seen to hold the bytes that were read. grew_s: when it last had
+    more, and succeeded_s: when another file was first seen to have begun, both monotonic.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Reading:
 
     @property
     def rest(self) -> Half:
-        """What was read behind the last line feed."""
+        """The bytes read behind the last line feed."""
         return self._cutter.half
 
     @property
@@ -87,7 +87,7 @@ class Reading:
         return Seen(self.identity, self.head, self.tail, self.at)
 
     def next_bytes(self, file: LogBytes, now_s: float) -> bytes | None:
-        """Return what comes next; None when the file was cut since the last time."""
+        """Return the next bytes; None if the file was cut since the last call."""
         back = len(self.tail) if self.is_live else 0
         found = file.read(self.at - back, back + READ_BYTES)
         if found[:back] != self.tail[len(self.tail) - back :]:
@@ -104,12 +104,13 @@ class Reading:
         return found[back:]
 
     def take(self, file: LogBytes, data: bytes) -> list[LogLine]:
-        """Take what next_bytes returned; return the lines that end in it, at most MAX_LINES."""
+        """Take bytes from next_bytes; return the lines that end in them, at most MAX_LINES."""
         self.grew_s, self.succeeded_s = time.monotonic(), None
         if not self.at:
             utf16 = utf16_of(data)
             if utf16 is None and data.startswith(b"\0"):
-                # The log was cut while a program wrote to it without appending: that leaves a hole.
+                # The log was cut while a program wrote to it without appending, which leaves a
+                # hole.
                 self._skip_hole(file)
                 return []
             self._cutter = LineCutter(0, self.rest, utf16)
@@ -121,31 +122,31 @@ class Reading:
         if lines:
             self.end = lines[-1].end
         self.tail = (self.tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
-        # Not read again, for the log may have been cut since.
+        # Not read again, since the log may have been cut meanwhile.
         self.head = (self.head[:at] + data)[:HEAD_BYTES] if at < HEAD_BYTES else self.head
         return lines
 
     def is_quiet(self, file: LogBytes, now_s: float, quiet_s: float) -> bool:
         """Was the file read to its end, and not written to for so long?"""
-        # Looked at after it was read to its end: what came meanwhile shows.
+        # Checked after the file was read to its end, so later writes are seen.
         status = file.stat()
         return status.st_size <= self.at and (
             now_s - status.st_mtime >= quiet_s or time.monotonic() - self.grew_s >= quiet_s
         )
 
     def finish(self) -> list[LogLine]:
-        """Return the rest as a line, for nothing comes after it; none if there is no rest."""
+        """Return the rest as a line, since no more bytes come; none if there is no rest."""
         return self._cutter.finish()
 
     def go_on_in_copy(self, copy: LogBytes) -> None:
-        """Go on in a copy of what the log was before it was cut."""
+        """Continue in a copy of the log from before it was cut."""
         at, back = self.at, len(self.tail)
         self.head, self.tail = copy.read(0, HEAD_BYTES), copy.read(at - back, back)
         self.close()
         self.file, self.is_live, self.succeeded_s = copy, False, None
 
     def is_copy_of(self, log: Identity) -> None:
-        """Note that the file is a copy of this log, which was cut since."""
+        """Note that the file is a copy of this log, and that the log was cut since."""
         self.identity, self.is_live = log, False
 
     def close(self) -> None:
@@ -172,12 +173,12 @@ def find_place(
 ) -> tuple[LogBytes, tuple[bytes, bytes]] | None:
     """Return the open file of position, and its ends there; None when no candidate is that file.
 
-    last: the line that ends at position, if that is known. is_copied: the log still is the file of
-    position, so that copies of it end before.
+    last: the line that ends at position, if that is known. is_copied: the log is still the file of
+    position, so copies of it end before.
     """
     for file in opened_of(candidates):
         with contextlib.suppress(OSError):
-            # Before it is seen that the file holds the position: then these are of the same.
+            # Read before the check that the file holds the position: so both are of the same file.
             ends = ends_of(file, position.end, position.head.length)
             if holds(file, position, last) or (is_copied and ends_before(file, position)):
                 return file, ends

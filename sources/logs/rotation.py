@@ -1,9 +1,9 @@
-"""What rotation has left of a log: which file comes after which, by what was read of it.
+"""The files that rotation has left of a log, and their order, found by the bytes already read.
 
-Names tell the order, and what a file holds tells which one it is: it may have been renamed, copied
-or compressed since. A copy counts once the log was cut: until then it may grow, and the log has all
-of it. Everything may wait for a disk, and raises AtWork when the folder changes meanwhile, as the
-answer would be of no one moment. Way in: Rotation.
+Names give the order, and the content of a file tells which one it is: it may have been renamed,
+copied or compressed since. A copy counts only after the log was cut: until then it may grow, and
+the log has all of it. Everything may wait for a disk, and raises AtWork if the folder changes
+meanwhile, since the answer would not be of one moment. Way in: Rotation.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from sources.logs.lines import MAX_LINE_BYTES, LastLine, as_utf8
 from sources.logs.position import Position
 from wire.charsets import utf16_of
 
-# A file whose name says nothing is the same if at least so much at its beginning is.
+# A file whose name tells nothing is the same if at least so many of its first bytes are equal.
 TELLING_BYTES = 256
-# What was rotated longer ago cannot be taken for what was rotated since.
+# A file that was rotated longer ago cannot be taken for one that was rotated since.
 RECENT_S = 5.0
 
 
 class Seen(NamedTuple):
-    """What was read of a file. identity: of the file that had the log's name, not of its copy.
+    """The bytes read of a file. identity: of the file that had the log's name, not of its copy.
 
     head, tail: its first bytes, and those before the offset `at`.
     """
@@ -55,9 +55,9 @@ class Seen(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A file that rotation has left. head: tells it when it was compressed, None if unreadable.
+    """A rotated file. head: identifies it after it was compressed, None if unreadable.
 
-    Its identity alone does not: what is removed leaves its inode to the next file that is made.
+    The identity alone does not: the inode of a removed file goes to the next file that is made.
     """
 
     content: tuple[int, ...]
@@ -67,21 +67,21 @@ class Known(NamedTuple):
         return self.content == content_of(rotated.status)
 
     def has_grown_to(self, rotated: Rotated, file: LogBytes) -> bool:
-        """Was it renamed, and is still written to?"""
+        """Was the file renamed, and is it still written to?"""
         if self.head is None or self.content[:2] != rotated.identity:
             return False
         return self.head.is_of(file)
 
 
 class Next(NamedTuple):
-    """What comes after a file. is_sure: else there was more, perhaps, which is removed by now."""
+    """The files after a file. is_sure: if not, there may have been others, removed by now."""
 
     files: list[Rotated]
     is_sure: bool
 
 
 class Left(NamedTuple):
-    """What rotation has left, the oldest first. since_ns: a moment before it was looked for.
+    """The rotated files, the oldest first. since_ns: a moment before the search began.
 
     is_copied: rotation is known to copy.
     """
@@ -91,9 +91,9 @@ class Left(NamedTuple):
     is_copied: bool
 
     def known(self, before: list[Known] | None = None) -> list[Known]:
-        """Return it as what is known. Raises AtWork when it is not there any more.
+        """Return these files with their heads. Raises AtWork if one is no longer there.
 
-        before: what was known, and need not be read again.
+        before: the files that were known, and need not be read again.
         """
         return [
             next((each for each in before or () if each.is_same(rotated)), None)
@@ -102,7 +102,7 @@ class Left(NamedTuple):
         ]
 
     def written_after(self, seen_s: float, known: list[Known]) -> list[Rotated]:
-        """Return what was written to after that, unix seconds, and is not known."""
+        """Return the unknown files that were written to after that time, unix seconds."""
         return [
             each
             for each in self.files
@@ -115,27 +115,27 @@ class Left(NamedTuple):
 class Rotation:
     """The folder of the log at path. links: whether a link that leads out of it is followed.
 
-    What is returned open is the caller's to close.
+    The caller closes the open files that are returned.
     """
 
     def __init__(self, path: Path, *, links: bool) -> None:
         self._path = path
         self._links = links
-        # Of names that were seen to be given to what was the log.
+        # The forms of names that files were seen to get after they were the log.
         self._shapes: set[str] = set()
 
     def find_log(self) -> os.stat_result | None:
-        """Return what the log is now, None when it is not there."""
+        """Return the present file of the log, None if there is none."""
         return find_log(self._path, links=self._links)
 
     def files(self, known: Identity = NO_FILE) -> list[Rotated]:
-        """Return what is called like the log, the oldest first. known: as of rotated_files."""
+        """Return the files named like the log, the oldest first. known: as in rotated_files."""
         return rotated_files(self._path, known, self._shapes, links=self._links)
 
     def left(self, log: Identity, known: Identity = NO_FILE) -> Left:
-        """Return what it has left, without copies of what the log still is.
+        """Return the rotated files, without copies of the present log.
 
-        log: of the file that has the log's name for long, so that rotation copies; else NO_FILE.
+        log: of the file that has kept the log's name, because rotation copies; else NO_FILE.
         """
         since_ns = time.time_ns()
         found = self.files(known)
@@ -143,22 +143,23 @@ class Rotation:
         while files and self._is_in_log(files[-1], log, since_ns / 1e9):
             files.pop()
         if files != found and names_of(found) != names_of(self.files(known)):
-            # What was opened may be another file with the same inode, and this one compressed.
+            # The opened file may be another one with the same inode, and this one compressed.
             raise AtWork
         return Left(files, since_ns, log != NO_FILE)
 
     def younger(self, file: LogBytes, seen: Seen, left: Left) -> Next:
-        """Return what is left of the time after file, the oldest first."""
+        """Return the remaining files after file, the oldest first."""
         if (younger := _behind(file.identity, left.files)) is not None:
             return Next(younger, True)
-        # It was compressed meanwhile, and is among them under another identity; or removed.
+        # The file was compressed meanwhile, and is among them under another identity; or it was
+        # removed.
         candidates = self._likely(seen) + left.files
         for rotated in reversed(candidates):
             if _has_become(rotated, seen):
                 count = len(self._shapes)
                 files = self.files(rotated.identity)
                 if len(self._shapes) > count:
-                    # Its name tells how others are named, which were left out.
+                    # Its name gives the form of others, which were left out.
                     raise AtWork
                 if rotated.identity in _identities(files):
                     return Next(_behind(rotated.identity, left.files) or [], True)
@@ -170,8 +171,8 @@ class Rotation:
             for each in left.files
             if each.status.st_size and each.status.st_mtime_ns > written_ns
         ]
-        # Rotation removes the oldest first, and then perhaps what came next. Where that renames, it
-        # mostly was put elsewhere by others.
+        # Rotation removes the oldest file first, and then perhaps the next one. If rotation
+        # renames, another program has mostly moved the file elsewhere.
         is_sure = not younger and not (left.is_copied and file.stat().st_nlink == 0)
         return Next(younger, is_sure)
 
@@ -183,9 +184,9 @@ class Rotation:
         return bool(self.younger(file, seen, left).files) or has_log
 
     def find_copy(self, seen: Seen, known: list[Known]) -> LogBytes | None:
-        """Return the copy of what the log was before it was cut, None if there is none.
+        """Return the copy of the log from before it was cut, None if there is none.
 
-        It may be shorter than what was read. known: what was left when that began.
+        It may be shorter than the bytes read. known: the rotated files when reading began.
         """
         if not seen.head:
             return None
@@ -202,7 +203,7 @@ class Rotation:
         return copy or shorter
 
     def unseen(self, left: Left, known: list[Known]) -> Next:
-        """Return what of it rotation has left since. known: what was left before."""
+        """Return the copies that were left since. known: the rotated files before."""
         gone = list(known)
         fresh = []
         for rotated in left.files:
@@ -230,19 +231,19 @@ class Rotation:
         return Next(unseen, not known or known[-1] not in gone)
 
     def candidates(self, position: Position) -> list[Rotated]:
-        """Return what may be the file of position, the likeliest first."""
+        """Return the files that may be the file of position, the likeliest first."""
         likely = likely_files(self._path, position.identity, links=self._links)
         if position.head.length < TELLING_BYTES:
             likely = [each for each in likely if each.identity == position.identity]
         log = self.find_log()
         files = self.files() + ([] if log is None else [Rotated(self._path, log, self._links)])
-        # The newest first, and before all others what has not even been copied.
+        # The newest first, and before all others the log, of which there may be no copy yet.
         found = (likely + files)[::-1]
         found.sort(key=lambda rotated: rotated.identity != position.identity)
         return found
 
     def _is_in_log(self, rotated: Rotated, log: Identity, now_s: float) -> bool:
-        """Is it a copy of the log, which was not cut yet?"""
+        """Is it a copy of the log from before a cut?"""
         if not rotated.status.st_size:
             return True
         if log == NO_FILE and now_s - rotated.status.st_mtime >= RECENT_S:
@@ -253,7 +254,7 @@ class Rotation:
         with contextlib.closing(copy):
             size_bytes = HEAD_BYTES if copy.is_gzip else copy.stat().st_size
             starts = 0, max(0, size_bytes - TELLING_BYTES)
-            # First, for the log may be cut at any time.
+            # Read first, since the log may be cut at any time.
             parts = [copy.read(start, HEAD_BYTES) for start in starts]
         try:
             file = PlainFile(self._path, links=self._links)
@@ -265,7 +266,7 @@ class Rotation:
             ]
 
     def _have_moved(self, files: list[Rotated]) -> bool:
-        """Has one of them another name by now, or none?"""
+        """Has one of them been renamed or removed by now?"""
         for each in files:
             status = find_log(each.path, links=self._links)
             if status is None or content_of(status) != content_of(each.status):
@@ -287,7 +288,7 @@ def _head_of(rotated: Rotated, *, grows: bool) -> Fingerprint | None:
 
 
 def _open_readable(rotated: Rotated, *, grows: bool = True) -> LogBytes | None:
-    """Open it, None if that is forbidden. Raises AtWork. grows: as of open_now."""
+    """Open the file; None if that is forbidden. Raises AtWork. grows: as in open_now."""
     try:
         return open_now(rotated, grows=grows)
     except AtWork:
@@ -297,7 +298,9 @@ def _open_readable(rotated: Rotated, *, grows: bool = True) -> LogBytes | None:
 
 
 def opened_of(files: Iterable[Rotated]) -> Iterator[LogBytes]:
-    """Open one after another, leaving out what cannot be opened; the caller closes them."""
+    """Open the files one after another, without those that cannot be opened; the caller closes
+    them.
+    """
     for rotated in files:
         with contextlib.suppress(OSError):
             if opened := rotated.open():
@@ -329,7 +332,7 @@ def ends_before(file: LogBytes, position: Position) -> bool:
 
 
 def _has_become(rotated: Rotated, seen: Seen) -> bool:
-    """Is in it what was read?"""
+    """Does it hold the bytes that were read?"""
     for file in opened_of([rotated] if seen.head else []):
         with contextlib.closing(file), contextlib.suppress(OSError):
             if file.read(0, len(seen.head)) == seen.head:
@@ -340,7 +343,7 @@ def _has_become(rotated: Rotated, seen: Seen) -> bool:
 def _copy_among(
     candidates: list[Rotated], files: list[Rotated], seen: Seen
 ) -> tuple[LogBytes | None, LogBytes | None]:
-    """Return the copy, or else one of files that is shorter than what was read."""
+    """Return the copy, or else one of files that is shorter than the bytes read."""
     identity, seen_head, tail, at = seen
     shorter: LogBytes | None = None
     rotated = _identities(files)
@@ -363,7 +366,7 @@ def _copy_among(
 
 
 def _behind(known: Identity, files: list[Rotated]) -> list[Rotated] | None:
-    """Return those after the one that is known, None when it is not among them."""
+    """Return the files after the known one, None if it is not among them."""
     for index, rotated in enumerate(files):
         if rotated.identity == known:
             return [each for each in files[index + 1 :] if each.status.st_size]
