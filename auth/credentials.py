@@ -45,8 +45,7 @@ class Credentials:
         self._is_open = is_open
 
     def check_origin(self, environ: Mapping[str, Any]) -> None:
-        """Refuse requests of another site's pages, and requests to a name that is not this
-        server's.
+        """Refuse requests of another site's pages, and requests to another server's name.
 
         Raises Forbidden.
         """

@@ -182,7 +182,7 @@ def open_now(rotated: Rotated, *, grows: bool = True) -> LogBytes:
 
 
 class Fingerprint(NamedTuple):
-    """The first bytes of a file, and their number."""
+    """A digest of the first bytes of a file, and their number."""
 
     length: int
     digest: str
@@ -192,7 +192,7 @@ class Fingerprint(NamedTuple):
         return cls(len(head), hashlib.sha256(head).hexdigest())
 
     def is_of(self, file: LogBytes) -> bool:
-        """Does file begin so?"""
+        """Does file begin with these bytes?"""
         return Fingerprint.of(file.read(0, self.length)) == self
 
 
