@@ -1,4 +1,4 @@
-"""Who may open Socket.IO sessions: the authenticator, as the protocol stack asks it.
+"""Which clients may open Socket.IO sessions: the authenticator, as the protocol stack calls it.
 
 Way in: SocketAdmission. Its errors become answers of sockets.engineio.
 """
@@ -15,7 +15,7 @@ from sockets.engineio.errors import Refused
 
 
 def refused(error: AccessError) -> Refused:
-    """Return what the stack says of an error."""
+    """Return the stack's error for an error of the authenticator."""
     return Refused(*find_answer(error), str(error), headers_of(error))
 
 

@@ -11,14 +11,15 @@ from sockets.engineio.errors import refusal, shape_of
 
 
 class Misuse(Exception):
-    """What a client emitted cannot be understood; the message says what would be right."""
+    """An event of a client cannot be understood; the message says what would be right."""
 
 
 class UnknownExport(Exception):
-    """There is no export of that id."""
+    """There is no export with this id."""
 
 
-# The table, and what only sockets say. HTTP answers JournalFailed by the outcome of the export.
+# The table, and the errors of sockets only. HTTP answers JournalFailed by the outcome of the
+# export.
 ANSWERS: dict[type[Exception], tuple[int, str]] = {
     **answers.ANSWERS,
     Misuse: (400, "malformed"),
@@ -33,5 +34,5 @@ def answer_of(error: Exception) -> dict[str, Any]:
 
 
 def message_of(error: Exception) -> dict[str, Any]:
-    """Return what a WebSocket is told of an error of the table."""
+    """Return the message that a WebSocket is sent for an error of the table."""
     return shape_of(*find_answer(error, ANSWERS), str(error))

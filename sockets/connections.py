@@ -1,4 +1,4 @@
-"""The connections of our own worker, for the protocol stack. Way in: make_acceptor."""
+"""The connections of the gunicorn worker, for the protocol stack. Way in: make_acceptor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wire.connection import connection_of
 
 
 def make_acceptor(schedule: InputSchedule) -> Acceptor:
-    """Return what takes WebSockets over. schedule: what clients send is heard in its turns."""
+    """Return the acceptor of WebSockets. schedule: client messages are handled in its turns."""
     return Acceptor(connection_of, ConnectionWriter, schedule, Unfinished(), _request_id)
 
 

@@ -1,4 +1,4 @@
-"""What is kept of the request that opened a session, for its handlers. Way in: KeptEnviron."""
+"""The environ of the request that opened a session, for its handlers. Way in: KeptEnviron."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-# What is kept of the request that opened a session, besides the header fields.
+# The keys that are kept of the request that opened a session, besides the header fields.
 _KEPT = (
     "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
     "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "wsgi.url_scheme",
 )  # fmt: skip
-# Fields that were about that one request.
+# Fields that only concern that one request.
 _DROPPED = (
     "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_ACCEPT_ENCODING", "HTTP_CACHE_CONTROL", "HTTP_PRAGMA",
     "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION", "HTTP_SEC_WEBSOCKET_EXTENSIONS",
@@ -20,7 +20,7 @@ _DROPPED = (
 
 
 class KeptEnviron:
-    """A WSGI environ in a fifth of the space: one text, made an environ again for each handler."""
+    """A WSGI environ in a fifth of the space: one string, parsed again for each handler."""
 
     __slots__ = ("_app", "_text")
 
@@ -32,7 +32,7 @@ class KeptEnviron:
         self._text = "\0".join(f"{name}\0{environ[name]}" for name in names)
 
     def environ(self) -> dict[str, Any]:
-        """Return an environ, the caller's own."""
+        """Return a new environ, which the caller owns."""
         parts = iter(self._text.split("\0"))
         environ: dict[str, Any] = dict(zip(parts, parts, strict=True))
         environ["flask.app"] = self._app

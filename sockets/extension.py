@@ -18,7 +18,7 @@ from sockets.engineio.polling import PollWriter
 from sockets.engineio.sessions import EngineOptions
 from sockets.server import FlaskServer
 
-# Flask-SocketIO's name of each of EngineOptions, and two more of those.
+# Flask-SocketIO's name of each of EngineOptions, and two more of its options.
 _ENGINE_OPTIONS = {
     "ping_interval": "ping_interval_s",
     "ping_timeout": "ping_timeout_s",
@@ -29,7 +29,7 @@ _ENGINE_OPTIONS = {
     "upgrade_timeout_s": "upgrade_timeout_s",
 }
 OPTIONS = (*_ENGINE_OPTIONS, "cors_allowed_origins", "cors_credentials", "path", "resource")
-# Options that may say what holds anyway.
+# Options that are only accepted with the value that applies anyway.
 FIXED = {"async_mode": "threading", "async_handlers": False, "manage_session": False}
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -39,18 +39,18 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
     """Flask-SocketIO; see flask_socketio.SocketIO.
 
     An event is encoded and framed once and written straight to every client. One client's backlog,
-    mistake or failing handler is its own affair. Handlers of one client run one after the other, so
-    there is no `call`. Sessions of Flask are not kept between events. Only namespaces that have
-    handlers can be connected to. Options that would do something else raise ValueError.
+    mistake or failing handler affects no other client. Handlers of one client run one after the
+    other, so there is no `call`. Flask's sessions are not kept between events. Clients can connect
+    only to namespaces that have handlers. Options with another meaning raise ValueError.
 
     acceptor, admission, refusals, headers: see EngineServer. end_of_session: see EngineOptions.
-    options: those of OPTIONS, as Flask-SocketIO has them.
+    options: those of OPTIONS, as in Flask-SocketIO.
 
-    A namespace that has a method `upgraded(sid)` is told when a client has changed from polling to
-    WebSocket, at once and before anything else is sent: its writer is another one then. One that
-    has `over(sid)` is told of a client whose session has lasted for long enough, before it is
-    closed. One that has `heard(sid)` is told of every event, before it is looked at; Refused from
-    there is the acknowledgement.
+    Three more methods of a namespace are called if it has them. `upgraded(sid)`: a client has
+    changed from polling to WebSocket; called at once and before anything else is sent, since its
+    writer is another one then. `over(sid)`: a session has reached its longest time; called before
+    it is closed. `heard(sid)`: an event has arrived; called before its text is parsed. If it raises
+    Refused, that is the acknowledgement.
     """
 
     server: FlaskServer
@@ -96,7 +96,7 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         app.wsgi_app = self.sockio_mw  # type: ignore[method-assign]
 
     def run(self, *arguments: Any, **options: Any) -> None:
-        """Refuse: the server of gunicorn.conf.py hands connections out, and others do not."""
+        """Refuse: only the server of gunicorn.conf.py hands connections over."""
         raise RuntimeError("start it by `gunicorn -c gunicorn.conf.py`")
 
     def repeat(self, sid: str, event: str, data: Any, namespace: str = "/") -> None:
@@ -106,9 +106,9 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
             self.server.sockets.emitter.repeat(member, event, data, namespace)
 
     def writer_of(self, sid: str, namespace: str = "/") -> PollWriter | FrameWriter | None:
-        """Return what writes to a client, None when it is gone. It changes with an upgrade.
+        """Return the writer of a client, None if the client is gone. It changes with an upgrade.
 
-        By the transport of the client it takes frames or payloads: see `server.transport`.
+        Depending on the client's transport it takes frames or payloads: see `server.transport`.
         """
         return self.server.sockets.writer_of(sid, namespace)
 
@@ -117,16 +117,16 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         return self.server.engine.sessions.counts()
 
     def close(self, sid: str, namespace: str = "/") -> None:
-        """Disconnect a client, and end the session that it is on."""
+        """Disconnect a client, and end its session."""
         self.server.sockets.close(sid, namespace)
 
     def close_all(self, code: int, text: str) -> None:
-        """Close every client. code, text: what a WebSocket is closed with."""
+        """Close every client. code, text: of the close of a WebSocket."""
         self.server.engine.sessions.close_all(code, text)
 
 
 class Middleware:
-    """The WSGI application in front of Flask's: /socket.io/ is the engine's."""
+    """The WSGI application in front of Flask's: the engine answers /socket.io/."""
 
     def __init__(self, engine: EngineServer, app: Flask, path: str) -> None:
         self._engine = engine
@@ -157,11 +157,11 @@ def check_options(options: Mapping[str, Any]) -> None:
 def engine_options(
     options: Mapping[str, Any], end_of_session: Callable[[], float]
 ) -> EngineOptions:
-    """Return what Flask-SocketIO's options say of Engine.IO."""
+    """Return the Engine.IO options for Flask-SocketIO's options."""
     named = {_ENGINE_OPTIONS[name]: options[name] for name in _ENGINE_OPTIONS if name in options}
     interval = named.get("ping_interval_s")
     if isinstance(interval, tuple):
-        # The interval, and how much more a client is given.
+        # The interval, and the additional time for the client.
         named["ping_interval_s"] = sum(interval)
     if transports := named.get("transports"):
         named["transports"] = (transports,) if isinstance(transports, str) else tuple(transports)
@@ -169,7 +169,7 @@ def engine_options(
 
 
 def origin_rule(allowed: Any) -> AllowOrigin | None:
-    """Return the rule that Flask-SocketIO's `cors_allowed_origins` asks for."""
+    """Return the rule for Flask-SocketIO's `cors_allowed_origins`."""
     if allowed is None:
         return is_same_origin
     if callable(allowed):

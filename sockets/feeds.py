@@ -26,7 +26,7 @@ from wire.events import HEARTBEAT, id_of
 from wire.framing import Framing
 from wire.parameters import check_parameters
 
-# Five heartbeats without an answer. A minute of standing still is a slow client, not a dead one.
+# Five heartbeats without an answer. A client that stalls for a minute is slow, not dead.
 DEAD_AFTER_S = 75.0
 
 # RFC 6455, 7.4.1, and the IANA registry of close codes for the last.
@@ -52,13 +52,13 @@ TEXT_FRAMES = TextFrames()
 
 
 class Broadcasts:
-    """Everybody on /ws/live, and what /broadcast says to them. There is nothing to start."""
+    """All clients of /ws/live, and the broadcasts to them. There is nothing to start."""
 
     def __init__(self) -> None:
         self.websockets: dict[WebSocket, None] = {}
 
     def start(self) -> None:
-        """Do nothing: clients come by themselves."""
+        """Do nothing: clients connect by themselves."""
 
     def stop(self) -> None:
         """Close all: the server is going away."""
@@ -84,13 +84,14 @@ def make_blueprint(
 ) -> Blueprint:
     """Return the blueprint.
 
-    broadcast_live: says a message to the clients of /live. note: counts a message as a request of
+    broadcast_live: sends a message to the clients of /live. note: counts a message as a request of
     its quota_key; raises TooMany. narrow: returns the framing for a principal's reader of patterns.
-    acceptor: takes the WebSockets over. connection_s: how long one may last, 0 for any time.
+    acceptor: takes the WebSockets over. connection_s: how long a WebSocket may last, 0 for any
+    time.
     """
     blueprint = Blueprint("feeds", __name__)
 
-    # Each twice: a request that asks for no upgrade gets to its view too, which says so.
+    # Each route twice: a request without an upgrade also reaches the view, which refuses it.
     @blueprint.get("/ws/events/<path:names>")
     @blueprint.get("/ws/events/<path:names>", websocket=True)
     def events(names: str) -> Response:
@@ -142,7 +143,7 @@ def make_blueprint(
 
 
 def _push(topics: Topics, reader: TopicReader, websocket: WebSocket) -> Talk:
-    """Have the reader pushed to until the WebSocket is closed."""
+    """Push events to the reader until the WebSocket is closed."""
     reader.writer = websocket.writer
     reader.is_dead = partial(_is_silent, websocket)
 
@@ -154,7 +155,7 @@ def _push(topics: Topics, reader: TopicReader, websocket: WebSocket) -> Talk:
     topics.follow(reader)
     try:
         yield
-        websocket.close(POLICY_VIOLATION, "nothing is said here; POST /events/<topic> publishes")
+        websocket.close(POLICY_VIOLATION, "no messages are accepted here; POST /events/<topic> publishes")
     finally:
         if _is_silent(websocket):
             websocket.refused(SILENT)
@@ -166,7 +167,7 @@ def _is_silent(websocket: WebSocket) -> bool:
 
 
 def _tick(websocket: WebSocket, ends_s: float, count: int) -> bool:
-    """Send the update of a second; False when the client is gone. A busy one does without."""
+    """Send the update of a second; False if the client is gone. A busy client misses it."""
     if monotonic() >= ends_s:
         websocket.close(SERVICE_RESTART, "connect again")
         return False
@@ -176,7 +177,7 @@ def _tick(websocket: WebSocket, ends_s: float, count: int) -> bool:
 
 
 def _respond(message: str | bytes) -> dict[str, Any]:
-    """Return the answer to what a client of /ws/live said."""
+    """Return the answer to a message of a client of /ws/live."""
     try:
         fields = json.loads(message)
         said = fields.get("message", "")

@@ -17,7 +17,7 @@ from sockets.engineio.errors import ConnectRefused, refusal
 from sockets.environs import KeptEnviron
 
 REJECTED = {"message": "Connection rejected by server"}
-# A function that is registered for it hears every event of its namespace.
+# A function that is registered for it receives every event of its namespace.
 EVERY = "*"
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -35,12 +35,12 @@ class FlaskHandlers:
         self._session_of = session_of
         self._functions: dict[str, dict[str, Callable[..., Any]]] = {}
         self._namespaces: dict[str, flask_socketio.Namespace] = {}
-        # How many arguments a handler takes, at least and at most.
+        # The least and the greatest number of arguments of a handler.
         self._arities: dict[tuple[str, str], tuple[int, float]] = {}
         self.environs: dict[str, KeptEnviron] = {}
 
     def add(self, event: str, function: Callable[..., Any], namespace: str) -> None:
-        """Call function with the sid and the arguments of each such event."""
+        """Call function with the sid and the arguments of each event of this name."""
         _check_namespace(namespace)
         self._functions.setdefault(namespace, {})[event] = function
 
@@ -50,11 +50,11 @@ class FlaskHandlers:
         self._namespaces[namespace.namespace] = namespace
 
     def environ_of(self, sid: str, namespace: str) -> dict[str, Any] | None:
-        """Return the environ of the request that opened a client's session, the caller's own."""
+        """Return a new environ of the request that opened a client's session."""
         kept = self.environs.get(self._session_of(sid, namespace) or "")
         return None if kept is None else kept.environ()
 
-    # What the server tells.
+    # Called by the Socket.IO server.
 
     def opened(self, session: str, environ: Mapping[str, Any]) -> None:
         self.environs[session] = KeptEnviron(environ)
@@ -78,7 +78,7 @@ class FlaskHandlers:
 
     def disconnect(self, namespace: str, sid: str, reason: str) -> None:
         function = self._function(namespace, "disconnect")
-        # Before there were reasons such a function took no argument.
+        # In older versions, without reasons, such a function took no argument.
         takes_none = function is not None and _arity(function)[1] == 0
         self._call("disconnect", namespace, sid, *([] if takes_none else [reason]))
 
@@ -92,7 +92,7 @@ class FlaskHandlers:
         self._tell("over", namespace, sid)
 
     def event(self, namespace: str, sid: str, name: str, arguments: list[Any]) -> Any:
-        """Return what the handler does, or what is wrong with the event."""
+        """Return the result of the handler, or what is wrong with the event."""
         method = getattr(self._namespaces.get(namespace), f"on_{name}", None)
         if method is not None:
             arity = self._arities.get((namespace, name))
@@ -112,7 +112,9 @@ class FlaskHandlers:
         return functions.get(event)
 
     def _call(self, event: str, namespace: str, sid: str, *arguments: Any) -> Any:
-        """Call the function of an event, else the method of the namespace; None without either."""
+        """Call the function of an event, else the method of the namespace; None if there is
+        neither.
+        """
         function = self._function(namespace, event)
         if function is not None:
             return function(sid, *arguments)

@@ -1,7 +1,7 @@
-"""The Socket.IO namespace /live: events of the original contract, and topics with acknowledgements.
+"""The Socket.IO namespace /live: events of the original contract, and topics with replies.
 
-A subscription is a reader of topics whose client is a Socket.IO session. Way in: Live, a namespace
-of Flask-SocketIO, which the entry starts.
+The replies are acknowledgements. A subscription is a reader of topics whose client is a Socket.IO
+session. Way in: Live, a namespace of Flask-SocketIO, which the entry starts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from wire.events import new_event
 from wire.framing import Framing
 from wire.since import parse_since
 
-# As of POST /events.
+# The same limit as for POST /events.
 MAX_EVENTS = 10_000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -48,7 +48,7 @@ Handler = Callable[["Live", Fields], Fields]
 
 
 def acknowledged(handler: Handler) -> Handler:
-    """Have a handler of one object acknowledge by {ok: true, …}, or by {ok: false, error, …}."""
+    """Make a handler of one object acknowledge with {ok: true, …} or {ok: false, error, …}."""
 
     @wraps(handler)
     def handle(live: Live, fields: Fields) -> Fields:
@@ -78,12 +78,13 @@ _asked: ContextVar[_Asked] = ContextVar("asked")
 class Live(Namespace):  # type: ignore[misc]
     """See the module. One for all clients; `socketio` is set when it is registered.
 
-    Its handlers have no flask.request: making one for each event, with its routes and its session,
-    took half of the time that 5,000 clients need to connect and subscribe.
+    Its handlers have no flask.request: to make one for each event, with its routes and its session,
+    took half of the time in which 5,000 clients connect and subscribe.
 
-    find_to_end: returns the export of an id for a principal that may cancel it, None if it sees
-    none, raises Forbidden. narrow: returns the framing for a principal's reader of patterns. hides:
-    whether a principal may not know of a topic. refusals: counted by their code.
+    find_to_end: returns the export of an id for a principal that may cancel it, None if the
+    principal sees no such export; raises Forbidden. narrow: returns the framing for a principal's
+    reader of patterns. hides: tells whether a principal may not know of a topic. refusals: counted
+    by their code.
     """
 
     socketio: SocketIO
@@ -106,11 +107,11 @@ class Live(Namespace):  # type: ignore[misc]
         self._narrow = narrow
         self._hides = hides
         self._refusals = refusals
-        # One object, not one for each client.
+        # One object for all clients.
         self._cut = self._close
         self._is_stopped = False
         self._identities: dict[str, RequestIdentity] = {}
-        # By session: its subscriptions, by what they were asked for.
+        # By session: its subscriptions, by the requested topics.
         self._readers: dict[str, dict[str, TopicReader]] = {}
 
     def start(self) -> None:
@@ -123,7 +124,7 @@ class Live(Namespace):  # type: ignore[misc]
         self.socketio.close_all(1012, "the server restarts")
 
     def trigger_event(self, event: str, sid: str, *arguments: Any) -> Any:
-        """Run the handler of an event. A connect comes with its environ and what the client shows.
+        """Run the handler of an event. A connect comes with its environ and the client's auth data.
 
         As flask_socketio.Namespace does, without a request.
         """
@@ -144,7 +145,7 @@ class Live(Namespace):  # type: ignore[misc]
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
             identity = self._authenticator.greet(_asked.get().environ or {}, token)
-            # The sessions of one are counted beside its connections.
+            # The sessions of a client are counted beside its connections.
             seat = identity._replace(quota_key=f"{identity.quota_key} on /live")
             session = self.socketio.server.session_id_of(sid, NAMESPACE)
             self._authenticator.sessions.count_to(identity.quota_key, session)
@@ -167,7 +168,7 @@ class Live(Namespace):  # type: ignore[misc]
         self.socketio.emit("broadcast", {"data": message}, namespace=NAMESPACE)
 
     def _send_status(self) -> None:
-        """Emit `status_update` every second; a client that is busy does without."""
+        """Emit `status_update` every second; a busy client misses it."""
         for count in seconds(self.socketio.sleep):
             if self._is_stopped:
                 return
@@ -178,18 +179,18 @@ class Live(Namespace):  # type: ignore[misc]
         self.socketio.close(sid, NAMESPACE)
 
     def heard(self, sid: str) -> None:
-        """Count what a client says as one of its requests. Raises Refused."""
+        """Count an event of a client as one of its requests. Raises Refused."""
         try:
             self._authenticator.rates.note_request(self._identities[sid].quota_key)
         except AccessError as error:
             raise refused(error) from error
 
     def take_turn(self) -> None:
-        """Wait for the turn of what a client says, unless its session has had it."""
+        """Wait for the turn of a client's event, unless its session already has one."""
         self._authenticator.scheduler.keep(self._identities[_sid()].quota_key)
 
     def refuse(self, error: Exception) -> Fields:
-        """Return the acknowledgement of an error of ANSWERS; it is counted, and logged."""
+        """Return the acknowledgement of an error of ANSWERS; the error is counted and logged."""
         sid, environ = _asked.get()
         if environ is None:
             environ = self.socketio.server.get_environ(sid, NAMESPACE) or {}
@@ -221,7 +222,7 @@ class Live(Namespace):  # type: ignore[misc]
         if self._attach(sid, reader):
             self._readers.setdefault(sid, {})[patterns.text] = reader
             reader.end = partial(self._say_last, reader)
-            # It ends with the session.
+            # The subscription ends with the session.
             self._topics.follow(reader, is_bounded=False)
         newest = [topic.newest for topic in reader.places if topic.newest is not None]
         return {
@@ -281,12 +282,12 @@ class Live(Namespace):  # type: ignore[misc]
             self._topics.leave(reader)
 
     def over(self, sid: str) -> None:
-        """Have a client come back whose session has lasted for long enough; it is closed next."""
+        """Tell a client to reconnect whose session has reached its longest time; it closes next."""
         if readers := list(self._readers.get(sid, {}).values()):
             self._topics.send_back(readers)
 
     def upgraded(self, sid: str) -> None:
-        """Go on over the WebSocket that a client has changed to from polling."""
+        """Continue over the WebSocket to which a client has changed from polling."""
         for reader in self._readers.get(sid, {}).values():
             self._attach(sid, reader)
             reader.live = False
@@ -294,7 +295,7 @@ class Live(Namespace):  # type: ignore[misc]
                 reader.writer.feed_from(reader)
 
     def _attach(self, sid: str, reader: TopicReader) -> bool:
-        """Have reader pushed to where the client is now; return False if the client is gone."""
+        """Push events of reader over the client's present transport; return False if it is gone."""
         writer = self.socketio.writer_of(sid, NAMESPACE)
         if writer is None:
             return False

@@ -1,7 +1,7 @@
 """How events look on /live: Socket.IO packets, in WebSocket frames or in payloads for polling.
 
-Pure: lines of wire/events.py in. An event is the packet `event` with the line as its argument, so
-nothing is encoded anew. Way in: LIVE_FRAMES, LIVE_PAYLOADS, each a wire.framing.Framing.
+Pure: takes lines of wire/events.py. An event is the packet `event` with the line as its argument,
+so no line is encoded again. Way in: LIVE_FRAMES, LIVE_PAYLOADS, each a wire.framing.Framing.
 Source: Socket.IO protocol v5 and Engine.IO protocol v4, https://socket.io/docs/v4/.
 """
 
@@ -29,7 +29,7 @@ def event_packet(line: bytes) -> bytes:
 
 
 def notice_packet(name: str, line: bytes) -> bytes:
-    """Return the packet that emits what the server says by itself."""
+    """Return the packet that emits a message of the server itself."""
     topic = topic_of(line)
     newest = id_of(line).decode()
     fields = json.loads(parts_of(line).data)
@@ -43,9 +43,9 @@ def notice_packet(name: str, line: bytes) -> bytes:
 
 
 class LiveFraming:
-    """Packets of /live as a transport has them.
+    """Packets of /live in the form of a transport.
 
-    piece: makes of a packet what stands in a write. between: what stands between two of them.
+    piece: returns the bytes of a packet in a write. between: the bytes between two packets.
     """
 
     def __init__(self, transport: str, piece: Callable[[bytes], bytes], between: bytes) -> None:

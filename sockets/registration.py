@@ -27,7 +27,7 @@ from wire.framing import Framing
 
 
 class EventRights(NamedTuple):
-    """What a principal may see and end; see streaming.rights.Rights."""
+    """The exports that a principal may see and end; see streaming.rights.Rights."""
 
     find_to_end: Callable[[Principal, str], Export | None]
     narrow: Callable[[Principal, Patterns, Framing], Framing]
@@ -35,7 +35,7 @@ class EventRights(NamedTuple):
 
 
 class SocketParts(NamedTuple):
-    """What a process entry starts and stops."""
+    """The parts that a process entry starts and stops."""
 
     live: Live
     ticker: Ticker
@@ -50,7 +50,7 @@ class SocketParts(NamedTuple):
             part.stop()
 
     def drain(self) -> None:
-        """End everything that has no end of its own."""
+        """End all connections that would not end by themselves."""
         self.live.stop()
         self.broadcasts.stop()
 

@@ -1,7 +1,7 @@
-"""The Socket.IO server as Flask-SocketIO calls it: what it does is in sockets.engineio.
+"""The Socket.IO server as Flask-SocketIO calls it; sockets.engineio does the work.
 
-Way in: FlaskServer, the `server` of a SocketIO. Its methods are those of python-socketio's server
-that flask_socketio and its test client use. Source: python-socketio 5.18, flask_socketio 5.7.
+Way in: FlaskServer, the `server` of a SocketIO. It has the methods of python-socketio's server that
+flask_socketio and its test client use. Source: python-socketio 5.18, flask_socketio 5.7.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FlaskServer:
         self._handlers = FlaskHandlers(self.session_id_of)
         self.engine = engine
         self.sockets = SocketIOServer(engine, self._handlers)
-        # Flask-SocketIO's test client has no session; it listens here.
+        # Flask-SocketIO's test client has no session; it receives packets here.
         self.sockets.emitter.undelivered = self._send_to_test_client
         self.environ = self._handlers.environs
         self.manager = SimpleNamespace(
@@ -63,8 +63,9 @@ class FlaskServer:
     ) -> None:
         """Emit an event. data: its argument, a tuple of them, or None for none.
 
-        to, room: a sid, a room, several, or None for all. skip_sid: clients that do without.
-        volatile: as Node's: clients that are busy do without. ignore_queue: there is none.
+        to, room: a sid, a room, several, or None for all. skip_sid: clients that are left out.
+        volatile: as in Node's server, busy clients are left out. ignore_queue: has no effect, since
+        there is no queue.
         """
         place = namespace or "/"
         arguments = [] if data is None else list(data) if isinstance(data, tuple) else [data]
@@ -72,7 +73,7 @@ class FlaskServer:
         self.sockets.emitter.emit(members, event, arguments, place, callback, volatile=volatile)
 
     def call(self, *arguments: Any, **options: Any) -> None:
-        """Refuse: handlers of a client run one after the other, so it would wait for itself."""
+        """Refuse: handlers of a client run one after the other, so a call would wait for itself."""
         raise RuntimeError("call is not supported: emit with a callback instead")
 
     def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
@@ -91,7 +92,7 @@ class FlaskServer:
         self.sockets.disconnect(sid, namespace or "/")
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
-        """Return `websocket` or `polling`. Raises KeyError when the client is gone."""
+        """Return `websocket` or `polling`. Raises KeyError if the client is gone."""
         session = self.sockets.session_of(sid, namespace or "/")
         if session is None:
             raise KeyError("Session not found")
@@ -101,7 +102,7 @@ class FlaskServer:
         return self._handlers.environ_of(sid, namespace or "/")
 
     def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
-        """Return what handlers keep of a client. Raises KeyError when it is gone."""
+        """Return the data that handlers store for a client. Raises KeyError if it is gone."""
         session = self.sockets.session_of(sid, namespace or "/")
         if session is None:
             raise KeyError("Session not found")
@@ -131,7 +132,7 @@ class FlaskServer:
         time.sleep(seconds)
 
     def session_id_of(self, sid: str, namespace: str) -> str | None:
-        """Return the Engine.IO session of a client, None when it is gone."""
+        """Return the Engine.IO session of a client, None if it is gone."""
         member = self.sockets.members.find(sid, namespace)
         return member.session if member else None
 
@@ -141,4 +142,4 @@ class FlaskServer:
             self._send_eio_packet(session, EnginePacket(ENGINE_MESSAGE, data))
 
     def _send_eio_packet(self, eio_sid: str, eio_pkt: EnginePacket) -> None:
-        """Send nothing: the session is gone. The test client puts itself here."""
+        """Send nothing: the session is gone. The test client replaces this function."""

@@ -20,14 +20,14 @@ from sockets.engineio.handshake import answer_handshake
 from sockets.engineio.unfinished import Unfinished
 from sockets.engineio.websocket import Talk, WebSocket
 
-# What a client may send at once: an event of 64 KiB and what is around it.
+# The longest message of a client: an event of 64 KiB and the bytes around it.
 MAX_MESSAGE_BYTES = 65 * 1024
 
 Headers = Iterable[tuple[str, str]]
 
 
 def no_connection(environ: Environ) -> None:
-    """Return None: the WSGI server keeps the connections of its clients to itself."""
+    """Return None: the WSGI server hands no connections over."""
 
 
 def no_headers(environ: Environ) -> Headers:
@@ -37,9 +37,10 @@ def no_headers(environ: Environ) -> Headers:
 class Acceptor:
     """See the module.
 
-    connection_of: returns the connection of a request, None where the server hands out none.
-    make_writer: returns what writes to it. schedule: what clients send is heard in its turns.
-    unfinished: what has not come whole. headers_of: more fields for each answer.
+    connection_of: returns the connection of a request, None if the server hands none over.
+    make_writer: returns the writer of a connection. schedule: client messages are handled in its
+    turns. unfinished: counts the bytes of incomplete messages. headers_of: more fields for each
+    answer.
     """
 
     def __init__(
@@ -68,13 +69,13 @@ class Acceptor:
         """Accept a WebSocket; call talk with it when the view has returned.
 
         environ: the request's. talk: returns a generator, which begins then; its `yield` returns
-        the next message. It may wait for other things in between. Nothing of the request is kept
-        while the WebSocket is open (there is no flask.request in talk), nor a greenlet, whose
-        stacks take 7 KB. It is closed when the generator ends, with 1011 when that raises.
-        quota_key: what the client sends is counted to it, and heard in its turns. headers: more
-        fields for the answer. max_message_bytes: a client that sends a longer message is closed
-        with 1009. first: frames that go out together with the answer. What the view returns is not
-        sent.
+        the next message. The generator may wait for other things in between. While the WebSocket is
+        open, neither the request is kept (there is no flask.request in talk) nor a greenlet, whose
+        stacks take 7 KB. The WebSocket is closed when the generator ends, with 1011 if it raises.
+        quota_key: messages of the client are counted under it, and handled in its turns. headers:
+        more fields for the answer. max_message_bytes: a client that sends a longer message is
+        closed with 1009. first: frames that go out together with the answer. The return value of
+        the view is not sent.
 
         Raises BadHandshake and NoConnection before anything is sent.
         """

@@ -1,4 +1,4 @@
-"""Binary events that wait for their attachments, bounded in all. Way in: HalfEvents."""
+"""Binary events that wait for their attachments, with a limit for all. Way in: HalfEvents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sockets.engineio.unfinished import Unfinished
 
 
 class HalfEvent(NamedTuple):
-    """A binary packet that waits for its attachments: as the text it is, in UTF-8."""
+    """A binary packet that waits for its attachments: its text in UTF-8."""
 
     head: PacketHead
     text: bytes
@@ -22,7 +22,7 @@ class HalfEvent(NamedTuple):
 
 
 class HalfEvents:
-    """At most one a session. max_bytes: how long an event may be with its attachments."""
+    """At most one event a session. max_bytes: the longest event with its attachments."""
 
     def __init__(self, admission: Admission, unfinished: Unfinished, max_bytes: int) -> None:
         self._admission = admission
@@ -34,7 +34,7 @@ class HalfEvents:
         return session_id in self._halves
 
     def begin(self, session_id: str, head: PacketHead, text: str) -> None:
-        """Keep an event until its attachments have come. Raises BadPacket."""
+        """Store an event until its attachments have arrived. Raises BadPacket."""
         self._keep(session_id, HalfEvent(head, text.encode(), []))
 
     def attach(self, session_id: str, data: bytes) -> HalfEvent | None:
@@ -51,7 +51,7 @@ class HalfEvents:
         return half
 
     def drop(self, session_id: str) -> None:
-        """Forget what has come of an event; again is harmless."""
+        """Forget an incomplete event; a second call does nothing."""
         self._halves.pop(session_id, None)
         self._unfinished.forget(session_id)
 

@@ -1,7 +1,7 @@
-"""What the stack needs of the program that uses it, as small protocols.
+"""The needs of the stack, which the program that uses it provides, as small protocols.
 
-Everything is called on the threads of one process that take turns (green ones). NoSchedule and
-Everybody stand in where a program has no scheduler and refuses no client.
+Everything is called on the green threads of one process. NoSchedule and Everybody are for programs
+that have no scheduler and refuse no client.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, Protocol
 
 Environ = Mapping[str, Any]
 
-# What goes on without waiting gives the others their turn after this.
+# Work that continues without waiting lets the others have their turn after this time.
 TURN_S = 0.005
 
 
 class SocketReader(Protocol):
-    """What is used of a client's socket. recv waits."""
+    """The used part of a client's socket. recv waits."""
 
     def fileno(self) -> int: ...
 
@@ -28,7 +28,7 @@ class SocketReader(Protocol):
 
 
 class SocketConnection(Protocol):
-    """A client's connection, as the WSGI server hands it to an application that speaks on it.
+    """A client's connection, as the WSGI server hands it to an application that takes it over.
 
     is_awaited: set for the present request of a poll; tells whether the client will poll again.
     """
@@ -43,12 +43,12 @@ class SocketConnection(Protocol):
         """Whether the work of take_over may return True; otherwise it waits for input itself."""
 
     def take_early(self) -> bytes:
-        """Return what the client has sent behind the request. Before take_over."""
+        """Return the bytes that the client sent behind the request. Before take_over."""
 
     def take_over(self, work: Callable[[], bool], /) -> None:
-        """Have the server write nothing more, and call work when the request is over.
+        """Make the server write nothing more, and call work when the request is over.
 
-        If work returns True it is called again when there is something to read; otherwise the
+        If work returns True, it is called again when there is something to read; otherwise the
         socket is closed.
         """
 
@@ -56,23 +56,24 @@ class SocketConnection(Protocol):
         """Run work beside the caller."""
 
     def failed(self, error: OSError, /) -> None:
-        """Note what has ended the connection."""
+        """Note the reason for the end of the connection."""
 
     def refused(self, code: str, /) -> None:
-        """Count that the client was refused something or was cut off. code: why, one word."""
+        """Count a refusal or a cut of the client. code: the reason, one word."""
 
 
 class EventSource(Protocol):
-    """Where a writer gets more from when its client can take it."""
+    """The source of further bytes for a writer whose client can take them."""
 
     def more(self) -> bytes | None:
-        """Return the next bytes, None when there are none. May wait for a disk."""
+        """Return the next bytes, None if there are none. May wait for a disk."""
 
 
 class FrameWriter(Protocol):
     """Writes to the socket of one connection, in order; nothing waits.
 
-    busy: it takes no events now. gone: nor ever. sent_bytes: how much the socket has taken.
+    busy: it takes no events now. gone: it never takes any again. sent_bytes: how much the socket
+    has taken.
     """
 
     @property
@@ -88,47 +89,47 @@ class FrameWriter(Protocol):
         """Send data as a whole; False when busy or gone."""
 
     def send_control(self, data: bytes, /) -> bool:
-        """Send data, or keep it until the socket has room; False when it will not arrive."""
+        """Send data, or hold it until the socket has room; False if it will not arrive."""
 
     def feed_from(self, source: EventSource, /, *, at_once: bool = True) -> None:
-        """Ask source for more from now on, whenever there is room. at_once: also now."""
+        """Call source for more from now on, whenever there is room. at_once: also now."""
 
     def forget(self, source: EventSource, /) -> None:
-        """Ask source no more."""
+        """Stop calling source."""
 
     def wake(self) -> None:
-        """Ask the sources for more."""
+        """Call the sources for more."""
 
     def finish(self, data: bytes, on_finished: Callable[[], None], /) -> None:
         """Send data, and nothing after it. on_finished: called when the socket has taken it."""
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Take no more data."""
 
 
-# Given a connection, and what is to be called once when that has failed or was closed.
+# Takes a connection, and a function that is called once when it has failed or was closed.
 MakeWriter = Callable[[Any, Callable[[], None]], FrameWriter]
 
 
 class InputSchedule(Protocol):
-    """Which input is handled next. A quota key is a text: a user, or an address."""
+    """Decides which input is handled next. A quota key is a string: a user, or an address."""
 
     def go_on(self, quota_key: str, until_s: float, /) -> float:
-        """Have a turn of quota_key's, the present one or the next, for what comes piece by piece.
+        """Take a turn of quota_key, the present one or the next, for input that comes in pieces.
 
-        until_s: what was returned the last time, 0.0 before. Return by when the others are to have
-        their turn, on the monotonic clock.
+        until_s: the value returned the last time, 0.0 at first. Return when the others get their
+        turn, on the monotonic clock.
         """
 
     def end(self) -> None:
-        """Let the next one begin: this thread is done, or waits. Again is harmless."""
+        """Let the next one begin: this thread is done, or waits. A second call does nothing."""
 
     def reading(self, body: Any, /) -> AbstractContextManager[None]:
-        """Return the context to read the body of a request in."""
+        """Return the context for reading the body of a request."""
 
 
 class NoSchedule:
-    """An InputSchedule that lets all clients go on, in pieces of TURN_S."""
+    """An InputSchedule that lets all clients continue, in pieces of TURN_S."""
 
     def go_on(self, quota_key: str, until_s: float) -> float:
         if monotonic() <= until_s:
@@ -137,14 +138,14 @@ class NoSchedule:
         return monotonic() + TURN_S
 
     def end(self) -> None:
-        """Do nothing: nothing waits."""
+        """Do nothing: no client waits."""
 
     def reading(self, body: Any) -> AbstractContextManager[None]:
         return nullcontext()
 
 
 class Requester(Protocol):
-    """The maker of a request. quota_key: a text; requests and sessions are counted by it."""
+    """The client of a request. quota_key: requests and sessions are counted by it."""
 
     @property
     def quota_key(self) -> str: ...
@@ -157,23 +158,23 @@ class Admission(Protocol):
         """Wait for the turn in which a request is handled; the InputSchedule's `end` ends it."""
 
     def admit(self, environ: dict[str, Any], session: str | None, /) -> Requester:
-        """Return the maker of a request. session: the id that it names, None for a new one."""
+        """Return the client of a request. session: the id that it names, None for a new one."""
 
     def enter(self, session: str, requester: Any, cut: Callable[[str], None], /) -> None:
-        """Count a new session. cut: ends it when its client may not be there any more."""
+        """Count a new session. cut: ends it when its client may no longer be connected."""
 
     def leave(self, session: str, /) -> None:
-        """Count a session no longer; again is harmless."""
+        """Stop counting a session; a second call does nothing."""
 
     def quota_key_of(self, session: str, /) -> str:
-        """Return the quota key of a session, "" when there is no such session."""
+        """Return the quota key of a session, "" if there is no such session."""
 
     def note_request(self, quota_key: str, /) -> None:
-        """Count what a client asks for inside of its session."""
+        """Count a request of a client inside its session."""
 
 
 class Address(NamedTuple):
-    """A Requester that is known by its address only."""
+    """A client that is known by its address only."""
 
     quota_key: str
 

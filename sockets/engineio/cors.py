@@ -1,4 +1,4 @@
-"""Which pages may connect: those of the same origin, unless the program says otherwise.
+"""Which pages may connect: those of the same origin, unless the program decides otherwise.
 
 Pure. Way in: is_same_origin, cors_headers. Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sockets.engineio.contract import Environ
 
-# Given an origin and the environ of the request: may pages of that origin connect?
+# Takes an origin and the environ of the request: may pages of that origin connect?
 AllowOrigin = Callable[[str, Environ], bool]
 
 
@@ -20,7 +20,7 @@ def is_same_origin(origin: str, environ: Environ) -> bool:
 def cors_headers(
     environ: Environ, allow: AllowOrigin | None, *, credentials: bool
 ) -> list[tuple[str, str]]:
-    """Return the header fields of an answer. allow: None where there are to be none."""
+    """Return the header fields of an answer. allow: None for no fields."""
     if allow is None:
         return []
     headers = []

@@ -36,9 +36,9 @@ class Emitter:
         *,
         volatile: bool = False,
     ) -> None:
-        """Emit an event. callback: called with what a client acknowledges it with.
+        """Emit an event. callback: called with the data of a client's acknowledgement.
 
-        volatile: clients that are busy do without. An event to many waits for the one before it,
+        volatile: busy clients are left out. An event to many clients waits for the one before it,
         and lets others have their turn.
         """
         if callback is not None:
@@ -68,7 +68,7 @@ class Emitter:
         self._give(member, packet)
 
     def deliver(self, session_id: str, packet: Packet, volatile: bool = False) -> None:
-        """Send a packet to a session. volatile: if its client is free for it."""
+        """Send a packet to a session. volatile: only if its client is not busy."""
         session = self._sessions.by_id.get(session_id)
         if session is None:
             self.undelivered(session_id, packet)

@@ -1,13 +1,13 @@
 """Engine.IO as a WSGI application: every request of every session comes here.
 
-A session has no queue, no writer's thread and no timer. What is sent goes straight to the session's
-writer, which has a bound; one thread watches all sessions. The talk of a WebSocket runs the
+A session has no queue, no writer's thread and no timer. Packets go straight to the session's
+writer, which has a limit; one thread watches all sessions. The talk of a WebSocket runs the
 handlers, one after the other, so a client's events are handled in their order and a slow handler
 slows down its own client only.
 
-Way in: EngineServer. Source: https://github.com/socketio/engine.io-protocol, version 4; where that
-says nothing, what Node's server does, by whose suite the tests go. What python-engineio's server
-does otherwise is in tests/system/test_engine.py, each defect with a test of both.
+Way in: EngineServer. Source: https://github.com/socketio/engine.io-protocol, version 4; where it is
+silent, the behaviour of Node's server, whose suite the tests follow. tests/system/test_engine.py
+shows where python-engineio's server differs, each defect with a test of both.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from sockets.engineio.websocket import Talk, WebSocket
 
 log = logging.getLogger(__name__)
 
-# What python-engineio's client takes in the answer to one poll; with more it stops polling without
-# a word. Others take what there is.
+# The most packets that python-engineio's client takes in the answer to one poll; with more it stops
+# polling without an error. Other clients take any number.
 PYTHON_PACKETS = 16
 
 StartResponse = Callable[..., Any]
@@ -52,12 +52,12 @@ Query = Mapping[str, list[str]]
 
 
 class EngineServer:
-    """See the module. Its sessions want handlers: `engine.sessions.handlers = …`.
+    """See the module. Its sessions need handlers: `engine.sessions.handlers = …`.
 
     acceptor: takes connections over for WebSockets; None for polling only. admission: which clients
-    may connect. refusals: where what is refused or cut off is counted, by its code. allow_origin:
-    whose pages may connect; None does not look, and says nothing of it. credentials: whether pages
-    of other origins may show theirs. headers: more fields for every answer.
+    may connect. refusals: counts of refusals and cuts, by code. allow_origin: which pages may
+    connect; None: no check, and no CORS fields. credentials: whether pages of other origins may
+    send credentials. headers: more fields for every answer.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class EngineServer:
             session.send(Packet(data if isinstance(data, bytes) else f"{MESSAGE}{data}"))
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching the sessions."""
         self._watch.stop()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -164,7 +164,8 @@ class EngineServer:
         return self._poll(session, environ, requester)
 
     def _check_origin(self, environ: Environ) -> None:
-        """Refuse what a page of another site asks, polls too: admit lets it see other pages."""
+        """Refuse requests of another site's pages, also polls; admit allows reads of other pages.
+        """
         origin = environ.get("HTTP_ORIGIN")
         if origin and self._allow_origin is not None and not self._allow_origin(origin, environ):
             text = "a page of another site may not connect"
@@ -222,8 +223,8 @@ class EngineServer:
             return poll(self.sessions, session, schedule)
         if environ["REQUEST_METHOD"] != "POST":
             raise BadSession("a session is polled by GET, and told by POST")
-        # What is said to a session that ends is dropped, as on a WebSocket that is being closed. An
-        # error would make the client give up before it has polled.
+        # A message to a session that ends is dropped, as on a WebSocket that is being closed. After
+        # an error the client would give up before its last poll.
         if not session.closed:
             unfinished = self.acceptor.unfinished
             post(self.sessions, session, environ, requester.quota_key, schedule, unfinished)
@@ -233,7 +234,7 @@ class EngineServer:
         if self.acceptor.connection_of(environ) is None:
             raise NoConnection("WebSockets need the server that gunicorn.conf.py starts")
         if session.websocket is not None or not self.options.allow_upgrades:
-            # As Node does: a client sees that it is closed, not that it is refused.
+            # As Node does: the client sees a close, not a refusal.
             self._accept(environ, leave, requester)
             return
         begin = partial(probe, self.sessions, session)

@@ -1,4 +1,4 @@
-"""What can go wrong on a socket, and how it is answered: by HTTP, a close code, or an event."""
+"""The errors of sockets, and their answers: by HTTP, a close code, or an event."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class SocketError(Exception):
-    """Any error of this package. Where HTTP is still spoken, it is a status.
+    """Any error of this package. As long as the client speaks HTTP, its answer is a status.
 
     status, code, headers: of the answer; the message is the exception's text.
 
@@ -18,7 +18,7 @@ class SocketError(Exception):
     |   +-- TooManyFrames   it sent too many that say nothing (429, or a close)
     |   +-- NoRoom          what it sent is not whole, and there is no room for more of that (same)
     +-- BadSession      Engine.IO: there is no such session, or it is not asked like this (400)
-    +-- ForeignOrigin   a page of another site asks (403)
+    +-- ForeignOrigin   a page of another site sends the request (403)
     +-- Refused         the program that uses the stack refuses the client; status, code: its own
     """
 
@@ -31,7 +31,7 @@ class SocketError(Exception):
 
 
 class BadHandshake(SocketError):
-    """The request is no opening handshake, or one that cannot be accepted. status: 400 or 426."""
+    """The request is no opening handshake, or not an acceptable one. status: 400 or 426."""
 
     code = "bad_handshake"
 
@@ -41,14 +41,14 @@ class BadHandshake(SocketError):
 
 
 class NoConnection(SocketError):
-    """The WSGI server keeps the client's connection to itself."""
+    """The WSGI server does not hand the client's connection over."""
 
     status = 501
     code = "no_websocket"
 
 
 class BadPacket(SocketError):
-    """What a client sent is no packet; its session is closed. close_code: of its WebSocket."""
+    """A client sent an invalid packet; its session is closed. close_code: of its WebSocket."""
 
     status = 400
     code = "bad_packet"
@@ -56,7 +56,7 @@ class BadPacket(SocketError):
 
 
 class TooManyFrames(BadPacket):
-    """A client sent too many frames or packets that say nothing."""
+    """A client sent too many frames or packets without content."""
 
     status = 429
     code = "too_many_frames"
@@ -64,7 +64,7 @@ class TooManyFrames(BadPacket):
 
 
 class NoRoom(BadPacket):
-    """There is no room for more of what is not whole."""
+    """There is no room for more incomplete input."""
 
     status = 429
     close_code = 1013
@@ -85,7 +85,7 @@ class BadSession(SocketError):
 
 
 class ForeignOrigin(SocketError):
-    """A page of a site that may not connect asks on behalf of its visitor."""
+    """A page of a site that may not connect sends a request on behalf of its visitor."""
 
     status = 403
     code = "cross_origin"
@@ -103,7 +103,7 @@ class Refused(SocketError):
 
 
 class ConnectRefused(Exception):
-    """A connect handler refuses a client. answer: what its CONNECT_ERROR carries."""
+    """A connect handler refuses a client. answer: the data of its CONNECT_ERROR."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def shape_of(
 
 
 def refusal(status: int, code: str, message: str) -> dict[str, Any]:
-    """Return an acknowledgement that says no, in the one shape of errors."""
+    """Return a negative acknowledgement, in the one shape of errors."""
     return {"ok": False, **shape_of(status, code, message)}
 
 

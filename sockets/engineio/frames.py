@@ -1,10 +1,10 @@
 """WebSocket frames as a server sends them: whole, unmasked and without extensions.
 
-So a frame is the same bytes for every client: it is made once and shared by the fan-out. Control
-frames are made by wsproto; a message is only a head in front of its bytes. whole_text reads what
-nearly every client sends without wsproto's parser, and leaves everything else to it.
-Pure: bytes in, bytes out. Way in: text_frame, binary_frame, ping_frame, pong_frame, close_frame,
-whole_text. Source: RFC 6455, 5.2, 5.5 and 7.4.
+So a frame is the same bytes for every client: it is made once, and all clients share it. wsproto
+makes control frames; a message is only a head in front of its bytes. whole_text reads the most
+frequent frames without wsproto's parser, and leaves everything else to it. Pure: bytes in, bytes
+out. Way in: text_frame, binary_frame, ping_frame, pong_frame, close_frame, whole_text. Source: RFC
+6455, 5.2, 5.5 and 7.4.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2
 # 7.4.1: what wsproto reports for a close without a code; it must not be sent.
 NO_CODE = 1005
 
-# 5.2: the first byte of a whole message, what the length begins with, and that it is masked.
+# 5.2: the first byte of a whole message, the markers of the longer lengths, and the mask bit.
 _TEXT, _BINARY = 0x81, 0x82
 _LENGTH_16, _LENGTH_64 = 126, 127
 _MASKED = 0x80
 _HEAD_16, _HEAD_64 = struct.Struct("!BBH"), struct.Struct("!BBQ")
-# Beyond it the time for a message is not the parser's.
+# For longer messages the parser's share of the time is small.
 MAX_WHOLE_BYTES = 4096
 
-# Between two whole frames it has no state of its own.
+# Between two whole frames the parser has no state.
 _WRITER = FrameProtocol(client=False, extensions=[])
 
 
@@ -53,7 +53,7 @@ def _head(first: int, length: int) -> bytes:
 def whole_text(data: bytes) -> str | None:
     """Return the message if data is one text frame of a client, whole, short and right.
 
-    None for anything else, be it right or wrong: a parser has to look at that.
+    Return None for anything else, valid or not: the parser has to read that.
     """
     if len(data) < 6 or data[0] != _TEXT or data[1] < _MASKED:
         return None
@@ -74,7 +74,7 @@ def whole_text(data: bytes) -> str | None:
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
-    """Return a ping. payload: at most MAX_CONTROL_BYTES, which come back in the pong."""
+    """Return a ping. payload: at most MAX_CONTROL_BYTES, which the pong returns."""
     _check_size(payload)
     return bytes(_WRITER.ping(payload))
 
@@ -86,7 +86,7 @@ def pong_frame(payload: bytes) -> bytes:
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """Return a close. reason: is cut to what fits; with NO_CODE there is neither."""
+    """Return a close. reason: is cut to the space; with NO_CODE there is neither."""
     if code == NO_CODE:
         return bytes(_WRITER.close())
     text = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

@@ -1,7 +1,7 @@
-"""The opening handshake of a WebSocket, as a server sees it.
+"""The opening handshake of a WebSocket, on the server's side.
 
 Pure: a WSGI environ in, the bytes of the 101 out, or BadHandshake. No extensions and no
-subprotocols are agreed on: frames are then the same for every client. Way in: answer_handshake.
+subprotocols are negotiated, so frames are the same for every client. Way in: answer_handshake.
 Source: RFC 6455, 4.2.
 """
 
@@ -27,7 +27,7 @@ _VALUE = re.compile(r"[ \t\x21-\x7e\x80-\xff]*")
 def answer_handshake(environ: Mapping[str, Any], headers: Iterable[tuple[str, str]] = ()) -> bytes:
     """Return the head that accepts a client's handshake.
 
-    headers: more fields of it. Raises BadHandshake when the request is not as 4.2.1 wants it.
+    headers: more fields of the head. Raises BadHandshake if the request does not follow 4.2.1.
     """
     _check(environ)
     accept = generate_accept_token(environ["HTTP_SEC_WEBSOCKET_KEY"].encode()).decode()
@@ -45,7 +45,7 @@ def answer_handshake(environ: Mapping[str, Any], headers: Iterable[tuple[str, st
 
 
 def is_upgrade(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a request wants to become a WebSocket."""
+    """Tell whether a request asks for a WebSocket."""
     return "websocket" in _words(environ, "HTTP_UPGRADE") and "upgrade" in _words(
         environ, "HTTP_CONNECTION"
     )
@@ -53,7 +53,7 @@ def is_upgrade(environ: Mapping[str, Any]) -> bool:
 
 def _check(environ: Mapping[str, Any]) -> None:
     if not is_upgrade(environ):
-        # RFC 9110, 15.5.22: MUST say to what.
+        # RFC 9110, 15.5.22: MUST name the protocol.
         headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
         raise BadHandshake(426, "this address speaks WebSocket: ask for an upgrade", headers)
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != VERSION:
@@ -66,7 +66,7 @@ def _check(environ: Mapping[str, Any]) -> None:
     if not _KEY.fullmatch(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")):
         raise BadHandshake(400, "Sec-WebSocket-Key must be base64 of 16 bytes")
     if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ:
-        # It would be read as frames.
+        # The body would be read as frames.
         raise BadHandshake(400, "a request for a WebSocket has no body")
 
 

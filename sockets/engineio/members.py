@@ -1,7 +1,7 @@
-"""Who is connected to which Socket.IO namespace, and in which rooms.
+"""The clients of each Socket.IO namespace, and of its rooms.
 
-A client has no room of its own, which would be 1.5 KB each, and one that leaves is looked for in
-its own rooms only. Way in: Members.
+A client has no room with its own sid, which would be 1.5 KB each. A client that leaves is searched
+for only in its rooms. Way in: Members.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 
 from sockets.engineio.packets import Packet
 
-# What a client is sent while its connect handler still runs. A broadcast storm ends there.
+# How many packets are held for a client while its connect handler runs. This bounds a storm of
+# broadcasts.
 MAX_HELD = 100
-# Acknowledgements that were asked for and never came.
+# How many requested acknowledgements may be open.
 MAX_CALLBACKS = 1000
 
 Callback = Callable[..., Any]
@@ -22,7 +23,7 @@ Callback = Callable[..., Any]
 class Membership:
     """A client in a namespace. session: its id in Engine.IO, sid: its id here.
 
-    held: while it is connecting, what is sent to it then. is_leaving: its disconnect handler runs.
+    held: while it is connecting, the packets for it. is_leaving: its disconnect handler runs.
     """
 
     __slots__ = ("acks", "callbacks", "held", "is_leaving", "rooms", "session", "sid")
@@ -38,7 +39,7 @@ class Membership:
 
     @property
     def is_connected(self) -> bool:
-        """Whether it is neither connecting nor leaving."""
+        """Whether the client is neither connecting nor leaving."""
         return self.held is None and not self.is_leaving
 
     def await_ack(self, callback: Callback) -> int:
@@ -52,7 +53,7 @@ class Membership:
         return self.acks
 
     def acknowledge(self, ack_id: int, data: list[Any]) -> bool:
-        """Call what waits for this acknowledgement; return whether anything did."""
+        """Call the callback of this acknowledgement; return whether there was one."""
         callback = (self.callbacks or {}).pop(ack_id, None)
         if callback is not None:
             callback(*data)
@@ -71,7 +72,7 @@ class _Namespace:
 
 
 class Members:
-    """See the module. new_id: returns an id that none has had."""
+    """See the module. new_id: returns an id that was never used."""
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
@@ -83,12 +84,12 @@ class Members:
         return found.members.get(sid) if found and sid else None
 
     def sid_of(self, session: str, namespace: str) -> str | None:
-        """Return the sid of an Engine.IO session in a namespace, None when it is not in it."""
+        """Return the sid of an Engine.IO session in a namespace, None if it has none there."""
         found = self._namespaces.get(namespace)
         return found.sids.get(session) if found else None
 
     def sids_of(self, session: str) -> list[tuple[str, str]]:
-        """Return (namespace, sid) for each namespace that an Engine.IO session is in."""
+        """Return (namespace, sid) for each namespace of an Engine.IO session."""
         found = self._namespaces.items()
         return [(name, each.sids[session]) for name, each in found if session in each.sids]
 
@@ -109,7 +110,7 @@ class Members:
         return [member for member in members if member.sid not in skipped] if skipped else members
 
     def add(self, session: str, namespace: str) -> Membership | None:
-        """Have a session join a namespace: it is connecting. None when it is there already."""
+        """Add a session to a namespace, as connecting. None if it is already there."""
         found = self._namespaces.setdefault(namespace, _Namespace())
         if session in found.sids:
             return None
@@ -119,7 +120,7 @@ class Members:
         return member
 
     def remove(self, sid: str, namespace: str) -> None:
-        """Forget a client; again is harmless."""
+        """Forget a client; a second call does nothing."""
         member = self.find(sid, namespace)
         if member is None:
             return

@@ -1,7 +1,8 @@
-"""What has come of a client's next message: frames, and the fragments before them.
+"""The part of a client's next message that has arrived: frames, and the fragments before them.
 
-wsproto reads the frames. Made when a client sends what is no whole short text, and dropped when
-nothing is left over: an idle WebSocket has none. Way in: MessageParser. Source: RFC 6455, 5.4.
+wsproto reads the frames. A parser is made when a client sends anything but a whole short text, and
+dropped when no bytes are left over: an idle WebSocket has none. Way in: MessageParser. Source: RFC
+6455, 5.4.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sockets.engineio.unsolicited import SMALL_FRAGMENT_BYTES
 
 
 class MessageParser:
-    """max_bytes: how long a message may be. is_counted: its fragments are in Unfinished."""
+    """max_bytes: the longest message. is_counted: its fragments are in Unfinished."""
 
     __slots__ = ("_fragments", "_max_bytes", "_protocol", "is_counted")
 
@@ -26,19 +27,19 @@ class MessageParser:
         self.is_counted = False
 
     def receive(self, data: bytes) -> None:
-        """Take bytes that have come."""
+        """Take bytes that have arrived."""
         self._protocol.receive_bytes(data)
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames that have come, a large one in parts. Raises ParseFailed."""
+        """Yield the frames that have arrived, a large one in parts. Raises ParseFailed."""
         return self._protocol.received_frames()
 
     def join(self, frame: Frame) -> str | bytes | None:
-        """Take a part of a message; return it whole when it is. Raises ParseFailed."""
+        """Take a part of a message; return the message when it is whole. Raises ParseFailed."""
         part: Any = frame.payload
         is_whole = frame.message_finished and self._fragments is None
         if is_whole and len(part) <= self._max_bytes // 4:
-            # Nearly always: four bytes a character are the most in UTF-8.
+            # Nearly always so: four bytes a character are the most in UTF-8.
             whole: str | bytes = part
             return whole
         if self._fragments is None:
@@ -54,18 +55,18 @@ class MessageParser:
 
     @property
     def unfinished_bytes(self) -> int:
-        """How much has come of a message that is not whole."""
+        """How much of an incomplete message has arrived."""
         return len(self._fragments or b"")
 
     @property
     def is_between_frames(self) -> bool:
-        """Whether nothing has come of the next message."""
-        # Names that wsproto does not promise; a new parser is 4 us, one that idles 840 bytes.
+        """Whether no byte of the next message has arrived."""
+        # wsproto does not promise these names; a new parser takes 4 us, an idle one 840 bytes.
         decoder = self._protocol._frame_decoder
         return self._fragments is None and decoder.header is None and not decoder.buffer
 
 
 def is_scrap(frame: Frame) -> bool:
-    """Tell whether it is a fragment so small that there is no reason for it."""
+    """Tell whether the frame is a fragment that is smaller than any reason allows."""
     is_fragment = frame.frame_finished and not frame.message_finished
     return is_fragment and len(frame.payload) < SMALL_FRAGMENT_BYTES

@@ -1,8 +1,8 @@
-"""The packets of Engine.IO, as they are written and read.
+"""The packets of Engine.IO: written and read.
 
-Pure: text and bytes in, packets out, or BadPacket. A packet that goes to many is encoded once for
-each transport. Way in: Packet, read_payload, read_packet, payload_frames.
-Source: https://github.com/socketio/engine.io-protocol (4).
+Pure: text and bytes in, packets out, or BadPacket. A packet for many clients is encoded once for
+each transport. Way in: Packet, read_payload, read_packet, payload_frames. Source:
+https://github.com/socketio/engine.io-protocol (4).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sockets.engineio.frames import binary_frame, text_frame
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = range(7)
 SEPARATOR = "\x1e"
 
-# json.dumps would make it anew each time.
+# json.dumps would make an encoder each time.
 write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Packet:
-    """What is sent to clients as a whole: one Engine.IO packet, or a message with attachments.
+    """A unit that is sent as a whole: one Engine.IO packet, or a message with attachments.
 
     parts: the packets; text with its type, or a binary message's bytes.
     """
@@ -91,7 +91,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def read_packet(message: str | bytes) -> Received:
-    """Return the packet that a WebSocket message is. Raises BadPacket."""
+    """Return the packet in a WebSocket message. Raises BadPacket."""
     if isinstance(message, bytes):
         return Received(MESSAGE, message)
     if not message or message[0] not in "0123456":
@@ -100,7 +100,7 @@ def read_packet(message: str | bytes) -> Received:
 
 
 def payload_frames(payload: bytes) -> bytes:
-    """Return the frames of what was written for a poll."""
+    """Return the frames of packets that were written for a poll."""
     frames = [
         binary_frame(base64.b64decode(part[1:])) if part.startswith(b"b") else text_frame(part)
         for part in payload.split(SEPARATOR.encode())

@@ -1,8 +1,8 @@
-"""Writes to a polling client: what a FrameWriter is to a socket, this is to polls.
+"""Writes to a polling client, as a FrameWriter does to a socket.
 
-The client asks, and is answered with what there is, or as soon as there is something. Between two
-polls it is busy: control messages wait in a mailbox with a bound, and a source keeps its cursor
-and is asked when the next poll comes. What it is given are payloads: packets joined by \\x1e.
+A poll is answered with the packets that there are, or as soon as there is one. Between two polls
+the client is busy: control messages wait in a mailbox with a limit, and a source keeps its cursor
+and is called when the next poll comes. The writer takes payloads: packets joined by \\x1e.
 
 Way in: PollWriter. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.
 """
@@ -19,13 +19,14 @@ from sockets.engineio.packets import SEPARATOR
 
 log = logging.getLogger(__name__)
 
-# What may wait for the next poll. A client that does not fetch it is cut off, counted as UNREAD.
+# How much may wait for the next poll. A client that does not fetch it is cut off, and counted as
+# UNREAD.
 MAX_MAIL = 1024
 MAX_MAIL_BYTES = 256 * 1024
 UNREAD = "unread"
-# How long a poll waits that comes while the answer is that there is nothing for it.
+# How long a poll waits while polls are answered with a fixed packet.
 HOLD_S = 0.1
-# An answer is not made longer than this, besides its last piece.
+# An answer is not longer than this, except for its last piece.
 ANSWER_BYTES = 64 * 1024
 
 _SEPARATOR = SEPARATOR.encode()
@@ -38,9 +39,9 @@ def _nothing() -> None:
 class PollWriter:
     """One client's polls. on_gone: called once, when it was closed or cut off; must not wait.
 
-    max_packets: what the client takes in one answer, None for any number.
-    busy: it takes no events now. gone: nor ever. overflowed: it was cut off since it did not fetch
-    what was sent. sent_bytes: how much polls were answered with.
+    max_packets: how many the client takes in one answer, None for any number. busy: it takes no
+    events now. gone: it never takes any again. overflowed: it was cut off since it did not fetch
+    its messages. sent_bytes: the size of all answers to polls.
     """
 
     __slots__ = (
@@ -55,12 +56,12 @@ class PollWriter:
         self._sources: list[EventSource] = []
         self._mail: deque[bytes] = deque()
         self._mail_bytes = 0
-        # What the last answer had no room for.
+        # Packets for which the last answer had no room.
         self._rest = b""
-        # What was sent to the poll that waits, and what wakes that.
+        # Data for the poll that waits, and the event that wakes it.
         self._answer: bytes | None = None
         self._again: threading.Event | None = None
-        # What polls are answered with at once: during an upgrade, and when it is over.
+        # The immediate answer to polls: during an upgrade, and after the end.
         self._held: bytes | None = None
         self._last: bytes | None = None
         self._is_told_last = False
@@ -76,16 +77,16 @@ class PollWriter:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is closed, and polls were answered with all there was."""
+        """Whether it is closed, and all data was fetched by polls."""
         return self._is_told_last and not self._rest
 
     @property
     def has_rest(self) -> bool:
-        """Whether the last answer had no room for all there was."""
+        """Whether the last answer had no room for all packets."""
         return bool(self._rest)
 
     def try_send(self, data: bytes) -> bool:
-        """Take data as a whole for the poll that waits; False when there is none. Never waits."""
+        """Take data as a whole for the poll that waits; False if no poll waits. Never waits."""
         if self.busy or self.gone:
             return False
         self._answer = data
@@ -93,10 +94,10 @@ class PollWriter:
         return True
 
     def send_control(self, data: bytes) -> bool:
-        """Take a control message: it goes out before any event that was not begun.
+        """Take a control message: it goes out before any event that has not begun.
 
-        Never waits. False when the client is gone, or has now been cut off: more than MAX_MAIL
-        messages or MAX_MAIL_BYTES wait to be fetched.
+        Never waits. False if the client is gone, or was cut off now: more than MAX_MAIL messages or
+        MAX_MAIL_BYTES wait to be fetched.
         """
         if self.gone:
             return False
@@ -114,25 +115,25 @@ class PollWriter:
         return True
 
     def feed_from(self, source: EventSource, *, at_once: bool = True) -> None:
-        """Ask source for more from now on, whenever a poll has come.
+        """Call source for more from now on, whenever a poll has arrived.
 
-        at_once: also the poll that waits.
+        at_once: also for the poll that waits.
         """
         self._sources.append(source)
         if at_once:
             self.wake()
 
     def forget(self, source: EventSource) -> None:
-        """Ask source no more."""
+        """Stop calling source."""
         if source in self._sources:
             self._sources.remove(source)
 
     def wake(self) -> None:
-        """Have the poll that waits ask the sources for more."""
+        """Make the poll that waits call the sources for more."""
         self._wake_poll()
 
     def close(self, last: bytes = b"") -> None:
-        """Take nothing any more. last: what a poll that waits is answered with, behind the mail."""
+        """Take no more data. last: sent to a poll that waits, behind the mail."""
         if not self.gone:
             self.gone = True
             self._last = _SEPARATOR.join([*self._mail, last]) if last else last
@@ -143,7 +144,7 @@ class PollWriter:
     # The session's side
 
     def poll(self, end_turn: Callable[[], None] = _nothing) -> bytes:
-        """Wait for something to answer a poll with, and return it. One poll at a time.
+        """Wait for data for a poll, and return it. One poll at a time.
 
         end_turn: called before it waits.
         """
@@ -172,14 +173,14 @@ class PollWriter:
             self._again = None
 
     def hold(self, answer: bytes | None) -> None:
-        """Answer polls with this at once, and keep what there is; None: no longer."""
+        """Answer polls with this at once, and hold all other data; None ends this."""
         self._held = answer
         self._wake_poll()
 
     def hand_over(self, last: bytes) -> list[bytes]:
-        """Become gone, without a word to on_gone; return the mail, in order.
+        """Become gone, without a call of on_gone; return the mail, in order.
 
-        last: what a poll that comes all the same is answered with.
+        last: the answer to polls that come later.
         """
         mail = [self._rest, *self._mail] if self._rest else list(self._mail)
         self.gone = True
@@ -189,7 +190,7 @@ class PollWriter:
         return mail
 
     def _next(self) -> bytes:
-        """Return what there is: an event that was taken, mail, then a piece from each source."""
+        """Return the data at hand: an event that was taken, mail, then a piece from each source."""
         if self._rest and self._held is None:
             rest, self._rest = self._rest, b""
             return rest
@@ -207,12 +208,12 @@ class PollWriter:
                 parts.append(data)
                 size += len(data)
         if len(self._sources) > 1:
-            # The next time it is another one's turn.
+            # The next time another source has the turn.
             self._sources.append(self._sources.pop(0))
         return _SEPARATOR.join(parts)
 
     def _cut(self, payload: bytes) -> bytes:
-        """Return as much of a payload as the client takes, and keep the rest."""
+        """Return as much of a payload as the client takes, and hold the rest."""
         if self._max_packets is None or payload.count(_SEPARATOR) < self._max_packets:
             return payload
         packets = payload.split(_SEPARATOR)

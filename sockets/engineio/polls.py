@@ -1,4 +1,4 @@
-"""The transport polling: GET waits for what there is, POST brings what the client sends.
+"""The transport polling: GET waits for packets to the client, POST brings those from it.
 
 Way in: poll, post. Source: https://github.com/socketio/engine.io-protocol, HTTP long-polling.
 """
@@ -18,7 +18,7 @@ from sockets.engineio.unfinished import Unfinished
 
 
 def poll(sessions: EngineSessions, session: Session, schedule: InputSchedule) -> bytes:
-    """Wait for something to answer a poll with, and return it. Raises BadSession."""
+    """Wait for the answer to a poll, and return it. Raises BadSession."""
     writer = session.writer
     assert isinstance(writer, PollWriter)
     if writer.is_polled:
@@ -41,13 +41,14 @@ def post(
     schedule: InputSchedule,
     unfinished: Unfinished,
 ) -> None:
-    """Read the body and do what its packets ask for. Raises BadPacket, BadSession and Refused."""
+    """Read the body and handle its packets. Raises BadPacket, BadSession and Refused."""
     if session.is_posting:
         sessions.close(session, TRANSPORT_ERROR)
         raise BadSession("a session is told one thing at a time")
     session.is_posting = True
     most = sessions.options.max_payload_bytes
-    # Not beyond its end, where some servers wait for the next request; one more than there may be.
+    # Read not beyond the end, where some servers wait for the next request; one byte more than
+    # allowed.
     to_read = min(int(environ.get("CONTENT_LENGTH") or most + 1), most + 1)
     try:
         unfinished.keep(session, quota_key, min(to_read, most))

@@ -1,9 +1,9 @@
 """Socket.IO over Engine.IO: clients join namespaces, send events and acknowledge them.
 
-A client's mistake or failing handler is answered, and no other client notices. Handlers run one
+A client's mistake or failing handler is answered, and affects no other client. Handlers run one
 after the other in the greenlet of their client. Way in: SocketIOServer. Sources: the Socket.IO
-protocol 5 (https://github.com/socketio/socket.io-protocol), and what Node's server does, by whose
-suite tests/system/test_engine.py goes.
+protocol 5 (https://github.com/socketio/socket.io-protocol), and the behaviour of Node's server,
+whose suite tests/system/test_engine.py follows.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ from sockets.engineio.socketio_packets import (
 
 log = logging.getLogger(__name__)
 
-# Between the CONNECT and what the connect handler has emitted: in one read with it, that would
-# come before a client has had a chance to listen for it.
+# The pause between the CONNECT and the events of the connect handler: if both came in one read, the
+# events would come before the client can listen for them.
 CONNECT_PAUSE_S = 0.002
-# It carries a token, and comes before anything is known of the client.
+# A CONNECT carries a token, and comes before the client is identified.
 MAX_CONNECT_CHARS = 64 * 1024
 
 
 class NamespaceHandlers(Protocol):
-    """What an application does about namespaces and events. session: an id in Engine.IO."""
+    """The application's handling of namespaces and events. session: an id in Engine.IO."""
 
     def opened(self, session: str, environ: Environ, /) -> None:
-        """A session has come. environ: of its first request."""
+        """A session has begun. environ: of its first request."""
 
     def forget(self, session: str, /) -> None:
         """A session has ended, and no handler of its clients runs any more."""
@@ -69,13 +69,13 @@ class NamespaceHandlers(Protocol):
         """Tell whether there is such a namespace."""
 
     def connect(self, namespace: str, sid: str, auth: Any, /) -> None:
-        """Let a client in. auth: what it shows. Raises ConnectRefused."""
+        """Admit a client. auth: the data in its CONNECT. Raises ConnectRefused."""
 
     def heard(self, namespace: str, sid: str, /) -> None:
-        """Count an event, before anything is made of its text. Raises Refused."""
+        """Count an event, before its text is parsed. Raises Refused."""
 
     def event(self, namespace: str, sid: str, name: str, arguments: list[Any], /) -> Any:
-        """Handle an event; return what it is acknowledged with: None, a value or a tuple."""
+        """Handle an event; return the acknowledgement: None, a value or a tuple."""
 
     def disconnect(self, namespace: str, sid: str, reason: str, /) -> None:
         """Undo what `connect` has done."""
@@ -84,11 +84,11 @@ class NamespaceHandlers(Protocol):
         """A client has changed to WebSocket: its writer is another one."""
 
     def over(self, namespace: str, sid: str, /) -> None:
-        """A client's session has lasted for long enough; it is closed next."""
+        """A client's session has reached its longest time; it is closed next."""
 
 
 class SocketIOServer:
-    """See the module. It is what the sessions of engine are for from now on."""
+    """See the module. From now on it handles the sessions of engine."""
 
     def __init__(self, engine: EngineServer, handlers: NamespaceHandlers) -> None:
         self.engine = engine
@@ -102,16 +102,16 @@ class SocketIOServer:
         engine.sessions.handlers = self
 
     def session_of(self, sid: str, namespace: str) -> Session | None:
-        """Return the session that a client is on, None when it is gone."""
+        """Return the session of a client, None if it is gone."""
         member = self.members.find(sid, namespace)
         return self.sessions.by_id.get(member.session) if member else None
 
     def writer_of(self, sid: str, namespace: str) -> PollWriter | FrameWriter | None:
-        """Return what writes to a client, None when it is gone. It changes with an upgrade."""
+        """Return the writer of a client, None if it is gone. It changes with an upgrade."""
         session = self.session_of(sid, namespace)
         return session.writer if session else None
 
-    # What sessions tell: see SessionHandlers.
+    # Called by sessions: see SessionHandlers.
 
     def opened(self, session: str, environ: Environ) -> None:
         self._handlers.opened(session, environ)
@@ -146,7 +146,7 @@ class SocketIOServer:
             if member is not None and member.is_connected:
                 self._leave(member, namespace, reason)
             elif member is not None:
-                # Its connect handler runs, and will be undone when it is through.
+                # Its connect handler still runs, and is undone when it ends.
                 member.is_leaving = True
         self._forget_if_gone(session)
 
@@ -167,7 +167,7 @@ class SocketIOServer:
         member = self.members.find(sid, head.namespace)
         if member is None or not member.is_connected:
             read_event(text)
-            # It was on its way when the server closed the namespace.
+            # The packet was on its way when the server closed the namespace.
             self._note_unsolicited(session)
         elif head.kind in (EVENT, BINARY_EVENT):
             self._run(member, head, text, attachments)
@@ -209,12 +209,12 @@ class SocketIOServer:
             deliver(session_id, text_packet(CONNECT, namespace, {"sid": member.sid}))
             self._deliver_held(member)
         if member.is_leaving:
-            # The client has left meanwhile: what the handler has done is undone.
+            # The client has left meanwhile: undo the work of the handler.
             self._undo(member, namespace, TRANSPORT_CLOSE)
             self._forget_if_gone(session_id)
 
     def _deliver_held(self, member: Membership) -> None:
-        """Send what the connect handler has emitted; from now on events go straight out."""
+        """Send the events of the connect handler; from now on events go straight out."""
         if member.held:
             self.engine.acceptor.schedule.end()
             sleep(CONNECT_PAUSE_S)
@@ -225,7 +225,7 @@ class SocketIOServer:
             session.connect_by_s = None
 
     def _ask_to_connect(self, member: Membership, namespace: str, auth: Any) -> Any:
-        """Run the connect handler; return why it refuses, None when it does not."""
+        """Run the connect handler; return the reason of a refusal, None if it admits the client."""
         try:
             self._handlers.connect(namespace, member.sid, auth)
         except ConnectRefused as error:
@@ -239,9 +239,9 @@ class SocketIOServer:
     def _run(
         self, member: Membership, head: PacketHead, text: str, attachments: list[bytes]
     ) -> None:
-        """Run the handler of an event and acknowledge it, whatever becomes of that.
+        """Run the handler of an event and acknowledge the event, also after an error.
 
-        It is counted before anything is made of its text. Raises BadPacket.
+        The event is counted before its text is parsed. Raises BadPacket.
         """
         name = ""
         try:
@@ -261,7 +261,7 @@ class SocketIOServer:
         try:
             packet = ack_packet(given, head.namespace, head.id)
         except Exception:
-            # What the handler has returned is no JSON.
+            # The result of the handler is not JSON.
             log.exception("handler failed event=%.40r connection=%s", name, member.sid)
             packet = ack_packet([INTERNAL_ERROR], head.namespace, head.id)
         self.emitter.deliver(member.session, packet)
@@ -271,7 +271,7 @@ class SocketIOServer:
         return refusal(error.status, error.code, str(error))
 
     def _acknowledge(self, member: Membership, ack_id: int, data: list[Any]) -> bool:
-        """Return whether anything waited for it."""
+        """Return whether a callback waited for the acknowledgement."""
         try:
             return member.acknowledge(ack_id, data)
         except Exception:
@@ -281,14 +281,14 @@ class SocketIOServer:
     # Leaving
 
     def disconnect(self, sid: str, namespace: str) -> None:
-        """Have a client leave a namespace; again is harmless."""
+        """Remove a client from a namespace; a second call does nothing."""
         member = self.members.find(sid, namespace)
         if member is not None and member.is_connected:
             self.emitter.deliver(member.session, text_packet(DISCONNECT, namespace))
             self._leave(member, namespace, SERVER_DISCONNECT)
 
     def close(self, sid: str, namespace: str) -> None:
-        """Disconnect a client, and end the session that it is on."""
+        """Disconnect a client, and end its session."""
         member = self.members.find(sid, namespace)
         self.disconnect(sid, namespace)
         if member is not None:

@@ -14,7 +14,7 @@ from sockets.engineio.tcp import undelivered_bytes
 from sockets.engineio.unsolicited import note_unsolicited
 from sockets.engineio.websocket import WebSocket
 
-# By how much a session may outlast its time so that nothing of it is cut.
+# By how much a session may exceed its time so that no request of it is cut.
 MOST_LATE_S = 5.0
 
 # Why a session has ended, for handlers: the names of python-engineio.
@@ -24,20 +24,20 @@ TRANSPORT_CLOSE, TRANSPORT_ERROR = "transport close", "transport error"
 
 
 def new_id() -> str:
-    """Return an id that none has had, nor can be guessed."""
+    """Return an id that was never used and cannot be guessed."""
     return secrets.token_urlsafe(15)
 
 
 class Session:
     """A client, on one of the transports.
 
-    writer: where everything for it goes. upgraded: that is a WebSocket's, which takes frames;
-    otherwise it takes payloads. closed: it is no session any more. is_handling: a handler of this
-    client runs, so nothing is read from it. data: the application's own, None until there is some.
-    due_s: when the watch has to look at it. next_s: when the next ping is due, or until when its
-    pong has to come. connect_by_s: by when it has to join a namespace, None if it has.
-    upgrade_by_s: by when a WebSocket that it has asked for has to be ready. ends_s: when it has
-    lasted for as long as one may.
+    writer: takes everything for the client. upgraded: the writer is a WebSocket's, which takes
+    frames; otherwise it takes payloads. closed: the session has ended. is_handling: a handler of
+    this client runs, so nothing is read from it. data: the application's own, None until there is
+    some. due_s: when the watch has to check the session. next_s: when the next ping is due, or the
+    deadline of its pong. connect_by_s: the deadline for joining a namespace, None if the client has
+    joined. upgrade_by_s: the deadline for a requested WebSocket. ends_s: when the session has
+    reached its longest time.
     """
 
     __slots__ = (
@@ -74,28 +74,28 @@ class Session:
         self.set_due()
 
     def send(self, packet: Packet) -> bool:
-        """Send a packet, or keep it for a moment; False when it will not arrive. Never waits."""
+        """Send a packet, or hold it for a moment; False if it will not arrive. Never waits."""
         return self.writer.send_control(packet.frame if self.upgraded else packet.payload)
 
     def try_send(self, packet: Packet) -> bool:
-        """Send a packet if the client is free for it. Never waits."""
+        """Send a packet if the client is not busy. Never waits."""
         return self.writer.try_send(packet.frame if self.upgraded else packet.payload)
 
     def change_to(self, websocket: WebSocket) -> None:
-        """Go on over a WebSocket from now on."""
+        """Continue over a WebSocket from now on."""
         self.websocket, self.writer, self.upgraded = websocket, websocket.writer, True
 
     def await_connect(self, timeout_s: float) -> None:
-        """End it unless it is in a namespace again by then."""
+        """End the session unless it is in a namespace again by then."""
         self.connect_by_s = monotonic() + timeout_s
         self.set_due()
 
     def note_unsolicited(self) -> None:
-        """Count a packet that says nothing. Raises TooManyFrames."""
+        """Count a packet without content. Raises TooManyFrames."""
         self.paid_until_s = note_unsolicited(self.paid_until_s)
 
     def look_soon(self) -> None:
-        """Have the watch look at it the next time."""
+        """Make the watch check the session the next time."""
         self.due_s = 0.0
 
     def set_due(self) -> None:
@@ -103,15 +103,15 @@ class Session:
         self.due_s = min(time_s for time_s in times_s if time_s is not None)
 
     def may_end(self) -> bool:
-        """Tell whether nothing is lost if it ends now: no request, no answer is under way."""
+        """Tell whether an end now loses nothing: no request and no answer is under way."""
         if monotonic() > self.ends_s + MOST_LATE_S:
             return True
         is_busy = self.is_handling or self.is_posting or self.upgrade_by_s is not None
-        # A client that polls has had everything when it waits, or asks again.
+        # A polling client has received everything when it waits, or polls again.
         return not is_busy and (self.upgraded or not self.writer.busy)
 
     def note_ping(self, now_s: float) -> None:
-        """Remember what shows later that the client is there."""
+        """Remember values that later show that the client is alive."""
         self.pinged_at_s = now_s
         if self.websocket is not None and self.upgraded:
             undelivered = undelivered_bytes(self.websocket.connection.socket)
@@ -125,7 +125,7 @@ class Session:
             return False
         if self.websocket.last_heard_s > self.pinged_at_s:
             return True
-        # The ping may be on its way still, behind what a slow connection takes bit by bit.
+        # The ping may still be on its way, behind other data on a slow connection.
         undelivered = undelivered_bytes(self.websocket.connection.socket)
         has_moved = self.writer.sent_bytes - undelivered > self.delivered_at_ping
         return has_moved and (self.writer.busy or undelivered > 0)

@@ -1,6 +1,6 @@
-"""The Engine.IO sessions of a server: which there are, what they are told, and how they end.
+"""The Engine.IO sessions of a server: the open ones, messages to them, and their end.
 
-Way in: EngineSessions. An Application is what they are for: Socket.IO, or anything with messages.
+Way in: EngineSessions. An Application handles them: Socket.IO, or any protocol with messages.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ log = logging.getLogger(__name__)
 CLOSE_PACKET = Packet(str(CLOSE))
 NOOP_PACKET = Packet(str(NOOP))
 
-# A polling client whose session is closed is told so by its present poll, or its next one: within
-# so long.
+# A polling client learns of the end of its session from its present or next poll, within so long.
 LAST_POLL_S = 4.0
 
 # RFC 6455, 7.4.1, and the IANA registry of close codes for the last.
@@ -37,19 +36,19 @@ NORMAL, SERVICE_RESTART = 1000, 1012
 
 
 class SessionHandlers(Protocol):
-    """What sessions are for. Called in the greenlet of a client, one after the other."""
+    """Handles sessions. Called in the greenlet of a client, one call after the other."""
 
     def opened(self, sid: str, environ: Environ, /) -> None:
-        """A client has come. environ: of the request that has opened its session."""
+        """A client has opened a session. environ: of that request."""
 
     def message(self, sid: str, data: str | bytes, /) -> None:
-        """Do what a message asks for. Raises BadPacket, which closes the session."""
+        """Handle a message. Raises BadPacket, which closes the session."""
 
     def upgraded(self, sid: str, /) -> None:
         """A session has just changed to WebSocket. Must not wait."""
 
     def over(self, sid: str, /) -> None:
-        """A session has lasted for long enough; it is closed next. Must not wait."""
+        """A session has reached its longest time; it is closed next. Must not wait."""
 
     def closed(self, sid: str, reason: str, /) -> None:
         """A session has ended. reason: one of the module session."""
@@ -60,8 +59,8 @@ class EngineOptions:
     """How an Engine.IO server behaves.
 
     connect_timeout_s: how long a client may take to join a namespace, upgrade_timeout_s: and from
-    asking for a WebSocket to changing over to it; both are Node's. end_of_session: returns when a
-    session ends that begins now, on the monotonic clock.
+    the request of a WebSocket to the change; both have Node's values. end_of_session: returns when
+    a session ends that begins now, on the monotonic clock.
     """
 
     ping_interval_s: float = 25.0
@@ -77,9 +76,9 @@ class EngineOptions:
 class EngineSessions:
     """See the module.
 
-    by_id: those that are open. awaited: closed ones whose last poll is awaited. websockets: how
-    many are on WebSocket. handlers: set before a client comes. refusals: what was refused or cut
-    off, by its code.
+    by_id: the open sessions. awaited: closed sessions whose last poll is awaited. websockets: how
+    many are on WebSocket. handlers: set before a client connects. refusals: counts of refusals and
+    cuts, by code.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class EngineSessions:
         self.by_id: dict[str, Session] = {}
         self.awaited: dict[str, Session] = {}
         self.websockets = 0
-        # One object, not one for each session.
+        # One object for all sessions.
         self.cut = self._cut_off
 
     def counts(self) -> dict[str, int]:
@@ -100,7 +99,7 @@ class EngineSessions:
         return {"polling": len(self.by_id) - self.websockets, "websocket": self.websockets}
 
     def open(self, session: Session, environ: Environ) -> None:
-        """Take a session that admission has let in."""
+        """Add a session that was admitted."""
         self.websockets += session.upgraded
         self.by_id[session.sid] = session
         self.handlers.opened(session.sid, environ)
@@ -132,10 +131,10 @@ class EngineSessions:
         text: str = "",
         last: Packet = CLOSE_PACKET,
     ) -> None:
-        """Close a session; again is harmless. Never waits but in handlers of its end.
+        """Close a session; a second call does nothing. Only handlers of its end may wait.
 
-        reason: for the handlers. code, text: what a WebSocket is closed with. last: what a poll
-        that waits is answered with.
+        reason: for the handlers. code, text: of the close of a WebSocket. last: the answer to a
+        poll that waits.
         """
         if session.closed:
             return
@@ -165,7 +164,7 @@ class EngineSessions:
             self.close(session, SERVER_DISCONNECT)
 
     def close_all(self, code: int, text: str) -> None:
-        """Close every session. code, text: what a WebSocket is closed with."""
+        """Close every session. code, text: of the close of a WebSocket."""
         turn_ends_s = monotonic() + TURN_S
         for session in list(self.by_id.values()):
             self.close(session, SERVER_DISCONNECT, code, text)
@@ -174,12 +173,12 @@ class EngineSessions:
                 turn_ends_s = monotonic() + TURN_S
 
     def send_back(self, session: Session) -> None:
-        """Close a session that has lasted for long enough; its client comes back."""
+        """Close a session that has reached its longest time; its client reconnects."""
         self.handlers.over(session.sid)
         self.close(session, SERVER_DISCONNECT, SERVICE_RESTART, "connect again")
 
     def forget(self, session: Session) -> None:
-        """Expect no poll of a closed session any more."""
+        """Stop expecting a poll of a closed session."""
         self.awaited.pop(session.sid, None)
         self.admission.leave(session.sid)
 

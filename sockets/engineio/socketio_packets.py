@@ -1,8 +1,8 @@
-"""The packets of Socket.IO, as they are written and read.
+"""The packets of Socket.IO: written and read.
 
 Pure: text and bytes in, packets out, or BadPacket. Reading is strict where python-socketio guesses:
-what Node's parser refuses is refused. Way in: event_packet, ack_packet, text_packet; read_head,
-read_event, put_attachments. Source: https://github.com/socketio/socket.io-protocol (5).
+packets that Node's parser refuses are refused. Way in: event_packet, ack_packet, text_packet;
+read_head, read_event, put_attachments. Source: https://github.com/socketio/socket.io-protocol (5).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from sockets.engineio.errors import BadPacket
 from sockets.engineio.packets import MESSAGE, Packet, write_json
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
-# Handlers of ours have some of these names: a client that emits one is none, or means harm.
+# Handlers of the server have some of these names: only a broken or malicious client emits one.
 RESERVED_EVENTS = frozenset(
     ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
 )
-# They are kept until the last has come; their bytes have a bound of their own.
+# Attachments are held until the last has arrived; their bytes have a limit of their own.
 MAX_ATTACHMENTS = 32
-# Whatever a handler does with it, Python's recursion bears that.
+# Python's recursion limit allows any handling of data of this depth.
 MAX_DEPTH = 200
 
 _HEAD = re.compile(
@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 
 class PacketHead(NamedTuple):
-    """What stands before the data of a packet. start: where that begins."""
+    """The part before the data of a packet. start: where the data begins."""
 
     kind: int
     namespace: str
@@ -53,7 +53,7 @@ class PacketHead(NamedTuple):
 
 
 def read_head(text: str) -> PacketHead:
-    """Return the head of the packet that a text message is. Raises BadPacket."""
+    """Return the head of the packet in a text message. Raises BadPacket."""
     head = _HEAD.match(text)
     if head is None:
         raise BadPacket("a Socket.IO packet begins with its type")
@@ -72,7 +72,7 @@ def read_head(text: str) -> PacketHead:
 
 
 def read_event(text: str) -> Event:
-    """Return the packet that a text message is. Raises BadPacket."""
+    """Return the packet in a text message. Raises BadPacket."""
     head = read_head(text)
     data = _read_json(text[head.start :])
     if not _fits(head.kind, data):
@@ -172,7 +172,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-# json.loads would make it anew each time.
+# json.loads would make a decoder each time.
 _parse_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
@@ -188,5 +188,5 @@ def _fits(kind: int, data: Any) -> bool:
             and isinstance(data[0], str)
             and data[0] not in RESERVED_EVENTS
         )
-    # A CONNECT_ERROR is the server's alone.
+    # Only the server sends a CONNECT_ERROR.
     return kind in (ACK, BINARY_ACK) and isinstance(data, list)

@@ -1,4 +1,4 @@
-"""What Python's sockets do not tell or do by themselves. Way in: undelivered_bytes, shut_down."""
+"""Functions that Python's sockets lack. Way in: undelivered_bytes, shut_down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sockets.engineio.contract import SocketReader
 
 
 def undelivered_bytes(of: SocketReader) -> int:
-    """Return how much the other side's machine has not taken yet of what the socket has."""
+    """Return how many bytes of the socket the other machine has not acknowledged yet."""
     count = array("i", [0])
     with suppress(OSError, ValueError):
         ioctl(of.fileno(), TIOCOUTQ, count)
@@ -21,7 +21,7 @@ def undelivered_bytes(of: SocketReader) -> int:
 
 
 def shut_down(of: SocketReader, how: int) -> None:
-    """Shut a connection down; again, and after its end, is harmless. how: socket.SHUT_…"""
-    # On a duplicate: SSLSocket.shutdown would drop the TLS state and go on in the clear.
+    """Shut a connection down; again, or after its end, this does nothing. how: socket.SHUT_…"""
+    # On a duplicate: SSLSocket.shutdown would drop the TLS state and continue in the clear.
     with suppress(OSError, ValueError), socket.socket(fileno=os.dup(of.fileno())) as duplicate:
         duplicate.shutdown(how)

@@ -1,9 +1,9 @@
-"""Bytes that wait for the rest of what they belong to: bounded in all, and shared fairly.
+"""Bytes of incomplete input, which wait for the rest: limited in all, and shared fairly.
 
-Half messages, half events and bodies that are still on their way cost memory and are worth nothing
+Half messages, half events and bodies that are still on their way cost memory and are not usable
 yet. One quota key may have as much of the room as stays free for the others, so each new quota key
-finds some, whatever the others hold. Everything is called on the threads of one process that take
-turns (green ones). Way in: Unfinished.
+finds some, whatever the others hold. Everything is called on the green threads of one process. Way
+in: Unfinished.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Hashable
 
 from sockets.engineio.errors import Refused
 
-# 64 messages of the longest kind; one quota key alone may have half of it.
+# 64 messages of the longest kind; one quota key alone may have half of this.
 MOST_BYTES = 64 * 1024 * 1024
 RETRY_AFTER = {"Retry-After": "5"}
 TOO_MUCH = "too_much_unfinished"
@@ -29,7 +29,7 @@ class Unfinished:
         self.total = 0
 
     def keep(self, what: Hashable, quota_key: str, size: int) -> None:
-        """Count what as size bytes of quota_key. Raises Refused, and forgets it then."""
+        """Count what as size bytes of quota_key. If it raises Refused, what is forgotten."""
         self.forget(what)
         if self._of_quota_keys[quota_key] + size > self._most - self.total - size:
             self._clear(quota_key)
@@ -40,7 +40,7 @@ class Unfinished:
         self.total += size
 
     def forget(self, what: Hashable) -> None:
-        """Count it no longer; again is harmless."""
+        """Stop counting it; a second call does nothing."""
         quota_key, size = self._sizes.pop(what, ("", 0))
         self._of_quota_keys[quota_key] -= size
         self.total -= size

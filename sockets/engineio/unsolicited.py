@@ -1,7 +1,7 @@
-"""Frames and packets that no one has asked for: a few are in order, many are a flood.
+"""Frames and packets that nobody requested: a few are in order, many are a flood.
 
-Pings and pongs, empty and tiny fragments, packets that say nothing: each costs as much to read as a
-request, and is counted as none. So each connection has an allowance. Way in: note_unsolicited.
+Pings and pongs, empty and tiny fragments, packets without content: each costs as much to read as a
+request, but is not counted as one. So each connection has an allowance. Way in: note_unsolicited.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from time import monotonic
 
 from sockets.engineio.errors import TooManyFrames
 
-# At once, and a second after that: a client in order has one every few seconds.
+# How many at once, and how many a second after that: a normal client sends one every few seconds.
 BURST = 256
 PER_S = 16
-# A fragment that carries less is counted; those of a library have a KiB at least.
+# A smaller fragment is counted; those of a library have at least a KiB.
 SMALL_FRAGMENT_BYTES = 64
 
 
 def note_unsolicited(paid_until_s: float) -> float:
     """Count one frame or packet.
 
-    paid_until_s: what was returned the last time, 0.0 before; on the monotonic clock. Raises
+    paid_until_s: the value returned the last time, 0.0 at first; on the monotonic clock. Raises
     TooManyFrames.
     """
     now_s = monotonic()

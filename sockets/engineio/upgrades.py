@@ -1,4 +1,4 @@
-"""The transport WebSocket: sessions that are opened on one, and those that change to one.
+"""The transport WebSocket: sessions that begin on a WebSocket, and those that change to one.
 
 Way in: talk, probe, leave. Source: https://github.com/socketio/engine.io-protocol, upgrading.
 """
@@ -23,12 +23,12 @@ from sockets.engineio.sessions import NOOP_PACKET, EngineSessions
 from sockets.engineio.websocket import Talk, WebSocket
 
 PROBE, PROBED = f"{PING}probe", f"{PONG}probe"
-# How long a poll that is being answered may hold the change to WebSocket up.
+# How long a poll that is being answered may delay the change to WebSocket.
 HAND_OVER_S = 2.0
 
 
 def talk(sessions: EngineSessions, session: Session) -> Talk:
-    """Hear what comes for a session until it is over."""
+    """Handle the messages of a session until it is over."""
     try:
         while not session.closed:
             sessions.hear(session, read_packet((yield)))
@@ -40,19 +40,19 @@ def talk(sessions: EngineSessions, session: Session) -> Talk:
 
 
 def leave(websocket: WebSocket) -> Talk:
-    """Talk about nothing."""
+    """A talk that ends at once."""
     yield from ()
 
 
 def probe(sessions: EngineSessions, session: Session, websocket: WebSocket) -> Talk:
-    """See whether the WebSocket carries; then change to it. Otherwise the polls go on."""
+    """Check that the WebSocket works; then change to it. Otherwise the polls continue."""
     polls = session.writer
     assert isinstance(polls, PollWriter)
     try:
         if (yield) != PROBE:
             return
         websocket.send_text(PROBED)
-        # Ends the poll that waits; what there is from now on is for the WebSocket.
+        # Ends the poll that waits; later packets are for the WebSocket.
         polls.hold(NOOP_PACKET.payload)
         if (yield) == str(UPGRADE) and not session.closed:
             _change_over(sessions, session, polls, websocket)
@@ -70,11 +70,11 @@ def _change_over(
 ) -> None:
     ends_s = monotonic() + HAND_OVER_S
     while polls.is_polled and monotonic() < ends_s:
-        # A client that follows the protocol has waited for the end of its poll.
+        # A client that follows the protocol waits for the end of its poll.
         sleep(TURN_S)
     if session.closed or polls.is_polled:
         return
-    # Nobody else has a turn from here on, so nothing is lost or comes twice.
+    # No other greenlet has a turn from here on, so no packet is lost or comes twice.
     mail = polls.hand_over(NOOP_PACKET.payload)
     session.change_to(websocket)
     sessions.websockets += 1

@@ -1,4 +1,4 @@
-"""Watches all sessions: sends the pings, and ends those whose time is over or whose client is gone.
+"""Watches all sessions: sends pings, and ends sessions that are over or have no client.
 
 One thread for all: a session has no timer. Way in: Watch.
 """
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 PING_PACKET = Packet(str(PING))
 
-# How often the sessions are looked through: ten thousand take a millisecond. Short intervals, as
-# tests have them, are looked after more often.
+# How often the sessions are checked: ten thousand take a millisecond. With short intervals, as in
+# tests, they are checked more often.
 WATCH_S = 1.0
 WATCH_SHARE = 0.05
 
-# How it is counted that no pong came.
+# The code of a missing pong.
 SILENT = "silent"
 
 # RFC 6455, 7.4.1
@@ -45,7 +45,7 @@ class Watch:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Begin to watch; again is harmless."""
+        """Begin to watch; a second call does nothing."""
         if not self._is_started:
             self._is_started = True
             threading.Thread(target=self._run, name="engine watch", daemon=True).start()
@@ -54,7 +54,7 @@ class Watch:
         self._stopped.set()
 
     def _run(self) -> None:
-        """Look at every session that is due, until stopped."""
+        """Check every session that is due, until stopped."""
         options = self._options
         spans_s = (options.ping_interval_s, options.ping_timeout_s, options.connect_timeout_s)
         tick_s = min(WATCH_S, *(span_s * WATCH_SHARE for span_s in spans_s))
@@ -66,7 +66,7 @@ class Watch:
                     try:
                         self.look_at(session)
                     except Exception:
-                        log.exception("cannot look after session=%s", session.sid)
+                        log.exception("cannot check session=%s", session.sid)
                 if now_s > turn_ends_s:
                     sleep(0)
                     turn_ends_s = monotonic() + TURN_S
@@ -75,7 +75,7 @@ class Watch:
                     self._sessions.forget(session)
 
     def look_at(self, session: Session) -> None:
-        """Send a ping that is due, or end what is over."""
+        """Send a ping that is due, or end a session that is over."""
         now_s = monotonic()
         if session.writer.gone and not session.upgraded:
             self._sessions.close(session, TRANSPORT_ERROR)
@@ -102,7 +102,7 @@ class Watch:
             session.note_ping(now_s)
             session.next_s = now_s + timeout_s
         else:
-            # On time, unless the hub was held for so long that this would cost clients theirs.
+            # On time, unless the hub was held for so long that clients would lose time for theirs.
             is_late = now_s - session.next_s > timeout_s / 2
             session.next_s = (now_s if is_late else session.next_s) + timeout_s
             session.awaits_pong = True

@@ -1,12 +1,11 @@
 """A WebSocket on the connection of a client: whole messages in, frames out through its writer.
 
-What a client sends is heard by a talk, a generator that is sent each message; it runs in a greenlet
-of its own while there is something to read, and none waits for that. Everything that is sent goes
-through the writer, so nothing is queued here. An idle one is this object, its talk and its writer:
-no greenlet, no timer, no buffer, no parser.
+A talk handles the messages of a client. It is a generator that is sent each message; it runs in a
+greenlet of its own while there is something to read, and no greenlet waits for that. All frames go
+out through the writer, so no queue is here. An idle WebSocket is this object, its talk and its
+writer: no greenlet, no timer, no buffer, no parser.
 
-Way in: Acceptor.serve makes them. Source: RFC 6455; what that leaves open is read as the Autobahn
-test suite does.
+Way in: Acceptor.serve makes them. Source: RFC 6455; where it is open, the Autobahn test suite.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from sockets.engineio.tcp import shut_down
 from sockets.engineio.unfinished import TOO_MUCH, Unfinished
 from sockets.engineio.unsolicited import note_unsolicited
 
-# One read. It is allocated only while there is something to read.
+# The size of one read. Its buffer is allocated only while there is something to read.
 READ_BYTES = 16 * 1024
-# How long the other side has for its part of the closing handshake.
+# How long the client has for its part of the closing handshake.
 CLOSE_S = 3.0
-# What is read behind our close, so that no reset overtakes it.
+# How much is read after the server's close, so that no reset overtakes it.
 DRAIN_BYTES = 2 * 1024 * 1024
 DRAIN_READ_BYTES = 256 * 1024
 # A read that took this long has waited, and so let the others run.
@@ -46,20 +45,20 @@ PAUSE_S = 0.0002
 # 7.4.1
 NORMAL, GOING_AWAY, ABNORMAL = 1000, 1001, 1006
 TOO_BIG, INTERNAL_ERROR, TRY_AGAIN_LATER = 1009, 1011, 1013
-# How it is counted that a client broke the protocol.
+# The code of a client that broke the protocol.
 BAD_FRAME, MESSAGE_TOO_BIG = "bad_frame", "message_too_big"
 
-# What is said on a WebSocket: sent each message, closed when no more will come.
+# The handler of a WebSocket's messages: sent each message, closed when no more will come.
 Talk = Generator[None, str | bytes, None]
 
 
 class WebSocket:
-    """One client's WebSocket; see the module. Nothing that a client does raises an error here.
+    """One client's WebSocket; see the module. No action of a client raises an error here.
 
-    writer: what is to be sent goes there, as frames. last_heard_s: when something came from the
-    client last, a pong or anything else, on the monotonic clock. close_code: what the client closed
-    with, 1006 when it is gone without a word; None before. connection: of the client. talk: see
-    Acceptor.serve; None at the end.
+    writer: takes frames to the client. last_heard_s: when the last bytes of the client arrived, of
+    a pong or anything else, on the monotonic clock. close_code: of the client's close, 1006 if it
+    is gone without one; None before. connection: of the client. talk: see Acceptor.serve; None at
+    the end.
     """
 
     __slots__ = (
@@ -77,16 +76,16 @@ class WebSocket:
         make_writer: MakeWriter,
         max_message_bytes: int,
     ) -> None:
-        # Not its methods: each would be one more object for each that idles.
+        # Not bound methods: each would be one more object for each idle WebSocket.
         self.connection = connection
         self._quota_key = quota_key
         self._schedule = schedule
         self._unfinished = unfinished
         self._max_bytes = max_message_bytes
-        # None between two messages, which is nearly always.
+        # None between two messages, so nearly always.
         self._parser: MessageParser | None = None
         self._close_by_s: float | None = None
-        # Nothing that comes is listened to any more.
+        # Further messages are dropped.
         self._is_deaf = False
         # The close was sent, and the socket has taken it.
         self._is_flushed = False
@@ -102,9 +101,10 @@ class WebSocket:
         self.talk: Talk | None = None
 
     def go_on(self) -> bool:
-        """Have the talk hear what there is to read; return whether to be called when there is more.
+        """Let the talk handle the input; return whether to call this again when there is more.
 
-        The first time it begins. What it raises is raised, once the WebSocket is closed.
+        The first call begins the talk. An error of the talk is raised again, once the WebSocket is
+        closed.
         """
         talk, has_begun = self.talk, self._is_waiting
         assert talk is not None
@@ -119,35 +119,35 @@ class WebSocket:
         except StopIteration:
             pass
         except BaseException as error:
-            # What is no Exception ends the greenlet: the process stops.
+            # A BaseException ends the greenlet: the process stops.
             self._await_end(INTERNAL_ERROR if isinstance(error, Exception) else GOING_AWAY)
             raise
         self._await_end(NORMAL)
         return False
 
     def send_text(self, text: str) -> bool:
-        """Send a text message; False when it will not arrive. Never waits."""
+        """Send a text message; False if it will not arrive. Never waits."""
         return self.writer.send_control(text_frame(text.encode()))
 
     def send_bytes(self, data: bytes) -> bool:
-        """Send a binary message; False when it will not arrive. Never waits."""
+        """Send a binary message; False if it will not arrive. Never waits."""
         return self.writer.send_control(binary_frame(data))
 
     def refused(self, code: str) -> None:
-        """Count that the client was refused something, or was cut off."""
+        """Count a refusal or a cut of the client."""
         self.connection.refused(code)
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Send a close, the last that is sent. Never waits: the talk is closed soon."""
+        """Send a close, the last frame. Never waits: the talk is closed soon."""
         if self._close_by_s is None:
             self._close_by_s = monotonic() + CLOSE_S
             self.writer.finish(close_frame(code, reason), self._sent_close)
             if self._is_waiting:
-                # Another one closes it; the reader's wait has no end of its own.
+                # Another greenlet closes it; the reader's wait has no end of its own.
                 self.connection.spawn(self._cut_in_time)
 
     def cut(self) -> None:
-        """Drop the connection without a word: the talk is closed soon. Never waits."""
+        """Drop the connection without a close frame: the talk is closed soon. Never waits."""
         if not self._is_cut:
             self._is_cut = self._is_deaf = True
             if self.close_code is None:
@@ -156,7 +156,7 @@ class WebSocket:
             self.writer.close()
 
     def take_in(self, data: bytes) -> None:
-        """Have the parser read bytes that have come."""
+        """Let the parser read bytes that have arrived."""
         if self._parser is None:
             self._parser = MessageParser(self._max_bytes)
         self._parser.receive(data)
@@ -164,10 +164,10 @@ class WebSocket:
     # Reading
 
     def _hear(self, talk: Talk, *, has_read: bool) -> bool:
-        """Read once and send talk the messages that are whole; return whether there may be more.
+        """Read once and send talk the whole messages; return whether there may be more.
 
-        A client that never stops has its turns like all others. Where the server does not call
-        again when there is more to read, and while the end is awaited, this waits for input.
+        A client that never stops has its turns like all others. If the server does not call again
+        when there is more to read, and while the end is awaited, this waits for input.
         """
         while not self._is_deaf:
             message = self._take_message()
@@ -183,7 +183,7 @@ class WebSocket:
         return False
 
     def _take_message(self) -> str | bytes | None:
-        """Return the next message that has arrived, None when there is none; answer pings."""
+        """Return the next message that has arrived, None if there is none; answer pings."""
         if self._parser is None:
             return None
         pongs: list[bytes] = []
@@ -204,9 +204,9 @@ class WebSocket:
         return message
 
     def _next_message(self, parser: MessageParser, pongs: list[bytes]) -> str | bytes | None:
-        """Return the next message that has arrived, None when there is none.
+        """Return the next message that has arrived, None if there is none.
 
-        Raises ParseFailed, TooManyFrames, and Refused when there is no room for the rest.
+        Raises ParseFailed, TooManyFrames, and Refused if there is no room for the rest.
         """
         for frame in parser.frames():
             self._take_turn()
@@ -229,13 +229,13 @@ class WebSocket:
         return None
 
     def _heard(self, parser: MessageParser) -> bool:
-        """Note that a message is whole; return whether anybody listens."""
+        """Note that a message is whole; return whether it is still handled."""
         if parser.is_counted:
             parser.is_counted = False
             self._unfinished.forget(self)
         if self._close_by_s is None:
             return True
-        # After our close the client may go on for a moment; nothing waits for that.
+        # After the server's close the client may send on for a moment; nobody waits for that.
         self._paid_until_s = note_unsolicited(self._paid_until_s)
         return False
 
@@ -247,7 +247,7 @@ class WebSocket:
             self.close(self.close_code)
 
     def _fail(self, code: int, reason: str, counted: str) -> None:
-        """Close since the client broke the protocol: from here on it is not understood (7.1.7)."""
+        """Close since the client broke the protocol: later bytes cannot be understood (7.1.7)."""
         if self._close_by_s is None:
             self.refused(counted)
         self._is_deaf = True
@@ -262,7 +262,7 @@ class WebSocket:
         self._parser = None
 
     def _read_on(self) -> str | None:
-        """Wait for bytes; return the message if they are one, else give them to the parser."""
+        """Wait for bytes; return the message if they are one, else pass them to the parser."""
         if self._parser is not None and self._parser.is_between_frames:
             self._parser = None
         data = self._read()
@@ -279,7 +279,7 @@ class WebSocket:
         return None
 
     def _read(self, size: int = READ_BYTES) -> bytes:
-        """Wait for bytes and return them; none when the client is gone or its time is over."""
+        """Wait for bytes and return them; none if the client is gone or its time is over."""
         self._schedule.end()
         asked_s = monotonic()
         if self._close_by_s is not None:
@@ -294,7 +294,7 @@ class WebSocket:
             self.connection.failed(error)
             return b""
         except (EOFError, ValueError):
-            # What eventlet and ssl say of a socket that was closed meanwhile.
+            # The errors of eventlet and ssl for a socket that was closed meanwhile.
             return b""
         finally:
             self._is_waiting = False
@@ -308,7 +308,7 @@ class WebSocket:
     # The end
 
     def _await_end(self, code: int) -> None:
-        """Close it if it is open, and see it to its end."""
+        """Close the WebSocket if it is open, and wait for its end."""
         self.talk = None
         self.close(code)
         while not self._is_deaf:
@@ -320,15 +320,15 @@ class WebSocket:
     def _sent_close(self) -> None:
         self._is_flushed = True
         if self._is_deaf:
-            # It learns from this too that it is over, and closes its side.
+            # The client also learns from this that the WebSocket is over, and closes its side.
             shut_down(self.connection.socket, socket.SHUT_WR)
 
     def _end(self) -> None:
-        """See that our last frame arrives, then drop everything."""
+        """Wait until the last frame has arrived, then drop everything."""
         if not self._is_cut and not (self._is_flushed and self.close_code != ABNORMAL):
             if self._is_flushed:
                 shut_down(self.connection.socket, socket.SHUT_WR)
-            # A close while something is unread is a reset, which may overtake our last frame.
+            # A close while bytes are unread is a reset, which may overtake the last frame.
             left = DRAIN_BYTES
             while left > 0 and (data := self._read(DRAIN_READ_BYTES)):
                 self._take_turn()
@@ -338,7 +338,8 @@ class WebSocket:
         self._drop_parser()
         ends_s = monotonic() + CLOSE_S
         while self.writer.busy and monotonic() < ends_s:
-            # It waits in the socket: if that were closed under it, it would do so for ever.
+            # The reader waits in the socket: if the socket were closed meanwhile, it would wait for
+            # ever.
             sleep(0.001)
 
     def _cut_in_time(self) -> None:
