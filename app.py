@@ -1,6 +1,6 @@
 """create_app: build the parts from the settings and put them together. Starts nothing.
 
-Way in: create_app. What it built is `app.extensions["headwater"]`, for the entry that starts it.
+Way in: create_app. The parts are in `app.extensions["headwater"]`, for the entry that starts them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from topics.status import StatusClock
 
 
 class Parts(NamedTuple):
-    """What a process entry starts, in this order, and stops."""
+    """The parts that a process entry starts, in this order, and stops."""
 
     authenticator: Authenticator
     topics: Topics
@@ -64,7 +64,9 @@ class Parts(NamedTuple):
     logs: LogFollowers
 
     def drain(self) -> None:
-        """End everything that has no end of its own: followers are told to reconnect later."""
+        """End all streams that would not end by themselves; their clients are told to reconnect
+        later.
+        """
         self.logs.stop()
         self.topics.drain()
         self.sockets.drain()
@@ -80,9 +82,10 @@ def create_app(
     """Return the application.
 
     run_native: runs a function that may block, on one of auth.native_threads.IN_ALL native threads.
-    key: signs browser sessions and links; None for one that is gone with the application. mount:
-    the path below which it is, for addresses in events; those in answers have that of the request.
-    Raises CatalogueError with everything that is wrong with the catalogue, and StateError.
+    key: signs browser sessions and links; None for a key that lives as long as the application.
+    mount: the path below which the application is, for addresses in events; addresses in answers
+    have the mount of the request. Raises CatalogueError with all problems of the catalogue, and
+    StateError.
     """
     catalogue = checked_catalogue(settings.catalogue, settings.instance)
     app = Application(__name__, STANDING, OF_PAGES)

@@ -24,22 +24,22 @@ from sources.catalogue.catalogue import load_catalogue, sample_catalogue
 from sources.errors import CatalogueError
 from state import State, StateError
 
-# The command that says what is wrong with the catalogue.
+# The command that prints the problems of the catalogue.
 CHECK = "catalogue"
 
 
 def register_commands(app: Flask, settings: Settings, problems: Sequence[str]) -> None:
     """Add the commands to app.
 
-    settings: name the instance folder and the catalogue. problems: of the catalogue, which
-    wsgi.py has read already.
+    settings: name the instance folder and the catalogue. problems: of the catalogue, which wsgi.py
+    has already read.
     """
     app.cli.add_command(_token_commands(settings))
     app.cli.add_command(_examine)
 
     @app.cli.command(CHECK)
     def catalogue() -> None:
-        """Say what is wrong with the catalogue, a problem a line; then the exit status is 1."""
+        """Print the problems of the catalogue, one a line; with any, the exit status is 1."""
         for problem in problems:
             click.echo(problem)
         sys.exit(1 if problems else 0)
@@ -54,7 +54,9 @@ _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 def _token_commands(settings: Settings) -> AppGroup:
     tokens = Tokens(State(settings.instance))
-    group = AppGroup("tokens", help="Make, list and withdraw tokens; a running server follows.")
+    group = AppGroup(
+        "tokens", help="Make, list and withdraw tokens; a running server takes the changes over."
+    )
 
     @group.command("add")
     @click.argument("name")
@@ -91,7 +93,7 @@ def _token_commands(settings: Settings) -> AppGroup:
     @group.command("withdraw")
     @click.argument("token_id")
     def withdraw(token_id: str) -> None:
-        """Make the token with this id useless; a running server ends its streams in seconds."""
+        """Withdraw the token with this id; a running server ends its streams in seconds."""
         with _said():
             token = tokens.withdraw(token_id)
         click.echo(f"withdrawn: {token.id} of {token.name}")
@@ -100,7 +102,7 @@ def _token_commands(settings: Settings) -> AppGroup:
 
 
 def _row_of(token: Token) -> tuple[str, ...]:
-    """Return what is under HEADER for a token."""
+    """Return the row of a token under HEADER."""
     times = map(_shown, (token.made_s, token.expires_s, token.withdrawn_s))
     pairs = ",".join(f"{key}={value}" for key, value in token.attributes.items())
     return token.id, token.name, *times, ",".join(token.scopes), pairs or "-"
@@ -113,9 +115,9 @@ def _shown(time_s: float | None) -> str:
 
 
 def _idle_ones(scopes: Sequence[str], settings: Settings) -> list[str]:
-    """Return the scopes that name one thing, when the catalogue has none of that name.
+    """Return the scopes whose one name is not in the catalogue.
 
-    Nothing when it cannot be read: the command that checks it says why.
+    Return none if it cannot be read: the command that checks it says why.
     """
     try:
         if settings.catalogue is None:
@@ -126,7 +128,7 @@ def _idle_ones(scopes: Sequence[str], settings: Settings) -> list[str]:
         return []
     topics = {*catalogue.topics, *(f"logs/{log}" for log in catalogue.logs)}
     known = {
-        # The downloads of the original contract are of `users`, in any catalogue.
+        # The downloads of the original contract are of `users`, whatever the catalogue has.
         "read": {*catalogue.sources, *catalogue.folders, "users"},
         "subscribe": {*topics, "status", "exports", "exports/*"},
         "publish": {*topics, "broadcast"},
@@ -147,7 +149,7 @@ def _covers(pattern: str, name: str) -> bool:
 
 @contextmanager
 def _said() -> Iterator[None]:
-    """Say what cannot be done in one line."""
+    """End a command that fails with a message of one line."""
     try:
         yield
     except (StateError, AccessError) as error:
@@ -173,5 +175,5 @@ def _end_of(text: str | None) -> float | None:
 @click.command("doctor", add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def _examine(words: tuple[str, ...]) -> None:
-    """Go through a deployed address as clients do; say what is wrong and how to mend it."""
+    """Examine a deployed address as clients use it; print problems and their remedies."""
     sys.exit(doctor.main(words))

@@ -1,9 +1,9 @@
-"""gunicorn's settings for Headwater, and the checks that need to come before it listens.
+"""gunicorn's settings for Headwater, and the checks before it listens.
 
-Run `gunicorn wsgi:app` in the project's folder: gunicorn finds this file by its name. What cannot
-work (an old Python, a bad setting, a second server, a busy port) ends with one line that says what
-to do, never with a traceback. `python gunicorn.conf.py` checks what it can without taking the
-instance folder: `make run` begins with that.
+Run `gunicorn wsgi:app` in the project's folder: gunicorn finds this file by its name. A start that
+cannot work (an old Python, a bad setting, a second server, a busy port) ends with one line that
+says what to do, never with a traceback. `python gunicorn.conf.py` runs the checks that do not take
+the instance folder: `make run` begins with that.
 """
 
 import sys
@@ -44,29 +44,29 @@ bind = f"{_host}:{_settings.port}"
 worker_class = make_worker_class(
     body_s=_settings.body_s,
     stall_s=_settings.stall_s,
-    # A proxy connects for others: the client, and so the quota, is known from the head only.
+    # A proxy connects for others: only the head tells the client, and so the quota.
     most_pending=0 if _settings.proxies else _settings.connections_pending,
 )
-# `workers` is not set, so that nworkers_changed sees each way to ask for more than gunicorn's one.
+# `workers` is not set, so that nworkers_changed sees each way to set more than one.
 worker_connections = _settings.connections
-# The heartbeat is written every half second; a hub that is held for 30 s does not come back.
+# The heartbeat is written every half second; a hub that is held for 30 s will not recover.
 timeout = 30
 graceful_timeout = 30
 # Longer than the 60 s of common proxies, so that the proxy closes an idle connection: the other way
 # round, a request may meet the close.
 keepalive = 75
-# The longest that gunicorn takes: a selection may list hundreds of values.
+# The longest line that gunicorn accepts: a selection may list hundreds of values.
 limit_request_line = 8190
-# A browser behind two proxies sends 30; each may have 8 KiB, all of which are read on the hub.
+# A browser behind two proxies sends 30 fields; each may have 8 KiB, and all are read on the hub.
 limit_request_fields = 64
 # The heartbeat is a change to a file, which must not wait for a busy disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-# The one whose strictness our tests show. `auto` would take another one where it is installed;
-# it saves 2 of 200 us (docs/decisions/0017-what-a-request-costs.md).
+# The tests show the strictness of this parser. `auto` would take another one if it is installed,
+# which saves 2 of 200 us (docs/decisions/0017-what-a-request-costs.md).
 http_parser = "python"
 # werkzeug's ProxyFix finds the clients behind proxies, if HEADWATER_PROXIES says there are any.
 forwarded_allow_ips = ""
-# The access log is the logger's own; gunicorn's would be no JSON.
+# The logger writes the access log; gunicorn's would not be JSON.
 accesslog = None
 logger_class = make_logger_class(_settings.access_log_path, _settings.log_format)
 post_request = log_taken_over
@@ -75,11 +75,11 @@ errorlog = "-"
 # thread of the arbiter, that is not used here. HTTP/2 is off by default.
 control_socket_disable = True
 
-# What is killed with -9 may hold its files some milliseconds more, until its last thread is gone;
-# and a worker whose arbiter was killed sees that within half a second.
+# A process that was killed with -9 may hold its files some milliseconds more, until its last thread
+# is gone; a worker whose arbiter was killed notices within half a second.
 LOCK_WAIT_S = 2.0
 LOCK_RETRY_S = 0.05
-# The arbiter does nothing else meanwhile. Half of what a worker may be silent for.
+# The arbiter does nothing else meanwhile. Half of the time that a worker may be silent.
 CHECK_S = 15
 
 
@@ -91,16 +91,16 @@ def on_starting(server: Any) -> None:
     if _settings.access_log_path is not None:
         _make_folder(_settings.access_log_path.parent)
     server.log.warning("%s", _check_addresses(server.cfg.address))
-    # Each client is a descriptor, and 1,024 is a common default: take as many as are allowed.
+    # Each client needs a descriptor, and 1,024 is a common limit: take as many as are allowed.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """Keep to one worker: end a start with more, and undo what SIGTTIN or a reload changes.
+    """Keep one worker: end a start with more, and undo changes by SIGTTIN or a reload.
 
     One hub carries thousands of clients; live feeds and the journal's writers are state of one
-    process, and its folder is locked. More processes come with a journal that they can share.
+    process, and its folder is locked. Several processes need a journal that they can share.
     """
     if old_value is None and new_value != 1:
         sys.exit(
@@ -114,9 +114,10 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def _reload_if_right(server: Any, reload: Any) -> None:
-    """Reload when the catalogue can be served, else say why not and leave all as it is.
+    """Reload if the catalogue can be served, else log why not and change nothing.
 
-    gunicorn stops when a worker cannot boot. Beside the arbiter, which never imports Flask.
+    gunicorn stops if a worker cannot boot. The check is a process beside the arbiter, which never
+    imports Flask.
     """
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "catalogue"]
     try:
@@ -137,10 +138,10 @@ def _reload_if_right(server: Any, reload: Any) -> None:
 
 
 def _lock(folder: Path) -> IO[str]:
-    """Return the locked file; the kernel frees it when the last process that holds it is gone."""
+    """Return the locked file; the kernel unlocks it when the last process that holds it ends."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Held for as long as the server lives. A user who may not open it cannot hold it.
+        # Locked as long as the server lives. A user who may not open the file cannot lock it.
         file = open(folder / "lock", "w", opener=partial(os.open, mode=0o600))  # noqa: SIM115
         ends = monotonic() + LOCK_WAIT_S
         while not _is_locked(file):
@@ -164,7 +165,7 @@ def _is_locked(file: IO[str]) -> bool:
 
 
 def _holder_of(file: IO[str]) -> str:
-    """Return which process has locked the file, for a line. Source: proc_locks(5)."""
+    """Return the process that has locked the file, for a message. Source: proc_locks(5)."""
     status = os.fstat(file.fileno())
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
     unknown = "an unknown process"
@@ -176,7 +177,7 @@ def _holder_of(file: IO[str]) -> str:
         process = Path("/proc", found[1])
         name, user = (process / "comm").read_text().strip(), process.stat().st_uid
     except OSError:
-        # No Linux, or a process that is not seen from this container.
+        # Not Linux, or a process that this container cannot see.
         return unknown
     return f"process {found[1]} ({name}) of the user {user}"
 
@@ -189,7 +190,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_addresses(addresses: list[Any]) -> str:
-    """Return who has access; end if a port is busy, or may not be listened on."""
+    """Return a line about access; end if a port is busy or cannot be bound."""
     if not {"GUNICORN_FD", "LISTEN_FDS"} & os.environ.keys():  # else the sockets are handed over
         for address in addresses:
             if isinstance(address, tuple):
@@ -198,9 +199,9 @@ def _check_addresses(addresses: list[Any]) -> str:
 
 
 def _who_has_access(addresses: list[Any]) -> str:
-    """Return it; end if another machine could connect and no setting allows that."""
+    """Return the line; end if other machines could connect and no setting allows that."""
     try:
-        # Closed before a worker is forked: what SQLite has open is of one process.
+        # Closed before a worker is forked: an open SQLite file belongs to one process.
         with closing(State(_settings.instance)) as state:
             tokens = Tokens(state)
             tokens.refresh()
@@ -220,7 +221,7 @@ def _who_has_access(addresses: list[Any]) -> str:
 
 
 def _check_free(host: str, port: int) -> None:
-    # gunicorn would try five times, a second apart, and then say only that it cannot connect.
+    # gunicorn would try five times, a second apart, and then report only that it cannot connect.
     try:
         [(family, kind, _, _, address), *_] = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
@@ -235,7 +236,7 @@ def _check_free(host: str, port: int) -> None:
         sys.exit(f"headwater: {where} cannot be listened on: {error.strerror}")
 
 
-# Where GUNICORN_CMD_ARGS may name other addresses, only gunicorn knows them.
+# If GUNICORN_CMD_ARGS may name other addresses, only gunicorn knows them.
 if __name__ == "__main__" and "GUNICORN_CMD_ARGS" not in os.environ:
     try:
         check_alone(_settings.instance)

@@ -1,4 +1,4 @@
-"""Settings: what the environment may say about this server, checked all at once.
+"""Settings: the environment variables of this server, checked all at once.
 
 One frozen dataclass; each field has a default, its unit in its name, and a help line. Knows nothing
 of the server. Way in: Settings.from_environ; only the entries call it. `python settings.py` prints
@@ -36,7 +36,7 @@ class SettingsError(Exception):
 
 
 class _Environ(Entry):
-    """The settings in the environment, all of which are texts."""
+    """The settings in the environment, all of which are strings."""
 
     def wrong(self, value: object, kind: ValueKind) -> str:
         return f"{str(value)[:80]!r} is not {kind.right}"
@@ -83,13 +83,13 @@ _ADDRESS = ValueKind(
 
 
 def _asks(env: str, kind: ValueKind, help_line: str) -> dict[str, object]:
-    """Return the metadata of a field: its name in the environment, what it takes, what it is."""
+    """Return the metadata of a field: its variable, its range of values, its help line."""
     return {"env": PREFIX + env, "kind": kind, "help": help_line}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the entries read from the environment; everything else is handed what it needs."""
+    """The values that the entries read from the environment and pass to everything else."""
 
     host: str = field(
         default="127.0.0.1",
@@ -140,7 +140,7 @@ class Settings:
             " between two events, and the client continues from its cursor.",
         ),
     )
-    # A look at all rows of a large table, for the sample of a report.
+    # A scan of a large table, for the sample of a report.
     statement_s: float = field(
         default=5.0,
         metadata=_asks(
@@ -158,8 +158,8 @@ class Settings:
             "How many of them one token's name may have, or one address without a token.",
         ),
     )
-    # As many as of one address in all, so that a thousand clients of it that come at once are all
-    # taken, and half of the places are left for others.
+    # As many as one address may have in all, so that a thousand clients of it that connect at once
+    # are all accepted, and half of the places are left for others.
     connections_pending: int = field(
         default=1000,
         metadata=_asks(
@@ -204,7 +204,9 @@ class Settings:
     )
     origins: tuple[str, ...] | None = field(
         default=None,
-        metadata=_asks("ORIGINS", _ORIGINS, "Other sites whose pages may ask this server."),
+        metadata=_asks(
+            "ORIGINS", _ORIGINS, "Other sites whose pages may send requests to this server."
+        ),
     )
     proxies: int = field(
         default=0,
@@ -268,7 +270,7 @@ class Settings:
         default=10 * 1024**3,
         metadata=_asks(
             "RECORDINGS_MAX_BYTES",
-            # Under a MiB not one small table fits; no file system counts past 2^63 - 1.
+            # Under a MiB no table fits; no file system counts past 2^63 - 1.
             _whole(1024**2, 2**63 - 1),
             "How much the recordings may fill; the oldest unread one goes first.",
         ),
@@ -342,24 +344,24 @@ class Settings:
 
     @property
     def access_log_path(self) -> Path | None:
-        """Where the access log is, None for nowhere."""
+        """The path of the access log, None for no log."""
         if self.access_log == OFF:
             return None
         return Path(self.access_log or self.instance / "logs" / "access.log")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Return the settings that the HEADWATER_* names in environ ask for.
+        """Return the settings of the HEADWATER_* names in environ.
 
-        environ: os.environ or alike; other names are none of ours. An empty value counts as
-        not set. Raises SettingsError with every bad value and every unknown name.
+        environ: os.environ or the like; other names are ignored. An empty value counts as not set.
+        Raises SettingsError with every bad value and every unknown name.
         """
         known = {f.metadata["env"]: f for f in fields(cls)}
         given = _Environ("", {env: environ[env] for env in environ if env.startswith(PREFIX)}, [])
         values: dict[str, Any] = {}
         for env, text in given.values.items():
             if env not in known:
-                # Without the prefix, which makes every name look like every other.
+                # Without the prefix, which makes all names similar.
                 bare = [name.removeprefix(PREFIX) for name in known]
                 all_of_them = "there are " + ", ".join(known)
                 right = hint(

@@ -1,7 +1,7 @@
 """The entry: `.venv/bin/gunicorn -c gunicorn.conf.py wsgi:app`, and commands: `flask --app wsgi`.
 
-Monkey-patches before anything else is imported, reads the settings and builds the app. What runs
-beside requests is started by the worker, once it has loaded this.
+Monkey-patches before anything else is imported, reads the settings and builds the app. The worker
+starts the work beside requests, once it has loaded this.
 """
 
 import sys
@@ -11,7 +11,7 @@ from server.monkey_patching import patch_everything
 # gunicorn's arbiter stops when a worker exits with this instead of starting it again and again.
 WORKER_BOOT_ERROR = 3
 
-# A command of flask's: gunicorn has no part in it, and it serves nothing.
+# A command of flask: it runs without gunicorn and serves no requests.
 IS_COMMAND = "gunicorn.arbiter" not in sys.modules
 if not IS_COMMAND:
     if "flask" in sys.modules:
@@ -39,7 +39,7 @@ from sources.errors import CatalogueError  # noqa: E402
 from state import StateError  # noqa: E402
 from state.takeover import check_alone  # noqa: E402
 
-# No line says these, and to name a green thread costs as much as the rest of the line.
+# No log line has these, and to name a green thread costs as much as the rest of the line.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 problems: list[str] = []
@@ -54,14 +54,14 @@ try:
     # The worker takes it from there for each request.
     mount = os.environ.get("SCRIPT_NAME", "").rstrip("/")
     native = NativePool(IN_ALL)
-    # Before what may still need it is stopped: this comes last then.
+    # Registered before the parts that may need it, so that it stops last.
     atexit.register(native.stop)
     app = create_app(settings, run_native=native.execute, key=key, mount=mount)
 except CatalogueError as error:
     if not IS_COMMAND:
         print(f"headwater cannot start:\n{error}", file=sys.stderr)
         sys.exit(WORKER_BOOT_ERROR)
-    # A command has to work then too: to find out what is wrong, or to withdraw a token.
+    # A command has to work even then: to check the catalogue, or to withdraw a token.
     app, problems = Flask("app"), error.problems
     if CHECK not in sys.argv:
         how = f"`.venv/bin/flask --app wsgi {CHECK}` says why"
@@ -75,24 +75,25 @@ parts = app.extensions.get("headwater")
 
 
 def start() -> None:
-    """Start what runs beside requests."""
+    """Start the work beside requests."""
     assert parts is not None
     # A request would compile its template while all others wait: the largest takes up to 50 ms.
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
-    # What was imported stays for good. A full collection went through all of it, which held the hub
-    # for 75 to 100 ms; without it, a thousand clients take a few.
+    # Imported objects are never freed. A full collection went through all of them, which held the
+    # hub for 75 to 100 ms; without them, with a thousand clients, it takes a few.
     gc.collect()
     gc.freeze()
-    # Clients stay, too: with Python's own thresholds a storm of 5,000 made it go through all of
-    # them five times, which was a tenth of what they cost. Those of one request end with it.
+    # Objects of clients stay, too: with Python's own thresholds a storm of 5,000 clients made the
+    # collector go through all of them five times, a tenth of their whole cost. Objects of one
+    # request end with it.
     gc.set_threshold(2_000, 10, 50)
     for part in parts:
         part.start()
         atexit.register(part.stop)
 
 
-# A command may have no parts, and serves nothing.
+# A command may have no parts, and serves no requests.
 if parts is not None:
     give_hooks(
         app,

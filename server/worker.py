@@ -114,9 +114,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
         self._mount = util.unquote_to_wsgi_str(os.environ.pop("SCRIPT_NAME", "").rstrip("/"))
 
     def run(self) -> None:
-        """Accept until told to stop, drain, cut the remaining connections; the return ends the
-        process.
-        """
+        """Accept until told to stop, drain, cut remaining clients; the return ends the process."""
         self._tls = sock.ssl_context(self.cfg) if self.cfg.is_ssl else None
         self._refusals = Refusals(self._hooks, self._secure, self.log)
         self._connections = Connections(
@@ -243,9 +241,7 @@ class GreenWorker(AsyncWorker):  # type: ignore[misc]
             self._connections.end()
 
     def timeout_ctx(self) -> Any:
-        """Begin to wait for a request; end_idle bounds the wait, since a timer for each is
-        expensive.
-        """
+        """Begin to wait for a request; end_idle bounds this, as a timer for each is expensive."""
         connection = self._connections.current()
         connection.wait()
         connection.request_id = None

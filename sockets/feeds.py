@@ -155,7 +155,9 @@ def _push(topics: Topics, reader: TopicReader, websocket: WebSocket) -> Talk:
     topics.follow(reader)
     try:
         yield
-        websocket.close(POLICY_VIOLATION, "no messages are accepted here; POST /events/<topic> publishes")
+        websocket.close(
+            POLICY_VIOLATION, "no messages are accepted here; POST /events/<topic> publishes"
+        )
     finally:
         if _is_silent(websocket):
             websocket.refused(SILENT)

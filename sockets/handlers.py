@@ -112,9 +112,7 @@ class FlaskHandlers:
         return functions.get(event)
 
     def _call(self, event: str, namespace: str, sid: str, *arguments: Any) -> Any:
-        """Call the function of an event, else the method of the namespace; None if there is
-        neither.
-        """
+        """Call the function of an event, else the method of the namespace; None without both."""
         function = self._function(namespace, event)
         if function is not None:
             return function(sid, *arguments)

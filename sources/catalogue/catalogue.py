@@ -1,8 +1,8 @@
 """The catalogue: which sources are served, as headwater.toml names them.
 
-Reading is pure: text in, a Catalogue out, and everything that is wrong with it at once, each with
-its key and what would be right. Whether the databases hold what it names is check.py's work.
-Way in: load_catalogue, or sample_catalogue when no file is named.
+Reading is pure: text in, a Catalogue out, or all its problems at once, each with its key and what
+would be right. check.py checks that the databases hold the named tables. Way in: load_catalogue, or
+sample_catalogue when no file is named.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SECTIONS = ("sources", "folders", "logs", "topics")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything that is served, by name, in the order of the file."""
+    """All sources, folders, logs and topics, by name, in the order of the file."""
 
     sources: Mapping[str, Source]
     topics: Mapping[str, TopicEntry] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Catalogue:
 def load_catalogue(path: Path) -> Catalogue:
     """Return the catalogue in the file at path; databases are relative to the file's folder.
 
-    Raises CatalogueError, also when the file cannot be read.
+    Raises CatalogueError, also if the file cannot be read.
     """
     try:
         content = path.read_bytes()
@@ -59,9 +59,9 @@ def sample_catalogue(instance: Path) -> Catalogue:
 def parse_catalogue(text: str, folder: Path, path: Path | None = None) -> Catalogue:
     """Return the catalogue that text describes.
 
-    text: TOML. folder: what relative databases are relative to; nothing is opened. path: where text
-    is from, None for nowhere; it is said where a problem has no key, only a line.
-    Raises CatalogueError with every problem.
+    text: TOML. folder: the base of relative databases; no database is opened. path: the file of
+    text, None for none; a problem that has only a line and no key names it. Raises CatalogueError
+    with every problem.
     """
     document = read_document(text)
     if document.problems:

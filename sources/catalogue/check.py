@@ -1,4 +1,4 @@
-"""Is there what the catalogue names? Its second reading, with I/O. Way in: check_catalogue."""
+"""Checks that everything in the catalogue exists, with I/O. Way in: check_catalogue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sources.database import Database, GeneratedSource, Stored
 
 
 def check_catalogue(catalogue: Catalogue) -> list[str]:
-    """Return what the catalogue names and is not there, one line each; [] when all is there.
+    """Return a line for each thing that the catalogue names and that does not exist; [] if none.
 
-    Blocks for databases and disks; each database is asked once.
+    Blocks for databases and disks; each database is queried once.
     """
     databases: dict[Database, list[Stored]] = {}
     for source in catalogue.sources.values():

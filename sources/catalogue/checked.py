@@ -12,20 +12,20 @@ from sources.errors import CatalogueError
 def checked_catalogue(path: Path | None, instance: Path) -> Catalogue:
     """Return the catalogue in the file at path, or the sample's for None.
 
-    instance: the folder of the sample and of the server's state. Raises CatalogueError with
-    everything that is wrong. Blocks for databases and disks.
+    instance: the folder of the sample and of the server's state. Raises CatalogueError with all
+    problems. Blocks for databases and disks.
     """
     catalogue = _sample_in(instance) if path is None else load_catalogue(path)
-    # The state first: to check a database opens it.
+    # The state first, since the check of a database opens it.
     if problems := _check_apart(catalogue, instance) or check_catalogue(catalogue):
         raise CatalogueError(problems)
     return catalogue
 
 
 def _sample_in(instance: Path) -> Catalogue:
-    """Return the sample's catalogue; its folders, and the folder of its logs, are made."""
+    """Return the sample's catalogue; create its folders, and the folder of its logs."""
     catalogue = sample_catalogue(instance)
-    # A command may be the first to come here, and mkdir gives parents no mode of ours.
+    # A command may be the first caller, and mkdir does not give parents this mode.
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in catalogue.folders.values():
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,9 @@ def _sample_in(instance: Path) -> Catalogue:
 
 
 def _check_apart(catalogue: Catalogue, instance: Path) -> list[str]:
-    """Return what the catalogue serves of the server's own state; see state/database.py."""
+    """Return the problems of entries that would serve the server's own state; see
+    state/database.py.
+    """
     own = instance.resolve()
     databases = {
         name: Path(str(source.database)).resolve()

@@ -13,7 +13,7 @@ from wire.entry import FLAG, Entry
 
 @dataclass(frozen=True)
 class FolderEntry:
-    """A folder that is served whole. hidden: also what begins with a dot."""
+    """A folder that is served whole. hidden: also files whose names begin with a dot."""
 
     name: str
     path: Path
@@ -21,9 +21,9 @@ class FolderEntry:
 
 
 def read_folders(document: Entry, folder: Path) -> Mapping[str, FolderEntry]:
-    """Return what the document's [folders.*] say, by name; problems are added to document's.
+    """Return the document's [folders.*], by name; problems are added to document's.
 
-    folder: what relative paths are relative to.
+    folder: the base of relative paths.
     """
     tables = document.tables("folders", "[folders.<name>]")
     return {name: _read(name, entry, folder) for name, entry in tables}
@@ -37,7 +37,7 @@ def _read(name: str, entry: Entry, folder: Path) -> FolderEntry:
 
 
 def check_folders(folders: Mapping[str, FolderEntry]) -> list[str]:
-    """Return what is wrong with the folders on the disk, one line each."""
+    """Return the problems of the folders on the disk, one line each."""
     problems = []
     for name, entry in folders.items():
         if not entry.path.is_dir():

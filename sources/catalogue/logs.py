@@ -10,14 +10,14 @@ from pathlib import Path
 from sources.catalogue.names import check_name
 from wire.entry import FLAG, Entry, whole
 
-# It would be the address of the topic's readers.
+# A log of this name would have the address of the topic's readers.
 RESERVED_NAMES = ("readers",)
 
 _LEAST = {
     "retain_lines": 1,
-    # Where the follower is in the log is written down each second.
+    # The topic needs at least this time: the follower's position in the log is saved each second.
     "retain_s": 60,
-    # The longest line, cut and all of it escapes, is 100 KB.
+    # The longest line, if cut and all escapes, is 100 KB.
     "retain_bytes": 1024**2,
 }
 _MOST = {"retain_lines": 10**9, "retain_s": 10**9, "retain_bytes": 2**50}
@@ -27,7 +27,7 @@ _DEFAULTS = {"retain_lines": 1_000_000, "retain_s": 10**9, "retain_bytes": 256 *
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A log that is followed. retain_*: what is kept of its lines at most, of each.
+    """A log that is followed. retain_*: how many of its lines are retained at most.
 
     links: whether a link that leads out of the path's folder is followed.
     """
@@ -41,9 +41,9 @@ class LogEntry:
 
 
 def read_logs(document: Entry, folder: Path) -> Mapping[str, LogEntry]:
-    """Return what the document's [logs.*] say, by name; problems are added to document's.
+    """Return the document's [logs.*], by name; problems are added to document's.
 
-    folder: what relative paths are relative to.
+    folder: the base of relative paths.
     """
     tables = document.tables("logs", "[logs.<name>]")
     return {name: _read(name, entry, folder) for name, entry in tables}
@@ -61,7 +61,7 @@ def _read(name: str, entry: Entry, folder: Path) -> LogEntry:
 
 
 def check_logs(logs: Mapping[str, LogEntry]) -> list[str]:
-    """Return what is wrong with the logs on the disk, one line each; a log may come later."""
+    """Return the problems of the logs on the disk, one line each; a log may be created later."""
     problems = []
     for name, entry in logs.items():
         key, folder = f"logs.{name}.path", entry.path.parent

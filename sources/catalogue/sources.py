@@ -1,6 +1,6 @@
 """The catalogue's [sources.*]: which tables, queries and generated rows are served.
 
-Way in: read_sources. Whether the databases hold what they name is not asked here.
+Way in: read_sources. Databases are not opened here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from sources.row_filter import RowFilter
 from sources.selection import RESERVED, Parameter
 from wire.entry import Entry, shown, whole
 
-# A parameter is a key of the URL's query, where `__` parts a column from its filter's operator.
+# A parameter is a key of the URL's query, in which `__` separates a column from an operator.
 PARAMETER_NAME = re.compile(r"(?!.*__)[A-Za-z][0-9A-Za-z_]{0,63}")
 PARAMETER_TYPES = ("int", "float", "text")
-# About 200 GB of text: more is a slip of the finger.
+# About 200 GB of text: a larger number is a typing error.
 MAX_GENERATED_ROWS = 10**10
 
 _KEYS_OF = {
@@ -41,9 +41,9 @@ _VALUE_OF = {"int": "60", "float": "0.5", "text": '"EWR"'}
 
 
 def read_sources(document: Entry, folder: Path) -> Mapping[str, Source]:
-    """Return what the document's [sources.*] say, by name; problems are added to document's.
+    """Return the document's [sources.*], by name; problems are added to document's.
 
-    folder: what relative paths are relative to.
+    folder: the base of relative paths.
     """
     tables = document.tables("sources", "[sources.<name>]")
     sources = {name: _read(name, entry, folder) for name, entry in tables}
@@ -51,9 +51,9 @@ def read_sources(document: Entry, folder: Path) -> Mapping[str, Source]:
 
 
 def _read(name: str, entry: Entry, folder: Path) -> Source | None:
-    """Return the source that entry describes, None when not even its kind is known.
+    """Return the source that entry describes, None if not even its kind is known.
 
-    Wherever entry is wrong, its problems grow and the source holds something of the right type.
+    Each error in entry adds a problem, and the source gets a value of the right type.
     """
     check_name(name, entry)
     entry.refuse_unknown(_SOURCE_KEYS)
@@ -105,7 +105,7 @@ def _read_query(name: str, entry: Entry, folder: Path) -> QuerySource:
     for problem in statement.problems:
         entry.refuse("query", problem)
     declared = entry.values.get("parameters", {})
-    # Where the text could not be read to its end, what it uses is not known.
+    # If the text could not be read to its end, the parameters that it uses are unknown.
     if isinstance(declared, dict) and not statement.problems:
         for used in statement.parameters:
             if used not in declared:
@@ -139,12 +139,12 @@ def _read_parameter(name: str, entry: Entry) -> Parameter:
 
 
 def _is_value(value: object, kind: str) -> bool:
-    """Is the TOML value one that a database can be given as a parameter of this type?"""
+    """Can a database take the TOML value as a parameter of this type?"""
     if kind == "text":
         return isinstance(value, str) and "\0" not in value
     if type(value) is int:
         return value in INT64
-    # SQLite makes NULL of nan.
+    # SQLite turns nan into NULL.
     return kind == "float" and isinstance(value, float) and math.isfinite(value)
 
 
@@ -158,7 +158,7 @@ def _read_database(entry: Entry, folder: Path) -> Database:
             entry.refuse("database", problem)
         return database
     if separator:
-        # The rest of the address is not repeated: it may hold a password.
+        # The rest of the address is not shown: it may hold a password.
         right = '"sqlite:///file.db" would be right'
         entry.refuse(
             "database", f"{shown(scheme)} databases are not served by this version; {right}"
@@ -166,5 +166,5 @@ def _read_database(entry: Entry, folder: Path) -> Database:
     elif address:
         right = shown(f"sqlite:///{address}")
         entry.refuse("database", f"{shown(address)} is not an address; {right} would be right")
-    # What else is wrong with the source is said, too.
+    # The other problems of the source are reported, too.
     return KINDS["sqlite"].read_address("/.", folder)[0]

@@ -1,6 +1,6 @@
-"""The catalogue's [topics.*]: which topics of events there may be, and what is kept of each.
+"""The catalogue's [topics.*]: which topics may exist, and how much of each is retained.
 
-Way in: read_topics. Whether the server can keep so much is not asked here.
+Way in: read_topics. The limits of the server are not checked here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from wire.entry import FLAG, Entry, shown, whole
 
-# A name, or a prefix of names: demo/*. As topics/names.py takes them.
+# A name, or a prefix of names: demo/*. The same form as in topics/names.py.
 _SEGMENT = r"(?!\.{1,2}(/|$))[A-Za-z0-9_.~-]{1,100}"
 _PATTERN = re.compile(rf"(?=.{{1,200}}$){_SEGMENT}(/{_SEGMENT})*(/\*)?")
-# What the server publishes by itself.
+# Topics to which the server itself publishes.
 BUILT_IN = ("status", "exports", "exports/*", "logs/*")
 
 _KEYS = ("durable", "latest", "retain_events", "retain_s", "retain_bytes")
@@ -31,8 +31,9 @@ _DEFAULTS = {
 class TopicEntry:
     """The topics of one name, or of a pattern that ends with `/*`.
 
-    durable: on disk, and there again after a restart. latest: a reader that is behind is given the
-    newest of each name only. retain_events, retain_s, retain_bytes: what is kept at most, of each.
+    durable: on disk, and there again after a restart. latest: a reader that is behind gets only the
+    newest event of each name. retain_events, retain_s, retain_bytes: the most that each topic
+    retains.
     """
 
     pattern: str
@@ -44,7 +45,7 @@ class TopicEntry:
 
 
 def read_topics(document: Entry) -> Mapping[str, TopicEntry]:
-    """Return what the document's [topics.*] say, by pattern; problems are added to document's."""
+    """Return the document's [topics.*], by pattern; problems are added to document's."""
     like = '[topics.<name>] or [topics."<name>/*"]'
     return {name: _read(name, entry) for name, entry in document.tables("topics", like)}
 

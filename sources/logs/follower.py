@@ -66,7 +66,7 @@ class LogFollowers:
 
 
 class _Round(NamedTuple):
-    """The result of one read of the log. end: behind the last line; pause_s: until the next read."""
+    """The result of one read of the log. end: behind the last line; pause_s: until the next."""
 
     events: list[NewEvent]
     opened: Position | None

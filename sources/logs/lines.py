@@ -33,7 +33,7 @@ class LastLine(NamedTuple):
         return cls(as_text(line.text), line.cut > 0)
 
     def is_at(self, found: bytes, *, is_whole: bool) -> bool:
-        """Is found this line? found: without its line feed; if not is_whole, perhaps only its end."""
+        """Is found this line? found: without its line feed; not is_whole: perhaps only its end."""
         # An older server published the line with its carriage return.
         text, found = self.text.rstrip("\r"), found.rstrip(b"\r")
         if is_whole:

@@ -26,7 +26,7 @@ class Share(NamedTuple):
 
 
 class _Begin(NamedTuple):
-    """Where to begin in a file. left: the rest of the share, for older files; None if none is left."""
+    """Where to begin in a file. left: the rest of the share, for older files; None for none."""
 
     start: int
     left: Share | None

@@ -298,8 +298,7 @@ def _open_readable(rotated: Rotated, *, grows: bool = True) -> LogBytes | None:
 
 
 def opened_of(files: Iterable[Rotated]) -> Iterator[LogBytes]:
-    """Open the files one after another, if they can be opened; the caller closes them.
-    """
+    """Open the files one after another, if they can be opened; the caller closes them."""
     for rotated in files:
         with contextlib.suppress(OSError):
             if opened := rotated.open():
