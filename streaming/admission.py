@@ -1,6 +1,6 @@
 """No view is called before its request is identified and admitted.
 
-Way in: register_admission; then `asker`, in any view, and `in_turns` for what may be many.
+Way in: register_admission; then `asker`, in any view, and `in_turns` for long lists.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from auth.scopes import PROBES, required_scopes
 from streaming.errors import Refusal
 from streaming.pages import address_without_link, wants_page
 
-# Browsers send 150. Werkzeug takes half a second to sort 700 KB of them, and waits for nobody; a
-# longer one counts as none.
+# Browsers send 150 bytes. Werkzeug takes half a second to sort 700 KB, and lets no other greenlet
+# run; a longer field counts as none.
 MAX_ACCEPT_CHARS = 1000
 
-# What a publishing request may have; any other has a form, or one object. One more is read than
-# there may be: a body that does not say its length is cut there.
+# The largest body of a publishing request; any other has a form, or one object. One byte more than
+# allowed is read: a body of unknown length is cut there.
 MAX_PUBLISHED_BYTES = 4 * 1024 * 1024
 BODY_BYTES = {"events.publish": MAX_PUBLISHED_BYTES + 1}
 
@@ -35,17 +35,18 @@ Item = TypeVar("Item")
 
 
 def register_admission(app: Flask, authenticator: Authenticator) -> None:
-    """Have every request of app go through the authenticator, in a turn of its quota key."""
+    """Send every request of app through the authenticator, in a turn of its quota key."""
     app.wsgi_app = _InTurn(app.wsgi_app, authenticator)  # type: ignore[method-assign]
-    # Checked by ourselves, for browsers' sessions only: no other credential goes along by itself.
+    # Checked in this module, for browser sessions only: browsers send no other credential by
+    # themselves.
     app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
-    # Origin is looked at for every request; see auth.origins.
+    # Origin is checked for every request; see auth.origins.
     app.config["WTF_CSRF_SSL_STRICT"] = False
     csrf = CSRFProtect(app)
 
     @app.before_request
     def admit() -> Response | None:
-        # What these stand for is found anew each time that they are named.
+        # Each use of these proxies looks their object up again.
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         endpoint, environ = asked.endpoint, asked.environ
         kept = g._get_current_object()
@@ -66,7 +67,8 @@ def register_admission(app: Flask, authenticator: Authenticator) -> None:
         if is_nothing or asked.method in SAFE_METHODS:
             return None
         if not is_streamed(asked):
-            # A client that is still sending has not asked yet. Most bodies come with their head.
+            # The request of a client that is still sending has not begun. Most bodies come with
+            # their head.
             with turn_for_reading(environ["wsgi.input"]):
                 asked.get_data()
         if identity.session or endpoint in ("login.log_in", "login.log_out"):
@@ -81,7 +83,7 @@ def register_admission(app: Flask, authenticator: Authenticator) -> None:
 
 
 class _InTurn:
-    """The application; each request, also one that is refused, has its turn from the first on."""
+    """The application; each request, also a refused one, has its turn from the beginning."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], authenticator: Authenticator) -> None:
         self._app = app
@@ -96,7 +98,7 @@ class _InTurn:
 
 
 def is_streamed(request: Request) -> bool:
-    """Tell whether what is published is read as it comes. Raises Refusal."""
+    """Tell whether the published events are read as they arrive. Raises Refusal."""
     if not request.environ.get("QUERY_STRING") or request.endpoint != "events.publish":
         return False
     said = request.args.getlist("receipts")
@@ -112,7 +114,7 @@ def asker() -> Principal:
 
 
 def quota_key() -> str:
-    """Return what the present request is counted under."""
+    """Return the quota key of the present request."""
     key: str = g.identity.quota_key
     return key
 

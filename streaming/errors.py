@@ -48,9 +48,9 @@ class Refusal(Exception):
 
 
 def unknown(kind: str, name: str, seen: Sequence[str]) -> Refusal:
-    """Return the refusal (404) of a name that nothing of this kind has.
+    """Return the refusal (404) of an unknown name of this kind.
 
-    kind: source, folder or log. seen: the names that the asker may know of, and no others.
+    kind: source, folder or log. seen: only the names that the client may know.
     """
     right = hint(name, seen, f"GET {_LISTS[kind]} lists what there is")
     message = f"there is no {kind} {name[:100]!a}; {right}"
@@ -70,7 +70,7 @@ FAILURES = {
     "no_room": 507,
 }
 
-# What is added where the message says no more.
+# A hint that is added if the message has no details.
 WHERE_LISTED = "GET /openapi.json lists what there is"
 GENERAL = {
     400: "the request cannot be understood",
@@ -87,7 +87,7 @@ def answer_error(
 ) -> Response:
     """Return an error in the one shape: error, message, status, detail; to a browser, as a page.
 
-    It is counted under its code.
+    The error is counted under its code.
     """
     current_app.extensions["refusals"][code] += 1
     if wants_page(request):
@@ -101,7 +101,7 @@ def answer_error(
     response.status_code = status
     response.headers.update(headers or {})
     if "Range" in request.headers:
-        # curl -C - takes an answer with as many bytes as its file has for the end of that file.
+        # curl -C - takes an answer with as many bytes as its file for the end of the file.
         response.automatically_set_content_length = False
         response.headers.pop("Content-Length", None)
     if status in (429, 503):
@@ -112,7 +112,7 @@ def answer_error(
 def register_errors(app: Flask) -> Counter[str]:
     """Make app answer every error in the one shape; return how often, by code.
 
-    The server counts there too what it refuses before app is asked (server/worker.py).
+    The worker also counts there its refusals before app is called (server/worker.py).
     """
     refusals: Counter[str] = Counter()
     app.extensions["refusals"] = refusals
@@ -142,7 +142,7 @@ def _say_failure(error: JournalFailed) -> Response:
 
 
 def _say_http(error: HTTPException) -> Response:
-    """Say in our words what werkzeug says in general ones; keep what was said of this request."""
+    """Replace werkzeug's general messages by specific ones; keep those about this request."""
     code = re.sub(r"[^a-z]+", "_", error.name.lower())
     message = error.description or error.name
     detail: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def _say_http(error: HTTPException) -> Response:
     elif isinstance(error, NotFound):
         message = f"there is nothing at this address; {WHERE_LISTED}"
     elif isinstance(error, RequestEntityTooLarge):
-        # One that publishes is read to one byte more than there may be: admission.py.
+        # The body of a publication is read to one byte more than allowed: admission.py.
         most_bytes = (request.max_content_length or 0) // 1024 * 1024
         message = f"the body of this request may have {most_bytes} bytes"
         if request.mimetype == "multipart/form-data":

@@ -42,15 +42,15 @@ from streaming.source_lookup import SourceLookup
 from wire.formats import media_type_of
 from wire.validators import Conditions
 
-# The list shows so many exports at a time.
+# So many exports are on one page of the list.
 MAX_PAGE = 200
 
-# The address of an export's file never changes what it holds.
+# The content of an export's file never changes.
 IMMUTABLE = "private, max-age=31536000, immutable"
-# A download is of the data as it is now: ask whether it still is.
+# A download has the present data: clients have to revalidate it.
 REVALIDATE = "private, no-cache"
-# What is small is whole by then, and a HEAD tells its length. Readers of CSV and Parquet that take
-# pieces begin with a HEAD, and wait for its answer for at least 30 s.
+# A small export is whole by then, and a HEAD tells its length. Readers of CSV and Parquet that read
+# in pieces begin with a HEAD, and wait for its answer for at least 30 s.
 HEAD_WAIT_S = 5.0
 
 
@@ -64,11 +64,11 @@ def make_blueprint(
 ) -> Blueprint:
     """Return the blueprint. resume_wait_s: how long a resumed download may wait for its bytes."""
     blueprint = Blueprint("exports", __name__)
-    # A selection as people read it.
+    # A selection in a form for people.
     blueprint.add_app_template_filter(unquote_plus, "unquoted")
 
     def answer(export: Export, cache_control: str, *, head_wait_s: float = 0.0) -> Response:
-        # It may have to wait until there is something to send.
+        # The answer may have to wait for the first bytes.
         end_turn()
         return ExportAnswer(
             exports,
@@ -94,7 +94,7 @@ def make_blueprint(
         has_left = make_has_left(request.environ)
         export = find_resumed(exports, spec, conditions, wait_s=resume_wait_s, has_left=has_left)
         if export is None and is_head and spec.fingerprint() is None:
-            # No GET would share what is made for this, so its length would say nothing.
+            # No GET would share an export for this request, so its length would tell nothing.
             media_type = media_type_of(spec.extension)
             response = Response(content_type=media_type, headers=_HEAD_OF_A_NEW_ONE)
             response.automatically_set_content_length = False
@@ -105,7 +105,7 @@ def make_blueprint(
             return answer(export, REVALIDATE, head_wait_s=HEAD_WAIT_S)
         except RecordingGone:
             if export.state == "failed" and export.error is not None:
-                # It has failed before its bytes were asked for.
+                # The export failed before its bytes were requested.
                 raise JournalFailed(*export.error) from None
             raise
 
@@ -131,7 +131,7 @@ def make_blueprint(
         before = Point.read(request.args.get("before", ""))
         if before is None and "before" in request.args:
             raise Refusal(400, "malformed", "before is what `next` of a page has")
-        # One more tells whether there is a next page.
+        # One more export tells whether there is a next page.
         seen, total = exports.page(rights.views(asker()), before, limit + 1)
         page = {
             "exports": [show_export(exports, export, rights) for export in seen[:limit]],
@@ -162,18 +162,18 @@ def make_blueprint(
     return blueprint
 
 
-# JSON can spell what no text can hold.
+# JSON can spell lone surrogates, which no text can hold.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-# Of a form, besides what is selected: what can be chosen, and the mark of the page it is on.
+# The fields of a form besides the selection: the offered choices, and the mark of its page.
 _NOT_OF_THE_SELECTION = ("source", "format", "csrf_token")
 
 _HEAD_OF_A_NEW_ONE = {"Accept-Ranges": "bytes", "Cache-Control": REVALIDATE}
 
 
 def show_export(exports: ExportService, export: Export, rights: Rights) -> dict[str, Any]:
-    """Return what the asker gets of an export; its address begins where this is mounted."""
+    """Return an export in the form for the client; its address includes the mount."""
     view = export.payload(exports.queue_position(export))
     url = url_for("exports.file", export_id=export.id) if export.retained else None
     return {
@@ -200,7 +200,7 @@ def _fields_of(request: Request) -> Iterator[tuple[str, str]]:
         yield from request.form.items(multi=True)
         return
     try:
-        # A number with a point is the text that it is: a real may lack its last digits.
+        # A number with a point stays text: a float may lose its last digits.
         fields = json.loads(request.get_data(), object_pairs_hook=_Fields, parse_float=str)
     except (ValueError, RecursionError):
         fields = None
@@ -217,11 +217,11 @@ def _fields_of(request: Request) -> Iterator[tuple[str, str]]:
 
 
 class _Fields(list[tuple[str, Any]]):
-    """The fields of a JSON object, also those that are there twice."""
+    """The fields of a JSON object, with repeated ones."""
 
 
 def _text_of_list(key: str, values: list[Any]) -> str:
-    """Return a list as a query string has it; only some parameters take one."""
+    """Return a list in the form of a query string; only some parameters take one."""
     if key not in ("columns", "sort") and not key.endswith("__in"):
         raise BadSelection([f"{key}: one value is required; a list is for columns, sort and …__in"])
     if not values:

@@ -1,8 +1,8 @@
 """The body of an answer that does not end by itself: events, written straight to the socket.
 
 The server asks for two items: the opening, with which it sends the head, and another one, during
-which events are pushed to the client by the publisher, past the server's own writer. Meanwhile
-the greenlet of the request waits until the client is gone.
+which events are pushed to the client by the publisher, past the server's own writer. Meanwhile the
+greenlet of the request waits until the client is gone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Feed:
         raise StopIteration
 
     def _run(self) -> None:
-        """Have the reader pushed to until the client is gone, or the server stops."""
+        """Push to the reader until the client is gone, or the server stops."""
         began_s = time.monotonic()
         reader = self._reader
         writer = reader.writer = ConnectionWriter(self._client, self._stop_waiting)
@@ -59,12 +59,12 @@ class Feed:
                 time.monotonic() - began_s, "finished" if self._is_whole else "left",
             )  # fmt: skip
         if not self._is_whole:
-            # Nobody is there, or a chunk is cut: no end of the body may follow it.
+            # The client is gone, or a chunk is cut: no end of the body may follow it.
             raise ConnectionResetError(errno.ECONNRESET, "the client has left")
 
     def _wait_until_gone(self) -> None:
         try:
-            # What a client sends now can only be a request that nobody will answer.
+            # Later bytes of the client can only be a request that nobody will answer.
             while self._client.socket.recv(READ_BYTES):
                 pass
         except OSError as error:

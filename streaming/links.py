@@ -28,7 +28,7 @@ DEFAULT_S = 3600
 def make_blueprint(
     authenticator: Authenticator, find_export: Callable[[Principal, str], Export | None]
 ) -> Blueprint:
-    """Return the blueprint of /links. find_export: by its id, None where somebody sees none."""
+    """Return the blueprint of /links. find_export: by its id, None if the client sees none."""
     blueprint = Blueprint("links", __name__)
 
     @blueprint.post("/links")
@@ -51,11 +51,11 @@ def make_blueprint(
         return jsonify(shown), 201
 
     def check(maker: Principal, url: str) -> None:
-        """Raise Refusal or Forbidden unless url is something to read that its maker may read."""
+        """Raise Refusal or Forbidden unless url can be read, and the link's maker may read it."""
         root, path = request.script_root, urlsplit(url).path
         adapter = current_app.url_map.bind("localhost")
         try:
-            # As it will be sent: with where this is mounted.
+            # In the form in which it will be requested: with the mount.
             endpoint, args = adapter.match(path.removeprefix(root), "GET")
             if not path.startswith(f"{root}/"):
                 raise NotFound
@@ -75,7 +75,7 @@ def make_blueprint(
 
 
 def _json_of(request: Request) -> Any:
-    """Return what the body says; None where that is no JSON, or too deep to be read."""
+    """Return the parsed body; None if it is not JSON, or nested too deep."""
     try:
         return request.get_json(silent=True)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""A browser's session: a token put into a form once, and a signed cookie from then on."""
+"""A browser's session: a token entered in a form once, and a signed cookie from then on."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from streaming.pages import address_without_link
 COOKIE = "headwater_session"
 LIFETIME = timedelta(days=7)
 LIFETIME_S = int(LIFETIME.total_seconds())
-# As long as one header field may be, and browsers send one. Werkzeug takes 50 ms to split 500 KB of
-# them, before the request is identified; a longer one counts as none.
+# The longest header field, and browsers send one. Werkzeug takes 50 ms to split 500 KB of cookies,
+# before the request is identified; a longer one counts as none.
 MAX_COOKIE_CHARS = 8190
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's sessions; their cookie is for TLS only, if that is what the client speaks."""
+    """Flask's sessions; their cookie is for TLS only, if the client uses TLS."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        # Flask makes a signer for each request, which programs have no use for.
+        # Flask makes a signer for each request, which programs do not need.
         if not _may_have_session(request.environ.get("HTTP_COOKIE", "")):
             return self.session_class()
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: FlaskResponse) -> None:
-        # Nobody has looked at it: there is nothing to set, and nothing that the answer varies by.
+        # The session was not read: there is no cookie to set, and the answer does not vary by it.
         if session.accessed or session.modified or session:
             super().save_session(app, session, response)
 
@@ -56,10 +56,10 @@ def register_sessions(app: Flask, key: bytes) -> Callable[[str], tuple[str, str]
     app.config.update(
         SESSION_COOKIE_NAME=COOKIE,
         SESSION_COOKIE_HTTPONLY=True,
-        # Links from elsewhere lead in; forms from elsewhere do not.
+        # Links on other sites keep the session; forms on other sites do not.
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=LIFETIME,
-        # Else an answer that is under way during a log-out would log in again.
+        # Otherwise an answer that is under way during a log-out would log in again.
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     signer = Sessions().get_signing_serializer(app)
@@ -78,7 +78,7 @@ def register_sessions(app: Flask, key: bytes) -> Callable[[str], tuple[str, str]
             fields = signer.loads(value, max_age=LIFETIME_S)
         except BadSignature:
             return None
-        # One that nobody has logged in with has a CSRF mark only.
+        # A session without a login has only a CSRF mark.
         return (fields["token"], fields["id"]) if fields.keys() >= {"token", "id"} else None
 
     return read
@@ -113,7 +113,7 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
         session.permanent = True
         session["id"] = secrets.token_hex(8)
         session["token"], session["name"] = principal.token, principal.name
-        # Now: a page that is sent while it is made could not set the cookie any more.
+        # Now: a page that is streamed could no longer set the cookie.
         generate_csrf()
         return redirect(_local(request.form.get("next", "")), 303)
 
@@ -123,13 +123,13 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
             ended.add(session["id"], int(time.time()) + LIFETIME_S)
         session.clear()
         response = redirect(url_for(".form"), 303)
-        # We store nothing but our cookie: "cookies" and "storage" would remove those of other sites
-        # of this domain, too, or of this address where we are mounted below a path.
+        # The server stores only its cookie: "cookies" and "storage" would also remove those of
+        # other sites of this domain, or of this address if the server is mounted below a path.
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
     def session_ended() -> bool:
-        """Has the browser a session that is good no more?"""
+        """Has the browser a session that is no longer valid?"""
         if "token" not in session or not tokens.is_needed:
             return False
         if session.get("id") in ended:
@@ -142,7 +142,7 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
 
     @blueprint.app_context_processor
     def told() -> dict[str, Any]:
-        """Return what every page may ask."""
+        """Return the functions that every page may call."""
         return {
             "is_logged_in": lambda: "token" in session and not session_ended(),
             "session_ended": session_ended,
@@ -158,11 +158,11 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
 
 
 def _reason(has_ended: bool) -> str:
-    """Return why the user is at the form, "" for no reason of ours."""
+    """Return why the user sees the form, "" if the server did not send the user there."""
     if has_ended:
         return "Your session has ended: its token has expired or was withdrawn."
     if request.args.get("next"):
-        return "The page you asked for is for who has logged in."
+        return "The page you requested needs a login."
     return ""
 
 
@@ -178,6 +178,6 @@ def _address() -> str:
 
 
 def _local(address: str) -> str:
-    """Return the address if it is one of this server, else that of the first page."""
+    """Return the address if it is one of this server, else that of the home page."""
     is_ours = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if is_ours and address.isprintable() else url_for("home.home")

@@ -1,9 +1,8 @@
 """The interface described for programs and for people: /openapi.json and /api.
 
-openapi.json beside this is the document, but for the address at which the server is; the page is
-rendered from it. tests/test_openapi.py compares it with the routes, and
-tests/system/test_openapi.py with what a server answers.
-Way in: make_blueprint. Source: https://spec.openapis.org/oas/v3.1.0.
+openapi.json beside this is the document, without the address of the server; the page is rendered
+from it. tests/test_openapi.py compares it with the routes, and tests/system/test_openapi.py with
+the answers of a server. Way in: make_blueprint. Source: https://spec.openapis.org/oas/v3.1.0.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def make_blueprint() -> Blueprint:
 
     @cache
     def interface() -> str:
-        # The same for all clients; it takes ten milliseconds, in which no other is served.
+        # The same for all clients; it takes ten milliseconds, in which no other client is served.
         return render_template("interface.html", document=written, groups=group(written))
 
     @blueprint.get("/api")
@@ -47,7 +46,7 @@ def read_document() -> Node:
 
 
 def resolve(document: Node, node: Node) -> Node:
-    """Return what a node of the document refers to; itself if it does not."""
+    """Return the target of a node's reference; the node itself if it has none."""
     if "$ref" not in node:
         return node
     found = document

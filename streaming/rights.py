@@ -1,6 +1,7 @@
 """Which principals may see an export and its events: those that get the same rows of its source.
 
-The source has to be as the catalogue defines it now: what was recorded of a wider one is nobody's.
+The source has to be as the catalogue defines it now: no principal sees exports of an older
+definition.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from wire.formats import TARBALL
 from wire.framing import Framing
 from wire.log_framing import FilteredFraming
 
-# Of all exports, and of one.
+# The topics of all exports, and of one.
 _TOPIC, _TOPICS = "exports", "exports/"
 _OF_EXPORTS = Patterns.parse(f"{_TOPIC},{_TOPICS}*")
 
 
 class Rights:
-    """What may be done with exports, which no scope names."""
+    """Permissions for exports, which no scope names."""
 
     def __init__(self, definitions: Definitions, exports: ExportService) -> None:
         self._definitions = definitions
         self._exports = exports
-        # Equal ones are one, so that what is pushed is framed once for a principal's readers.
+        # Equal framings are one object, so that pushes are framed once for a principal's readers.
         self._narrowed: WeakValueDictionary[tuple[Framing, str, str], Framing] = (
             WeakValueDictionary()
         )
 
     def sees(self, principal: Principal, export: Export) -> bool:
-        """May the principal follow it and have its bytes? An admin may, whatever its key is."""
+        """May the principal follow the export and read it? An admin may, whatever its key is."""
         if self._definitions.of(export.source, export.extension) != export.definition:
             return False
         if may(principal, Scope(ADMIN)):
@@ -49,7 +50,7 @@ class Rights:
         return key == export.visibility_key
 
     def views(self, principal: Principal) -> list[View]:
-        """Return where the exports are that the principal sees."""
+        """Return the condition for the exports that the principal sees."""
         is_admin = may(principal, Scope(ADMIN))
         views = []
         for name, definition, is_folder in self._definitions.all():
@@ -63,27 +64,29 @@ class Rights:
         return views
 
     def may_end(self, principal: Principal, export: Export) -> bool:
-        """May the asker cancel it? The principal that asked for it first may, and an admin."""
+        """May the client cancel it? The principal that requested it first may, and an admin."""
         is_owner = export.owner == principal.name and self.sees(principal, export)
         return is_owner or may(principal, Scope(ADMIN))
 
     def find(self, principal: Principal, export_id: str) -> Export | None:
-        """Return the export with this id; None where the asker sees none."""
+        """Return the export with this id; None if the client sees none."""
         export = self._exports.get(export_id)
         return export if export is not None and self.sees(principal, export) else None
 
     def find_to_end(self, principal: Principal, export_id: str) -> Export | None:
-        """Return the export with this id, to be cancelled; None where the asker sees none.
+        """Return the export with this id, to be cancelled; None if the client sees none.
 
-        Raises Forbidden for one that the asker sees and may not cancel.
+        Raises Forbidden if the client sees the export but may not cancel it.
         """
         export = self.find(principal, export_id)
         if export is not None and not self.may_end(principal, export):
-            raise Forbidden("an export is cancelled by who has asked for it, or by an admin")
+            raise Forbidden(
+                "an export is cancelled by the client that requested it, or by an admin"
+            )
         return export
 
     def grants(self, principal: Principal, scope: Scope) -> bool:
-        """Is it granted without having the scope? To follow an export that one sees is."""
+        """Is it granted without the scope? A principal may follow the exports that it sees."""
         is_one = scope.action == "subscribe" and scope.name.startswith(_TOPICS)
         return is_one and self.find(principal, scope.name.removeprefix(_TOPICS)) is not None
 

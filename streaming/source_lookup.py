@@ -1,4 +1,4 @@
-"""The sources and folders of the catalogue, by the names that requests have for them.
+"""The sources and folders of the catalogue, by their names in requests.
 
 Way in: SourceLookup.
 """
@@ -25,10 +25,11 @@ Found = TypeVar("Found")
 
 
 class SourceLookup:
-    """See the module. definitions: of all of them. inquiries: ask their databases.
+    """See the module. definitions: of all of them. inquiries: query their databases.
 
-    threads: run what may wait for a disk or a database's lock. sees: whether the name of a source
-    may be told to the asker. statement_s: how long any statement may take that a request waits for.
+    threads: run functions that may wait for a disk or a database's lock. sees: whether the client
+    may know the name of a source. statement_s: the longest time of a statement for which a request
+    waits.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class SourceLookup:
         return source
 
     def ask(self, name: str, work: Callable[[float], Found]) -> Found:
-        """Return what work says, which asks the database of the source `name` for a moment.
+        """Return the result of work, a short query of the database of the source `name`.
 
-        work: is called with the seconds that each of its statements may take.
-        Raises what work raises, and SourceUnavailable when it has not answered in time.
+        work: is called with the seconds that each of its statements may take. Raises the errors of
+        work, and SourceUnavailable if it has not answered in time.
         """
         return self.inquiries.ask(as_stored(self.source(name)), work)
 

@@ -1,11 +1,11 @@
-"""Writes to a client's socket: bytes go straight to it while it takes them.
+"""Writes to a client's socket: bytes go straight to the socket while it takes them.
 
-There is no queue: a writer holds the rest of one write, at most one chunk that is shared with
-everybody it was made for, and a few control messages with a bound. While it is busy it takes no
-events; its feeder keeps a cursor, and is asked for more once the socket has taken the rest.
+There is no queue: a writer holds the rest of one write, at most one chunk, which all its readers
+share, and a limited number of control messages. While it is busy it takes no events; its source
+keeps a cursor, and is called for more once the socket has taken the rest.
 
-Way in: ConnectionWriter. Knows no protocol: what it is given is already framed. Everything is
-called on the threads of one process that take turns (green ones); a method that may wait says so.
+Way in: ConnectionWriter. Knows no protocol: its input is already framed. Everything is called on
+the green threads of one process; a method that may wait says so.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from wire.connection import Writable
 
 log = logging.getLogger(__name__)
 
-# What may wait behind a full socket besides the rest: pings, acknowledgements, answers. A client
-# that asks for more than this without reading what it was told is cut off, and counted as UNREAD.
+# How much may wait behind a full socket besides the rest: pings, acknowledgements, answers. A
+# client that causes more than this without reading is cut off, and counted as UNREAD.
 MAX_CONTROL_BYTES = 256 * 1024
 UNREAD = "unread"
 
-# How long one client is fed before the others get a turn: a quick one on a long history never
-# makes the socket wait.
+# How long one client is served before the others get a turn: with a quick client and a long history
+# the socket never makes the writer wait.
 TURN_S = 0.005
 
-# What the kernel may hold of what it has not sent. By default that is up to 4 MiB for each slow
-# client (measured), which is memory, and what a ping waits behind; with this it is 256 KiB.
+# How many unsent bytes the kernel may hold. By default it holds up to 4 MiB for each slow client
+# (measured), which takes memory and delays pings; with this limit it is 256 KiB.
 UNSENT_BYTES = 128 * 1024
 
 
 class Source(Protocol):
-    """Where a writer gets more from when it has become free."""
+    """The source of further bytes for a writer that has become free."""
 
     def more(self) -> bytes | None:
-        """Return the next bytes, None when there are none: later ones are sent by try_send.
+        """Return the next bytes, None if there are none: later ones are sent by try_send.
 
         May wait for a disk.
         """
 
 
 class EventWriter(Protocol):
-    """Where a reader's events go: a ConnectionWriter, or a client's polls."""
+    """The destination of a reader's events: a ConnectionWriter, or a client's polls."""
 
     @property
     def busy(self) -> bool: ...
@@ -69,12 +69,13 @@ class EventWriter(Protocol):
 
 
 class ConnectionWriter:
-    """One client's socket, written to by anybody, by one at a time.
+    """One client's socket; any greenlet may write to it, one at a time.
 
-    client: whose connection it is; only the pump waits in its socket. on_gone: called once, when
-    the connection has failed or was closed; the socket stays its owner's.
+    client: its connection; only the pump waits in its socket. on_gone: called once, when the
+    connection has failed or was closed; the owner closes the socket.
 
-    busy: it takes no events now. gone: nor ever. sent_bytes: how much the socket has taken.
+    busy: it takes no events now. gone: it never takes any again. sent_bytes: how much the socket
+    has taken.
     """
 
     __slots__ = (
@@ -101,7 +102,7 @@ class ConnectionWriter:
         self.sent_bytes = 0
 
     def try_send(self, data: bytes) -> bool:
-        """Take data as a whole and send it as the socket allows; False when busy or gone.
+        """Take data as a whole and send it as the socket allows; False if busy or gone.
 
         Never waits.
         """
@@ -124,10 +125,10 @@ class ConnectionWriter:
         return True
 
     def send_control(self, data: bytes) -> bool:
-        """Take a control message: it goes out before any event that was not begun.
+        """Take a control message: it goes out before any event that has not begun.
 
-        Never waits. False when the client is gone, or has now been cut off: it let more than
-        MAX_CONTROL_BYTES pile up.
+        Never waits. False if the client is gone, or was cut off now, since more than
+        MAX_CONTROL_BYTES wait for it.
         """
         if self.try_send(data):
             return True
@@ -145,30 +146,31 @@ class ConnectionWriter:
         return True
 
     def feed_from(self, source: Source, *, at_once: bool = True) -> None:
-        """Ask source for more from now on, whenever the writer is free.
+        """Call source for more from now on, whenever the writer is free.
 
-        at_once: kick it off; otherwise source has nothing now.
+        at_once: also now; otherwise source has nothing now.
         """
         self._sources.append(source)
         if at_once:
             self.wake()
 
     def forget(self, source: Source) -> None:
-        """Ask source no more."""
+        """Stop calling source."""
         if source in self._sources:
             self._sources.remove(source)
 
     def wake(self) -> None:
-        """Ask the sources for more, beside the caller; if that is going on, once more after it."""
+        """Call the sources for more, beside the caller; if a round runs, once more after it."""
         if self.busy:
             self._again = True
         elif not self.gone:
             self._pump_later(b"")
 
     def finish(self, data: bytes, on_finished: Callable[[], None]) -> None:
-        """Say data, and never anything after it; the sources are forgotten at once.
+        """Send data as the last bytes; the sources are forgotten at once.
 
-        on_finished: called when the socket has taken it all; instead of it on_gone, if that fails.
+        on_finished: called when the socket has taken all data; if that fails, on_gone is called
+        instead.
         """
         if self.gone:
             return
@@ -181,11 +183,11 @@ class ConnectionWriter:
                 on_finished()
 
     def close(self) -> None:
-        """Take nothing any more. The socket stays its owner's; on_gone tells that."""
+        """Take no more data. The owner closes the socket; on_gone is called."""
         if not self._is_closed:
             self._is_closed = self.gone = True
             self._rest, self._control, self._sources = b"", None, []
-            # They may hold what holds this.
+            # The sources may hold objects that hold this one.
             on_gone, self._on_gone, self._on_finished = self._on_gone, nothing, nothing
             on_gone()
 
@@ -195,7 +197,7 @@ class ConnectionWriter:
         self._client.spawn(self._pump)
 
     def _pump(self) -> None:
-        """Write the rest, control messages, and what the sources have, until there is nothing."""
+        """Write the rest, control messages, and the sources' bytes, until there are no more."""
         turn_ends = monotonic() + TURN_S
         try:
             while not self._is_closed:
@@ -223,14 +225,15 @@ class ConnectionWriter:
             self.busy = False
 
     def _next(self) -> bytes | None:
-        """Return what is to be written next, None when there is nothing."""
+        """Return the next bytes to write, None if there are none."""
         if self._control:
             control = b"".join(self._control)
             self._control, self._control_bytes = None, 0
             return control
         for source in list(self._sources):
             if data := source.more():
-                # The next time it is another one's turn; it may have been forgotten meanwhile.
+                # The next time another source has the turn; this one may have been forgotten
+                # meanwhile.
                 with suppress(ValueError):
                     self._sources.remove(source)
                     self._sources.append(source)
@@ -241,4 +244,4 @@ class ConnectionWriter:
 
 
 def nothing() -> None:
-    """Stand in for a callback that there is not."""
+    """Do nothing: the default callback."""

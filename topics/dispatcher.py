@@ -1,13 +1,13 @@
-"""Pushes what is published to the readers that are up to date.
+"""Pushes published events to the readers that are up to date.
 
-An event is framed once for each transport and written straight to every reader; what came since the
-last round goes out in one write, so under load the rounds grow and the writes do not. A reader that
-cannot take it is left to read by itself.
+An event is framed once for each transport and written straight to every reader. All events since
+the last round go out in one write, so under load the rounds grow and the number of writes does not.
+If a reader cannot take them, it reads by itself.
 
-A round to many readers takes longer than publishing an event. So pushing makes way for the others,
-in a round and after it, for as long as they have something to do and within bounds: what is
-published meanwhile goes out in the next round. Where nobody has anything to do the next round
-begins at once. docs/decisions/0016-pushing-makes-way.md has the figures.
+A round to many readers takes longer than publishing an event. So pushing lets the others run, in a
+round and after it, as long as they have work and within limits: events that are published meanwhile
+go out in the next round. If no other greenlet has work, the next round begins at once.
+docs/decisions/0016-pushing-makes-way.md has the figures.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from wire.framing import Framing
 
 log = logging.getLogger(__name__)
 
-# How long one may push before the others get a turn; nothing holds the hub for 5 ms. A write
-# is about 10 us, so the clock is looked at after so many.
+# How long a push may take before the others get a turn; nothing holds the hub for 5 ms. A
+# write takes about 10 us, so the clock is read after so many.
 TURN_S = 0.004
 WRITES_A_LOOK = 32
 
-# A turn of the others that took less was nobody's: a hub with nothing to do takes 3 to 5 us, and
-# the least step of a request 60.
+# If a turn of the others took less, none of them ran: a hub without work takes 3 to 5 us, and the
+# shortest step of a request 60.
 IDLE_S = 0.00002
-# After a round others may go on for as long as it has pushed. While they publish it is so many
-# times as long: 2,000 requests a second need nearly the whole core. But an event that waits for a
-# round is late by the rest and by two rounds, which has to stay far below 250 ms.
+# After a round the others may run as long as it has pushed. While they publish, they may run so
+# many times as long: 2,000 requests a second need nearly the whole core. But an event that waits
+# for a round is late by this pause and by two rounds, which has to stay far below 250 ms.
 REST_SHARE = 8
 MAX_REST_S = 0.08
 
 
 class Dispatcher:
-    """One thread that pushes. delivered: how many events were, over all readers."""
+    """One thread that pushes. delivered: the number of pushed events, over all readers."""
 
     def __init__(self) -> None:
         self.delivered = 0
@@ -47,19 +47,19 @@ class Dispatcher:
         self._bell = threading.Event()
         self._stopped = False
         self._turn_ends_s = 0.0
-        # How long others have gone on in the middle of rounds.
+        # How long the others have run in the middle of rounds.
         self._others_s = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="dispatcher", daemon=True).start()
 
     def stop(self) -> None:
-        """Push nothing any more."""
+        """Stop pushing."""
         self._stopped = True
         self._bell.set()
 
     def flush(self) -> None:
-        """Push what there is, on the caller's thread."""
+        """Push all pending batches, on the caller's thread."""
         while self._pending:
             self._round()
 
@@ -74,7 +74,7 @@ class Dispatcher:
             self.turn()
 
     def turn(self) -> None:
-        """Push what there is now, then rest for as long as that is good for others."""
+        """Push the present batches, then let the others run."""
         self._rest(self._round())
 
     def _round(self) -> float:
@@ -84,7 +84,7 @@ class Dispatcher:
         for _ in range(len(self._pending)):
             topic = next(iter(self._pending), None)
             if topic is None:
-                # Another thread has pushed them.
+                # Another thread has pushed the batch.
                 break
             del self._pending[topic]
             try:
@@ -95,9 +95,9 @@ class Dispatcher:
         return time.monotonic() - began_s - (self._others_s - others_s)
 
     def _rest(self, pushed_s: float) -> None:
-        """Let in what is published after a round that has pushed for so long; none if nobody does.
+        """Let the others run after a round that has pushed for so long, if they have work.
 
-        An equal share for whatever the others do; more for as long as that brings events.
+        They get an equal share of time, and more as long as they publish.
         """
         left_s = min(pushed_s * REST_SHARE, MAX_REST_S)
         while not self._stopped:
@@ -123,7 +123,7 @@ class Dispatcher:
             turn_began_s = now_s
 
     def push(self, topic: Topic) -> None:
-        """Push what is pending of topic; wake the readers that have to merge or catch up."""
+        """Push the pending batch of topic; wake the readers that have to merge or catch up."""
         start, lines = topic.take_batch()
         made: dict[tuple[Framing, int], bytes] = {}
         batch = EventBatch(
@@ -132,7 +132,7 @@ class Dispatcher:
         framings = 0
         for index, reader in enumerate(list(topic.readers)):
             self._give(reader, batch)
-            # A framing of a log's followers searches, which takes longer than many writes.
+            # The framing of a log's readers may search, which takes longer than many writes.
             is_time_to_look = index % WRITES_A_LOOK == 0 or len(made) > framings
             framings = len(made)
             if is_time_to_look and time.monotonic() >= self._turn_ends_s:
@@ -142,7 +142,7 @@ class Dispatcher:
     def _give(self, reader: TopicReader, batch: EventBatch) -> None:
         writer = reader.writer
         if writer is None or reader not in batch.topic.readers:
-            # It has left since this push began.
+            # The reader has left since this push began.
             return
         if reader.live and len(reader.places) == 1:
             if reader.push(batch):
@@ -156,9 +156,9 @@ class Dispatcher:
 def _frame_once(
     lines: list[bytes], made: dict[tuple[Framing, int], bytes]
 ) -> Callable[[Framing, int], bytes]:
-    """Return the function that frames lines, without so many of the first, once a framing.
+    """Return a function that frames lines, without so many of the first, once a framing.
 
-    made: what it has framed.
+    made: the framed bytes.
     """
 
     def framed(framing: Framing, skip: int) -> bytes:

@@ -1,10 +1,10 @@
-"""A reader: where one client is in the topics that it follows.
+"""A reader: the place of one client in the topics that it follows.
 
-It reads what it has not had, oldest first whatever the topic, says what is missing, and when it has
-had everything it is live: what comes then is pushed to it. A client that does not keep up becomes a
-reader again. Nothing is kept for it but its places.
+It reads the events that it has not had, oldest first over all topics, and reports missing ones.
+When it has had everything it is live: new events are pushed to it. If its client does not keep up,
+it reads again. It holds no events, only its places.
 
-Way in: Topics.follow makes them; a ConnectionWriter asks `more`, a Dispatcher pushes.
+Way in: Topics.follow makes readers; a ConnectionWriter calls `more`, a Dispatcher pushes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from topics.topic import DAMAGED, EXPIRED, TOO_SLOW, Gap, Topic
 from wire.events import GAP, format_event, id_of
 from wire.framing import Framing
 
-# One write of history: larger ones are no quicker, and a client that leaves has less in vain.
+# The size of one write of history: larger ones are no quicker, and are wasted if the client leaves.
 CHUNK_BYTES = 64 * 1024
 
-# Why a reader fell behind, as presence shows it.
+# The reason why a reader fell behind, as presence shows it.
 FULL = "its connection is full"
 
 
 class EventBatch(NamedTuple):
     """Events of a topic that are pushed: start <= ordinal < stop.
 
-    newest: the id of the last. framed: the bytes in a framing, without so many of the first.
+    newest: the id of the last. framed: returns the bytes in a framing, without so many of the
+    first.
     """
 
     topic: Topic
@@ -43,9 +44,9 @@ class EventBatch(NamedTuple):
 
 
 class _Item(NamedTuple):
-    """Something to be told, in the order of ids: an event, or a gap before it.
+    """The next item to send, in the order of ids: an event, or a gap before it.
 
-    id: the cursor of a client that has had it.
+    id: the cursor of a client that has received it.
     """
 
     id: bytes
@@ -58,14 +59,14 @@ class _Item(NamedTuple):
 class TopicReader:
     """See the module.
 
-    behind: why it was not live when it was not last, "" if it always was. patterns: what it
-    follows. connection: the id of its client. framing: how it is written to.
-    cursor: the id of what it was told last. places: the ordinal that is next, by topic.
-    sent_bytes, gaps_told: what it was given, how many it was told of. writer, is_dead, end: set
-    by what serves the client: where it is pushed to; whether nothing was heard of it for too long;
-    what says some last bytes and ends it. ends_s: when that is due, on the monotonic clock.
-    horizon: asked for an id that sorts before all that cannot be read yet of some topics.
-    is_over: it has been told its last, and is told nothing more, be it on its way from the disk.
+    behind: the reason when it was last not live, "" if it always was. patterns: those that it
+    follows. connection: the id of its client. framing: the form of its bytes. cursor: the id of the
+    last item that was sent. places: the next ordinal, by topic. sent_bytes, gaps_told: the bytes
+    and the number of gaps that were sent. The transport of the client sets writer: the destination
+    of pushes; is_dead: whether no byte of the client arrived for too long; end: sends some last
+    bytes and ends the reader. ends_s: when that is due, on the monotonic clock. horizon: returns an
+    id that sorts before all events of some topics that cannot be read yet. is_over: the last bytes
+    were sent, and no more follow, not even events that are on their way from the disk.
     """
 
     __slots__ = (
@@ -106,9 +107,9 @@ class TopicReader:
             self._gaps[topic] = gap
 
     def push(self, batch: EventBatch) -> bool:
-        """Give a live reader of one topic what has come.
+        """Push new events to a live reader of one topic.
 
-        False when it is not taken; then the reader has fallen behind. Never waits.
+        Return False if they are not taken; then the reader has fallen behind. Never waits.
         """
         place = self.places[batch.topic]
         if place >= batch.stop:
@@ -116,7 +117,7 @@ class TopicReader:
         assert self.writer is not None
         skip = place - batch.start
         chunk = batch.framed(self.framing, skip) if skip >= 0 else None
-        # A framing may leave out all of it: there is nothing to write, and it is taken.
+        # A framing may leave out all events: there is nothing to write, and they count as taken.
         if chunk is not None and (not chunk or self.writer.try_send(chunk)):
             self.sent_bytes += len(chunk)
             self.places[batch.topic] = batch.stop
@@ -127,7 +128,7 @@ class TopicReader:
         return False
 
     def more(self) -> bytes | None:
-        """Return what comes next, None when the reader has had everything: it is live then.
+        """Return the next bytes, None if the reader has had everything: it is live then.
 
         May wait for a disk.
         """
@@ -142,17 +143,17 @@ class TopicReader:
                 self.sent_bytes += len(told)
                 return told
             if told is not None:
-                # Its framing has left out all of it: others have their turn before what is next.
+                # The framing has left out all events: others have their turn before the next ones.
                 time.sleep(0)
                 continue
-            # A gap may have come up meanwhile.
+            # A gap may have arisen meanwhile.
             if not self._gaps and not self._has_missed():
                 break
         self.become_live()
         return None
 
     def become_live(self) -> bool:
-        """Be pushed to from now on, if everything was told that there is; return whether it was."""
+        """Become live if every event was sent; return whether it was."""
         if self._gaps or self._has_missed():
             return False
         is_current = all(
@@ -163,19 +164,21 @@ class TopicReader:
         return is_current
 
     def _history(self) -> bytes | None:
-        """Return a chunk of the one topic's records: what nearly every reader is told."""
+        """Return a chunk of the one topic's records: the case of nearly every reader."""
         ((topic, place),) = self.places.items()
         if self._skips(topic):
             return None
         lines = self._read(topic, place, CHUNK_BYTES)
         if not lines or len(self.places) > 1:
-            # There is none, or it is damaged or evicted, or meanwhile not the only topic any more.
+            # There is no record, or it is damaged or evicted, or the reader follows more topics by
+            # now.
             return None
         self.places[topic] = place + len(lines)
         self.cursor = id_of(lines[-1]).decode()
         return self.framing.events(lines)
 
-    # A reader that fell behind in a `latest` topic goes on with the newest, and has missed nothing.
+    # A reader that fell behind in a `latest` topic continues with the newest events, and has no
+    # gap.
 
     def _skips(self, topic: Topic) -> bool:
         return topic.rule.latest and self._was_live
@@ -186,7 +189,7 @@ class TopicReader:
         )
 
     def _read(self, topic: Topic, place: int, max_bytes: int) -> list[bytes]:
-        """Return records from place on; [] where they are damaged: then there is a gap."""
+        """Return records from place on; [] if they are damaged: then there is a gap."""
         try:
             return topic.records.read(place, max_bytes)
         except JournalFailed:
@@ -210,7 +213,7 @@ class TopicReader:
     def _next(self) -> list[_Item]:
         """Return the gaps and the next of all topics, in the order of their ids."""
         items: list[_Item] = []
-        # Asked first: while one topic is read, what comes in another is left for the next time.
+        # Called first: while one topic is read, new events of another are left for the next time.
         before = self._horizon(self.places)
         share_bytes = CHUNK_BYTES // len(self.places) if self.places else 0
         for topic, place in list(self.places.items()):
@@ -218,11 +221,11 @@ class TopicReader:
                 continue
             found = self._items(topic, place, share_bytes)
             if not found and not self._skips(topic):
-                # What was there was evicted, or is damaged: first of all that gap.
+                # The record was evicted or is damaged: the gap comes first.
                 return []
             items += found
             if found and found[-1].next_place <= topic.records.bounds().last:
-                # What comes next of this topic may come before what others have.
+                # The next record of this topic may come before those of other topics.
                 before = min(before, found[-1].id + b"~")
         items = sorted([item for item in items if item.id < before], key=lambda item: item.id)
         return [*self._gap_items(items[0].id if items else before), *items]
@@ -246,9 +249,9 @@ class TopicReader:
         return framing.between.join(filter(None, pieces))
 
     def _gap_items(self, before: bytes) -> list[_Item]:
-        """Return the gaps, which come first: a client that is cut off after them knows of them.
+        """Return the gaps. They are sent first: a client that is cut off after them knows of them.
 
-        One that ends behind what comes next does not move the cursor; it is rather told again.
+        A gap that ends behind the next event does not move the cursor; it may be reported again.
         """
         cursor = self.cursor
         items = []
@@ -278,7 +281,7 @@ class TopicReader:
 
 
 def gap_line(gap: Gap, cursor: str) -> bytes:
-    """Return the line of a gap. cursor: its id, that of a client that has had it."""
+    """Return the line of a gap. cursor: its id, the cursor of a client that has received it."""
     data = {
         "from": gap.since,
         "to": gap.to,

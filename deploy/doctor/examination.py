@@ -32,14 +32,14 @@ QUIET = "quiet-feed"
 
 HELP = "Go through a deployed address as clients do; say what is wrong and how to mend it."
 
-# No HEADWATER_…: those are the server's own, which refuses one that it does not know.
+# Not HEADWATER_…: those names are the server's, which refuses unknown ones.
 VARIABLE = "DOCTOR_TOKEN"
 
 Check = Callable[[Site], str]
 
-# Without these there is nothing to examine.
+# If one of these fails, there is nothing to examine.
 FIRST: dict[str, Check] = {"address": check_address, "server": check_health}
-# Only where a token is given: otherwise what needs one is skipped.
+# Only if a token is given: otherwise checks that need one are skipped.
 TOKEN: dict[str, Check] = {"token": check_token}
 REST: dict[str, Check] = {
     "seen-as": check_client,
@@ -60,10 +60,10 @@ REST: dict[str, Check] = {
 
 @dataclass(frozen=True)
 class Case:
-    """What to examine.
+    """The options of an examination.
 
-    token: one that may read and follow. hold_s: how long a quiet feed is held, 0: it is not.
-    only: the names of checks; without any, all.
+    token: one that may read and follow. hold_s: how long a quiet feed is held, 0: not at all. only:
+    the names of checks; all if empty.
     """
 
     url: str
@@ -73,7 +73,7 @@ class Case:
 
 
 def examine(case: Case) -> Iterator[Finding]:
-    """Yield what each check finds, as soon as it does. Raises ValueError for a bad address."""
+    """Yield the finding of each check, as soon as it ends. Raises ValueError for a bad address."""
     site = Site.parse(case.url, case.token)
     first = FIRST | TOKEN if case.token else FIRST
     for name, check in first.items():
@@ -98,7 +98,7 @@ def _run(name: str, check: Check, site: Site) -> Finding:
 
 
 def main(words: Sequence[str]) -> int:
-    """Examine what the command line names, print a line a check, and return the exit status."""
+    """Examine the address of the command line, print a line a check, return the exit status."""
     parser = argparse.ArgumentParser(prog="doctor", description=HELP)
     parser.add_argument("url", help="as clients have it: https://headwater.example")
     parser.add_argument(
@@ -126,15 +126,17 @@ def main(words: Sequence[str]) -> int:
     try:
         return report(Case(told.url, token, told.slow, told.only), partial(print, flush=True))
     except BrokenPipeError:
-        # Its reader, as `head`, has enough. At its end Python would write there once more.
+        # The reader of the output, such as `head`, has closed it. At its end Python would write
+        # there once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _token_of(file: str | None) -> str | None:
-    """Return the token in the file, else in the environment, None without one.
+    """Return the token in the file, else in the environment, None if there is none.
 
-    file: "-" for the standard input. Raises OSError, and ValueError for what can be no token.
+    file: "-" for the standard input. Raises OSError, and ValueError for a text that cannot be a
+    token.
     """
     if file is None:
         text = os.environ.get(VARIABLE, "")
@@ -149,7 +151,7 @@ def _token_of(file: str | None) -> str | None:
 
 
 def report(case: Case, show: Callable[[str], object]) -> int:
-    """Show each finding; return 1 when something is wrong, else 0."""
+    """Print each finding; return 1 if something is wrong, else 0."""
     wrong = 0
     for finding in examine(case):
         show(str(finding))

@@ -1,4 +1,4 @@
-"""Events over Server-Sent Events: they come when they happen, and go on coming."""
+"""Server-Sent Events: events arrive when they happen, and the feed stays open."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SSE = {"Accept": "text/event-stream"}
 # The status is published each second.
 EVENTS = 3
 WAIT_S = 5.0
-# How much more one event may take than another. A bundle of two is a second apart.
+# How much longer one event may take than another. Two bundled events are a second apart.
 LATE_S = 0.6
 HEARTBEAT_S = 15.0
 
 
 def check_events(site: Site) -> str:
-    """Events come one by one."""
+    """Events arrive one by one."""
     began_s = time.monotonic()
     came: list[tuple[float, float]] = []
     try:
@@ -36,7 +36,7 @@ def check_events(site: Site) -> str:
     if len(came) < EVENTS:
         told = f"{len(came)} events in {WAIT_S:.0f} s instead of one each second: held back"
         raise Wrong(told, remedies.UNBUFFERED, remedies.NOT_IGNORED)
-    # The clocks of two machines differ by anything, but always by the same.
+    # The clocks of two machines differ by any amount, but always by the same.
     lags_s = [here - there for here, there in came]
     late_s = max(lags_s) - min(lags_s)
     if late_s > LATE_S:
@@ -47,7 +47,7 @@ def check_events(site: Site) -> str:
 
 
 def check_heartbeats(site: Site, hold_s: float) -> str:
-    """A feed on which nothing happens is held open. hold_s: for how long."""
+    """A feed without events stays open. hold_s: for how long."""
     if not hold_s:
         raise Unfit("takes 75 s: --slow")
     began_s = time.monotonic()
@@ -58,7 +58,7 @@ def check_heartbeats(site: Site, hold_s: float) -> str:
             for line in stream.lines_until(began_s + hold_s):
                 beats += line.startswith(b": heartbeat")
     except TimeoutError:
-        # One may be on its way.
+        # One heartbeat may be on its way.
         if beats < hold_s // HEARTBEAT_S - 1:
             told = f"{beats} heartbeats in {hold_s:.0f} s instead of one each {HEARTBEAT_S:.0f} s"
             raise Wrong(told, remedies.UNBUFFERED) from None

@@ -1,4 +1,4 @@
-"""What a check has found, and the line of it that is printed."""
+"""The finding of a check, and its printed line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Verdict(StrEnum):
-    """How a check came out. SKIPPED: it could not be told, and why is said."""
+    """The result of a check. SKIPPED: it could not be checked; the finding tells why."""
 
     OK = "ok"
     WRONG = "wrong"
@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What one check has found. told: the figure, or what is wrong. remedies: lines, or steps."""
+    """The finding of one check. told: the figure, or the problem. remedies: lines, or steps."""
 
     check: str
     verdict: Verdict
@@ -29,11 +29,11 @@ class Finding(NamedTuple):
 
 
 class Unfit(Exception):
-    """A check cannot be done here. The message says why."""
+    """A check cannot run here. The message says why."""
 
 
 class Wrong(Exception):
-    """A check has found something wrong. The message says what; remedies: as in Finding."""
+    """A check has found a problem, which the message names. remedies: as in Finding."""
 
     def __init__(self, told: str, *remedies: str) -> None:
         super().__init__(told)

@@ -1,4 +1,4 @@
-"""How much a request may have before the proxy, and not the server, refuses it."""
+"""The size of requests that pass the proxy, so that only the server's limits apply."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from . import remedies
 from .findings import Unfit, Wrong
 from .site import Site
 
-# The most that one request publishes.
+# The largest body that one request publishes.
 BODY_BYTES = 4 * 1024 * 1024
-# A selection of hundreds of values.
+# The length of a selection of hundreds of values.
 ADDRESS_BYTES = 8000
 JSON = {"Content-Type": "application/json"}
 
 
 def check_body(site: Site) -> str:
-    """As much as may be published arrives. It is white space, which the server itself refuses."""
+    """The largest publication arrives. It is white space, which the server itself refuses."""
     try:
         reply = site.ask("/events/doctor", JSON, method="POST", body=b" " * BODY_BYTES)
     except ConnectionError as error:

@@ -1,4 +1,4 @@
-"""Is there a Headwater at the address at all? Without that nothing else can be checked."""
+"""Checks that a Headwater answers at the address. If not, no other check is possible."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_address(site: Site) -> str:
 
 
 def check_health(site: Site) -> str:
-    """The server behind the proxy lives."""
+    """The server behind the proxy is alive."""
     try:
         reply = site.ask("/healthz")
     except TimeoutError as error:
@@ -51,7 +51,7 @@ def check_health(site: Site) -> str:
 
 
 def check_token(site: Site) -> str:
-    """The token that was given is good, whatever it is for."""
+    """The given token is valid, whatever its scopes."""
     reply = site.ask("/sources")
     refusal = reply.refusal
     if refusal and reply.status == 401:

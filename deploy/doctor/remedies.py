@@ -1,4 +1,4 @@
-"""The lines that mend what is wrong. Those of nginx are in deploy/nginx.conf, word by word."""
+"""Lines that solve the problems. The nginx lines are in deploy/nginx.conf, word for word."""
 
 HTTP_1_1 = "proxy_http_version 1.1;"
 UPGRADE = "proxy_set_header Upgrade $http_upgrade;"
@@ -24,7 +24,7 @@ NGINX = (
     HEAD, IDLE, UPSTREAM, PASS, NAME, LISTEN, LISTEN_TLS, CERTIFICATE,
 )  # fmt: skip
 
-# What is no line of nginx.
+# Remedies that are not lines of nginx.
 NOT_IGNORED = "take X-Accel-Buffering out of `proxy_ignore_headers`"
 CACHE_CONTROL = "take Cache-Control out of `proxy_ignore_headers`"
 RANGES = 'take `proxy_set_header Range "";` and `max_ranges` out'

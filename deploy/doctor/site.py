@@ -1,7 +1,7 @@
 """The address that is examined: connections to it, requests and their answers.
 
-Nothing is retried and nothing is kept open, so that each figure is of one exchange.
-Way in: Site.parse. What does not come in time raises TimeoutError, an OSError as all of these.
+No request is retried and no connection is kept open, so that each figure is of one exchange. Way
+in: Site.parse. A late answer raises TimeoutError, which is an OSError like all errors here.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ class Reply:
     seconds: float
 
     def json(self) -> Any:
-        """Return what the body says, None when it is no JSON."""
+        """Return the parsed body, None if it is not JSON."""
         with suppress(ValueError):
             return json.loads(self.body)
         return None
 
     @property
     def refusal(self) -> dict[str, Any] | None:
-        """The one shape that the server's errors have; None for what a proxy says by itself."""
+        """The error in the server's one shape; None for an error of a proxy."""
         fields = self.json() if self.status >= 400 else None
         return fields if isinstance(fields, dict) and fields.keys() == SHAPE else None
 
     def describe(self) -> str:
-        """Return what came, for a line."""
+        """Return a summary of the answer, for a line."""
         refusal = self.refusal
         said = refusal["message"] if refusal else self.headers.get("Content-Type", "no type")
         return f"{self.status}, {said}"
 
     def check_allowed(self) -> Reply:
-        """Return this. Raises Unfit when the server says that the token does not open it."""
+        """Return this answer. Raises Unfit if the server reports that the token may not read it."""
         refusal = self.refusal
         if refusal and self.status in (401, 403, 429):
             raise Unfit(f"{self.status}: {refusal['message']}")
@@ -63,7 +63,7 @@ class Reply:
 
 
 class Stream:
-    """An answer that is read as it comes."""
+    """An answer that is read as it arrives."""
 
     def __init__(self, sock: socket.socket, answer: http.client.HTTPResponse) -> None:
         self._sock = sock
@@ -75,7 +75,7 @@ class Stream:
         return self._answer.read(size)
 
     def lines_until(self, ends_s: float) -> Iterator[bytes]:
-        """Yield lines as they come. Raises TimeoutError at ends_s, a time.monotonic()."""
+        """Yield lines as they arrive. Raises TimeoutError at ends_s, a time.monotonic()."""
         while True:
             left_s = ends_s - time.monotonic()
             if left_s <= 0:
@@ -89,7 +89,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Site:
-    """Where the server is, as its clients see it. path: what its addresses begin with."""
+    """The address of the server for its clients. path: the prefix of all paths."""
 
     scheme: str
     host: str
@@ -99,7 +99,7 @@ class Site:
 
     @classmethod
     def parse(cls, url: str, token: str | None = None) -> Site:
-        """Raises ValueError when url is no http(s) address."""
+        """Raises ValueError if url is no http(s) address."""
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!a} is no address; https://headwater.example would be one")
@@ -123,9 +123,9 @@ class Site:
     def connect(
         self, timeout_s: float = ANSWER_S, receive_bytes: int | None = None
     ) -> socket.socket:
-        """Return a connection, its certificate checked. The caller closes it.
+        """Return a connection with a checked certificate. The caller closes it.
 
-        receive_bytes: what this end holds of what is not read yet; None leaves that to the system.
+        receive_bytes: the receive buffer of this end; None leaves it to the system.
         """
         plain = socket.create_connection((self.host, self.port), timeout=timeout_s)
         if receive_bytes is not None:
@@ -139,7 +139,7 @@ class Site:
             raise
 
     def fields(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return headers with those before them that every request has."""
+        """Return headers, after those that every request has."""
         token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         return {"Host": self.name, "User-Agent": AGENT, **token, **headers}
 
@@ -154,7 +154,7 @@ class Site:
         timeout_s: float = ANSWER_S,
         receive_bytes: int | None = None,
     ) -> Iterator[Stream]:
-        """Ask, and hand out the answer once its head is there. The others are as in connect."""
+        """Send a request; yield the answer once its head is there. The others are as in connect."""
         client = http.client.HTTPConnection(self.name, timeout=timeout_s)
         with closing(client), self.connect(timeout_s, receive_bytes) as sock:
             client.sock = sock

@@ -1,4 +1,4 @@
-"""Downloads: what comes is what the server sent, at once, and can be resumed."""
+"""Downloads: they arrive unchanged, at once, and can be resumed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .findings import Unfit, Wrong
 from .site import AGENT, Site, Stream
 
 SMALL_ROWS = 2000
-# Recording this many takes longer than answering; of more it is not asked for.
+# To record this many rows takes longer than to answer; no more are requested.
 LARGE_ROWS, MOST_ROWS = 100_000, 300_000
-# A log's line is there within a second of its request.
+# The line of a request is in the log within a second.
 LOG_S = 3.0
-# What sockets may hold on the way is at most so much: 4 MiB to send and 6 to receive, twice.
+# The most that sockets on the way may hold: 4 MiB to send and 6 to receive, twice.
 HELD_BYTES = 20 * 1024 * 1024
 # RFC 5737: an address that no client has.
 NOBODY = "192.0.2.77"
@@ -32,14 +32,14 @@ ENCODINGS = {"Accept-Encoding": "gzip, br, zstd, deflate"}
 
 
 class Sample(NamedTuple):
-    """A source to download. path: without the format. rows: None: not known without a count."""
+    """A source to download. path: without the format. rows: None if not known without a count."""
 
     path: str
     rows: int | None
 
     @property
     def small(self) -> str:
-        """The address of an export that is always the same, as long as the data is."""
+        """The address of an export that is the same as long as the data is."""
         return f"{self.path}.csv?limit={SMALL_ROWS}"
 
     def large(self, extension: str) -> str:
@@ -54,7 +54,7 @@ def find_sample(site: Site) -> Sample:
     """Return the largest source that needs no parameters. Raises Unfit."""
     told = site.ask("/sources").check_allowed().json()
     sources = told.get("sources", []) if isinstance(told, dict) else []
-    # One that cannot be read has none, but an error; one that is denied has no rows for this token.
+    # An unreadable source has an error instead of rows; a denied one has no rows for this token.
     free = [each for each in sources if each.get("parameters") == [] and "denied" not in each]
     if not free:
         raise Unfit("there is no source without parameters to download")
@@ -63,7 +63,7 @@ def find_sample(site: Site) -> Sample:
 
 
 def check_download(site: Site) -> str:
-    """A small one comes whole."""
+    """A small download arrives whole."""
     reply = site.ask(find_sample(site).small).check_allowed()
     if reply.status != 200:
         raise Wrong(f"a download is answered by {reply.describe()}")
@@ -71,9 +71,9 @@ def check_download(site: Site) -> str:
 
 
 def check_growing(site: Site) -> str:
-    """A download begins while it is recorded, which takes HTTP/1.1 all the way to the server."""
+    """A download begins while it is recorded, which needs HTTP/1.1 all the way to the server."""
     sample = find_sample(site)
-    # Twice: on a busy machine all of it may be recorded by the time of the answer.
+    # Twice: on a busy machine the whole export may be recorded by the time of the answer.
     for _ in range(2):
         began_s = time.monotonic()
         with _open_large(site, sample, "csv") as stream:
@@ -85,11 +85,11 @@ def check_growing(site: Site) -> str:
 
 
 def check_pace(site: Site) -> str:
-    """Nobody on the way takes a download in that its client does not take."""
+    """No proxy on the way takes a download in while its client does not read it."""
     ends_s = time.monotonic() + RECORD_S
     with _open_large(site, find_sample(site), "json") as stream:
         address = f"/exports/{stream.headers['Headwater-Export']}"
-        # An address of its own for each, lest a cache answers.
+        # Each has an address of its own, so that no cache answers.
         while (told := _state_of(site, address))["state"] == "running":
             if time.monotonic() > ends_s:
                 raise Unfit("the server is too busy to check")
@@ -105,7 +105,7 @@ def check_pace(site: Site) -> str:
 
 
 def _state_of(site: Site, address: str) -> dict[str, Any]:
-    """Return the state of an export. Raises Unfit when there is none."""
+    """Return the state of an export. Raises Unfit if there is none."""
     reply = site.ask(f"{address}?doctor={secrets.token_hex(4)}").check_allowed()
     fields = reply.json()
     if reply.status != 200 or not isinstance(fields, dict):
@@ -115,7 +115,7 @@ def _state_of(site: Site, address: str) -> dict[str, Any]:
 
 @contextmanager
 def _open_large(site: Site, sample: Sample, extension: str) -> Iterator[Stream]:
-    """Hand out a download of which nothing is read, and discard its export."""
+    """Yield a download of which nothing is read, and discard its export."""
     address = ""
     try:
         with site.open(sample.large(extension), receive_bytes=8192) as stream:
@@ -124,14 +124,14 @@ def _open_large(site: Site, sample: Sample, extension: str) -> Iterator[Stream]:
             address = f"/exports/{stream.headers['Headwater-Export']}"
             yield stream
     finally:
-        # When the reader is gone: an export that ends before is a mistake to the server's log.
+        # After the reader is gone: the server logs an export that ends before as an error.
         if address:
             with suppress(OSError, HTTPException):
                 site.ask(address, method="DELETE")
 
 
 def check_resume(site: Site) -> str:
-    """The rest of a cut transfer and what was there of it are the whole."""
+    """The two parts of a cut and resumed transfer are the whole."""
     path = find_sample(site).small
     whole = site.ask(path).check_allowed()
     etag = whole.headers.get("ETag")
@@ -152,7 +152,7 @@ def check_resume(site: Site) -> str:
 
 
 def check_compression(site: Site) -> str:
-    """Nobody compresses on the way."""
+    """No proxy compresses on the way."""
     paths = ["/events/status?poll=1&since=all"]
     with suppress(Unfit):
         paths.append(find_sample(site).small)
@@ -165,8 +165,8 @@ def check_compression(site: Site) -> str:
 
 
 def check_caching(site: Site) -> str:
-    """Nobody keeps an answer: each of these has an id of its own."""
-    # An address that was never asked for: a switch is on whatever its value is.
+    """No cache stores answers: each answer has an id of its own."""
+    # An address that was never requested: a switch is on whatever its value is.
     path = f"/events/status?poll=1{secrets.token_hex(4)}"
     replies = [site.ask(path).check_allowed() for _ in range(2)]
     first, second = (reply.headers.get("Headwater-Connection") for reply in replies)
@@ -178,7 +178,7 @@ def check_caching(site: Site) -> str:
 
 
 def check_client(site: Site) -> str:
-    """What the server notes of us, if it shows its access log: the protocol and the address."""
+    """The access log has the right protocol and client address, if the server serves the log."""
     mark = f"{AGENT}/{secrets.token_hex(8)}"
     site.ask("/healthz", {"User-Agent": mark, "X-Forwarded-For": NOBODY})
     seen = _find_in_log(site, mark)
@@ -191,7 +191,7 @@ def check_client(site: Site) -> str:
         raise Wrong(
             "the server believes what clients say of themselves", remedies.CLIENT, remedies.PROXIES
         )
-    # Nobody comes to a public address from an inner one, nor to another machine from this one.
+    # No client reaches a public address from a private one, nor another machine from this one.
     is_foreign = ip_address(peer).is_global or client in LOOPBACK
     if client not in (own, peer) and is_foreign and _is_inner(client):
         told = f"to the server, all clients are at {client}"
@@ -208,7 +208,7 @@ def _is_inner(client: str) -> bool:
 
 def _find_in_log(site: Site, mark: str) -> dict[str, Any]:
     ends_s = time.monotonic() + LOG_S
-    # The line of this search has it encoded.
+    # The log line of this search has the text encoded.
     words = urlencode({"plain": 1, "literal": 1, "lines": 1, "grep": f'"agent": "{mark}"'})
     while True:
         reply = site.ask(f"/logs/access?{words}").check_allowed()

@@ -1,6 +1,7 @@
-"""WebSockets and Socket.IO: the upgrade arrives at the server, and so does whose page asks.
+"""WebSockets and Socket.IO: the upgrade and the page's origin arrive at the server.
 
-Only what an examination needs of RFC 6455: the opening handshake, and short frames of a server.
+Has only the parts of RFC 6455 that an examination needs: the opening handshake, and short frames of
+a server.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ ENGINE = "/socket.io/?EIO=4&transport="
 # The status is published each second.
 FRAME_S = 4.0
 TEXT = 1
-# What a proxy may make of our name: its own for the server, the server's address.
+# Names that a proxy may put in place of this one: its own for the server, the server's address.
 UPSTREAMS = ("headwater", "127.0.0.1:8000", "localhost:8000", "127.0.0.1", "localhost")
 # RFC 6455, 4.1.
 HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
 
 
 class Opening(NamedTuple):
-    """The answer to a handshake. reply: its body is there unless it is 101. file: what follows."""
+    """The answer to a handshake. reply: with a body, unless it is 101. file: the bytes after it."""
 
     reply: Reply
     file: IO[bytes]
 
     def first_text(self) -> bytes:
-        """Return the first text message. Raises OSError when none comes."""
+        """Return the first text message. Raises OSError if none arrives."""
         while True:
             head = self.file.read(2)
             if len(head) < 2:
@@ -50,7 +51,7 @@ class Opening(NamedTuple):
 
 @contextmanager
 def shake_hands(site: Site, path: str, headers: Mapping[str, str]) -> Iterator[Opening]:
-    """Ask for a WebSocket, and hand out what came."""
+    """Request a WebSocket, and yield the answer."""
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     fields = site.fields({**HANDSHAKE, "Sec-WebSocket-Key": key, **headers})
     lines = [f"GET {site.path}{path} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
@@ -70,7 +71,7 @@ def shake_hands(site: Site, path: str, headers: Mapping[str, str]) -> Iterator[O
 
 
 def check_websocket(site: Site) -> str:
-    """A WebSocket opens, and an event comes."""
+    """A WebSocket opens, and an event arrives."""
     began_s = time.monotonic()
     with shake_hands(site, FEED, {}) as opening:
         _check_upgraded(opening.reply)
@@ -79,7 +80,7 @@ def check_websocket(site: Site) -> str:
 
 
 def check_origin(site: Site) -> str:
-    """The server takes pages of this address for its own."""
+    """The server treats pages of this address as its own."""
     reply = _try_origin(site, site.origin)
     if reply.status == 101:
         return site.origin
