@@ -270,7 +270,7 @@ class Settings:
         default=10 * 1024**3,
         metadata=_asks(
             "RECORDINGS_MAX_BYTES",
-            # Under a MiB no table fits; no file system counts past 2^63 - 1.
+            # Under a MiB not even a small table fits; no file system counts past 2^63 - 1.
             _whole(1024**2, 2**63 - 1),
             "How much the recordings may fill; the oldest unread one goes first.",
         ),

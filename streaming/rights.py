@@ -50,7 +50,7 @@ class Rights:
         return key == export.visibility_key
 
     def views(self, principal: Principal) -> list[View]:
-        """Return the condition for the exports that the principal sees."""
+        """Return the views of the exports that the principal sees."""
         is_admin = may(principal, Scope(ADMIN))
         views = []
         for name, definition, is_folder in self._definitions.all():

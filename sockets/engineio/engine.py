@@ -164,7 +164,7 @@ class EngineServer:
         return self._poll(session, environ, requester)
 
     def _check_origin(self, environ: Environ) -> None:
-        """Refuse requests of another site's pages, also polls: admit allows reads of other pages."""
+        """Refuse requests of another site's pages, also polls: admit would let polls pass."""
         origin = environ.get("HTTP_ORIGIN")
         if origin and self._allow_origin is not None and not self._allow_origin(origin, environ):
             text = "a page of another site may not connect"

@@ -278,6 +278,6 @@ def test_the_login_says_why_one_is_there_and_forgets_the_session(site, ended):
     assert "Your session has ended: its token has expired or was withdrawn." in page
     assert "Log out" not in page
     again = browser.ask("/login?next=/exports").body.decode()
-    assert "The page you asked for is for who has logged in." in again
+    assert "The page you requested needs a login." in again
     assert "Your session has ended" not in again
     assert 'role="status"' not in Browser(site.server).ask("/login").body.decode().split("<main")[1]
