@@ -60,7 +60,7 @@ class Clients:
         old, quota_key = self._places.get(client), new.identity.quota_key
         if old is None or old.identity.quota_key != quota_key:
             if self._counts[quota_key] >= most:
-                message = f"{most} connections are the most that one may have"
+                message = f"{most} connections are the most that one client may have"
                 raise TooMany("too_many_connections", message, RETRY_AFTER_S)
             self.leave(client)
             self._counts[quota_key] += 1

@@ -44,7 +44,9 @@ class Rates:
         """Count a request. Raises TooMany, after a delay."""
         if self._requests is not None and not self._limiter.hit(self._requests, "all", quota_key):
             self._hold_up(quota_key)
-            text = f"{self._requests.amount} requests a minute are the most that one may make"
+            text = (
+                f"{self._requests.amount} requests a minute are the most that one client may make"
+            )
             raise TooMany("too_many_requests", text, 1 + 60 // max(1, self._requests.amount))
 
     def note_mistake(self, address: str) -> None:

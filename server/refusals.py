@@ -39,7 +39,7 @@ DISPLACED = "displaced"
 _OF_CONNECTIONS = {
     TOO_MANY_CONNECTIONS: (
         "503 Service Unavailable",
-        "The server has as many connections as it may: try again in a second.",
+        "The server has the most connections that it may have: try again in a second.",
     ),
     TOO_MANY_PENDING: (
         "429 Too Many Requests",

@@ -149,7 +149,7 @@ def _push(topics: Topics, reader: TopicReader, websocket: WebSocket) -> Talk:
 
     def end(last: bytes) -> None:
         websocket.writer.send_control(last)
-        websocket.close(SERVICE_RESTART, "go on from your cursor")
+        websocket.close(SERVICE_RESTART, "continue from your cursor")
 
     reader.end = end
     topics.follow(reader)
@@ -184,6 +184,6 @@ def _respond(message: str | bytes) -> dict[str, Any]:
         fields = json.loads(message)
         said = fields.get("message", "")
     except (ValueError, AttributeError, RecursionError):
-        right = 'say it as JSON: {"message": …}'
+        right = 'send JSON: {"message": …}'
         return {"error": "malformed", "message": right, "status": 400, "detail": {}}
     return {"type": "response", "message": f"Server received: {said}"}

@@ -36,7 +36,7 @@ def make_blueprint(
         fields = _fields_of(_json_of(request))
         maker = asker()
         if not maker.token:
-            message = "nobody needs a link: this server asks for no tokens"
+            message = "no client needs a link: this server requires no tokens"
             raise Refusal(409, "no_tokens", message)
         check(maker, fields["url"])
         expires_s = int(time.time()) + fields["expires_s"]

@@ -30,7 +30,7 @@ from .websockets import check_origin, check_socket_io, check_websocket
 SLOW_S = 75.0
 QUIET = "quiet-feed"
 
-HELP = "Go through a deployed address as clients do; say what is wrong and how to mend it."
+HELP = "Examine a deployed address as clients use it; print problems and their remedies."
 
 # Not HEADWATER_…: those names are the server's, which refuses unknown ones.
 VARIABLE = "DOCTOR_TOKEN"

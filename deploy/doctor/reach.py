@@ -21,12 +21,12 @@ def check_address(site: Site) -> str:
     except socket.gaierror as error:
         raise Wrong(f"the name {site.host} has no address: {error.strerror}", "its DNS") from error
     except ssl.SSLCertVerificationError as error:
-        told = f"the certificate is not good: {error.verify_message}"
+        told = f"the certificate is not valid: {error.verify_message}"
         raise Wrong(told, remedies.CERTIFICATE) from error
     except ssl.SSLError as error:
         raise Wrong(f"no TLS is spoken there: {error.reason}", remedies.LISTEN_TLS) from error
     except TimeoutError as error:
-        told = f"nobody answers at port {site.port}"
+        told = f"no answer at port {site.port}"
         raise Wrong(told, "the firewall before it") from error
     except OSError as error:
         line = remedies.LISTEN_TLS if site.is_tls else remedies.LISTEN
@@ -41,9 +41,9 @@ def check_health(site: Site) -> str:
     try:
         reply = site.ask("/healthz")
     except TimeoutError as error:
-        raise Wrong("it is listened there, and not answered", remedies.RUNNING) from error
+        raise Wrong("the port is open, but no answer comes", remedies.RUNNING) from error
     except (OSError, HTTPException) as error:
-        raise Wrong(f"what answers speaks no HTTP: {error!r}", remedies.LISTEN) from error
+        raise Wrong(f"the answer is not HTTP: {error!r}", remedies.LISTEN) from error
     fields = reply.json()
     if reply.status == 200 and isinstance(fields, dict) and fields.get("status") == "alive":
         return f"alive, after {reply.first_s * 1000:.0f} ms"
@@ -71,5 +71,5 @@ def _why_not(site: Site, reply: Reply) -> Wrong:
         return Wrong(reply.describe(), remedies.TOKEN, remedies.HOST)
     if refusal and refusal["error"] == "deaf":
         return Wrong(reply.describe(), remedies.RUNNING)
-    told = f"who answers for {site.name} is no Headwater: {reply.describe()}"
+    told = f"the server at {site.name} is no Headwater: {reply.describe()}"
     return Wrong(told, remedies.NAME, remedies.PASS)

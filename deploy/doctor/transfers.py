@@ -189,7 +189,7 @@ def check_client(site: Site) -> str:
     client = str(seen.get("client"))
     if client == NOBODY:
         raise Wrong(
-            "the server believes what clients say of themselves", remedies.CLIENT, remedies.PROXIES
+            "the server trusts the addresses that clients claim", remedies.CLIENT, remedies.PROXIES
         )
     # No client reaches a public address from a private one, nor another machine from this one.
     is_foreign = ip_address(peer).is_global or client in LOOPBACK

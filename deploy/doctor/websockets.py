@@ -88,12 +88,12 @@ def check_origin(site: Site) -> str:
         raise Unfit("no WebSocket opens")
     other = "http" if site.is_tls else "https"
     if _try_origin(site, f"{other}://{site.name}").status == 101:
-        told = f"pages of {site.origin} are foreign: the server takes itself for {other}"
+        told = f"pages of {site.origin} are foreign: the server believes that it is {other}"
         raise Wrong(told, remedies.SCHEME)
     hosts = [site.host, *UPSTREAMS]
     found = (h for h in hosts if _try_origin(site, f"{site.scheme}://{h}").status == 101)
     name = next(found, "something else")
-    told = f"pages of {site.origin} are foreign: the server takes itself for {name}"
+    told = f"pages of {site.origin} are foreign: the server believes that it is {name}"
     raise Wrong(told, remedies.HOST, remedies.SCHEME)
 
 

@@ -221,7 +221,7 @@ class EngineServer:
         if environ["REQUEST_METHOD"] == "GET":
             return poll(self.sessions, session, schedule)
         if environ["REQUEST_METHOD"] != "POST":
-            raise BadSession("a session is polled by GET, and told by POST")
+            raise BadSession("a session takes GET to poll and POST to send")
         # A message to a session that ends is dropped, as on a WebSocket that is being closed. After
         # an error the client would give up before its last poll.
         if not session.closed:

@@ -60,9 +60,9 @@ def _check(environ: Mapping[str, Any]) -> None:
         headers = {"Sec-WebSocket-Version": VERSION}  # 4.2.2, and 4.4
         raise BadHandshake(426, f"only version {VERSION} of WebSocket is spoken here", headers)
     if environ["REQUEST_METHOD"] != "GET":
-        raise BadHandshake(400, "a WebSocket is asked for by GET")
+        raise BadHandshake(400, "a WebSocket is requested by GET")
     if environ["SERVER_PROTOCOL"] == "HTTP/1.0":
-        raise BadHandshake(400, "a WebSocket is asked for by HTTP/1.1")
+        raise BadHandshake(400, "a WebSocket is requested by HTTP/1.1")
     if not _KEY.fullmatch(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")):
         raise BadHandshake(400, "Sec-WebSocket-Key must be base64 of 16 bytes")
     if environ.get("CONTENT_LENGTH", "0") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ:

@@ -44,7 +44,7 @@ def post(
     """Read the body and handle its packets. Raises BadPacket, BadSession and Refused."""
     if session.is_posting:
         sessions.close(session, TRANSPORT_ERROR)
-        raise BadSession("a session is told one thing at a time")
+        raise BadSession("a session takes one POST at a time")
     session.is_posting = True
     most = sessions.options.max_payload_bytes
     # Read not beyond the end, where some servers wait for the next request; one byte more than

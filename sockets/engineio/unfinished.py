@@ -33,7 +33,7 @@ class Unfinished:
         self.forget(what)
         if self._of_quota_keys[quota_key] + size > self._most - self.total - size:
             self._clear(quota_key)
-            text = "too much is unfinished: send whole messages, or come back later"
+            text = "too much is unfinished: send whole messages, or retry later"
             raise Refused(429, TOO_MUCH, text, RETRY_AFTER)
         self._sizes[what] = quota_key, size
         self._of_quota_keys[quota_key] += size

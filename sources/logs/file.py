@@ -3,18 +3,18 @@
 Rotation renames the log, and makes another; or copies it, and truncates it. Each state of the log
 between rotations is here a *file*, numbered from 1. A renamed file is read to its end, as long as
 it is still written to, then the next one from its beginning. If a file was truncated, the rest that
-had not been read is read from the copy. Writers may be cut off in the middle of a line: half a line
-at the copy's end continues in the log, whereas a renamed file's last line ends with it.
+had not been read is read from the copy. The truncation may fall in the middle of a line: half a
+line at the copy's end continues in the log, whereas a renamed file's last line ends with it.
 
 The states of the present file, and what follows its last byte:
 
-=======  =================================  ===================================================
-none     none is open                       the file of `position`, else the newest lines
-the log  it has the log's name: live        it grows; or was cut: then its copy, else what is left
-renamed  it had the log's name: live        once it is quiet and there is another: the next one
-copy     of a log that was cut: not live    the log, where its half line goes on
-older    left by rotation: not live         the next one, the log itself at last
-=======  =================================  ===================================================
+=======  =================================  =================================================== none
+none is open                       the file of `position`, else the newest lines the log  it has the
+log's name: live        it grows; or was cut: then its copy, else what is left renamed  it had the
+log's name: live        once it is quiet and there is another: the next one copy     of a log that
+was cut: not live    the log, where its half line continues older    left by rotation: not live
+the next one, the log itself at last =======  =================================
+===================================================
 
 Rotation may take any step between any two steps here. So the rotated files are listed before the
 log is opened, and again after its first bytes were read: a file that is new by then was the log

@@ -231,7 +231,7 @@ def test_a_server_of_something_else(mumbler):
         Verdict.WRONG,
         (remedies.LISTEN,),
     )
-    assert last.told.startswith("what answers speaks no HTTP")
+    assert last.told.startswith("the answer is not HTTP")
 
 
 # With TLS.
