@@ -64,9 +64,7 @@ class Parts(NamedTuple):
     logs: LogFollowers
 
     def drain(self) -> None:
-        """End all streams that would not end by themselves; their clients are told to reconnect
-        later.
-        """
+        """End all streams that would not end by themselves; clients are told to reconnect."""
         self.logs.stop()
         self.topics.drain()
         self.sockets.drain()

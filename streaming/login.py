@@ -26,8 +26,8 @@ from streaming.pages import address_without_link
 COOKIE = "headwater_session"
 LIFETIME = timedelta(days=7)
 LIFETIME_S = int(LIFETIME.total_seconds())
-# The longest header field, and browsers send one. Werkzeug takes 50 ms to split 500 KB of cookies,
-# before the request is identified; a longer one counts as none.
+# The longest cookie field: one header field is no longer, and browsers send one. Werkzeug takes 50
+# ms to split 500 KB of cookies, before the request is identified; a longer one counts as none.
 MAX_COOKIE_CHARS = 8190
 
 
@@ -35,7 +35,7 @@ class Sessions(SecureCookieSessionInterface):
     """Flask's sessions; their cookie is for TLS only, if the client uses TLS."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        # Flask makes a signer for each request, which programs do not need.
+        # Flask makes a signer for each request, which clients that are programs do not need.
         if not _may_have_session(request.environ.get("HTTP_COOKIE", "")):
             return self.session_class()
         return super().open_session(app, request)

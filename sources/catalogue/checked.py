@@ -35,9 +35,7 @@ def _sample_in(instance: Path) -> Catalogue:
 
 
 def _check_apart(catalogue: Catalogue, instance: Path) -> list[str]:
-    """Return the problems of entries that would serve the server's own state; see
-    state/database.py.
-    """
+    """Return the entries that would serve the server's own state; see state/database.py."""
     own = instance.resolve()
     databases = {
         name: Path(str(source.database)).resolve()

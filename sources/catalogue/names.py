@@ -7,7 +7,7 @@ import re
 from wire.entry import Entry, shown
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-# Windows cannot save con.csv, nor any other extension of such a name.
+# Windows cannot save a file named con, whatever its extension.
 _RESERVED = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
