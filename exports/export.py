@@ -173,7 +173,7 @@ class Export:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Return what is written beside the journal, to know it again after a restart."""
+        """Return what is written down of it, to know it again after a restart."""
         names = _RECORDED.split()
         record = {name: getattr(self, _ATTRIBUTES.get(name, name)) for name in names}
         links = list(self.links.items())

@@ -14,7 +14,10 @@ _NOTE = "insert or ignore into forgotten_exports values (?)"
 
 
 class StateRecords:
-    """See the module. run_later: has work done in the order of the calls."""
+    """See the module. run_later: has work done in the order of the calls.
+
+    Reads raise StateError: a start must not take them for records that are gone.
+    """
 
     def __init__(self, state: State, run_later: Callable[[Work], None]) -> None:
         self._state = state

@@ -1,8 +1,9 @@
 """What versions before state.db kept in files of their own: copied into it once, and put away.
 
 The rows are on the disk before the first file is moved. If that is broken off, all of it is done
-again, and changes nothing that is there by then: counts are the larger of two, and what was
-withdrawn stays so. Way in: Earlier; check_alone for what does not hold the folder's lock.
+again, and changes nothing that is there by then: counts are the larger of two, what was withdrawn
+stays so, and positions and records of exports are as in the files. Way in: Earlier; check_alone for
+what does not hold the folder's lock.
 """
 
 from __future__ import annotations
