@@ -49,8 +49,8 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
     Three more methods of a namespace are called if it has them. `upgraded(sid)`: a client has
     changed from polling to WebSocket; called at once and before anything else is sent, since its
     writer is another one then. `over(sid)`: a session has reached its longest time; called before
-    it is closed. `heard(sid)`: an event has arrived; called before its text is parsed. If it raises
-    Refused, that is the acknowledgement.
+    it is closed. `heard(sid)`: an event has arrived; called before its text is parsed. Refused
+    or AccessError from a handler is the acknowledgement, or the answer to a refused CONNECT.
     """
 
     server: FlaskServer

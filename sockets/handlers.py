@@ -13,7 +13,10 @@ from typing import Any
 import flask_socketio
 from flask_socketio import ConnectionRefusedError as FlaskRefused
 
-from sockets.engineio.errors import ConnectRefused, refusal
+from auth.access import AccessError
+from auth.answers import log_refusal
+from sockets.admission import refused
+from sockets.engineio.errors import ConnectRefused, Refused, refusal
 from sockets.environs import KeptEnviron
 
 REJECTED = {"message": "Connection rejected by server"}
@@ -28,7 +31,8 @@ _UNKNOWN_EVENT = refusal(404, "unknown_event", "there is no such event here")
 class FlaskHandlers:
     """See the module, and sockets.engineio.server.NamespaceHandlers.
 
-    session_of: returns the session of a client. environs: of the requests that opened sessions.
+    An AccessError of a handler is logged, and raised as Refused. session_of: returns the session of
+    a client. environs: of the requests that opened sessions.
     """
 
     def __init__(self, session_of: Callable[[str, str], str | None]) -> None:
@@ -73,6 +77,8 @@ class FlaskHandlers:
             raise ConnectRefused(error.error_args) from error
         except ConnectionRefusedError as error:
             raise ConnectRefused(REJECTED) from error
+        except AccessError as error:
+            raise self._refused(error, namespace, sid) from error
         if answer is False:
             raise ConnectRefused(REJECTED)
 
@@ -83,7 +89,10 @@ class FlaskHandlers:
         self._call("disconnect", namespace, sid, *([] if takes_none else [reason]))
 
     def heard(self, namespace: str, sid: str) -> None:
-        self._tell("heard", namespace, sid)
+        try:
+            self._tell("heard", namespace, sid)
+        except AccessError as error:
+            raise self._refused(error, namespace, sid) from error
 
     def upgraded(self, namespace: str, sid: str) -> None:
         self._tell("upgraded", namespace, sid)
@@ -102,7 +111,15 @@ class FlaskHandlers:
                 return refusal(400, "malformed", f"{name} takes other arguments")
         elif self._function(namespace, name) is None:
             return _UNKNOWN_EVENT
-        return self._call(name, namespace, sid, *arguments)
+        try:
+            return self._call(name, namespace, sid, *arguments)
+        except AccessError as error:
+            raise self._refused(error, namespace, sid) from error
+
+    def _refused(self, error: AccessError, namespace: str, sid: str) -> Refused:
+        environ = self.environ_of(sid, namespace) or {}
+        log_refusal(error, environ.get("REMOTE_ADDR"))
+        return refused(error)
 
     def _function(self, namespace: str, event: str) -> Callable[..., Any] | None:
         functions = self._functions.get(namespace, _NO_FUNCTIONS)

@@ -14,17 +14,15 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any, NamedTuple
 
-from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import Namespace
 
 from auth import Authenticator, RequestIdentity
-from auth.access import AccessError, Principal
+from auth.access import Principal
 from auth.answers import log_refusal
 from auth.request_scheduler import end_turn
 from auth.scopes import publish_to, subscribe_to
 from exports.export import Export
 from exports.service import ExportService
-from sockets.admission import refused
 from sockets.answers import ANSWERS, Misuse, UnknownExport, answer_of
 from sockets.engineio.errors import refusal
 from sockets.extension import SocketIO
@@ -143,15 +141,12 @@ class Live(Namespace):  # type: ignore[misc]
     def on_connect(self, auth: Any = None) -> None:
         sid = _sid()
         token = auth.get("token") if isinstance(auth, dict) else None
-        try:
-            identity = self._authenticator.greet(_asked.get().environ or {}, token)
-            # The sessions of a client are counted beside its connections.
-            seat = identity._replace(quota_key=f"{identity.quota_key} on /live")
-            session = self.socketio.server.session_id_of(sid, NAMESPACE)
-            self._authenticator.sessions.count_to(identity.quota_key, session)
-            self._authenticator.clients.enter(sid, seat, self._cut)
-        except AccessError as error:
-            raise Refused(str(error), self.refuse(error)) from error
+        identity = self._authenticator.greet(_asked.get().environ or {}, token)
+        # The sessions of a client are counted beside its connections.
+        seat = identity._replace(quota_key=f"{identity.quota_key} on /live")
+        session = self.socketio.server.session_id_of(sid, NAMESPACE)
+        self._authenticator.sessions.count_to(identity.quota_key, session)
+        self._authenticator.clients.enter(sid, seat, self._cut)
         self._identities[sid] = identity
         self.socketio.repeat(sid, "response", GREETING, NAMESPACE)
 
@@ -179,11 +174,8 @@ class Live(Namespace):  # type: ignore[misc]
         self.socketio.close(sid, NAMESPACE)
 
     def heard(self, sid: str) -> None:
-        """Count an event of a client as one of its requests. Raises Refused."""
-        try:
-            self._authenticator.rates.note_request(self._identities[sid].quota_key)
-        except AccessError as error:
-            raise refused(error) from error
+        """Count an event of a client as one of its requests. Raises AccessError."""
+        self._authenticator.rates.note_request(self._identities[sid].quota_key)
 
     def take_turn(self) -> None:
         """Wait for the turn of a client's event, unless its session already has one."""
@@ -191,9 +183,7 @@ class Live(Namespace):  # type: ignore[misc]
 
     def refuse(self, error: Exception) -> Fields:
         """Return the acknowledgement of an error of ANSWERS; the error is counted and logged."""
-        sid, environ = _asked.get()
-        if environ is None:
-            environ = self.socketio.server.get_environ(sid, NAMESPACE) or {}
+        environ = self.socketio.server.get_environ(_sid(), NAMESPACE) or {}
         log_refusal(error, environ.get("REMOTE_ADDR"))
         answer = answer_of(error)
         self._refusals[answer["error"]] += 1

@@ -69,13 +69,13 @@ class NamespaceHandlers(Protocol):
         """Tell whether there is such a namespace."""
 
     def connect(self, namespace: str, sid: str, auth: Any, /) -> None:
-        """Admit a client. auth: the data in its CONNECT. Raises ConnectRefused."""
+        """Admit a client. auth: the data in its CONNECT. Raises ConnectRefused and Refused."""
 
     def heard(self, namespace: str, sid: str, /) -> None:
         """Count an event, before its text is parsed. Raises Refused."""
 
     def event(self, namespace: str, sid: str, name: str, arguments: list[Any], /) -> Any:
-        """Handle an event; return the acknowledgement: None, a value or a tuple."""
+        """Handle an event; return its acknowledgement: None, a value or a tuple. Raises Refused."""
 
     def disconnect(self, namespace: str, sid: str, reason: str, /) -> None:
         """Undo what `connect` has done."""
@@ -190,8 +190,7 @@ class SocketIOServer:
             self.engine.admission.note_request(self.engine.admission.quota_key_of(session_id))
             auth = read_event(text).data
         except Refused as error:
-            told = {"message": str(error), "data": self._refuse(error)}
-            deliver(session_id, text_packet(CONNECT_ERROR, namespace, told))
+            deliver(session_id, text_packet(CONNECT_ERROR, namespace, self._refuse_connect(error)))
             return
         serves = self._handlers.serves(namespace)
         member = self.members.add(session_id, namespace) if serves else None
@@ -230,6 +229,8 @@ class SocketIOServer:
             self._handlers.connect(namespace, member.sid, auth)
         except ConnectRefused as error:
             return error.answer
+        except Refused as error:
+            return self._refuse_connect(error)
         except Exception:
             failed = "connect handler failed namespace=%s connection=%s"
             log.exception(failed, namespace, member.sid)
@@ -265,6 +266,9 @@ class SocketIOServer:
             log.exception("handler failed event=%.40r connection=%s", name, member.sid)
             packet = ack_packet([INTERNAL_ERROR], head.namespace, head.id)
         self.emitter.deliver(member.session, packet)
+
+    def _refuse_connect(self, error: Refused) -> dict[str, Any]:
+        return {"message": str(error), "data": self._refuse(error)}
 
     def _refuse(self, error: Refused) -> dict[str, Any]:
         self.sessions.refusals[error.code] += 1

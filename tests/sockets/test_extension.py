@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import engineio
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask, request, session
 from flask_socketio import Namespace, emit, join_room
 
+from auth.access import Forbidden
 from sockets.environs import KeptEnviron
 from sockets.extension import SocketIO
 
@@ -141,6 +143,8 @@ def test_upstreams_queue_has_no_bound():
 
 class Room(Namespace):
     def on_connect(self, auth=None):
+        if auth == {"may": False}:
+            raise Forbidden("you may not")
         emit("held", request.args.get("name"))
 
     def on_join(self, room):
@@ -149,6 +153,9 @@ class Room(Namespace):
 
     def on_tell(self, room, text):
         emit("told", text, to=room, include_self=False)
+
+    def on_forbidden(self):
+        raise Forbidden("you may not")
 
     def on_session(self):
         session["x"] = 1
@@ -163,7 +170,7 @@ def app():
 
 @pytest.fixture
 def sockets(app):
-    sockets = SocketIO()
+    sockets = SocketIO(refusals=Counter())
     sockets.on_namespace(Room("/room"))
     sockets.on("top")(lambda *arguments: arguments)
     sockets.init_app(app)
@@ -201,6 +208,29 @@ def test_rooms(join, sockets):
 def test_functions_are_handlers_too(app, sockets):
     client = sockets.test_client(app)
     assert client.emit("top", 1, "2", callback=True) == [1, "2"]
+
+
+FORBIDDEN = {
+    "ok": False,
+    "error": "forbidden",
+    "message": "you may not",
+    "status": 403,
+    "detail": {},
+}
+
+
+def test_an_access_error_of_a_handler_is_its_acknowledgement(join, sockets, caplog):
+    answer = join("ann").emit("forbidden", namespace="/room", callback=True)
+    assert answer == FORBIDDEN
+    assert sockets.server.sockets.sessions.refusals == {"forbidden": 1}
+    assert [record.exc_info for record in caplog.records] == [None]
+
+
+def test_an_access_error_of_a_connect_handler_is_told(app, sockets, caplog):
+    client = sockets.test_client(app, "/room", auth={"may": False})
+    assert not client.is_connected("/room")
+    assert sockets.server.sockets.sessions.refusals == {"forbidden": 1}
+    assert [record.exc_info for record in caplog.records] == [None]
 
 
 def test_a_session_of_flask_is_not_kept(join, caplog):
