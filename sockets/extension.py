@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import inf
 from typing import Any
 
@@ -16,6 +16,7 @@ from sockets.engineio.cors import AllowOrigin, is_same_origin
 from sockets.engineio.engine import EngineServer
 from sockets.engineio.polling import PollWriter
 from sockets.engineio.sessions import EngineOptions
+from sockets.handlers import arity_of
 from sockets.server import FlaskServer
 
 # Flask-SocketIO's name of each of EngineOptions, and two more of its options.
@@ -28,6 +29,8 @@ _ENGINE_OPTIONS = {
     "connect_timeout_s": "connect_timeout_s",
     "upgrade_timeout_s": "upgrade_timeout_s",
 }
+_POSITIVE = ("ping_interval", "ping_timeout", "max_http_buffer_size")
+_TRANSPORTS = ("polling", "websocket")
 OPTIONS = (*_ENGINE_OPTIONS, "cors_allowed_origins", "cors_credentials", "path", "resource")
 # Options that are only accepted with the value that applies anyway.
 FIXED = {"async_mode": "threading", "async_handlers": False, "manage_session": False}
@@ -44,7 +47,7 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
     only to namespaces that have handlers. Options with another meaning raise ValueError.
 
     acceptor, admission, refusals, headers: see EngineServer. end_of_session: see EngineOptions.
-    options: those of OPTIONS, as in Flask-SocketIO.
+    options: those of OPTIONS, as in Flask-SocketIO; None is the default.
 
     Three more methods of a namespace are called if it has them. `upgraded(sid)`: a client has
     changed from polling to WebSocket; called at once and before anything else is sent, since its
@@ -76,7 +79,8 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
 
     def init_app(self, app: Flask, **options: Any) -> None:
         check_options(options)
-        options = {**self.server_options, **options}
+        given = {**self.server_options, **options}
+        options = {name: value for name, value in given.items() if value is not None}
         self.manage_session = False
         self.async_mode = FIXED["async_mode"]
         engine = EngineServer(
@@ -152,6 +156,34 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}={value!r} is not supported: only {FIXED[name]!r} is")
         if name not in OPTIONS:
             raise ValueError(f"{name}= is not supported; supported are {', '.join(OPTIONS)}")
+        if value is not None:
+            _check_value(name, value)
+
+
+def _check_value(name: str, value: Any) -> None:
+    is_pair = name == "ping_interval" and isinstance(value, tuple)
+    if name in _POSITIVE and not (_is_pair(value) if is_pair else _is_positive(value)):
+        raise ValueError(f"{name}={value!r} is not supported: it is a number above 0")
+    if name == "transports" and not _are_transports(value):
+        raise ValueError(f"{name}={value!r} is not supported: only polling and websocket are")
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value < inf
+
+
+def _is_pair(value: tuple[Any, ...]) -> bool:
+    # An interval, and how much more a client is given.
+    return len(value) == 2 and _is_positive(value[0]) and (value[1] == 0 or _is_positive(value[1]))
+
+
+def _are_transports(value: Any) -> bool:
+    names = _names_in(value) if isinstance(value, Collection) else ()
+    return bool(names) and all(name in _TRANSPORTS for name in names)
+
+
+def _names_in(transports: Any) -> tuple[Any, ...]:
+    return (transports,) if isinstance(transports, str) else tuple(transports)
 
 
 def engine_options(
@@ -161,10 +193,9 @@ def engine_options(
     named = {_ENGINE_OPTIONS[name]: options[name] for name in _ENGINE_OPTIONS if name in options}
     interval = named.get("ping_interval_s")
     if isinstance(interval, tuple):
-        # The interval, and the additional time for the client.
         named["ping_interval_s"] = sum(interval)
     if transports := named.get("transports"):
-        named["transports"] = (transports,) if isinstance(transports, str) else tuple(transports)
+        named["transports"] = _names_in(transports)
     return EngineOptions(**named, end_of_session=end_of_session)
 
 
@@ -174,7 +205,8 @@ def origin_rule(allowed: Any) -> AllowOrigin | None:
         return is_same_origin
     if callable(allowed):
         rule: AllowOrigin = allowed
-        return rule
+        takes_environ = arity_of(allowed)[1] > 1
+        return rule if takes_environ else lambda origin, environ: allowed(origin)
     if allowed == []:
         return None
     origins = [allowed] if isinstance(allowed, str) else list(allowed)

@@ -85,7 +85,7 @@ class FlaskHandlers:
     def disconnect(self, namespace: str, sid: str, reason: str) -> None:
         function = self._function(namespace, "disconnect")
         # In older versions, without reasons, such a function took no argument.
-        takes_none = function is not None and _arity(function)[1] == 0
+        takes_none = function is not None and arity_of(function)[1] == 0
         self._call("disconnect", namespace, sid, *([] if takes_none else [reason]))
 
     def heard(self, namespace: str, sid: str) -> None:
@@ -106,7 +106,7 @@ class FlaskHandlers:
         if method is not None:
             arity = self._arities.get((namespace, name))
             if arity is None:
-                arity = self._arities[namespace, name] = _arity(method)
+                arity = self._arities[namespace, name] = arity_of(method)
             if not arity[0] <= len(arguments) <= arity[1]:
                 return refusal(400, "malformed", f"{name} takes other arguments")
         elif self._function(namespace, name) is None:
@@ -147,9 +147,9 @@ def _check_namespace(namespace: str) -> None:
         raise ValueError('handlers of every namespace ("*") are not supported: name the namespace')
 
 
-def _arity(method: Callable[..., Any]) -> tuple[int, float]:
-    """Return how many positional arguments a method takes, at least and at most."""
-    parameters = inspect.signature(method).parameters.values()
+def arity_of(function: Callable[..., Any]) -> tuple[int, float]:
+    """Return how many positional arguments a function takes, at least and at most."""
+    parameters = inspect.signature(function).parameters.values()
     one_each = [each for each in parameters if each.kind in _POSITIONAL]
     least = sum(each.default is inspect.Parameter.empty for each in one_each)
     if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):

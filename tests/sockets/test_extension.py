@@ -98,12 +98,44 @@ def test_the_options_that_are_supported():
     assert (options.max_payload_bytes, options.transports) == (1000, ("polling",))
 
 
+WRONG = {
+    "transports": [[], ["foo"], ["polling", "foo"], "", [["polling"]], 5],
+    "ping_interval": [0, -1, "25", [5, 2], (), (5, -1), (0, 5), (5, 2, 1), float("nan")],
+    "ping_timeout": [0, "5", (5, 2), float("inf")],
+    "max_http_buffer_size": [0, "1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+@pytest.mark.parametrize("start", [SocketIO, SocketIO().init_app])
+def test_a_value_that_is_not_supported_is_named(start, name, value):
+    with pytest.raises(ValueError, match=rf"^{name}=.* is not supported"):
+        start(Flask(__name__), **{name: value})
+
+
+def test_none_is_the_default():
+    names = (
+        "ping_interval",
+        "ping_timeout",
+        "transports",
+        "allow_upgrades",
+        "path",
+        "cors_credentials",
+    )
+    options = SocketIO(Flask(__name__), **dict.fromkeys(names)).server.engine.options
+    assert options == SocketIO(Flask(__name__)).server.engine.options
+
+
 ORIGINS = {
     "by default those of the same": (None, "http://a.example", True),
     "and no others": (None, "http://b.example", False),
     "all": ("*", "http://b.example", True),
     "a list": (["http://b.example"], "http://b.example", True),
     "that has not this one": (["http://b.example"], "http://a.example", False),
+    "a function of the origin": (lambda origin: "b.ex" in origin, "http://b.example", True),
+    "that has not that one": (lambda origin: "b.ex" in origin, "http://a.example", False),
     "a function": (lambda origin, environ: origin.endswith("b.example"), "http://b.example", True),
 }
 
