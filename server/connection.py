@@ -101,6 +101,8 @@ class Connection:
     def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
         # While it waits it keeps no greenlet, since the stacks of one take 7 KB.
         self.taken_over = True
+        # An application may take over what it has not admitted.
+        self.end_pending()
         self.credential = None
         self.wait()
         if work is not None:

@@ -103,6 +103,10 @@ class SocketIO(flask_socketio.SocketIO):  # type: ignore[misc]
         """Refuse: only the server of gunicorn.conf.py hands connections over."""
         raise RuntimeError("start it by `gunicorn -c gunicorn.conf.py`")
 
+    def stop(self) -> None:
+        """Refuse: the server is gunicorn's."""
+        raise RuntimeError("stop it by a signal: SIGTERM to gunicorn")
+
     def repeat(self, sid: str, event: str, data: Any, namespace: str = "/") -> None:
         """Emit to one client an event whose data is the same for all: it is encoded once."""
         member = self.server.sockets.members.find(sid, namespace)

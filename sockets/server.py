@@ -77,6 +77,8 @@ class FlaskServer:
         raise RuntimeError("call is not supported: emit with a callback instead")
 
     def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+        if not isinstance(room, str):
+            raise TypeError(f"a room is a text: {room!r}")
         self.sockets.members.enter_room(sid, namespace or "/", room)
 
     def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:

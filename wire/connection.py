@@ -84,6 +84,8 @@ class ClientConnection(Writable, Protocol):
     def take_over(self, work: Callable[[], bool | None] | None = None) -> None:
         """Have the worker write nothing more, and close the socket when the application returns.
 
+        The client is no longer counted by its address.
+
         work: called before the close, when nothing of the request is left. If it returns True, it
         is called again when there is something to read; no greenlet waits meanwhile.
         """

@@ -47,3 +47,10 @@ def test_a_connection_is_counted_by_its_address_until_it_is_admitted():
     connection.admit(gone.append)
     connection.end_pending()
     assert (pending, gone) == ({}, [])
+
+
+def test_nor_when_it_is_taken_over():
+    pending = Counter()
+    connection = Connection(None, Counter(), pending, "10.0.0.1", is_pending=True)
+    connection.take_over()
+    assert pending == {}

@@ -162,6 +162,8 @@ def test_what_waits_for_itself_is_refused(sockets):
         sockets.call("event", namespace="/room")
     with pytest.raises(RuntimeError, match="gunicorn"):
         sockets.run(None)
+    with pytest.raises(RuntimeError, match="gunicorn"):
+        sockets.stop()
 
 
 def test_upstreams_queue_has_no_bound():
@@ -235,6 +237,12 @@ def test_rooms(join, sockets):
     assert bob.get_received("/room")[0]["args"] == ["hi"]
     sockets.emit("all", {"n": 1}, namespace="/room")
     assert cat.get_received("/room")[0]["name"] == "all"
+
+
+@pytest.mark.parametrize("room", [5, None, ["red"]])
+def test_a_room_is_a_text(app, sockets, room):
+    with pytest.raises(TypeError, match="a room is a text"):
+        sockets.server.enter_room("sid", room, "/room")
 
 
 def test_functions_are_handlers_too(app, sockets):
