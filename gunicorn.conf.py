@@ -209,7 +209,7 @@ def _who_has_access(addresses: list[Any]) -> str:
         sys.exit(f"headwater: {error}")
     hosts = [address[0] for address in addresses if isinstance(address, tuple)]
     if tokens.is_needed:
-        return "requests need a token"
+        return "Headwater's requests need a token"
     if all(map(is_loopback, hosts)):
         return "there are no tokens: it listens to this machine only, whose users have full access"
     if _settings.open:

@@ -9,6 +9,7 @@ import flask_socketio
 import pytest
 from flask import Flask, request, session
 from flask_socketio import Namespace, emit, join_room
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from auth.access import Forbidden
 from sockets.environs import KeptEnviron
@@ -147,6 +148,14 @@ def test_whose_pages_may_connect(app, allowed, origin, may):
     answer = app.test_client().get("/socket.io/?EIO=4&transport=polling", headers=headers)
     assert answer.status_code == (200 if may else 403)
     assert answer.headers.get("Access-Control-Allow-Origin") == (origin if may else None)
+
+
+def test_behind_a_proxy_the_origin_is_the_proxys(app, sockets):
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)
+    headers = {"Origin": "https://a.example"}
+    headers |= {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a.example"}
+    answer = app.test_client().get("/socket.io/?EIO=4&transport=polling", headers=headers)
+    assert answer.status_code == 200
 
 
 def test_without_cors_nobody_looks(app):

@@ -1,16 +1,21 @@
 """docs/embedding.md: each program in it is run as it stands there, and does what it says."""
 
 import re
+import signal
 import subprocess
+from contextlib import ExitStack
 
 import pytest
 import requests
 import socketio
 
+from tests.sockets.clients import Polling, RawWebSocket, close
 from tests.system.gunicorn_process import GunicornProcess
 from tests.system.server import CATALOGUE, GUNICORN, ROOT, Server, wait_until
 
 PROGRAMS = re.findall(r"(?s)```python\n(.*?)```", (ROOT / "docs" / "embedding.md").read_text())
+WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"
+PENDING = 5
 SHOP = '\n[topics."shop/*"]\ndurable = true\n'
 
 
@@ -40,7 +45,10 @@ def shop(tmp_path, fill, lay):
 def own(tmp_path, lay):
     """The application of its own."""
     name = lay(PROGRAMS[1])
-    environ = {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    environ = {
+        "PYTHONPATH": f"{ROOT}:{tmp_path}",
+        "HEADWATER_CONNECTIONS_PENDING": str(PENDING),
+    }
     server = GunicornProcess(tmp_path, module=None, app=f"{name}:app", **environ)
     yield server
     server.stop()
@@ -95,6 +103,30 @@ def test_a_namespace_of_ones_own_asks_who_comes(shop, join):
 def test_an_application_of_ones_own(own, join, transports):
     client = join(f"http://127.0.0.1:{own.port}", "/", transports=transports)
     assert client.call("greet", "ann") == "hello ann"
+
+
+def test_it_tells_its_clients_that_it_stops(own):
+    with RawWebSocket(own.port, WEBSOCKET) as client:
+        polling = Polling(own.port)
+        polling.post("40")
+        assert polling.packet().startswith("40")
+        with polling.begin("GET") as poll:
+            client.send("40")
+            client.text(), client.text()
+            own.signal(signal.SIGTERM)
+            assert client.close_code() == 1012
+            client.send(close(1012))
+            assert poll.answer() == (200, "1")
+        # Half of gunicorn's graceful time-out is what clients that are not told would be given.
+        own.process.wait(timeout=10)
+    assert "cut connections" not in own.log
+
+
+def test_it_counts_no_open_websocket_as_pending(own):
+    with ExitStack() as stack:
+        for _ in range(PENDING + 2):
+            client = stack.enter_context(RawWebSocket(own.port, WEBSOCKET))
+            assert client.status == 101
 
 
 def test_the_entry_is_imported_before_flask(tmp_path, fill, lay):
