@@ -159,7 +159,7 @@ def test_a_restart_under_the_list_of_exports(open_page, launch, free_port):
     server.start()
     state = page.locator(f"tr[id='{torn}'] td").first
     wait_until(lambda: state.inner_text().startswith("failed"), "it says what became of it", 40)
-    assert "restarted" in page.inner_text("#notice")
+    wait_until(lambda: "restarted" in page.inner_text("#notice"), "it says why")
     assert page.locator(f"tr[id='{kept}'] td").first.inner_text() == "complete"
     is_live(page)
 
