@@ -18,18 +18,20 @@ import re
 import resource
 import socket
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import IO, Any
+
+from gunicorn.errors import HaltServer
 
 from auth import Tokens
 from auth.origins import is_loopback
 from server.access_log import log_taken_over, make_logger_class
 from server.worker import make_worker_class
 from settings import Settings, SettingsError
-from state import State, StateError
+from state import State, StateError, holder
 from state.takeover import check_alone
 
 try:
@@ -86,14 +88,21 @@ CHECK_S = 15
 def on_starting(server: Any) -> None:
     """Take the instance folder and see that the ports are free; end with one line otherwise."""
     server.instance_lock = _lock(_settings.instance)  # on the arbiter: a reload drops this module
-    if _settings.catalogue is not None:
-        server.handle_hup = partial(_reload_if_right, server, server.handle_hup)
+    server.handle_hup = partial(_reload_if_right, server, server.handle_hup)
     if _settings.access_log_path is not None:
         _make_folder(_settings.access_log_path.parent)
     server.log.warning("%s", _check_addresses(server.cfg.address))
+    server.state_identity = _use_state(server.instance_lock)
     # Each client needs a descriptor, and 1,024 is a common limit: take as many as are allowed.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """End the server rather than start a worker without the tokens that were there."""
+    if problem := _problem_of_state(server):
+        server.log.error("no worker is started: %s", problem)
+        raise HaltServer(problem, 1)
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
@@ -114,11 +123,17 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def _reload_if_right(server: Any, reload: Any) -> None:
-    """Reload if the catalogue can be served, else log why not and change nothing.
+    """Reload if state.db is in place and the catalogue can be served, else log why not.
 
-    gunicorn stops if a worker cannot boot. The check is a process beside the arbiter, which never
-    imports Flask.
+    gunicorn stops if a worker cannot boot. The catalogue is checked by a process beside the
+    arbiter, which never imports Flask.
     """
+    if problem := _problem_of_state(server):
+        server.log.error("reload refused, nothing is changed: %s", problem)
+        return
+    if _settings.catalogue is None:
+        reload()
+        return
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "catalogue"]
     try:
         checked = subprocess.run(
@@ -137,12 +152,37 @@ def _reload_if_right(server: Any, reload: Any) -> None:
         server.log.error("%s", problem)
 
 
+def _use_state(lock: IO[str]) -> holder.Identity:
+    """Return the identity of state.db, and note it in the lock for commands and workers."""
+    try:
+        with closing(State(_settings.instance)) as state:
+            identity = state.make()
+        holder.note(lock, identity)
+    except (StateError, OSError) as error:
+        sys.exit(f"headwater: {error}")
+    return identity
+
+
+def _problem_of_state(server: Any) -> str | None:
+    """Return why the state.db of this server's start can no longer be used, None if it can."""
+    path = _settings.instance / "state.db"
+    # An arbiter that an earlier version started has noted none.
+    in_use = getattr(server, "state_identity", None)
+    with suppress(OSError):
+        if in_use in (None, holder.identity_of(path)):
+            return None
+    return (
+        f"{path} is gone or was replaced: put it back, or stop the server and put a backup in its"
+        " place. Without it all tokens are gone, and requests need none"
+    )
+
+
 def _lock(folder: Path) -> IO[str]:
     """Return the locked file; the kernel unlocks it when the last process that holds it ends."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Locked as long as the server lives. A user who may not open the file cannot lock it.
-        file = open(folder / "lock", "w", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+        file = open(folder / holder.LOCK, "a", opener=partial(os.open, mode=0o600))  # noqa: SIM115
         ends = monotonic() + LOCK_WAIT_S
         while not _is_locked(file):
             if monotonic() > ends:
@@ -151,6 +191,7 @@ def _lock(folder: Path) -> IO[str]:
                     f" {file.name}: stop it or set HEADWATER_INSTANCE"
                 )
             sleep(LOCK_RETRY_S)
+        file.truncate(0)
     except OSError as error:
         sys.exit(f"headwater: {folder} cannot be used, set HEADWATER_INSTANCE: {error.strerror}")
     return file

@@ -7,6 +7,7 @@ SQLite (apsw), and nothing that reads it as a file.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import weakref
 from _queue import Empty, SimpleQueue
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from state import schema, takeover
+from state import holder, schema, takeover
 from state.errors import StateBusy, StateUnusable, telling
 
 # How long it waits for another process that writes. Refusals come before a client gives up.
@@ -41,8 +42,8 @@ class State:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.db"
         self._is_settled = False
-        # Device and inode of the file that is open.
-        self._identity: tuple[int, int] | None = None
+        # Of the file that is open.
+        self._identity: holder.Identity | None = None
         # Connections that nobody uses, by whether their commits are synced. Appending and popping
         # are one step each.
         self._idle: dict[bool, deque[sqlite3.Connection]] = {True: deque(), False: deque()}
@@ -53,8 +54,17 @@ class State:
         self._turn.put(None)
         weakref.finalize(self, _close_all, self._idle)
 
+    def make(self) -> holder.Identity:
+        """Make the file if there is none; return its identity. Raises StateError."""
+        with telling(self.path), self._in_turn():
+            self._settle()
+            if not self._exists():
+                schema.create(self.path)
+            with self._connection():
+                return holder.identity_of(self.path)
+
     def rows(self, sql: str, values: Row = ()) -> list[Row]:
-        """Return the rows of a query; none while there is no file. Raises StateError."""
+        """Return the rows of a query; none while there was never a file. Raises StateError."""
         with telling(self.path):
             self._settle()
             if not self._exists():
@@ -144,21 +154,23 @@ class State:
     # What is in -wal belongs to one file: beside another one it would be read as that one's.
 
     def _exists(self) -> bool:
-        """Is there a file? Raises StateUnusable when only its log is left."""
+        """Is there a file? Raises StateUnusable if there was one: without it all would be open."""
         # In this order: the log comes after the file.
-        has_log = Path(f"{self.path}-wal").exists()
-        is_there = self.path.exists()
-        if has_log and not is_there:
+        has_log = _is_there(f"{self.path}-wal")
+        if _is_there(self.path):
+            return True
+        if has_log or self._identity or holder.identity_in_use(self.path.parent):
             raise StateUnusable(
-                f"{self.path} is gone, and {self.path}-wal is left: put it back, or remove both"
+                f"{self.path} is gone: put it, or a backup, back. Without it all tokens are gone,"
+                " and requests need none"
             )
-        return is_there
+        return False
 
     def _check_identity(self) -> None:
-        """Raise StateUnusable if another file is there than the one that is open."""
-        status = self.path.stat()
-        identity = status.st_dev, status.st_ino
-        if (self._identity or identity) != identity:
+        """Raise StateUnusable if another file is there than the one that is in use."""
+        identity = holder.identity_of(self.path)
+        in_use = self._identity or holder.identity_in_use(self.path.parent) or identity
+        if in_use != identity:
             raise StateUnusable(
                 f"{self.path} was replaced while it was open: stop the server, remove"
                 f" {self.path}-wal, and start it again"
@@ -181,6 +193,15 @@ class State:
             if problems != [("ok",)]:
                 raise StateUnusable(f"{self.path} is damaged: put a backup in its place")
         self._is_settled = True
+
+
+def _is_there(path: Path | str) -> bool:
+    """Tell whether there is a file, or a link to one that is gone. Raises OSError."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _close_all(idle: dict[bool, deque[sqlite3.Connection]]) -> None:

@@ -71,7 +71,8 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     ((version,),) = connection.execute("pragma user_version")
     if application_id != APPLICATION_ID:
         raise StateUnusable(
-            f"{path} is no state of Headwater: move it away, or put a backup in its place"
+            f"{path} is no state of Headwater: put a backup in its place. Without it all tokens"
+            " are gone, and requests need none"
         )
     if version != VERSION:
         raise StateUnusable(

@@ -1,6 +1,7 @@
 """state.db: what is acknowledged is on the disk, whatever happens to a process or to the file."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -143,6 +144,52 @@ def test_what_is_left_of_a_file_that_is_gone_is_not_taken_for_another_ones(state
             add(each, "b")
 
 
+def test_a_file_that_is_gone_is_missed(state, folder):
+    add(state, "a")
+    for path in folder.iterdir():
+        path.unlink()
+    for attempt in (lambda: state.rows(IDS), lambda: add(state, "b")):
+        with pytest.raises(StateUnusable, match=r"state\.db is gone.* requests need none"):
+            attempt()
+    assert not state.path.exists()
+
+
+def test_a_link_to_a_file_that_is_gone_is_no_missing_file(state, folder):
+    folder.mkdir()
+    state.path.symlink_to(folder / "unmounted")
+    for attempt in (lambda: state.rows(IDS), lambda: add(state, "b")):
+        with pytest.raises(StateUnusable, match=r"state\.db cannot be used"):
+            attempt()
+
+
+@pytest.fixture
+def server_runs(folder, run):
+    """A process that holds the lock as a server does, and has noted its state.db."""
+    process = run(
+        "import fcntl\nfrom state import holder\n"
+        "identity = state.make()\nstate.close()\nlock = open(folder / 'lock', 'a')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\nholder.note(lock, identity)\n"
+        "print('holds', flush=True)\nsys.stdin.readline()\n"
+    )
+    assert process.stdout.readline() == "holds\n"
+    return process
+
+
+def test_another_file_than_a_running_server_uses_is_refused(state, folder, server_runs):
+    add(state, "a")
+    state.close()
+    aside = state.path.rename(folder / "aside")
+    for attempt in (lambda: State(folder).rows(IDS), lambda: add(State(folder), "b")):
+        with pytest.raises(StateUnusable, match=r"state\.db is gone"):
+            attempt()
+    shutil.copy(aside, state.path)
+    for attempt in (lambda: State(folder).rows(IDS), lambda: add(State(folder), "b")):
+        with pytest.raises(StateUnusable, match="was replaced while it was open"):
+            attempt()
+    server_runs.communicate("stop\n")
+    assert ids_of(folder) == ["a"], "no server uses another one"
+
+
 def test_many_threads_and_processes_lose_nothing(state, folder, run):
     with state.writing() as execute:
         execute("insert into link_uses values ('all', 0, 0)")
@@ -249,9 +296,9 @@ def cut(path):
 
 
 UNUSABLE = {
-    "empty": (lambda path: path.touch(), "is no state of Headwater: move it away"),
+    "empty": (lambda path: path.touch(), "is no state of Headwater: put a backup in its place"),
     "another file": (lambda path: path.write_text("tokens\n" * 1000), "file is not a database"),
-    "of another program": (foreign, "is no state of Headwater: move it away"),
+    "of another program": (foreign, "is no state of Headwater: put a backup in its place"),
     "of a newer version": (newer, "was written by a newer version of Headwater"),
     "a folder": (lambda path: path.mkdir(), "cannot be used: unable to open database file"),
     "a torn head": (lambda path: torn(path, 0, 50), "file is not a database"),

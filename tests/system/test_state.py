@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,46 @@ def test_a_token_is_made_and_withdrawn_beside_a_server(site, flask):
     wait_until(lambda: server.get("/sources", **bearer(text)).status == 401, "it is no more", 5)
     with pytest.raises(Exception, match=r"IncompleteRead|reset"):
         feed.read()
+
+
+def replace_by_a_copy(path):
+    with closing(sqlite3.connect(path)) as state, closing(sqlite3.connect(f"{path}.new")) as copy:
+        state.backup(copy)
+    Path(f"{path}.new").replace(path)
+
+
+def remove(path):
+    for each in path.parent.glob("state.db*"):
+        each.unlink()
+
+
+def leave_a_link(path):
+    path.unlink()
+    path.symlink_to("unmounted")
+
+
+@pytest.mark.parametrize("spoil", [remove, leave_a_link, replace_by_a_copy])
+def test_no_worker_begins_without_the_tokens_that_were_there(site, spoil):
+    server, _ = site
+    worker = server.worker()
+    spoil(server.instance / "state.db")
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reload refused, nothing is changed" in server.log, "it is refused")
+    assert server.worker() == worker
+    assert server.get("/sources").status == 401
+    worker.kill()
+    assert server.process.wait(20) == 1
+    assert f"no worker is started: {server.instance}/state.db is gone or" in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_token_of_another_file_than_the_servers_is_not_withdrawn(site, flask):
+    server, text = site
+    replace_by_a_copy(server.instance / "state.db")
+    for words in (["withdraw", text.split("_")[1]], ["add", "bob", "--scope", "admin"]):
+        refused = flask(server.instance, "tokens", *words)
+        assert (refused.returncode != 0, refused.stdout) == (True, "")
+        assert "state.db was replaced while it was open: stop the server" in refused.stderr
 
 
 def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
