@@ -44,6 +44,8 @@ class State:
         self._is_settled = False
         # Of the file that is open.
         self._identity: holder.Identity | None = None
+        # Of each open connection: the identity of -wal, which SQLite keeps as long as one is open.
+        self._logs: dict[sqlite3.Connection, holder.Identity | None] = {}
         # Connections that nobody uses, by whether their commits are synced. Appending and popping
         # are one step each.
         self._idle: dict[bool, deque[sqlite3.Connection]] = {True: deque(), False: deque()}
@@ -89,6 +91,7 @@ class State:
     def close(self) -> None:
         """Close the file; what comes next opens it again."""
         _close_all(self._idle)
+        self._logs.clear()
         self._identity = None
 
     @contextmanager
@@ -127,8 +130,11 @@ class State:
         except IndexError:
             connection = self._connect(is_synced=is_synced)
         try:
+            self._check_log()
             yield connection
         except sqlite3.Error:
+            # Before it is closed: with the last one, SQLite removes -wal.
+            self._logs.pop(connection, None)
             connection.close()
             raise
         except BaseException:
@@ -146,6 +152,7 @@ class State:
             # returns. With `normal` only checkpoints are.
             connection.execute(f"pragma synchronous = {'full' if is_synced else 'normal'}")
             schema.check(connection, self.path)
+            self._logs[connection] = self._check_log()
         except BaseException:
             connection.close()
             raise
@@ -176,6 +183,20 @@ class State:
                 f" {self.path}-wal, and start it again"
             )
         self._identity = identity
+
+    def _check_log(self) -> holder.Identity | None:
+        """Return the identity of -wal; raise StateUnusable if another one is open.
+
+        What is written into a log that was removed is lost with the process.
+        """
+        log = f"{self.path}-wal"
+        identity = holder.identity_of(log) if _is_there(log) else None
+        if not {identity}.issuperset(self._logs.values()):
+            raise StateUnusable(
+                f"{log} was removed or replaced while it was open: end the server by SIGTERM, so"
+                " that it saves what it has, and start it again"
+            )
+        return identity
 
     def _settle(self) -> None:
         """Once: take over what is left of versions before, and see that the file is sound."""

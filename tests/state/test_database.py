@@ -162,6 +162,36 @@ def test_a_link_to_a_file_that_is_gone_is_no_missing_file(state, folder):
             attempt()
 
 
+def replace_by_a_copy(path):
+    shutil.copy(path, f"{path}.new")
+    Path(f"{path}.new").replace(path)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, replace_by_a_copy])
+def test_nothing_is_written_into_a_log_that_was_removed(state, folder, spoil):
+    add(state, "a")
+    spoil(Path(f"{state.path}-wal"))
+    attempts = [
+        lambda: state.rows(IDS),
+        lambda: add(state, "b"),
+        lambda: state.writing(is_synced=False).__enter__(),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StateUnusable, match="-wal was removed or replaced while it was open"):
+            attempt()
+    state.close()
+    assert ids_of(folder) == ["a"]
+
+
+def test_the_log_may_go_with_the_last_connection(state, folder):
+    add(state, "a")
+    with pytest.raises(sqlite3.OperationalError):
+        state.rows("select * from nothing")
+    assert not Path(f"{state.path}-wal").exists()
+    add(state, "b")
+    assert ids_of(folder) == ["a", "b"]
+
+
 @pytest.fixture
 def server_runs(folder, run):
     """A process that holds the lock as a server does, and has noted its state.db."""
