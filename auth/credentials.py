@@ -13,7 +13,7 @@ from auth.ended_sessions import EndedSessions
 from auth.identity import RequestIdentity, identity_of
 from auth.links import Links, split_link
 from auth.origins import Origins, is_loopback_host
-from auth.tokens import Tokens
+from auth.tokens import Tokens, TokensUnusable
 from wire.connection import connection_of
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -63,10 +63,12 @@ class Credentials:
     def identify(self, environ: Mapping[str, Any]) -> RequestIdentity:
         """Return the identity of a request, without a principal if it has no credential.
 
-        Raises BadCredential, Forbidden, TooMany.
+        Raises BadCredential, Forbidden, TooMany, TokensUnusable.
         """
         if not self.tokens.is_needed:
             return identity_of(environ, ANYONE)
+        if self.tokens.problem is not None:
+            raise TokensUnusable(self.tokens.problem)
         bearer = self._bearer_of(environ)
         query, link_text = split_link(environ.get("QUERY_STRING", ""))
         if link_text is not None:

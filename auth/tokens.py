@@ -16,10 +16,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from auth.access import BadCredential, Principal
+from auth.access import AccessError, BadCredential, Principal
 from state import State, StateUnusable
 
+# The tokens that were read last are trusted for so long after state.db became unusable: a withdrawn
+# one is still among them.
+UNUSABLE_S = 5.0
+
 _TEXT = re.compile(r"hw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+
+
+class TokensUnusable(StateUnusable, AccessError):
+    """The tokens cannot be read, and those that were read last are too old."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,24 @@ class Tokens:
         self._mark: object = None
         # A token was made once: since then a request without one is refused.
         self.is_needed = False
+        # Why no token can be checked, None if they can.
+        self.problem: str | None = None
+        # When it was found that state.db is unusable; by time.monotonic().
+        self._unusable_since_s: float | None = None
 
     def refresh(self) -> None:
         """Read the tokens if they have changed. Raises StateError; the old tokens stay then."""
+        try:
+            self._read()
+        except StateUnusable as error:
+            now_s = time.monotonic()
+            self._unusable_since_s = self._unusable_since_s or now_s
+            if now_s - self._unusable_since_s >= UNUSABLE_S:
+                self.problem = str(error)
+            raise
+        self._unusable_since_s = self.problem = None
+
+    def _read(self) -> None:
         mark = self._state.rows("select mark from token_changes")
         if mark == self._mark:
             return

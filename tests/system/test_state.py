@@ -187,6 +187,22 @@ def test_a_token_of_another_file_than_the_servers_is_not_withdrawn(site, flask):
         assert "state.db was replaced while it was open: stop the server" in refused.stderr
 
 
+def test_tokens_that_cannot_be_read_are_not_trusted_for_ever(site):
+    server, text = site
+    path, aside = server.instance / "state.db", server.instance / "aside"
+    path.rename(aside)
+    wait_until(lambda: "state.db is gone" in server.log, "it is missed")
+    assert server.get("/sources", **bearer(text)).status == 200, "for a moment"
+    wait_until(lambda: server.get("/sources", **bearer(text)).status == 503, "they are too old", 20)
+    assert server.get("/sources", **bearer(text)).json()["error"] == "state_unusable"
+    opened = server.get("/socket.io/?EIO=4&transport=polling", **bearer(text))
+    assert opened.status == 503
+    assert server.get("/healthz").status == 200
+    aside.rename(path)
+    wait_until(lambda: server.get("/sources", **bearer(text)).status == 200, "they are read again")
+    assert "Traceback" not in server.log
+
+
 def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
     server, text = site
     path = link_of_one_use(server, text)
