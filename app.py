@@ -94,7 +94,7 @@ def create_app(
     topics = _make_topics(settings, catalogue, mount, threads)
     exports = _make_exports(settings, Announcer(topics, mount), state, threads)
     folders = {
-        name: Folder(name, entry.path, hidden=entry.hidden)
+        name: Folder(name, entry.path, hidden=entry.hidden, instance=settings.instance)
         for name, entry in catalogue.folders.items()
     }
     lookup = SourceLookup(

@@ -118,7 +118,9 @@ class SpecReader:
             extension=TARBALL.extension,
             selection="",
             excel=False,
-            query=Tree(folder.name, str(folder.path), folder.hidden, digest),
+            query=Tree(
+                folder.name, str(folder.path), folder.hidden, digest, str(folder.instance or "")
+            ),
             rows_estimate=len(snapshot.files),
             fingerprint=lambda: digest if snapshot.is_settled else None,
             definition=self._definitions.of_folders[folder.name],

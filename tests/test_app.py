@@ -66,6 +66,64 @@ def test_what_would_serve_the_state_stops_the_start(tmp_path, path):
     ]
 
 
+@pytest.mark.parametrize("name", ["state.db", "state.db-wal", "state.db-shm", "secret.key", "lock"])
+def test_the_servers_own_files_are_served_under_no_path(tmp_path, name):
+    """Neither under a path to be (a log need not be there yet) nor by a hard link."""
+    own = tmp_path / "own"
+    own.mkdir()
+    catalogue = tmp_path / "headwater.toml"
+    catalogue.write_text(
+        f'logs.a.path = "own/{name}"\nlogs.b.path = "hard"\n'
+        'sources.c = { database = "sqlite:///hard", table = "tokens" }\n'
+    )
+    (own / name).touch()
+    (tmp_path / "hard").hardlink_to(own / name)
+    problem = "it is a file of this server, in its instance folder"
+    with pytest.raises(CatalogueError) as caught:
+        create_app(Settings(catalogue=catalogue, instance=own))
+    assert sorted(caught.value.problems) == [
+        f"logs.a.path: {problem}",
+        f"logs.b.path: {problem}",
+        "sources.c.database: it is the state of this server",
+    ]
+    for path in (own / name, tmp_path / "hard"):
+        path.unlink()
+    catalogue.write_text(f'logs.a.path = "own/{name}"\n')
+    with pytest.raises(CatalogueError, match=problem):
+        create_app(Settings(catalogue=catalogue, instance=own))
+
+
+def test_a_mount_of_the_instance_folder_is_not_served(tmp_path, mounted):
+    own, logs = tmp_path / "above" / "own", tmp_path / "above" / "own" / "logs"
+    logs.mkdir(parents=True)
+    paths = {"a": own, "b": own.parent, "logs": logs}
+    for name, path in paths.items():
+        mounted(path, tmp_path / f"mount-{name}")
+    catalogue = tmp_path / "headwater.toml"
+    catalogue.write_text("".join(f'folders.{name}.path = "mount-{name}"\n' for name in paths))
+    with pytest.raises(CatalogueError) as caught:
+        create_app(Settings(catalogue=catalogue, instance=own))
+    problem = "path: it holds the instance folder, where the keys and the state are"
+    assert caught.value.problems == [f"folders.a.{problem}", f"folders.b.{problem}"]
+
+
+@pytest.fixture
+def mounted():
+    """mounted(folder, at): folder is mounted there, too."""
+    mounts = []
+
+    def mount(folder, at):
+        at.mkdir()
+        command = ["mount", "--bind", folder, at]
+        if os.getuid() or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting needs root")
+        mounts.append(at)
+
+    yield mount
+    for at in mounts:
+        subprocess.run(["umount", "--lazy", at], check=True)
+
+
 def test_without_a_catalogue_the_sample_is_due(tmp_path):
     with pytest.raises(CatalogueError, match=r"sample\.db is not there"):
         create_app(Settings(instance=tmp_path))

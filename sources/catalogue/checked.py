@@ -7,6 +7,7 @@ from pathlib import Path
 from sources.catalogue.catalogue import Catalogue, load_catalogue, sample_catalogue
 from sources.catalogue.check import check_catalogue
 from sources.errors import CatalogueError
+from sources.own_files import is_above, is_own_file
 
 
 def checked_catalogue(path: Path | None, instance: Path) -> Catalogue:
@@ -35,19 +36,26 @@ def _sample_in(instance: Path) -> Catalogue:
 
 
 def _check_apart(catalogue: Catalogue, instance: Path) -> list[str]:
-    """Return the entries that would serve the server's own state; see state/database.py."""
-    own = instance.resolve()
+    """Return the entries that would serve the server's own files; see sources/own_files.py."""
     databases = {
-        name: Path(str(source.database)).resolve()
+        name: Path(str(source.database))
         for name, source in catalogue.sources.items()
         if hasattr(source, "database")
     }
     return [
-        f"folders.{name}.path: it holds the instance folder, where the keys and the state are"
-        for name, folder in catalogue.folders.items()
-        if own.is_relative_to(folder.path.resolve())
-    ] + [
-        f"sources.{name}.database: it is the state of this server"
-        for name, database in databases.items()
-        if database == own / "state.db"
+        *(
+            f"folders.{name}.path: it holds the instance folder, where the keys and the state are"
+            for name, folder in catalogue.folders.items()
+            if is_above(folder.path, instance)
+        ),
+        *(
+            f"sources.{name}.database: it is the state of this server"
+            for name, database in databases.items()
+            if is_own_file(database, instance)
+        ),
+        *(
+            f"logs.{name}.path: it is a file of this server, in its instance folder"
+            for name, log in catalogue.logs.items()
+            if is_own_file(log.path, instance)
+        ),
     ]

@@ -13,11 +13,15 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
+from sources.own_files import OwnFiles
+
 _OPENAT2 = 437  # on every architecture
 _AT_FDCWD = -100
 _NO_XDEV, _NO_SYMLINKS, _BENEATH, _CACHED = 0x01, 0x04, 0x08, 0x20
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FOLDER_FLAGS = getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_CLOEXEC
+# With O_PATH no content is opened: closing it drops no locks.
+_HANDLE_FLAGS = getattr(os, "O_PATH", 0) | os.O_CLOEXEC
+_FOLDER_FLAGS = _HANDLE_FLAGS | os.O_DIRECTORY
 
 # Local file systems: ext2 to 4, XFS, Btrfs, F2FS, tmpfs.
 _LOCAL = (0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0x01021994)
@@ -26,9 +30,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class CachedOpen:
-    """Opens files below one folder. path: of the folder, which may be replaced."""
+    """Opens files below one folder, except the server's own.
 
-    def __init__(self, path: Path) -> None:
+    path: of the folder, which may be replaced.
+    """
+
+    def __init__(self, path: Path, own: OwnFiles) -> None:
+        self._own = own
         self._root = path
         self._path = os.fsencode(path)
         # Device and inode of the folder at the last look, and whether it is on a local disk.
@@ -55,11 +63,20 @@ class CachedOpen:
             try:
                 status = os.fstat(folder)
                 if (status.st_dev, status.st_ino) == self._seen:
-                    how = _CACHED | _BENEATH | _NO_SYMLINKS | _NO_XDEV
-                    return _openat2(folder, os.fsencode(path), _FLAGS, how)
+                    return self._open(folder, os.fsencode(path))
             finally:
                 os.close(folder)
         return None
+
+    def _open(self, folder: int, path: bytes) -> int | None:
+        how = _CACHED | _BENEATH | _NO_SYMLINKS | _NO_XDEV
+        handle = _openat2(folder, path, _HANDLE_FLAGS, how)
+        try:
+            if self._own.has(os.fstat(handle)):
+                return None
+        finally:
+            os.close(handle)
+        return _openat2(folder, path, _FLAGS, how)
 
 
 def _openat2(folder: int, path: bytes, flags: int, resolve: int) -> int:

@@ -30,6 +30,7 @@ from sources.errors import (
 )
 from sources.folders.cached_open import CachedOpen
 from sources.grain import is_settled
+from sources.own_files import OwnFiles
 
 # The kernel's limit: more are a cycle.
 MAX_LINKS = 40
@@ -191,13 +192,20 @@ class _UnconfirmedRead:
 
 
 class Folder:
-    """See the module. hidden: whether names with a dot at the start are served."""
+    """See the module. hidden: whether names with a dot at the start are served.
 
-    def __init__(self, name: str, path: Path, *, hidden: bool = False) -> None:
+    instance: the folder with the server's own files, which are not served; None for none.
+    """
+
+    def __init__(
+        self, name: str, path: Path, *, hidden: bool = False, instance: Path | None = None
+    ) -> None:
         self.name = name
         self.path = path
         self.hidden = hidden
-        self._cached = CachedOpen(path)
+        self.instance = instance
+        self.own = OwnFiles(instance)
+        self._cached = CachedOpen(path, self.own)
 
     def open_cached(self, path: str) -> OpenFile | None:
         """Return the file at path without waiting for a disk, None where `open` is needed.
@@ -282,6 +290,8 @@ class Folder:
         is_file = stat.S_ISREG(status.st_mode)
         if not _is_text(found.name) or not (is_file or stat.S_ISDIR(status.st_mode)):
             return None
+        if self.own.has(status):
+            return None
         version = Version.of(status) if is_file else None
         return DirectoryEntry(found.name, found.is_symlink(), version, status.st_mtime)
 
@@ -294,7 +304,7 @@ class Folder:
     def _walk(self, names: list[str]) -> tuple[int, os.stat_result]:
         """Return a descriptor of the regular file or folder at names, and its status."""
         try:
-            return _Walk(self.path, hidden=self.hidden).to(names)
+            return _Walk(self.path, hidden=self.hidden, own=self.own).to(names)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM):
                 raise Unreadable("the server may not read it") from error
@@ -310,7 +320,7 @@ def open_beneath(folder: Path, name: str) -> int:
 
     Raises OSError, and NoSuchFile for a link that leads out of the folder or to a device.
     """
-    descriptor, _ = _Walk(folder, hidden=True).to([name])
+    descriptor, _ = _Walk(folder, hidden=True, own=OwnFiles(None)).to([name])
     return descriptor
 
 
@@ -337,6 +347,9 @@ class SequentialOpener:
             self._descriptor = self._folder.open_folder(above)
             self._above = above
         try:
+            status = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+            if self._folder.own.has(status):
+                raise NoSuchFile(_NOTHING)
             descriptor = os.open(name, _READ, dir_fd=self._descriptor)
         except OSError:
             # It is a link, or was removed.
@@ -353,9 +366,10 @@ class SequentialOpener:
 class _Walk:
     """A walk below a folder. Raises OSError, and NoSuchFile for a way out of the folder."""
 
-    def __init__(self, root: Path, *, hidden: bool) -> None:
+    def __init__(self, root: Path, *, hidden: bool, own: OwnFiles) -> None:
         self._root = root
         self._hidden = hidden
+        self._own = own
         self._links = 0
 
     def to(self, names: list[str]) -> tuple[int, os.stat_result]:
@@ -374,6 +388,8 @@ class _Walk:
                 if name.startswith(".") and not self._hidden:
                     raise NoSuchFile(_NOTHING)
                 status = os.stat(name, dir_fd=way[-1], follow_symlinks=False)
+                if self._own.has(status):
+                    raise NoSuchFile(_NOTHING)
                 if stat.S_ISLNK(status.st_mode):
                     ahead.extendleft(reversed(self._target(name, way)))
                 elif stat.S_ISDIR(status.st_mode):

@@ -31,7 +31,8 @@ def pack_folder(tree: Tree, sink: ByteSink, done: Callable[[int], None]) -> int:
     done: called with the number of files written so far.
     Raises FileChanged when the folder is not the one of tree, and as Folder.open.
     """
-    folder = Folder(tree.name, Path(tree.path), hidden=tree.hidden)
+    instance = Path(tree.instance) if tree.instance else None
+    folder = Folder(tree.name, Path(tree.path), hidden=tree.hidden, instance=instance)
     snapshot = take_snapshot(folder)
     if snapshot.digest() != tree.digest:
         raise FileChanged("the folder has changed since it was requested; request it again")
