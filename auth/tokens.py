@@ -24,6 +24,9 @@ from state import State, StateUnusable
 UNUSABLE_S = 5.0
 
 _TEXT = re.compile(r"hw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# The year 10000: no date is later.
+_MAX_S = 253_402_300_800
 
 
 class TokensUnusable(StateUnusable, AccessError):
@@ -89,7 +92,7 @@ class Tokens:
         rows = self._state.rows("select * from tokens order by rowid")
         try:
             self._by_id = {row[0]: _token_of(*row) for row in rows}
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise StateUnusable(f"{self._state.path} has a token that is none: {error}") from error
         self._mark, self.is_needed = mark, self.is_needed or bool(rows)
 
@@ -162,7 +165,17 @@ def _token_of(
     token_id: str, name: str, sha256: str, scopes: str, attributes: str, made_s: float,
     expires_s: float | None, withdrawn_s: float | None,
 ) -> Token:  # fmt: skip
-    scopes_of = tuple(json.loads(scopes))
+    """Raises ValueError or TypeError for what is none; SQLite keeps values of any type."""
+    scopes_of, attributes_of = json.loads(scopes), json.loads(attributes)
+    pairs_of = attributes_of.items() if isinstance(attributes_of, dict) else [(None,)]
+    texts = [token_id, name, sha256, *scopes_of, *(text for pair in pairs_of for text in pair)]
+    if not (isinstance(scopes_of, list) and all(isinstance(text, str) for text in texts)):
+        raise ValueError("a name, a scope or an attribute is no text")
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError("its digest is none")
+    ends_s = [time_s for time_s in (expires_s, withdrawn_s) if time_s is not None]
+    if not all(0 <= time_s < _MAX_S for time_s in (made_s, *ends_s)):
+        raise ValueError("a time is none")
     return Token(
-        token_id, name, sha256, scopes_of, json.loads(attributes), made_s, expires_s, withdrawn_s
+        token_id, name, sha256, tuple(scopes_of), attributes_of, made_s, expires_s, withdrawn_s
     )

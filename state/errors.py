@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,10 @@ _UNUSABLE = {
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_SCHEMA,
 }
+# Other errors of these texts have no kind of their own: the tables or texts are not ours.
+_FOREIGN = re.compile(r"no such (table|column)|table \w+ has \d+ columns|Could not decode to UTF-8")
 
 
 # What SQLite makes beside the file when it opens it.
@@ -68,6 +72,6 @@ def telling(path: Path) -> Iterator[None]:
             raise StateBusy(f"{path} is locked by another process: try again") from error
         if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(path)):
             raise StateFull(f"{path} cannot be written: the disk is full") from error
-        if kind in _UNUSABLE:
+        if kind in _UNUSABLE or _FOREIGN.match(str(error)):
             raise StateUnusable(f"{path} cannot be used: {error}") from error
         raise

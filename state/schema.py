@@ -69,7 +69,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StateUnusable unless it is a file of this version. Raises sqlite3.Error."""
     ((application_id,),) = connection.execute("pragma application_id")
     ((version,),) = connection.execute("pragma user_version")
-    if application_id != APPLICATION_ID:
+    if application_id != APPLICATION_ID or version < VERSION:
         raise StateUnusable(
             f"{path} is no state of Headwater: put a backup in its place. Without it all tokens"
             " are gone, and requests need none"

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from typing import Any
 
 from state.errors import StateUnusable
 from state.whole_file import sync
+
+log = logging.getLogger(__name__)
 
 # Where they go, in a folder for each time. docs/running.md says how to go back.
 PUT_AWAY = "before-state.db"
@@ -34,6 +38,10 @@ _NAMES = (_TOKENS, _LINKS, _SESSIONS, _POSITIONS)
 _RECORDINGS = "recordings"
 _FORGOTTEN = "forgotten"
 _RECORDS = (".json", ".json.new", _FORGOTTEN)
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# Of SQLite, and of dates: the year 10000.
+_MAX_INTEGER, _MAX_S = 2**63 - 1, 253_402_300_800
 
 _Execute = Callable[[str, tuple[Any, ...]], object]
 
@@ -59,13 +67,33 @@ class Earlier:
             yield self.is_there()
 
     def copy(self, execute: _Execute) -> None:
-        """Add its rows. Raises StateUnusable when tokens cannot be read: nobody would need one."""
-        for row in _tokens_in(self._folder / _TOKENS):
+        """Add its rows. Raises StateUnusable if anything cannot be read: it would be lost.
+
+        Files whose names are not of that version are put away, too, with a line in the log.
+        """
+        for name, copy in (
+            (_TOKENS, self._copy_tokens),
+            (_LINKS, self._copy_links),
+            (_SESSIONS, self._copy_sessions),
+            (_POSITIONS, self._copy_positions),
+            (_RECORDINGS, self._copy_records),
+        ):
+            try:
+                copy(execute)
+            except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+                path = self._folder / name
+                raise StateUnusable(f"{path} cannot be read: {error}") from error
+
+    def _copy_tokens(self, execute: _Execute) -> None:
+        path = self._folder / _TOKENS
+        for entry in json.loads(path.read_bytes()) if path.exists() else []:
             execute(
                 "insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (id) do update"
                 " set withdrawn_s = coalesce(withdrawn_s, excluded.withdrawn_s)",
-                row,
+                _token_row(**entry),
             )
+
+    def _copy_links(self, execute: _Execute) -> None:
         for path, expires_s in _named_by_end(self._folder / _LINKS):
             # A byte a use.
             execute(
@@ -74,14 +102,17 @@ class Earlier:
                 (path.stem, expires_s, path.stat().st_size),
             )
 
+    def _copy_sessions(self, execute: _Execute) -> None:
         for path, expires_s in _named_by_end(self._folder / _SESSIONS):
             execute("insert or ignore into ended_sessions values (?, ?)", (path.stem, expires_s))
 
-        for path in (self._folder / _POSITIONS).glob("*.json"):
+    def _copy_positions(self, execute: _Execute) -> None:
+        for path in filter(_has_a_name, (self._folder / _POSITIONS).glob("*.json")):
             text = path.read_text(errors="replace")
             execute("insert or replace into log_positions values (?, ?)", (path.stem, text))
 
-        for path in self._records():
+    def _copy_records(self, execute: _Execute) -> None:
+        for path in filter(_has_a_name, self._records()):
             if path.suffix == ".json":
                 # As it is, also if it is damaged and no text.
                 execute(
@@ -95,7 +126,9 @@ class Earlier:
     def put_away(self) -> None:
         """Move the files to where they are not found again. Raises OSError."""
         aside = self._folder / PUT_AWAY / str(time.time_ns())
-        aside.mkdir(mode=0o700, parents=True)
+        # mkdir does not give parents this mode.
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        aside.mkdir(mode=0o700)
         self._put_records_away(aside / _RECORDINGS)
         for name in (*_NAMES, _TOKENS_LOCK):
             if (self._folder / name).exists():
@@ -141,19 +174,23 @@ def check_alone(folder: Path) -> None:
         return
 
 
-def _tokens_in(path: Path) -> list[tuple[Any, ...]]:
-    if not path.exists():
-        return []
+def _named_by_end(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the files called <id>.<unix seconds>, and their second."""
+    for path in folder.iterdir() if folder.exists() else ():
+        end = path.suffix[1:]
+        if _has_a_name(path, is_one=end.isdecimal() and path.is_file()):
+            yield path, min(int(end), _MAX_INTEGER)
+
+
+def _has_a_name(path: Path, *, is_one: bool = True) -> bool:
+    """Return is_one if the name is UTF-8; log a file that is not copied."""
     try:
-        return [_token_row(**entry) for entry in json.loads(path.read_bytes())]
-    except (OSError, ValueError, TypeError) as error:
-        raise StateUnusable(f"{path} cannot be read: {error}") from error
-
-
-def _named_by_end(folder: Path) -> list[tuple[Path, int]]:
-    """Return the files called <id>.<unix seconds>, and their second."""
-    paths = list(folder.iterdir()) if folder.exists() else []
-    return [(path, int(path.suffix[1:])) for path in paths if path.suffix[1:].isdecimal()]
+        path.name.encode()
+    except UnicodeEncodeError:
+        is_one = False
+    if not is_one:
+        log.warning("not taken over: file=%a is none of the version before", str(path))
+    return is_one
 
 
 def _token_row(
@@ -168,6 +205,13 @@ def _token_row(
 ) -> tuple[Any, ...]:
     if not all(isinstance(text, str) for text in (id, name, sha256, *scopes)):
         raise ValueError("an id, a name, a digest or a scope is no text")
+    if not (isinstance(scopes, list) and _SHA256.fullmatch(sha256)):
+        raise ValueError("the scopes are no list, or the digest is none")
+    if not all(isinstance(text, str) for pair in attributes.items() for text in pair):
+        raise ValueError("an attribute is no text")
+    ends_s = [time_s for time_s in (expires_s, withdrawn_s) if time_s is not None]
+    if not all(0 <= time_s < _MAX_S for time_s in (made_s, *ends_s)):
+        raise ValueError("a time is none")
     return (
         id, name, sha256, json.dumps(list(scopes)), json.dumps(attributes),
         made_s, expires_s, withdrawn_s,

@@ -161,6 +161,17 @@ DAMAGED = {
     "no scopes": "scopes = 'null'",
     "no attributes": "attributes = '{'",
     "bytes": "attributes = x'ff'",
+    "attributes that are a list": "attributes = '[]'",
+    "an attribute that is no text": """attributes = '{"a": 1}'""",
+    "scopes that are no list": """scopes = '{"admin": 1}'""",
+    "scopes that are a text": """scopes = '"admin"'""",
+    "a name of bytes": "name = x'ff00'",
+    "a name that is no UTF-8": "name = cast(x'ff00' as text)",
+    "a digest that is not ASCII": "sha256 = 'é'",
+    "an end that is a text": "expires_s = 'soon'",
+    "an end that is an empty text": "expires_s = ''",
+    "a time that is no date": "made_s = 1e300",
+    "deep JSON": f"scopes = '{'[' * 100_000}'",
 }
 
 
@@ -170,7 +181,9 @@ def test_a_damaged_token_is_told_and_changes_nothing(tokens, state, change):
     with state.writing() as execute:
         execute(f"update tokens set {change}")
     for _ in range(2):
-        with pytest.raises(StateUnusable, match="has a token that is none"):
+        with pytest.raises(
+            StateUnusable, match=r"state\.db (has a token that is none|cannot be used)"
+        ):
             tokens.refresh()
     assert tokens.find(text).name == "ann"
     assert tokens.is_needed

@@ -311,6 +311,18 @@ def newer(path):
         connection.execute("pragma user_version = 2")
 
 
+def older(path):
+    newer(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("pragma user_version = 0")
+
+
+def without_a_table(path):
+    add(State(path.parent), "a")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("drop table ended_sessions")
+
+
 def torn(path, where, length):
     state = State(path.parent)
     add(state, *(f"session {number}" for number in range(1000)))
@@ -330,6 +342,8 @@ UNUSABLE = {
     "another file": (lambda path: path.write_text("tokens\n" * 1000), "file is not a database"),
     "of another program": (foreign, "is no state of Headwater: put a backup in its place"),
     "of a newer version": (newer, "was written by a newer version of Headwater"),
+    "of no version": (older, "is no state of Headwater: move it away"),
+    "a table is missing": (without_a_table, "cannot be used: no such table: ended_sessions"),
     "a folder": (lambda path: path.mkdir(), "cannot be used: unable to open database file"),
     "a torn head": (lambda path: torn(path, 0, 50), "file is not a database"),
     "a torn page": (lambda path: torn(path, 8192, 4096), "malformed|is damaged"),

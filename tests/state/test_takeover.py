@@ -152,6 +152,9 @@ def test_what_was_changed_since_stays_changed(folder):
     assert not Earlier(folder).is_there()
 
 
+TOKEN = {
+    "id": "a", "name": "b", "sha256": "c" * 64, "scopes": ["x"], "attributes": {}, "made_s": 1,
+}  # fmt: skip
 DAMAGED = {
     "empty": b"",
     "cut": b'[{"id": "0123456789ab", "name"',
@@ -163,6 +166,20 @@ DAMAGED = {
     "without a hash": b'[{"id": "a", "name": "n", "scopes": []}]',
     "a field of another version": b'[{"id": "a", "scopes": [], "colour": 1}]',
     "no scopes": b'[{"id": "a", "scopes": null}]',
+    "deep": b"[" * 100_000,
+    **{
+        name: json.dumps([TOKEN | change]).encode()
+        for name, change in {
+            "attributes that are a number": {"attributes": 5},
+            "an attribute that is a number": {"attributes": {"a": 5}},
+            "scopes that are a text": {"scopes": "x"},
+            "a digest that is none": {"sha256": "c"},
+            "a time that is a text": {"made_s": "x"},
+            "a time that is a list": {"expires_s": []},
+            "a time that is huge": {"made_s": 10**23},
+            "a name that is no UTF-8": {"name": "\ud800"},
+        }.items()
+    },
 }
 
 
@@ -176,6 +193,44 @@ def test_damaged_tokens_are_told_and_nothing_is_changed(folder, content):
             attempt()
     assert names_in(folder) - before <= {"state.db", "state.db-wal", "state.db-shm"}
     assert (folder / "tokens.json").read_bytes() == content
+
+
+NOT_READ = {
+    "links is a file": lambda folder: (folder / "links").write_text("x"),
+    "a position is a folder": lambda folder: (folder / "logs-state" / "a.json").mkdir(parents=True),
+    "a record is a folder": lambda folder: (folder / "recordings" / "a.json").mkdir(parents=True),
+}
+
+
+@pytest.mark.parametrize("make", NOT_READ.values(), ids=NOT_READ.keys())
+def test_what_cannot_be_read_is_told_and_stays(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(StateUnusable, match=r"(links|logs-state|recordings) cannot be read: "):
+        State(tmp_path).rows("select 1")
+    assert Earlier(tmp_path).is_there()
+
+
+def test_a_name_of_no_version_is_put_away_with_a_line(folder, caplog):
+    odd = [b"links/\xff.4102444800", b"sessions-ended/\xff.1", b"links/x", b"logs-state/\xff.json"]
+    for name in odd:
+        (folder / os.fsdecode(name)).touch()
+    (folder / "links" / "folder.4102444800").mkdir()
+    has_all(State(folder))
+    assert caplog.text.count("not taken over") == len(odd) + 1
+    (aside,) = (folder / PUT_AWAY).iterdir()
+    assert all((aside / os.fsdecode(name)).exists() for name in odd)
+
+
+def test_an_end_that_is_huge_is_never_reached(folder):
+    (folder / "links" / "aa.99999999999999999999").write_text(".")
+    found = State(folder).rows("select expires_s, uses from link_uses where id = 'aa'")
+    assert found == [(2**63 - 1, 1)]
+
+
+def test_what_is_put_away_is_private(folder):
+    State(folder).rows("select 1")
+    above = folder / PUT_AWAY
+    assert {path.stat().st_mode & 0o777 for path in (above, *above.iterdir())} == {0o700}
 
 
 def test_an_id_that_is_no_text_is_told(folder):
