@@ -200,6 +200,12 @@ class Room(Namespace):
     def on_forbidden(self):
         raise Forbidden("you may not")
 
+    def on_volatile(self):
+        emit("ignored", volatile=True)
+        with pytest.raises(TypeError, match="volatile"):
+            self.emit("refused", volatile=True)
+        return "refused"
+
     def on_session(self):
         session["x"] = 1
 
@@ -246,6 +252,11 @@ def test_rooms(join, sockets):
     assert bob.get_received("/room")[0]["args"] == ["hi"]
     sockets.emit("all", {"n": 1}, namespace="/room")
     assert cat.get_received("/room")[0]["name"] == "all"
+
+
+def test_flask_socketios_own_emit_takes_no_volatile(join):
+    """docs/embedding.md says what to call instead."""
+    assert join("ann").emit("volatile", namespace="/room", callback=True) == "refused"
 
 
 @pytest.mark.parametrize("room", [5, None, ["red"]])

@@ -117,7 +117,7 @@ def test_it_tells_its_clients_that_it_stops(own):
             assert client.close_code() == 1012
             client.send(close(1012))
             assert poll.answer() == (200, "1")
-        # Half of gunicorn's graceful time-out is what clients that are not told would be given.
+        # Clients that are not told have 27 s.
         own.process.wait(timeout=10)
     assert "cut connections" not in own.log
 
