@@ -342,7 +342,7 @@ UNUSABLE = {
     "another file": (lambda path: path.write_text("tokens\n" * 1000), "file is not a database"),
     "of another program": (foreign, "is no state of Headwater: put a backup in its place"),
     "of a newer version": (newer, "was written by a newer version of Headwater"),
-    "of no version": (older, "is no state of Headwater: move it away"),
+    "of no version": (older, "is no state of Headwater: put a backup in its place"),
     "a table is missing": (without_a_table, "cannot be used: no such table: ended_sessions"),
     "a folder": (lambda path: path.mkdir(), "cannot be used: unable to open database file"),
     "a torn head": (lambda path: torn(path, 0, 50), "file is not a database"),
