@@ -101,9 +101,9 @@ class Authenticator:
                 log.exception("the tokens cannot be read")
 
     def look_again(self) -> None:
-        """Read the tokens if they have changed; cut connections without a valid credential."""
+        """Read tokens and ended sessions again; cut connections without a valid credential."""
         tokens = self.credentials.tokens
-        self._run_native(tokens.refresh)
+        self._run_native(self._read_again)
         if tokens.is_needed:
             good = {token.id for token in tokens.all() if token.is_good()}
             now_s = time.time()
@@ -117,6 +117,10 @@ class Authenticator:
 
             self.clients.cut(is_over)
             self.sessions.cut(is_over)
+
+    def _read_again(self) -> None:
+        self.credentials.tokens.refresh()
+        self.credentials.ended.refresh()
 
     # Each request.
 

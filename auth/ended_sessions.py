@@ -11,6 +11,10 @@ from collections.abc import Callable
 
 from state import State
 
+# The last row: another one after each log-out, by any process. A row's number may come again after
+# its row is removed, its id does not.
+_LAST = "select rowid, id from ended_sessions order by rowid desc limit 1"
+
 
 class EndedSessions:
     """Reads at once what earlier processes have written to state. Raises StateError.
@@ -25,7 +29,19 @@ class EndedSessions:
     ) -> None:
         self._state = state
         self._run_native = run_native
-        self._ids = {each for (each,) in state.rows("select id from ended_sessions")}
+        self._ids: set[object] = set()
+        self._last: object = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what other processes have added: the worker before a reload may still end sessions.
+
+        Raises StateError.
+        """
+        last = self._state.rows(_LAST)
+        if last != self._last:
+            self._ids.update(each for (each,) in self._state.rows("select id from ended_sessions"))
+            self._last = last
 
     def add(self, session_id: str, expires_s: int) -> None:
         """Remember the session until expires_s (unix seconds), when its cookie expires."""

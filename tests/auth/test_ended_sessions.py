@@ -28,6 +28,20 @@ def test_the_next_process_knows_it_too(state):
     assert "a1" in EndedSessions(State(state.path.parent))
 
 
+def test_what_another_process_ends_is_known_after_a_refresh(state):
+    ended, other = EndedSessions(state), EndedSessions(State(state.path.parent))
+    for session in ("a1", "a2"):
+        other.add(session, SOON_S)
+        ended.refresh()
+        assert session in ended
+    # The number of its row is that of the row before.
+    with state.writing() as execute:
+        execute("delete from ended_sessions where id = 'a2'")
+    other.add("a3", SOON_S)
+    ended.refresh()
+    assert "a3" in ended
+
+
 def test_what_has_expired_by_itself_is_forgotten(state):
     ended = EndedSessions(state)
     ended.add("old", int(time.time()) - 10)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -125,6 +126,31 @@ def test_what_was_answered_survives_a_kill(site):
     server.start()
     assert server.get(path).json()["error"] == "link_spent"
     assert copy.ask("/exports", Accept="application/json").status == 401
+
+
+def test_a_log_out_that_ends_after_a_reload_is_known(site):
+    server, text = site
+    ann, copy = Browser(server), Browser(server)
+    ann.log_in(text)
+    copy.cookies = dict(ann.cookies)
+    body = urlencode({"csrf_token": ann.mark("/exports")})
+    cookie = "; ".join(f"{name}={value}" for name, value in ann.cookies.items())
+    client = server.send(
+        f"POST /logout HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nCookie: {cookie}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body[:5]}".encode()
+    )
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: server.log.count("Booting worker") == 2, "another worker boots")
+    server.wait_until_it_answers()
+    assert copy.ask("/exports", Accept="application/json").status == 200
+    client.sendall(body[5:].encode())
+    assert client.recv(100).startswith(b"HTTP/1.1 303")
+
+    def is_ended():
+        return copy.ask("/exports", Accept="application/json").status == 401
+
+    wait_until(is_ended, "the other worker knows it")
 
 
 def test_an_export_is_known_as_soon_as_its_id_is(serve):
