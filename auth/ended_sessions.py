@@ -15,6 +15,10 @@ from state import State
 # its row is removed, its id does not.
 _LAST = "select rowid, id from ended_sessions order by rowid desc limit 1"
 
+# A row stays for so long after it expires: if the clock jumps ahead and back, the session, or the
+# link, that has ended is not valid again.
+KEPT_S = 30 * 86_400
+
 
 class EndedSessions:
     """Reads at once what earlier processes have written to state. Raises StateError.
@@ -52,9 +56,9 @@ class EndedSessions:
         return session_id in self._ids
 
     def _write(self, session_id: str, expires_s: int) -> None:
-        now = (time.time(),)
+        before = (time.time() - KEPT_S,)
         with self._state.writing() as execute:
-            old = execute("select id from ended_sessions where expires_s < ?", now)
-            execute("delete from ended_sessions where expires_s < ?", now)
+            old = execute("select id from ended_sessions where expires_s < ?", before)
+            execute("delete from ended_sessions where expires_s < ?", before)
             execute("insert or replace into ended_sessions values (?, ?)", (session_id, expires_s))
         self._ids.difference_update(each for (each,) in old if each != session_id)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from auth.access import BadCredential, LinkSpent
+from auth.ended_sessions import KEPT_S
 from state import State
 from wire.since import After, Age, All, Since, parse_since
 
@@ -83,7 +84,7 @@ class Links:
     def _count(self, link: Link) -> None:
         with self._state.writing() as execute:
             self._check_left(link, execute(_USES, (link.id,)))
-            execute("delete from link_uses where expires_s < ?", (time.time(),))
+            execute("delete from link_uses where expires_s < ?", (time.time() - KEPT_S,))
             execute(
                 "insert into link_uses values (?, ?, 1) on conflict (id) do update"
                 " set uses = uses + 1",

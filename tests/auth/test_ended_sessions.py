@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from auth.ended_sessions import EndedSessions
+from auth.ended_sessions import KEPT_S, EndedSessions
 from state import State
 
 SOON_S = int(time.time()) + 1000
@@ -44,10 +44,13 @@ def test_what_another_process_ends_is_known_after_a_refresh(state):
 
 def test_what_has_expired_by_itself_is_forgotten(state):
     ended = EndedSessions(state)
-    ended.add("old", int(time.time()) - 10)
+    late_s = int(time.time()) - 10
+    ended.add("old", late_s - KEPT_S)
+    ended.add("late", late_s)
     ended.add("a1", SOON_S)
     assert "old" not in ended
-    assert state.rows("select * from ended_sessions") == [("a1", SOON_S)]
+    kept = [("late", late_s), ("a1", SOON_S)]
+    assert state.rows("select * from ended_sessions order by rowid") == kept
 
 
 def test_again_is_harmless(state):

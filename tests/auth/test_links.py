@@ -12,6 +12,7 @@ import pytest
 
 from auth import Links
 from auth.access import BadCredential, LinkSpent
+from auth.ended_sessions import KEPT_S
 from auth.links import Link, since_of, split_link
 from state import State
 from wire.cursors import Cursor, format_cursor
@@ -219,8 +220,19 @@ def test_of_many_uses_at_once_only_so_many_are_good(state):
         assert sum(pool.map(use, range(asked))) == uses
 
 
+def test_a_clock_that_jumps_ahead_makes_no_link_good_again(links, monkeypatch):
+    (_, short), (_, long) = sign(links, uses=1), sign(links, seconds=864_000, uses=1)
+    links.use(short)
+    with monkeypatch.context() as patch:
+        ahead_s = time.time() + 777_600
+        patch.setattr("time.time", lambda: ahead_s)
+        links.use(long)
+    with pytest.raises(LinkSpent):
+        links.use(short)
+
+
 def test_the_count_of_what_has_expired_is_forgotten(links, state):
-    _, short = sign(links, seconds=-5, uses=2)
+    _, short = sign(links, seconds=-KEPT_S - 5, uses=2)
     _, long = sign(links, seconds=60, uses=2)
     links.use(short)
     links.use(long)
