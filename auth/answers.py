@@ -45,7 +45,7 @@ from sources.errors import (
     TooManyFiles,
     Unreadable,
 )
-from state import StateBusy, StateFull, StateUnusable
+from state import StateBusy, StateError, StateFull, StateUnusable
 from topics import (
     FutureCursor,
     KeyReused,
@@ -114,6 +114,13 @@ ANSWERS: Mapping[type[Exception], tuple[int, str]] = {
     WireError: (400, "malformed"),
 }
 
+# What clients read of errors whose own messages have paths of this machine; these are logged.
+_MESSAGES: Mapping[type[StateError], str] = {
+    StateBusy: "the state of the server is locked by another process: try again",
+    StateFull: "the disk with the state of the server is full",
+    StateUnusable: "the state of the server cannot be used; its log has the reason",
+}
+
 # A browser keeps to the declared content type, and never shows an answer as a part of another
 # site's page. Pages of an allowed site use CORS, to which the last header does not apply.
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -138,13 +145,21 @@ def find_answer(
     return status, error.code if isinstance(error, TooMany) else code
 
 
+def message_for_client(error: Exception) -> str:
+    """Return the message of the answer to an error, without paths of this machine."""
+    known = (text for kind, text in _MESSAGES.items() if isinstance(error, kind))
+    return next(known, str(error))
+
+
 def log_refusal(error: Exception, address: str | None) -> None:
-    """Log a refusal when an error is answered, without the credential.
+    """Log a refusal when an error is answered, without the credential; log an error of the state.
 
     A request without a credential is not logged, since browsers begin so; nor is one over a rate.
     """
     if isinstance(error, BadCredential | Forbidden):
         log.warning("refused address=%s reason=%s", address or "local", error)
+    elif isinstance(error, StateError):
+        log.error("not served address=%s error=%s", address or "local", error)
 
 
 def headers_of(error: Exception) -> dict[str, str]:

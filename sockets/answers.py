@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from auth import answers
-from auth.answers import find_answer
+from auth.answers import find_answer, message_for_client
 from journal import JournalFailed
 from sockets.engineio.errors import refusal, shape_of
 
@@ -30,9 +30,9 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
 
 def answer_of(error: Exception) -> dict[str, Any]:
     """Return the acknowledgement for an error of the table."""
-    return refusal(*find_answer(error, ANSWERS), str(error))
+    return refusal(*find_answer(error, ANSWERS), message_for_client(error))
 
 
 def message_of(error: Exception) -> dict[str, Any]:
     """Return the message that a WebSocket is sent for an error of the table."""
-    return shape_of(*find_answer(error, ANSWERS), str(error))
+    return shape_of(*find_answer(error, ANSWERS), message_for_client(error))

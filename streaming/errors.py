@@ -18,7 +18,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from auth.answers import ANSWERS, find_answer, headers_of, log_refusal
+from auth.answers import ANSWERS, find_answer, headers_of, log_refusal, message_for_client
 from journal import JournalFailed
 from sources.errors import BadSelection
 from streaming.pages import wants_page
@@ -134,7 +134,8 @@ def _say_known(error: Exception) -> Response:
     detail: Mapping[str, Any] = getattr(error, "detail", {})
     if isinstance(error, BadSelection):
         detail = {"problems": error.problems}
-    return answer_error(*find_answer(error), str(error), detail, headers_of(error))
+    message = message_for_client(error)
+    return answer_error(*find_answer(error), message, detail, headers_of(error))
 
 
 def _say_failure(error: JournalFailed) -> Response:

@@ -19,7 +19,7 @@ import sources.logs.bytes
 import state.errors
 import topics.errors
 from auth.access import TooMany
-from auth.answers import ANSWERS
+from auth.answers import ANSWERS, message_for_client
 from exports import exports as exports_module
 from exports import runner as runner_module
 from exports.errors import QueueFull
@@ -124,9 +124,18 @@ def test_the_answer_to_each_error(answer_to, kind):
     assert answer.status_code == status
     detail = answer.json.pop("detail")
     assert answer.json["error"] == code
-    assert answer.json["message"] == str(error)
+    assert answer.json["message"] == message_for_client(error)
     assert answer.json["status"] == status
     assert detail == ({"problems": ["a: is bad", "b: too"]} if kind is BadSelection else {})
+
+
+@pytest.mark.parametrize("kind", [state.StateBusy, state.StateFull, state.StateUnusable])
+def test_clients_read_no_path_of_the_server(answer_to, caplog, kind):
+    path = "/srv/instance/state.db"
+    answer = answer_to(kind(f"{path} is locked"))
+    assert "/srv" not in answer.text
+    assert "state of the server" in answer.json["message"]
+    assert f"error={path} is locked" in caplog.text
 
 
 def test_a_kind_below_one_in_the_table_has_its_answer(answer_to):

@@ -236,6 +236,8 @@ def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
         other.execute("begin immediate")
         refused = server.get(path)
         assert (refused.status, refused.json()["error"]) == (503, "state_busy")
+        assert str(server.instance) not in refused.body.decode()
+        assert f"error={server.instance}/state.db is locked" in server.log
         assert refused.headers["Retry-After"] == "5"
         assert server.get("/sources", **bearer(text)).status == 200
     assert server.get(path).status == 200
