@@ -66,7 +66,10 @@ def create(path: Path) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise StateUnusable unless it is a file of this version. Raises sqlite3.Error."""
+    """Raise StateUnusable unless it is a file of this version; then only its owner may read it.
+
+    Raises sqlite3.Error, OSError.
+    """
     ((application_id,),) = connection.execute("pragma application_id")
     ((version,),) = connection.execute("pragma user_version")
     if application_id != APPLICATION_ID or version < VERSION:
@@ -79,3 +82,15 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of Headwater (its version is {version}, not"
             f" {VERSION}): run that one, or put a backup in its place"
         )
+    _make_private(path)
+
+
+def _make_private(path: Path) -> None:
+    """Take the file's and its log's modes for others away, as of a backup that was put there."""
+    for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        with suppress(FileNotFoundError):
+            if each.stat().st_mode & 0o077:
+                try:
+                    each.chmod(0o600)
+                except PermissionError as error:
+                    raise StateUnusable(f"{each} can be read by others: chmod 600 it") from error

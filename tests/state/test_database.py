@@ -81,6 +81,17 @@ def test_only_its_owner_may_read_it(state, folder):
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_copy_that_others_may_read_becomes_private(state, folder):
+    add(state, "a")
+    state.close()
+    state.path.chmod(0o644)
+    other = State(folder)
+    add(other, "b")
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
+        "state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600,
+    }  # fmt: skip
+
+
 def test_each_commit_is_synced(state):
     with state.writing() as execute:
         assert execute("pragma synchronous") == [(2,)]
