@@ -89,7 +89,12 @@ def start() -> None:
     # request end with it.
     gc.set_threshold(2_000, 10, 50)
     for part in parts:
-        part.start()
+        try:
+            part.start()
+        except OSError as error:
+            where = error.filename or settings.instance
+            print(f"headwater cannot start:\n{where}: {error.strerror}", file=sys.stderr)
+            sys.exit(WORKER_BOOT_ERROR)
         atexit.register(part.stop)
 
 

@@ -271,12 +271,29 @@ def small_instance(tmp_path):
         subprocess.run(["umount", "--lazy", each], check=True)
 
 
+def fill_up(path):
+    with suppress(OSError), open(path, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_disk_that_is_full_at_the_start_after_a_kill_is_told(serve, small_instance):
+    state = State(small_instance)
+    Tokens(state).add("ann", ["admin"], {})
+    server = serve(HEADWATER_INSTANCE=str(small_instance))
+    server.kill()
+    fill_up(small_instance / "filler")
+    server.launch()
+    assert server.process.wait(20) != 0
+    assert "headwater cannot start:" in server.log
+    assert "No space left on device" in server.log
+    assert "Traceback" not in server.log
+
+
 def test_exports_go_on_while_its_disk_is_full(serve, small_instance):
     server = serve(HEADWATER_INSTANCE=str(small_instance))
     filler = small_instance / "filler"
-    with suppress(OSError), open(filler, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    fill_up(filler)
     for limit in range(1, 300):
         lost = server.finished("numbers", limit=limit)
         if "record not written" in server.log:
