@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
-from state import State
+from state import State, deadline
 
 # The last row: another one after each log-out, by any process. A row's number may come again after
 # its row is removed, its id does not.
@@ -50,14 +51,14 @@ class EndedSessions:
     def add(self, session_id: str, expires_s: int) -> None:
         """Remember the session until expires_s (unix seconds), when its cookie expires."""
         self._ids.add(session_id)
-        self._run_native(lambda: self._write(session_id, expires_s))
+        self._run_native(partial(self._write, session_id, expires_s, deadline()))
 
     def __contains__(self, session_id: object) -> bool:
         return session_id in self._ids
 
-    def _write(self, session_id: str, expires_s: int) -> None:
+    def _write(self, session_id: str, expires_s: int, ends_s: float) -> None:
         before = (time.time() - KEPT_S,)
-        with self._state.writing() as execute:
+        with self._state.writing(ends_s=ends_s) as execute:
             old = execute("select id from ended_sessions where expires_s < ?", before)
             execute("delete from ended_sessions where expires_s < ?", before)
             execute("insert or replace into ended_sessions values (?, ?)", (session_id, expires_s))

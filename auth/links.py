@@ -18,7 +18,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 
 from auth.access import BadCredential, LinkSpent
 from auth.ended_sessions import KEPT_S
-from state import State
+from state import State, StateBusy, deadline, left_s
 from wire.since import After, Age, All, Since, parse_since
 
 PARAMETER = "link"
@@ -76,13 +76,18 @@ class Links:
         return link
 
     def use(self, link: Link) -> None:
-        """Count a use. Raises LinkSpent if the link is used up."""
+        """Count a use. Raises LinkSpent if the link is used up, StateError."""
         if link.uses:
-            with self._counting:
-                self._run_native(partial(self._count, link))
+            ends_s = deadline()
+            if not self._counting.acquire(timeout=left_s(ends_s)):
+                raise StateBusy("uses of links cannot be counted at the moment: try again")
+            try:
+                self._run_native(partial(self._count, link, ends_s))
+            finally:
+                self._counting.release()
 
-    def _count(self, link: Link) -> None:
-        with self._state.writing() as execute:
+    def _count(self, link: Link, ends_s: float) -> None:
+        with self._state.writing(ends_s=ends_s) as execute:
             self._check_left(link, execute(_USES, (link.id,)))
             execute("delete from link_uses where expires_s < ?", (time.time() - KEPT_S,))
             execute(

@@ -6,7 +6,7 @@ what may go wrong. whole_file: files that are replaced whole, for all rooms. Kno
 rows and files mean.
 """
 
-from state.database import State
+from state.database import State, deadline, left_s
 from state.errors import StateBusy, StateError, StateFull, StateUnusable
 
-__all__ = ["State", "StateBusy", "StateError", "StateFull", "StateUnusable"]
+__all__ = ["State", "StateBusy", "StateError", "StateFull", "StateUnusable", "deadline", "left_s"]

@@ -15,16 +15,27 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from state import holder, schema, takeover
 from state.errors import StateBusy, StateUnusable, telling
 
-# How long it waits for another process that writes. Refusals come before a client gives up.
+# How long a call waits in all for others that write. Refusals come before a client gives up.
 BUSY_S = 2.0
 
 Row = tuple[Any, ...]
+
+
+def deadline() -> float:
+    """Return when a call that comes now stops waiting; by time.monotonic()."""
+    return monotonic() + BUSY_S
+
+
+def left_s(ends_s: float) -> float:
+    """Return the seconds until a deadline, 0 after it."""
+    return max(0.0, ends_s - monotonic())
 
 
 class Execute(Protocol):
@@ -58,7 +69,7 @@ class State:
 
     def make(self) -> holder.Identity:
         """Make the file if there is none; return its identity. Raises StateError."""
-        with telling(self.path), self._in_turn():
+        with telling(self.path), self._in_turn(deadline()):
             self._settle()
             if not self._exists():
                 schema.create(self.path)
@@ -75,17 +86,19 @@ class State:
                 return connection.execute(sql, values).fetchall()
 
     @contextmanager
-    def writing(self, *, is_synced: bool = True) -> Iterator[Execute]:
+    def writing(self, *, is_synced: bool = True, ends_s: float | None = None) -> Iterator[Execute]:
         """Make all statements inside one transaction, alone; on the disk when it ends.
 
         is_synced: False for what may be lost in a power cut, with all that is written after it
         without a sync. It survives the end of any process, and the next synced transaction puts it
         on the disk, too. A power cut never leaves half of it, nor what comes after it alone.
-        Nothing of it is kept if the block raises. Raises StateError.
+        ends_s: the deadline of a caller that has waited before this. Nothing of it is kept if the
+        block raises. Raises StateError.
         """
-        with telling(self.path), self._in_turn():
+        ends_s = deadline() if ends_s is None else ends_s
+        with telling(self.path), self._in_turn(ends_s):
             self._settle()
-            with self._transaction(is_synced=is_synced) as execute:
+            with self._transaction(is_synced=is_synced, ends_s=ends_s) as execute:
                 yield execute
 
     def close(self) -> None:
@@ -95,10 +108,10 @@ class State:
         self._identity = None
 
     @contextmanager
-    def _in_turn(self) -> Iterator[None]:
+    def _in_turn(self, ends_s: float) -> Iterator[None]:
         """Let the other threads of this process write first which have come first."""
         try:
-            self._turn.get(timeout=BUSY_S)
+            self._turn.get(timeout=left_s(ends_s))
         except Empty as error:
             raise StateBusy(f"{self.path} is being written for too long: try again") from error
         try:
@@ -107,10 +120,12 @@ class State:
             self._turn.put(None)
 
     @contextmanager
-    def _transaction(self, *, is_synced: bool = True) -> Iterator[Execute]:
+    def _transaction(
+        self, *, is_synced: bool = True, ends_s: float | None = None
+    ) -> Iterator[Execute]:
         if not self._exists():
             schema.create(self.path)
-        with self._connection(is_synced=is_synced) as connection:
+        with self._connection(is_synced=is_synced, ends_s=ends_s) as connection:
             connection.execute("begin immediate")
             try:
                 yield lambda sql, values=(): connection.execute(sql, values).fetchall()
@@ -121,8 +136,11 @@ class State:
                 raise
 
     @contextmanager
-    def _connection(self, *, is_synced: bool = True) -> Iterator[sqlite3.Connection]:
-        """Have a connection that nobody else uses meanwhile."""
+    def _connection(
+        self, *, is_synced: bool = True, ends_s: float | None = None
+    ) -> Iterator[sqlite3.Connection]:
+        """Have a connection that nobody else uses meanwhile; it waits for locks until ends_s."""
+        wait_s = BUSY_S if ends_s is None else left_s(ends_s)
         self._check_identity()
         idle = self._idle[is_synced]
         try:
@@ -131,6 +149,7 @@ class State:
             connection = self._connect(is_synced=is_synced)
         try:
             self._check_log()
+            connection.execute(f"pragma busy_timeout = {round(wait_s * 1000)}")
             yield connection
         except sqlite3.Error:
             # Before it is closed: with the last one, SQLite removes -wal.

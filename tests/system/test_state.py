@@ -5,8 +5,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlencode
 
 import pytest
@@ -242,6 +244,20 @@ def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
         assert server.get("/sources", **bearer(text)).status == 200
     assert server.get(path).status == 200
     assert server.get(path).json()["error"] == "link_spent"
+
+
+def test_many_that_wait_for_a_lock_wait_at_the_same_time(site):
+    server, text = site
+    path = link_of_one_use(server, text)
+    with closing(sqlite3.connect(server.instance / "state.db")) as other:
+        other.execute("begin immediate")
+        begun_s = monotonic()
+        with ThreadPoolExecutor(20) as pool:
+            refused = list(pool.map(server.get, [path] * 20))
+        # One after the other, they waited for two seconds each.
+        assert monotonic() - begun_s < 8
+    assert {each.json()["error"] for each in refused} == {"state_busy"}
+    assert server.get(path).status == 200
 
 
 def test_exports_go_on_while_it_is_locked(serve):
