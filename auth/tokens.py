@@ -90,6 +90,8 @@ class Tokens:
         if mark == self._mark:
             return
         rows = self._state.rows("select * from tokens order by rowid")
+        if rows and not mark:
+            raise StateUnusable(f"{self._state.path} has lost the mark of changes of tokens")
         try:
             self._by_id = {row[0]: _token_of(*row) for row in rows}
         except (ValueError, TypeError, RecursionError) as error:

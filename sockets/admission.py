@@ -10,13 +10,13 @@ from typing import Any
 
 from auth import Authenticator, RequestIdentity
 from auth.access import AccessError
-from auth.answers import find_answer, headers_of, log_refusal
+from auth.answers import find_answer, headers_of, log_refusal, message_for_client
 from sockets.engineio.errors import Refused
 
 
 def refused(error: AccessError) -> Refused:
     """Return the stack's error for an error of the authenticator."""
-    return Refused(*find_answer(error), str(error), headers_of(error))
+    return Refused(*find_answer(error), message_for_client(error), headers_of(error))
 
 
 class SocketAdmission:

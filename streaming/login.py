@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 
 from auth import Authenticator, EndedSessions
 from auth.access import AccessError, BadCredential
-from auth.answers import find_answer, log_refusal
+from auth.answers import find_answer, log_refusal, message_for_client
 from streaming.admission import can
 from streaming.pages import address_without_link
 
@@ -108,7 +108,7 @@ def make_blueprint(authenticator: Authenticator, ended: EndedSessions) -> Bluepr
         except AccessError as error:
             log_refusal(error, request.remote_addr)
             status = find_answer(error)[0]
-            return _show(status, str(error)), status
+            return _show(status, message_for_client(error)), status
         session.clear()
         session.permanent = True
         session["id"] = secrets.token_hex(8)

@@ -189,6 +189,17 @@ def test_a_damaged_token_is_told_and_changes_nothing(tokens, state, change):
     assert tokens.is_needed
 
 
+def test_without_a_mark_no_change_would_be_found(tokens, state):
+    text = tokens.add("ann", ["admin"], {})
+    with state.writing() as execute:
+        execute("delete from token_changes")
+        execute("update tokens set withdrawn_s = 1")
+    for each in (tokens, Tokens(state)):
+        with pytest.raises(StateUnusable, match="has lost the mark"):
+            each.refresh()
+    assert tokens.find(text).name == "ann"
+
+
 def test_without_a_file_none_is_needed(tokens):
     tokens.refresh()
     assert not tokens.is_needed
