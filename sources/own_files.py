@@ -27,13 +27,20 @@ class OwnFiles:
     def has(self, status: os.stat_result) -> bool:
         """Return whether status is that of the instance folder or of a private file in it.
 
-        The paths are looked at each time, since SQLite makes and removes files. Private files have
-        no mode bits for others (the start refuses or removes such bits), so for other files this
-        costs one comparison.
+        The paths are looked at each time, since SQLite makes and removes files; for most files this
+        costs one comparison. May wait for a disk.
         """
         if stat.S_ISDIR(status.st_mode):
             return _is_any(status, self._folders)
-        return not status.st_mode & 0o077 and _is_any(status, self._private)
+        return is_private(status) and _is_any(status, self._private)
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Return whether only its owner may read it, as is true of each file of OwnFiles.
+
+    The start refuses or removes modes for others.
+    """
+    return not status.st_mode & 0o077
 
 
 def is_own_file(path: Path, instance: Path) -> bool:

@@ -1,7 +1,8 @@
 """Opens a file of a local disk without waiting, if the kernel has its whole path cached.
 
 Linux has a system call for that, which Python lacks. Where it refuses (a name that is not cached, a
-link, a mount below, an older kernel) the file is opened in the ordinary way, which may wait.
+link, a mount below, an older kernel), and for a file that only its owner may read, the file is
+opened in the ordinary way, which may wait.
 Way in: CachedOpen. Source: openat2(2), RESOLVE_CACHED (Linux 5.12); statfs(2).
 """
 
@@ -13,7 +14,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from sources.own_files import OwnFiles
+from sources.own_files import is_private
 
 _OPENAT2 = 437  # on every architecture
 _AT_FDCWD = -100
@@ -30,13 +31,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class CachedOpen:
-    """Opens files below one folder, except the server's own.
+    """Opens files below one folder. path: of the folder, which may be replaced."""
 
-    path: of the folder, which may be replaced.
-    """
-
-    def __init__(self, path: Path, own: OwnFiles) -> None:
-        self._own = own
+    def __init__(self, path: Path) -> None:
         self._root = path
         self._path = os.fsencode(path)
         # Device and inode of the folder at the last look, and whether it is on a local disk.
@@ -63,20 +60,22 @@ class CachedOpen:
             try:
                 status = os.fstat(folder)
                 if (status.st_dev, status.st_ino) == self._seen:
-                    return self._open(folder, os.fsencode(path))
+                    return _open_unless_private(folder, os.fsencode(path))
             finally:
                 os.close(folder)
         return None
 
-    def _open(self, folder: int, path: bytes) -> int | None:
-        how = _CACHED | _BENEATH | _NO_SYMLINKS | _NO_XDEV
-        handle = _openat2(folder, path, _HANDLE_FLAGS, how)
-        try:
-            if self._own.has(os.fstat(handle)):
-                return None
-        finally:
-            os.close(handle)
-        return _openat2(folder, path, _FLAGS, how)
+
+def _open_unless_private(folder: int, path: bytes) -> int | None:
+    """Return a descriptor; None for a private file, which may be the server's own."""
+    how = _CACHED | _BENEATH | _NO_SYMLINKS | _NO_XDEV
+    handle = _openat2(folder, path, _HANDLE_FLAGS, how)
+    try:
+        if is_private(os.fstat(handle)):
+            return None
+    finally:
+        os.close(handle)
+    return _openat2(folder, path, _FLAGS, how)
 
 
 def _openat2(folder: int, path: bytes, flags: int, resolve: int) -> int:

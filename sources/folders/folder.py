@@ -205,7 +205,7 @@ class Folder:
         self.hidden = hidden
         self.instance = instance
         self.own = OwnFiles(instance)
-        self._cached = CachedOpen(path, self.own)
+        self._cached = CachedOpen(path)
 
     def open_cached(self, path: str) -> OpenFile | None:
         """Return the file at path without waiting for a disk, None where `open` is needed.

@@ -17,6 +17,7 @@ def root(tmp_path):
     (root / "sub").mkdir(parents=True)
     (root / "sub" / "inner.txt").write_bytes(b"inner")
     (root / ".hidden").write_bytes(b"hidden")
+    (root / "private").touch(mode=0o600)
     (root / "link").symlink_to("sub/inner.txt")
     (root / "out").symlink_to(tmp_path)
     (tmp_path / "secret.txt").write_bytes(b"secret")
@@ -48,7 +49,7 @@ def test_nothing_is_opened_before_the_disk_is_known(root):
     assert Folder("served", root).open_cached("sub/inner.txt") is None
 
 
-LEFT = ["link", "out/secret.txt", ".hidden", "pipe", "sub", "none", "sub/inner.txt/x"]
+LEFT = ["private", "link", "out/secret.txt", ".hidden", "pipe", "sub", "none", "sub/inner.txt/x"]
 
 
 @pytest.mark.parametrize("path", LEFT)
