@@ -119,7 +119,12 @@ class SpecReader:
             selection="",
             excel=False,
             query=Tree(
-                folder.name, str(folder.path), folder.hidden, digest, str(folder.instance or "")
+                folder.name,
+                str(folder.path),
+                folder.hidden,
+                digest,
+                # Recording processes have another working folder.
+                str(folder.instance.absolute()) if folder.instance else "",
             ),
             rows_estimate=len(snapshot.files),
             fingerprint=lambda: digest if snapshot.is_settled else None,

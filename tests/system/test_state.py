@@ -287,6 +287,31 @@ def small_instance(tmp_path):
         subprocess.run(["umount", "--lazy", each], check=True)
 
 
+def test_reading_it_by_a_hard_link_does_not_lose_what_comes_then(launch, flask, tmp_path):
+    """SQLite's locks end where the process closes the file: a command would remove the log."""
+    folder, served = tmp_path / "instance", tmp_path / "served"
+    text = Tokens(State(folder)).add("ann", ["admin"], {})
+    served.mkdir()
+    (served / "hard").hardlink_to(folder / "state.db")
+    (served / "a.txt").touch()
+    catalogue = (
+        'sources.users = { generate = "users", rows = 10 }\n'
+        f'folders.served.path = "{served}"\n'
+    )  # fmt: skip
+    server = launch(catalogue=catalogue, HEADWATER_INSTANCE=str(folder)).wait_until_it_answers()
+    path = link_of_one_use(server, text)
+    assert server.get("/files/served/a.txt", **bearer(text)).status == 200
+    assert server.get("/files/served/hard", **bearer(text)).status == 404
+    for archive in ("zip", "tar.zst"):
+        answer = server.get(f"/download/served.{archive}", **bearer(text))
+        assert (answer.status, b"SQLite format" in answer.body) == (200, False)
+    assert flask(folder, "tokens", "list").returncode == 0
+    assert server.get(path).status == 200
+    server.kill()
+    server.start()
+    assert server.get(path).json()["error"] == "link_spent"
+
+
 def fill_up(path):
     with suppress(OSError), open(path, "wb", buffering=0) as file:
         while True:
