@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from state import holder
 from state.errors import StateUnusable
 from state.whole_file import sync
 
@@ -159,10 +160,13 @@ class Earlier:
 def check_alone(folder: Path) -> None:
     """Raise StateUnusable if a server of a version before is still using what it has left there.
 
-    A server holds `lock`: one of this version has taken everything over when it has started.
+    A server holds `lock`. One of this version has taken everything over when it has started: what
+    is there then was left by a command of the version before, and the caller takes it over.
     """
+    if holder.identity_in_use(folder) is not None:
+        return
     try:
-        with open(folder / "lock") as lock:
+        with open(folder / holder.LOCK) as lock:
             if Earlier(folder).is_there():
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -1,6 +1,7 @@
 """What a server remembers in state.db: across kills, beside other processes, from before it."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -229,6 +230,16 @@ def test_tokens_that_cannot_be_read_are_not_trusted_for_ever(site):
     aside.rename(path)
     wait_until(lambda: server.get("/sources", **bearer(text)).status == 200, "they are read again")
     assert "Traceback" not in server.log
+
+
+def test_what_a_command_of_the_version_before_leaves_beside_a_server_is_taken_over(site, flask):
+    server, _ = site
+    left = server.instance / "tokens.json"
+    shutil.copy(EARLIER / "tokens.json", left)
+    assert flask(server.instance, "tokens", "withdraw", BOB.split("_")[1]).returncode == 0
+    assert not left.exists()
+    wait_until(lambda: server.get("/sources", **bearer(ANN)).status == 200, "it is known")
+    assert server.get("/sources", **bearer(BOB)).status == 401
 
 
 def test_a_lock_is_waited_for_and_told_and_nothing_is_counted(site):
