@@ -683,4 +683,4 @@ def test_nothing_is_written_outside_the_instance_folder(start):
     server = start()
     server.get("/hello")
     assert sorted(os.listdir(server.log_path.parent)) == ["gunicorn.log", "instance"]  # noqa: PTH208
-    assert sorted(os.listdir(server.instance)) == ["lock", "logs"]  # noqa: PTH208
+    assert sorted(os.listdir(server.instance)) == ["lock", "logs", "state.db"]  # noqa: PTH208
