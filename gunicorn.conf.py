@@ -170,7 +170,11 @@ def _problem_of_state(server: Any) -> str | None:
     in_use = getattr(server, "state_identity", None)
     with suppress(OSError):
         if in_use in (None, holder.identity_of(path)):
-            return None
+            if not holder.misses_log(path):
+                return None
+            return (
+                f"{path}-wal was removed: end the server by SIGTERM, so that it saves what it has"
+            )
     return (
         f"{path} is gone or was replaced: put it back, or stop the server and put a backup in its"
         " place. Without it all tokens are gone, and requests need none"

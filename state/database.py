@@ -52,6 +52,7 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.db"
+        self._log = holder.log_of(self.path)
         self._is_settled = False
         # Of the file that is open.
         self._identity: holder.Identity | None = None
@@ -208,12 +209,11 @@ class State:
 
         What is written into a log that was removed is lost with the process.
         """
-        log = f"{self.path}-wal"
-        identity = holder.identity_of(log) if _is_there(log) else None
+        identity = holder.identity_of(self._log) if _is_there(self._log) else None
         if not {identity}.issuperset(self._logs.values()):
             raise StateUnusable(
-                f"{log} was removed or replaced while it was open: end the server by SIGTERM, so"
-                " that it saves what it has, and start it again"
+                f"{self._log} was removed or replaced while it was open: end the server by SIGTERM,"
+                " so that it saves what it has, and start it again"
             )
         return identity
 

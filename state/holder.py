@@ -1,7 +1,7 @@
 """The running server of a folder: it holds `lock`, whose text names the state.db that it uses.
 
 So a command, or the next worker, never takes another file for that one. Way in: note,
-identity_in_use.
+identity_in_use, misses_log.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import IO
 
 LOCK = "lock"
 
+# SQLite locks these bytes of a file as long as a connection uses its -wal; os.h has these names.
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+
 # Device and inode.
 Identity = tuple[int, int]
 
@@ -21,6 +24,11 @@ def identity_of(path: Path | str) -> Identity:
     """Return the identity of the file at path. Raises OSError."""
     status = Path(path).stat()
     return status.st_dev, status.st_ino
+
+
+def log_of(path: Path) -> Path:
+    """Return the path of the -wal: SQLite follows links first."""
+    return Path(f"{path.resolve()}-wal")
 
 
 def note(lock: IO[str], identity: Identity) -> None:
@@ -54,3 +62,18 @@ def _is_free(lock: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def misses_log(path: Path) -> bool:
+    """Tell whether another process uses a state.db whose -wal was removed.
+
+    Only for a process that has not opened it: closing a file drops SQLite's locks. Raises OSError.
+    """
+    if log_of(path).exists():
+        return False
+    with open(path, "r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        except (BlockingIOError, PermissionError):
+            return True
+    return False

@@ -160,10 +160,14 @@ class Earlier:
 def check_alone(folder: Path) -> None:
     """Raise StateUnusable if a server of a version before is still using what it has left there.
 
+    Or if the log of a running server was removed, so that it would not see what is written. Before
+    this process opens state.db.
+
     A server holds `lock`. One of this version has taken everything over when it has started: what
     is there then was left by a command of the version before, and the caller takes it over.
     """
     if holder.identity_in_use(folder) is not None:
+        _check_log(folder / "state.db")
         return
     try:
         with open(folder / holder.LOCK) as lock:
@@ -176,6 +180,19 @@ def check_alone(folder: Path) -> None:
     except OSError:
         # Where no server has been, or that may not be read by this user: what comes next says it.
         return
+
+
+def _check_log(path: Path) -> None:
+    try:
+        is_missed = holder.misses_log(path)
+    except OSError:
+        # What comes next says it.
+        return
+    if is_missed:
+        raise StateUnusable(
+            f"{path}-wal was removed while a server uses it: end the server by SIGTERM, so that it"
+            " saves what it has, and start it again"
+        )
 
 
 def _named_by_end(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -207,6 +207,36 @@ def test_no_worker_begins_without_the_tokens_that_were_there(site, spoil):
     assert "Traceback" not in server.log
 
 
+def test_a_log_that_was_removed_is_not_replaced(site, flask):
+    server, text = site
+    path = link_of_one_use(server, text)
+    assert server.get(path).status == 200
+    (server.instance / "state.db-wal").unlink()
+    refused = flask(server.instance, "tokens", "withdraw", text.split("_")[1])
+    assert refused.returncode != 0
+    assert "state.db-wal was removed while a server uses it" in refused.stderr
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reload refused, nothing is changed" in server.log, "it is refused")
+    assert not (server.instance / "state.db-wal").exists()
+    assert server.stop() == 0
+    server.start()
+    assert server.get(path).json()["error"] == "link_spent"
+
+
+def test_a_link_to_the_file_does_as_well(site, flask, tmp_path):
+    server, text = site
+    assert server.stop() == 0
+    path = server.instance / "state.db"
+    path.rename(tmp_path / "moved.db")
+    path.symlink_to(tmp_path / "moved.db")
+    server.start()
+    assert flask(server.instance, "tokens", "list").returncode == 0
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: server.log.count("Booting worker") == 2, "another worker boots")
+    server.wait_until_it_answers()
+    assert server.get("/sources", **bearer(text)).status == 200
+
+
 def test_a_token_of_another_file_than_the_servers_is_not_withdrawn(site, flask):
     server, text = site
     replace_by_a_copy(server.instance / "state.db")
