@@ -537,6 +537,8 @@ def registries(tmp_path_factory):
         store = DiskStore(folder, State(folder))
         registry = ExportRegistry(store, Limits(10 * count, count, count))
         fill(registry, count, journal)
+        # The first one opens the state.
+        store.records.write("first", "{}")
         made.append(registry)
     return made
 

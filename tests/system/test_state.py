@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from auth import Tokens
 from state import State
 from state.takeover import PUT_AWAY
 from tests.state.test_takeover import ANN, BOB, DONE, EARLIER, GONE, TORN, copy_earlier
-from tests.system.server import ROOT, wait_until
+from tests.system.server import ROOT, status_unless_cut, wait_until
 from tests.system.test_login import Browser
 
 LINK = "/files/nowhere/a.txt?link="
@@ -171,7 +172,8 @@ def test_a_token_is_made_and_withdrawn_beside_a_server(site, flask):
     wait_until(lambda: server.get("/sources", **bearer(text)).status == 200, "it is known")
     feed = server.open("/events/demo/a", **bearer(text))
     assert flask(server.instance, "tokens", "withdraw", text.split("_")[1]).returncode == 0
-    wait_until(lambda: server.get("/sources", **bearer(text)).status == 401, "it is no more", 5)
+    gone = partial(server.get, "/sources", **bearer(text))
+    wait_until(lambda: status_unless_cut(gone) == 401, "it is no more", 5)
     with pytest.raises(Exception, match=r"IncompleteRead|reset"):
         feed.read()
 
