@@ -259,7 +259,9 @@ def test_what_was_acknowledged_survives_a_kill(folder, run, is_synced):
         "for number in range(10**6):\n"
         f"    with state.writing(is_synced={is_synced}) as execute:\n"
         f"        execute({ADD!r}, (str(number),))\n"
-        "    print(number, flush=True)\n"
+        # One write: unbuffered, print has one for the line's end, which a kill may part.
+        "    sys.stdout.write(f'{number}\\n')\n"
+        "    sys.stdout.flush()\n"
     )
     for _ in range(3):
         writer = run(program)
