@@ -32,6 +32,7 @@ from server.access_log import log_taken_over, make_logger_class
 from server.worker import make_worker_class
 from settings import Settings, SettingsError
 from state import State, StateError, holder
+from state.errors import SAVE_FIRST, WITHOUT_STATE
 from state.takeover import check_alone
 
 try:
@@ -172,12 +173,10 @@ def _problem_of_state(server: Any) -> str | None:
         if in_use in (None, holder.identity_of(path)):
             if not holder.misses_log(path):
                 return None
-            return (
-                f"{path}-wal was removed: end the server by SIGTERM, so that it saves what it has"
-            )
+            return f"{path}-wal was removed: {SAVE_FIRST}"
     return (
         f"{path} is gone or was replaced: put it back, or stop the server and put a backup in its"
-        " place. Without it all tokens are gone, and requests need none"
+        f" place. {WITHOUT_STATE}"
     )
 
 

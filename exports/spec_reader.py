@@ -87,7 +87,7 @@ class SpecReader:
         if selection.excel and file_format.format.name not in DELIMITED:
             raise BadSelection([f"excel: is for csv and tsv; {file_format.format.name} needs none"])
         if len(selection.canonical()) > MAX_SELECTION_CHARS:
-            raise BadSelection([f"it may have {MAX_SELECTION_CHARS} characters"])
+            raise BadSelection([f"the selection: it may have {MAX_SELECTION_CHARS} characters"])
         # 2,000 columns become SQL in 60 ms.
         query = self._run_plan(
             partial(stored.database.plan, stored, selection, description.columns, attributes)

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from state import holder, schema, takeover
-from state.errors import StateBusy, StateUnusable, telling
+from state.errors import SAVE_FIRST, WITHOUT_STATE, StateBusy, StateUnusable, telling
 
 # How long a call waits in all for others that write. Refusals come before a client gives up.
 BUSY_S = 2.0
@@ -187,10 +187,7 @@ class State:
         if _is_there(self.path):
             return True
         if has_log or self._identity or holder.identity_in_use(self.path.parent):
-            raise StateUnusable(
-                f"{self.path} is gone: put it, or a backup, back. Without it all tokens are gone,"
-                " and requests need none"
-            )
+            raise StateUnusable(f"{self.path} is gone: put it, or a backup, back. {WITHOUT_STATE}")
         return False
 
     def _check_identity(self) -> None:
@@ -212,8 +209,7 @@ class State:
         identity = holder.identity_of(self._log) if _is_there(self._log) else None
         if not {identity}.issuperset(self._logs.values()):
             raise StateUnusable(
-                f"{self._log} was removed or replaced while it was open: end the server by SIGTERM,"
-                " so that it saves what it has, and start it again"
+                f"{self._log} was removed or replaced while it was open: {SAVE_FIRST}"
             )
         return identity
 

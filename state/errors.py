@@ -33,6 +33,10 @@ class StateUnusable(StateError):
     """The file or its folder cannot be used; a person has to look at it."""
 
 
+# What a person has to know, or to do, about a file that is gone, and about a log that is.
+WITHOUT_STATE = "Without it all tokens are gone, and requests need none"
+SAVE_FIRST = "end the server by SIGTERM, so that it saves what it has, and start it again"
+
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _UNUSABLE = {
     sqlite3.SQLITE_CANTOPEN,

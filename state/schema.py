@@ -12,7 +12,7 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
-from state.errors import StateUnusable
+from state.errors import WITHOUT_STATE, StateUnusable
 from state.whole_file import sync
 
 VERSION = 1
@@ -74,8 +74,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     ((version,),) = connection.execute("pragma user_version")
     if application_id != APPLICATION_ID or version < VERSION:
         raise StateUnusable(
-            f"{path} is no state of Headwater: put a backup in its place. Without it all tokens"
-            " are gone, and requests need none"
+            f"{path} is no state of Headwater: put a backup in its place. {WITHOUT_STATE}"
         )
     if version != VERSION:
         raise StateUnusable(

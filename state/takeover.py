@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from state import holder
-from state.errors import StateUnusable
+from state.errors import SAVE_FIRST, StateUnusable
 from state.whole_file import sync
 
 log = logging.getLogger(__name__)
@@ -189,10 +189,7 @@ def _check_log(path: Path) -> None:
         # What comes next says it.
         return
     if is_missed:
-        raise StateUnusable(
-            f"{path}-wal was removed while a server uses it: end the server by SIGTERM, so that it"
-            " saves what it has, and start it again"
-        )
+        raise StateUnusable(f"{path}-wal was removed while a server uses it: {SAVE_FIRST}")
 
 
 def _named_by_end(folder: Path) -> Iterator[tuple[Path, int]]:

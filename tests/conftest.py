@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,14 @@ from exports.disk_store import DiskStore
 from exports.export import Export
 from exports.exports import Exports
 from exports.spec import ExportSpec
-from journal import run_here
+from journal import EVENTS, DiskLog, run_here
 from settings import Settings
 from sources.database import QuerySource, TableSource
 from sources.selection import parse_selection
 from sources.sqlite.database import SqliteDatabase
 from sources.sqlite.sql import selection_sql
 from state import State
+from topics import Rule, Topics
 
 # A busy machine makes an example slow; it does not make it wrong.
 hypothesis.settings.register_profile("headwater", deadline=None)
@@ -251,6 +252,21 @@ def what_held(report: str) -> str:
         if not told["is_the_tests_own"]:
             texts += [told["what"], *told["stacks"]]
     return "\n".join(texts)
+
+
+@pytest.fixture
+def run_topics(tmp_path: Path) -> Iterator[Callable[[Sequence[Rule]], Topics]]:
+    """A verb: run_topics(rules) returns started topics, on the disk where a rule is durable."""
+    made: list[Topics] = []
+
+    def run(rules: Sequence[Rule]) -> Topics:
+        made.append(Topics(DiskLog(tmp_path / "topics", EVENTS), rules))
+        made[-1].start()
+        return made[-1]
+
+    yield run
+    for topics in made:
+        topics.stop()
 
 
 CATALOGUE = """

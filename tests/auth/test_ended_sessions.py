@@ -2,17 +2,10 @@
 
 import time
 
-import pytest
-
 from auth.ended_sessions import KEPT_S, EndedSessions
 from state import State
 
 SOON_S = int(time.time()) + 1000
-
-
-@pytest.fixture
-def state(tmp_path):
-    return State(tmp_path / "instance")
 
 
 def test_what_has_ended_is_known(state):

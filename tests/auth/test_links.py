@@ -25,16 +25,6 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "instance"
-
-
-@pytest.fixture
-def state(folder):
-    return State(folder)
-
-
-@pytest.fixture
 def links(state):
     return Links(KEY, state)
 

@@ -18,16 +18,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "instance"
-
-
-@pytest.fixture
-def state(folder):
-    return State(folder)
-
-
-@pytest.fixture
 def tokens(state):
     return Tokens(state)
 

@@ -28,11 +28,8 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def topics(tmp_path):
-    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), BUILT_IN)
-    topics.start()
-    yield topics
-    topics.stop()
+def topics(run_topics):
+    return run_topics(BUILT_IN)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from flask import Flask, g
 from auth import RequestIdentity
 from auth.access import ANYONE
 from auth.request_scheduler import RequestScheduler
-from journal import EVENTS, DiskLog, Retention
+from journal import Retention
 from streaming.admission import MAX_PUBLISHED_BYTES
 from streaming.errors import register_errors
 from streaming.events import MAX_EVENTS, RETRY_MS, make_blueprint
 from streaming.rights import Rights
-from topics import Rule, Topics
+from topics import Rule
 from topics.rules import BUILT_IN
 from wire.cursors import Cursor, format_cursor, parse_cursor
 from wire.events import MAX_EVENT_BYTES
@@ -31,11 +31,8 @@ NDJSON = "application/x-ndjson"
 
 
 @pytest.fixture
-def topics(tmp_path):
-    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), RULES)
-    topics.start()
-    yield topics
-    topics.stop()
+def topics(run_topics):
+    return run_topics(RULES)
 
 
 @pytest.fixture

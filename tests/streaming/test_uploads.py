@@ -24,11 +24,8 @@ RULES = [
 
 
 @pytest.fixture
-def topics(tmp_path):
-    topics = Topics(DiskLog(tmp_path / "topics", EVENTS), RULES)
-    topics.start()
-    yield topics
-    topics.stop()
+def topics(run_topics):
+    return run_topics(RULES)
 
 
 @pytest.fixture
